@@ -1,0 +1,24 @@
+"""Metrics, baselines, tables and pictures. Knows volumes and metrics, no networks."""
+
+from AnatoMaskGANLib.evaluation.baselines import (
+    LabelMeans,
+    label_gaussian_image,
+    label_mean_image,
+    measure_label_means,
+)
+from AnatoMaskGANLib.evaluation.case_figures import evaluate_case
+from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
+from AnatoMaskGANLib.evaluation.table import EvaluationCase, Row, Table, evaluate_cases
+
+__all__ = [
+    "EvaluationCase",
+    "LabelMeans",
+    "Row",
+    "Table",
+    "draw_three_planes",
+    "evaluate_case",
+    "evaluate_cases",
+    "label_gaussian_image",
+    "label_mean_image",
+    "measure_label_means",
+]

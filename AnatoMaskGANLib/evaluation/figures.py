@@ -1,0 +1,116 @@
+"""The figures of an evaluation: what each is called, and which way is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column of the tables."""
+
+    key: str
+    """Name in the CSV and JSON files."""
+    title: str
+    """Name in tables for people."""
+    better: Literal["higher", "lower", "one"]
+    """Which way is better; "one" for ratios of synthetic over real, which should be 1."""
+    decimals: int
+    """Digits behind the point in tables for people."""
+    meaning: str
+    """One sentence that says what is measured, and on which voxels."""
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("psnr", "PSNR dB", "higher", 2, "Slices of 224x224 in [0,1], background included."),
+    Figure("ssim", "SSIM", "higher", 4, "The same slices, windows of 7x7 pixels, data range 1."),
+    Figure("psnr_foreground", "PSNR fg", "higher", 2, "The same slices, labelled pixels only."),
+    Figure("ssim_foreground", "SSIM fg", "higher", 4, "The same slices, labelled pixels only."),
+    Figure("ssim_3d", "SSIM 3-D", "higher", 4, "Whole model grid, windows of 7x7x7 voxels."),
+    Figure("lpips", "LPIPS", "lower", 4, "Learned perceptual distance of the same slices."),
+    Figure("mae", "MAE", "lower", 2, "Mean absolute error of all voxels, in units of the scan."),
+    Figure("mae_foreground", "MAE fg", "lower", 2, "The same, labelled voxels only."),
+    Figure(
+        "dz_ratio",
+        "|dz| ratio",
+        "one",
+        3,
+        "Mean absolute difference from slice to slice inside the labels, synthetic over real.",
+    ),
+    Figure(
+        "dxy_ratio",
+        "|dxy| ratio",
+        "one",
+        3,
+        "Mean absolute difference from pixel to pixel inside the labels, synthetic over real.",
+    ),
+    Figure(
+        "adjacent_ssim_ratio",
+        "adj. SSIM",
+        "one",
+        3,
+        "SSIM of neighbouring slices inside the labels, synthetic over real.",
+    ),
+    Figure(
+        "label_wasserstein",
+        "W1 label",
+        "lower",
+        4,
+        "Wasserstein distance of the intensities in a label, in [0,1], mean over labels.",
+    ),
+    Figure(
+        "label_deviation_ratio",
+        "SD ratio",
+        "one",
+        3,
+        "Standard deviation inside a label, synthetic over real, mean over labels.",
+    ),
+    Figure(
+        "label_deviation_share",
+        "SD in 0.8-1.2",
+        "higher",
+        2,
+        "Share of labels whose deviation ratio lies between 0.8 and 1.2.",
+    ),
+    Figure(
+        "dice_real",
+        "Dice real",
+        "higher",
+        4,
+        "Dice of a frozen segmenter on the real image, mean over labels.",
+    ),
+    Figure(
+        "dice_synthetic",
+        "Dice synth.",
+        "higher",
+        4,
+        "Dice of the same segmenter on the synthetic image, mean over labels.",
+    ),
+    Figure("dice_ratio", "Dice ratio", "one", 3, "The second over the first."),
+    Figure("diversity", "diversity", "higher", 4, "1 - MS-SSIM between samples of one label map."),
+    Figure(
+        "diversity_foreground",
+        "SD samples",
+        "higher",
+        4,
+        "Deviation between samples of one label map, in [0,1], mean over labelled voxels.",
+    ),
+)
+
+_BY_KEY = {figure.key: figure for figure in FIGURES}
+
+
+def figure_named(key: str) -> Figure:
+    """The figure of that key; one that is not listed is shown under its key, higher is better."""
+    return _BY_KEY.get(key, Figure(key, key, "higher", 4, ""))
+
+
+def goodness(figure: Figure, value: float) -> float:
+    """A number that grows as the figure gets better: for sorting and for marking the best."""
+    if figure.better == "higher":
+        return value
+    if figure.better == "lower":
+        return -value
+    return -abs(math.log(value)) if value > 0 else -math.inf

@@ -1,0 +1,216 @@
+"""The figures of many cases and methods: means, intervals, CSV, JSON and text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from AnatoMaskGANLib.evaluation.bootstrap import Interval, interval_of_mean
+from AnatoMaskGANLib.evaluation.case_figures import figures_and_labels
+from AnatoMaskGANLib.evaluation.figures import FIGURES, Figure, figure_named
+from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
+from AnatoMaskGANLib.volumes import LabelMap, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationCase:
+    """One subject with its real image; `subject` groups the cases of one person."""
+
+    name: str
+    real: Volume
+    label_map: LabelMap
+    """Labels in the model's classes, on the grid of `real`."""
+    subject: str = ""
+    """Person the case belongs to; empty: the case's own name."""
+
+
+Method = Callable[[EvaluationCase], Volume]
+"""Makes, or reads, the volume that is compared with the case's real one, on the same grid."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one method on one case."""
+
+    method: str
+    case: str
+    subject: str
+    figures: Mapping[str, float]
+    labels: Mapping[int, LabelStatistics] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The figures of all methods on all cases."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods in the order in which they came."""
+        return tuple(dict.fromkeys(row.method for row in self.rows))
+
+    @property
+    def num_subjects(self) -> int:
+        """Number of different persons."""
+        return len({row.subject for row in self.rows})
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the figures that any row has, in the order of `FIGURES`, others behind."""
+        present = dict.fromkeys(key for row in self.rows for key in row.figures)
+        known = [figure.key for figure in FIGURES if figure.key in present]
+        return (*known, *(key for key in present if key not in known))
+
+    def by_subject(self, method: str, key: str) -> dict[str, float]:
+        """Subject -> mean over the subject's cases; subjects without a number are left out."""
+        values: dict[str, list[float]] = {}
+        for row in self.rows:
+            value = row.figures.get(key, math.nan)
+            if row.method == method and not math.isnan(value):
+                values.setdefault(row.subject, []).append(value)
+        return {subject: float(np.mean(numbers)) for subject, numbers in values.items()}
+
+    def mean(self, method: str, key: str) -> float:
+        """Mean over subjects, each counting once; nan if no subject has the figure."""
+        values = list(self.by_subject(method, key).values())
+        return float(np.mean(values)) if values else math.nan
+
+    def interval(self, method: str, key: str) -> Interval | None:
+        """95 % interval of the mean, subjects drawn again; None below two subjects."""
+        return interval_of_mean(list(self.by_subject(method, key).values()))
+
+    def advantage(self, method: str, key: str, over: str) -> tuple[float, Interval | None]:
+        """Mean of the difference to another method, paired by subject, and its 95 % interval."""
+        ours, theirs = self.by_subject(method, key), self.by_subject(over, key)
+        differences = [ours[subject] - theirs[subject] for subject in ours if subject in theirs]
+        mean = float(np.mean(differences)) if differences else math.nan
+        return mean, interval_of_mean(differences)
+
+    def to_csv(self) -> str:
+        """One line a method and case, full precision; an empty cell where there is no figure."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("method", "case", "subject", *self.keys))
+        for row in self.rows:
+            cells = (_csv_cell(row.figures.get(key, math.nan)) for key in self.keys)
+            writer.writerow((row.method, row.case, row.subject, *cells))
+        return text.getvalue()
+
+    def labels_to_csv(self, names: Mapping[int, str] | None = None) -> str:
+        """One line a method, case and label: voxels, means, deviations, ratio and distance."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(
+            ("method", "case", "label", "name", "voxels", "real_mean", "synthetic_mean")
+            + ("real_deviation", "synthetic_deviation", "deviation_ratio", "wasserstein")
+        )
+        for row in self.rows:
+            for value, label in row.labels.items():
+                numbers = (label.real_mean, label.synthetic_mean, label.real_deviation)
+                numbers += (label.synthetic_deviation, label.deviation_ratio, label.wasserstein)
+                name = (names or {}).get(value, "")
+                writer.writerow(
+                    (row.method, row.case, value, name, label.num_voxels, *map(_csv_cell, numbers))
+                )
+        return text.getvalue()
+
+    def to_json(self) -> str:
+        """Means with intervals a method and the figures of every case; no NaN, infinity as text."""
+        summary = {
+            method: {
+                key: {
+                    "mean": _json_number(self.mean(method, key)),
+                    "interval_95": _json_interval(self.interval(method, key)),
+                    "subjects": len(self.by_subject(method, key)),
+                }
+                for key in self.keys
+            }
+            for method in self.methods
+        }
+        cases = [
+            {
+                "method": row.method,
+                "case": row.case,
+                "subject": row.subject,
+                "figures": {key: _json_number(value) for key, value in row.figures.items()},
+            }
+            for row in self.rows
+        ]
+        content = {"num_subjects": self.num_subjects, "summary": summary, "cases": cases}
+        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    def to_text(self, keys: Sequence[str] | None = None) -> str:
+        """One table for people: a line a method, means over subjects, the best way in the head."""
+        figures = [figure_named(key) for key in (keys or self.keys)]
+        head = ["", *(f"{figure.title} {_ARROWS[figure.better]}" for figure in figures)]
+        lines = [
+            [method, *(_text_cell(self.mean(method, figure.key), figure) for figure in figures)]
+            for method in self.methods
+        ]
+        widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
+        count = f"Mean over {self.num_subjects} subject{'s' if self.num_subjects != 1 else ''}."
+        return "\n".join(
+            [
+                *(
+                    "  ".join(
+                        [
+                            line[0].ljust(widths[0]),
+                            *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)),
+                        ]
+                    ).rstrip()
+                    for line in [head, *lines]
+                ),
+                count + " ↑ higher is better, ↓ lower is better, →1 one is right.",
+            ]
+        )
+
+
+_ARROWS = {"higher": "↑", "lower": "↓", "one": "→1"}
+
+
+def _text_cell(value: float, figure: Figure) -> str:
+    return "-" if math.isnan(value) else f"{value:.{figure.decimals}f}"
+
+
+def _csv_cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.8g}"
+
+
+def _json_number(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
+
+
+def _json_interval(interval: Interval | None) -> list[float | str | None] | None:
+    return None if interval is None else [_json_number(interval.low), _json_number(interval.high)]
+
+
+def evaluate_cases(
+    cases: Iterable[EvaluationCase],
+    methods: Mapping[str, Method],
+    window: tuple[float, float],
+    spacing_ijk_mm: tuple[float, float, float] | None = None,
+    on_progress: Callable[[str, str], None] | None = None,
+) -> Table:
+    """Every method on every case, one case in memory at a time.
+
+    `cases` may be a generator; `on_progress(case, method)` is called before each comparison.
+    """
+    rows = []
+    for case in cases:
+        for name, method in methods.items():
+            if on_progress is not None:
+                on_progress(case.name, name)
+            figures, labels = figures_and_labels(
+                case.real, method(case), case.label_map, window, spacing_ijk_mm
+            )
+            rows.append(Row(name, case.name, case.subject or case.name, figures, labels))
+    return Table(tuple(rows))
