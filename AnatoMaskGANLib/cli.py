@@ -1,0 +1,132 @@
+"""The program `anatomaskgan`: reads its arguments, runs a command, tells an error in one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from AnatoMaskGANLib import __version__
+from AnatoMaskGANLib.commands.demo import DemoOptions, demo
+from AnatoMaskGANLib.commands.errors import error_line
+from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
+from AnatoMaskGANLib.commands.models import (
+    ListModelsOptions,
+    ShowModelOptions,
+    list_models,
+    show_model,
+)
+from AnatoMaskGANLib.commands.options import add_options, read_options
+from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
+
+PROGRAM = "anatomaskgan"
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a word of the command line does."""
+
+    options_type: type
+    """Frozen dataclass of the options; its docstring is the command's help."""
+    run: Callable[..., int]
+    """Takes the options, gives back the exit code."""
+
+
+COMMANDS: dict[str, Command | dict[str, Command]] = {
+    "synthesize": Command(SynthesizeOptions, synthesize),
+    "evaluate": Command(EvaluateOptions, evaluate),
+    "models": {
+        "list": Command(ListModelsOptions, list_models),
+        "show": Command(ShowModelOptions, show_model),
+    },
+    "demo": Command(DemoOptions, demo),
+}
+GROUP_HELP = {"models": "List the models and show their cards."}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
+
+    Takes the program's own arguments when none are given.
+    """
+    try:
+        namespace = build_parser().parse_args(arguments)
+    except ArgumentError as error:
+        message = " ".join(str(error).split())
+        return _tell(f"{message} (see {PROGRAM} --help)", USAGE_ERROR)
+    command, values = chosen_command(namespace)
+    start_logging(values["debug"])
+    try:
+        return command.run(read_options(values, command.options_type))
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+    except Exception as error:
+        if values["debug"]:
+            raise
+        return _tell(error_line(error), 1)
+
+
+def _tell(message: str, exit_code: int) -> int:
+    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    return exit_code
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the whole command line; it raises ArgumentError where others would exit."""
+    parser = _parser(
+        "Synthetic volumes from segmentations. For research, never for diagnosis.",
+        version=__version__,
+        prog=PROGRAM,
+    )
+    _add_commands(parser, COMMANDS)
+    return parser
+
+
+def _parser(description: str, **settings: str) -> ArgumentParser:
+    return ArgumentParser(
+        description=description, exit_on_error=False, allow_abbrev=False, **settings
+    )
+
+
+def _add_commands(
+    parser: ArgumentParser, commands: dict[str, Command | dict[str, Command]]
+) -> None:
+    subcommands = parser.add_subcommands(required=True, dest="command")
+    for name, entry in commands.items():
+        is_group = isinstance(entry, dict)
+        help_text = GROUP_HELP[name] if is_group else entry.options_type.__doc__
+        subparser = _parser(help_text)
+        subcommands.add_subcommand(name, subparser, help=help_text)
+        if is_group:
+            _add_commands(subparser, entry)
+        else:
+            add_options(subparser, entry.options_type)
+            debug_help = "Show where an error came from."
+            subparser.add_argument("--debug", action="store_true", help=debug_help)
+
+
+def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
+    """The command that the words name, and the values of its options."""
+    entry: Command | dict[str, Command] = COMMANDS
+    while not isinstance(entry, Command):
+        word = namespace["command"]
+        entry, namespace = entry[word], namespace[word]
+    return entry, namespace
+
+
+def start_logging(show_debug: bool) -> None:
+    """What the core logs goes to stderr, so that stdout holds results only."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("AnatoMaskGANLib")
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG if show_debug else logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""An error in one line, as the command line prints it."""
+
+from __future__ import annotations
+
+
+def error_line(error: BaseException) -> str:
+    """The error's message without line breaks; its type in front where the message needs it.
+
+    ValueError and OSError of this program tell what to do by themselves; what comes from elsewhere
+    (a KeyError, "out of memory") says more with its type.
+    """
+    message = " ".join(str(error).split())
+    if isinstance(error, (ValueError, OSError)) and message:
+        return message
+    name = type(error).__name__
+    return f"{name}: {message}" if message else name

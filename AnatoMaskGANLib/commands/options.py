@@ -1,0 +1,55 @@
+"""A command's options: a frozen dataclass, turned into command-line options with their help."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, field, fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import docstring_parser
+from jsonargparse import ArgumentParser, Namespace
+
+Options = TypeVar("Options")
+
+
+def positional() -> Any:  # noqa: ANN401  what dataclasses.field itself gives back
+    """A dataclass field for values without an option's name; a tuple takes one or more of them."""
+    return field(metadata={"positional": True})
+
+
+def add_options(parser: ArgumentParser, options_type: type) -> None:
+    """Adds an option for every field: `noise_strength` becomes `--noise-strength`.
+
+    The help is the text under the field. A field without a default is required, a `bool` is a
+    switch that is off by default.
+    """
+    types = get_type_hints(options_type)
+    documentation = docstring_parser.parse_from_object(options_type).params
+    help_texts = {entry.arg_name: " ".join(entry.description.split()) for entry in documentation}
+    for option in fields(options_type):
+        _add_option(parser, option, types[option.name], help_texts[option.name])
+
+
+def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_text: str) -> None:  # noqa: ANN401
+    is_required = option.default is MISSING
+    if option.metadata.get("positional"):
+        is_tuple = get_args(value_type)[1:] == (Ellipsis,)
+        if is_tuple:
+            item_type = get_args(value_type)[0]
+            parser.add_argument(option.name, type=item_type, nargs="+", help=help_text)
+        else:
+            parser.add_argument(option.name, type=value_type, help=help_text)
+        return
+    name = f"--{option.name.replace('_', '-')}"
+    if value_type is bool:
+        parser.add_argument(name, action="store_true", help=help_text)
+    elif is_required:
+        parser.add_argument(name, type=value_type, required=True, help=help_text)
+    else:
+        parser.add_argument(name, type=value_type, default=option.default, help=help_text)
+
+
+def read_options(namespace: Namespace, options_type: type[Options]) -> Options:
+    """The parsed values as the command's own options; lists become tuples."""
+    values = {option.name: namespace[option.name] for option in fields(options_type)}
+    frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return options_type(**frozen)

@@ -1,0 +1,109 @@
+"""Which label maps a batch works on, and in which file each result goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Longest first, so that the name in front of `.seg.nrrd` and `.nii.gz` is found.
+SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+SEGMENTATION_NAME = "seg"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One label map and the volumes to make from it."""
+
+    source: Path
+    """File of the label map."""
+    targets: Mapping[int, Path]
+    """Seed of the noise -> file of the synthetic volume."""
+
+
+def volume_suffix(path: Path) -> str | None:
+    """The file's suffix in lower case (`.nii.gz`), None when it is no volume file."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+
+
+def volume_stem(path: Path) -> str:
+    """The file's name without the suffix of its format."""
+    suffix = volume_suffix(path)
+    return path.name[: -len(suffix)] if suffix else path.name
+
+
+def find_label_maps(inputs: Iterable[Path]) -> list[Path]:
+    """The files that the inputs stand for, each once: files as they are, folders searched.
+
+    A folder stands for the files named `seg` in it, at any depth; when there is none, for all its
+    volume files. A file that does not exist stays in the list: reading it tells so.
+    Raises ValueError for a folder without any volume file.
+    """
+    found: dict[Path, None] = {}
+    for path in inputs:
+        found.update(dict.fromkeys(_files_in(path) if path.is_dir() else [path]))
+    return list(found)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    volumes = sorted(file for file in folder.rglob("*") if volume_suffix(file) and file.is_file())
+    segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
+    if not volumes:
+        raise ValueError(
+            f"The folder {folder} holds no volume file. Expected label maps, one of "
+            f"{', '.join(SUFFIXES)}, in it or in its subfolders."
+        )
+    return segmentations or volumes
+
+
+def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) -> list[Job]:
+    """One job a label map, with a target for every seed.
+
+    A single volume may get a file's name as output. Else `output` is a folder that keeps the
+    folders of the label maps below the one that they share: `a/seg.nii.gz` becomes
+    `output/a/seg_synthetic.nii.gz`, with `_seed<number>` behind it for several seeds.
+    Raises ValueError when two results would share a file or a result would replace a label map.
+    """
+    if volume_suffix(output) is not None and not output.is_dir():
+        if len(label_maps) * len(seeds) > 1:
+            raise ValueError(
+                f"The output {output} is one file, but {len(label_maps)} label map(s) times "
+                f"{len(seeds)} sample(s) were asked for. Give a folder as output."
+            )
+        jobs = [Job(label_maps[0], {seeds[0]: output})]
+    else:
+        shared = Path(os.path.commonpath([os.path.abspath(path.parent) for path in label_maps]))
+        jobs = [
+            Job(path, {seed: output / _target_name(path, shared, seed, seeds) for seed in seeds})
+            for path in label_maps
+        ]
+    _refuse_lost_files(jobs)
+    return jobs
+
+
+def _target_name(label_map: Path, shared: Path, seed: int, seeds: Sequence[int]) -> Path:
+    relative = Path(os.path.abspath(label_map)).relative_to(shared)
+    # A segmentation file holds segments; the synthetic volume is a plain one.
+    suffix = (volume_suffix(label_map) or ".nii.gz").replace(".seg.nrrd", ".nrrd")
+    sample = f"_seed{seed}" if len(seeds) > 1 else ""
+    return relative.with_name(f"{volume_stem(label_map)}_synthetic{sample}{suffix}")
+
+
+def _refuse_lost_files(jobs: Sequence[Job]) -> None:
+    sources = {os.path.abspath(job.source) for job in jobs}
+    makers: dict[str, Path] = {}
+    for job in jobs:
+        for target in job.targets.values():
+            place = os.path.abspath(target)
+            if place in sources:
+                raise ValueError(
+                    f"The result {target} would replace a label map. Choose another output."
+                )
+            if place in makers:
+                raise ValueError(
+                    f"{makers[place]} and {job.source} would both be written to {target}. "
+                    "Rename one of them, or run them one after the other with two outputs."
+                )
+            makers[place] = job.source

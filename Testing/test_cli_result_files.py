@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from AnatoMaskGANLib.commands.result_files import find_label_maps, plan_jobs, volume_stem
+
+
+def touch(*files: Path) -> None:
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def targets(output: Path, *label_maps: Path, seeds: tuple[int, ...] = (0,)) -> list[str]:
+    jobs = plan_jobs(label_maps, output, seeds)
+    return [
+        target.relative_to(output).as_posix() for job in jobs for target in job.targets.values()
+    ]
+
+
+def test_a_folder_stands_for_its_seg_files_and_not_for_the_scans_beside_them(
+    tmp_path: Path,
+) -> None:
+    wanted = [tmp_path / "sub-01" / "seg.nii.gz", tmp_path / "sub-02" / "deep" / "seg.nrrd"]
+    touch(*wanted, tmp_path / "sub-01" / "image.nii.gz", tmp_path / "labels.json")
+    assert find_label_maps([tmp_path]) == wanted
+
+
+def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Path) -> None:
+    wanted = [tmp_path / "a.seg.nrrd", tmp_path / "b.MHA"]
+    touch(*wanted, tmp_path / "notes.txt")
+    assert find_label_maps([tmp_path]) == wanted
+
+
+def test_a_file_that_is_named_twice_is_used_once_and_a_missing_one_is_kept(tmp_path: Path) -> None:
+    file, missing = tmp_path / "a.nii", tmp_path / "missing.nii"
+    touch(file)
+    assert find_label_maps([file, tmp_path, missing, file]) == [file, missing]
+
+
+def test_a_folder_without_any_volume_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no volume file"):
+        find_label_maps([tmp_path])
+
+
+def test_one_label_map_may_get_a_file_as_output(tmp_path: Path) -> None:
+    output = tmp_path / "scan.nrrd"
+    (job,) = plan_jobs([tmp_path / "seg.nii.gz"], output, [7])
+    assert job.targets == {7: output}
+
+
+@pytest.mark.parametrize(("num_label_maps", "num_seeds"), [(2, 1), (1, 2)])
+def test_several_results_do_not_fit_in_one_file(
+    tmp_path: Path, num_label_maps: int, num_seeds: int
+) -> None:
+    label_maps = [tmp_path / f"{number}.nii" for number in range(num_label_maps)]
+    with pytest.raises(ValueError, match="Give a folder as output"):
+        plan_jobs(label_maps, tmp_path / "scan.nrrd", range(num_seeds))
+
+
+def test_a_folder_with_a_dot_in_its_name_is_a_folder(tmp_path: Path) -> None:
+    output = tmp_path / "results.nii"
+    output.mkdir()
+    assert targets(output, tmp_path / "seg.nii") == ["seg_synthetic.nii"]
+
+
+def test_results_keep_the_folders_below_the_one_that_all_label_maps_share(tmp_path: Path) -> None:
+    label_maps = (tmp_path / "sub-01" / "seg.nii.gz", tmp_path / "sub-02" / "seg.nii.gz")
+    assert targets(tmp_path / "out", *label_maps) == [
+        "sub-01/seg_synthetic.nii.gz",
+        "sub-02/seg_synthetic.nii.gz",
+    ]
+
+
+def test_several_samples_have_their_seed_in_the_name(tmp_path: Path) -> None:
+    assert targets(tmp_path / "out", tmp_path / "a.mha", seeds=(3, 4)) == [
+        "a_synthetic_seed3.mha",
+        "a_synthetic_seed4.mha",
+    ]
+
+
+def test_the_result_of_a_segmentation_file_is_a_plain_volume_file(tmp_path: Path) -> None:
+    assert targets(tmp_path / "out", tmp_path / "case.seg.nrrd") == ["case_synthetic.nrrd"]
+    assert volume_stem(Path("case.v2.NII.GZ")) == "case.v2"
+
+
+def test_two_results_never_share_a_file(tmp_path: Path) -> None:
+    label_maps = [tmp_path / "case.seg.nrrd", tmp_path / "case.nrrd"]
+    with pytest.raises(ValueError, match="would both be written"):
+        plan_jobs(label_maps, tmp_path / "out", [0])
+
+
+def test_a_result_never_replaces_a_label_map(tmp_path: Path) -> None:
+    label_map = tmp_path / "seg.nii.gz"
+    with pytest.raises(ValueError, match="would replace a label map"):
+        plan_jobs([label_map], tmp_path / "x" / ".." / "seg.nii.gz", [0])
