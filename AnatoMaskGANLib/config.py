@@ -1,0 +1,203 @@
+"""Settings: frozen dataclasses, read from and written to YAML and JSON by their field names."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+Settings = TypeVar("Settings")
+
+
+class SettingsError(ValueError):
+    """A setting that does not exist or has a value that makes no sense."""
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """Shape of the generator. The presets are `compact_generator` and `paper_generator`."""
+
+    num_classes: int
+    """Label classes, background (0) included."""
+    channels: tuple[int, ...] = (160, 128, 96, 48, 24, 24)
+    """Features of the coarse start and after every stage; one stage fewer than entries. Each stage
+    has twice the grid of the one before, so the in-plane stride is 2 ** (len(channels) - 2)."""
+    spade_hidden: int = 32
+    """Features between the two convolutions of a SPADE label branch (128 in Park et al.)."""
+    separable: bool = False
+    """Depthwise-separable convolutions in the residual blocks."""
+    norm: str = "batch"
+    """Normalization inside SPADE: batch (can be frozen), group or instance."""
+    use_gnn_fusion: bool = True
+    """GNN-SIF, slice-graph fusion (paper, section III-A)."""
+    fusion_stage: int = 1
+    """Stage whose output is fused; 28x28 for 224x224 with the default channels."""
+    fusion_rounds: int = 1
+    """Rounds of message passing."""
+    stack_radius: int = 4
+    """Slices on either side over which a slice's stack node takes its mean."""
+    use_noise3d: bool = True
+    """3D-SNI, spatial noise injection (paper, section III-B)."""
+    noise_sigmas_mm: tuple[float, ...] = (2.0, 6.0, 20.0)
+    """Correlation lengths of the noise octaves in mm; DESIGN, section 4."""
+    context_radius: int = 2
+    """Slices on either side whose labels the finer stages see; 0 turns this context off."""
+
+    def __post_init__(self) -> None:
+        _require(2 <= self.num_classes <= 4096, "num_classes", self.num_classes, "2 to 4096")
+        _require(len(self.channels) >= 3, "channels", self.channels, "three entries or more")
+        _require(min(self.channels) >= 8, "channels", self.channels, "entries of 8 or more")
+        _require(self.spade_hidden >= 1, "spade_hidden", self.spade_hidden, "1 or more")
+        _require(
+            self.norm in ("batch", "group", "instance"), "norm", self.norm, "batch, group, instance"
+        )
+        stages = len(self.channels) - 1
+        _require(
+            0 <= self.fusion_stage < stages, "fusion_stage", self.fusion_stage, f"0 to {stages - 1}"
+        )
+        _require(self.fusion_rounds >= 1, "fusion_rounds", self.fusion_rounds, "1 or more")
+        _require(self.stack_radius >= 0, "stack_radius", self.stack_radius, "0 or more")
+        _require(self.context_radius >= 0, "context_radius", self.context_radius, "0 or more")
+        _require(
+            len(self.noise_sigmas_mm) >= 1 and min(self.noise_sigmas_mm) > 0,
+            "noise_sigmas_mm",
+            self.noise_sigmas_mm,
+            "one or more positive lengths in mm",
+        )
+
+    @property
+    def stride(self) -> int:
+        """In-plane size of a cell of the coarsest stage, in pixels."""
+        return 2 ** (len(self.channels) - 2)
+
+
+def compact_generator(num_classes: int, **changes: Any) -> GeneratorSettings:
+    """The preset that ships: fast on two CPU cores."""
+    return GeneratorSettings(num_classes=num_classes, **changes)
+
+
+def paper_generator(num_classes: int, **changes: Any) -> GeneratorSettings:
+    """The size of the paper: ngf 64, six stages from 7x7 to 224x224, fusion at 28x28."""
+    settings: dict[str, Any] = {
+        "channels": (1024, 1024, 1024, 512, 256, 128, 64),
+        "spade_hidden": 128,
+        "separable": True,
+        "fusion_stage": 2,
+        "stack_radius": 8,
+    }
+    return GeneratorSettings(num_classes=num_classes, **(settings | changes))
+
+
+@dataclass(frozen=True)
+class DiscriminatorSettings:
+    """Shape of the multi-scale PatchGAN (paper, Eq. 5: N_D = 2)."""
+
+    channels: int = 64
+    """Features of the first layer; doubled by every further one up to eight times."""
+    num_layers: int = 4
+    """Convolutions before the last; each but the last of them halves the grid."""
+    num_scales: int = 2
+    """Copies that judge the image at full, half, quarter ... resolution."""
+    label_features: int = 8
+    """Features of the label embedding that the image is judged with; 0 judges the image alone."""
+    slices_seen: int = 3
+    """Neighboring slices judged together; 1 judges every slice by itself."""
+
+    def __post_init__(self) -> None:
+        _require(self.channels >= 4, "channels", self.channels, "4 or more")
+        _require(1 <= self.num_layers <= 6, "num_layers", self.num_layers, "1 to 6")
+        _require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
+        _require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
+        _require(
+            self.slices_seen >= 1 and self.slices_seen % 2 == 1,
+            "slices_seen",
+            self.slices_seen,
+            "an odd number",
+        )
+
+
+def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
+    if not holds:
+        raise SettingsError(f"{name} is {value!r}; allowed: {allowed}")
+
+
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """Plain dictionary of a settings object, tuples as lists, for JSON and YAML."""
+    return _plain(asdict(settings))
+
+
+def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Settings object from a plain dictionary; unknown keys are refused with the closest names."""
+    if not isinstance(values, Mapping):
+        raise SettingsError(
+            f"{kind.__name__} needs a mapping of settings, not {type(values).__name__} ({values!r})"
+        )
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+            raise SettingsError(f"{kind.__name__} has no setting {key!r}; {hint}")
+    missing = [
+        name
+        for name, f in known.items()
+        if f.default is MISSING and f.default_factory is MISSING and name not in values
+    ]
+    if missing:
+        raise SettingsError(
+            f"{kind.__name__} needs {', '.join(missing)}, which the file does not give"
+        )
+    hints = get_type_hints(kind)
+    return kind(**{key: _typed(key, hints[key], value) for key, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    """The value as its annotation asks for it, or an error that names the setting."""
+    if is_dataclass(hint):
+        return settings_from_dict(hint, value)  # type: ignore[arg-type]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        kept = [argument for argument in arguments if argument is not type(None)]
+        for argument in kept[:-1]:
+            try:
+                return _typed(name, argument, value)
+            except SettingsError:
+                continue
+        return _typed(name, kept[-1], value)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SettingsError(f"{name} is {value!r}; expected a list")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_typed(name, arguments[0], entry) for entry in value)
+        if len(value) != len(arguments):
+            raise SettingsError(f"{name} has {len(value)} entries; expected {len(arguments)}")
+        return tuple(_typed(name, a, entry) for a, entry in zip(arguments, value, strict=True))
+    if origin is dict or origin is Mapping or origin is typing.Mapping:
+        return dict(value)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise SettingsError(f"{name} is {value!r}; allowed: {', '.join(map(str, arguments))}")
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (
+        not isinstance(value, hint)
+        or (hint is int and value in (True, False) and isinstance(value, bool))
+    ):
+        raise SettingsError(
+            f"{name} is {value!r} ({type(value).__name__}); expected {hint.__name__}"
+        )
+    return value
