@@ -1,0 +1,348 @@
+"""Segmentation node to label map and volume to node, on Slicer's own MRML libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+
+import slicer_host
+
+slicer_host.start()
+
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+import vtk  # noqa: E402
+from slicer_host.nodes import (  # noqa: E402
+    add_segmentation,
+    add_transform,
+    add_volume,
+    box,
+    compare_geometry,
+)
+
+from AnatoMaskGANLib.mrml import (  # noqa: E402
+    label_map_from_segmentation,
+    label_map_of_entries,
+    place_beside,
+    provenance_of,
+    segment_entries,
+    update_scalar_volume,
+)
+from AnatoMaskGANLib.volumes import Volume, VolumeError  # noqa: E402
+
+SHAPE_KJI = (6, 5, 4)
+LEFT_KIDNEY = (
+    "List~SCT^123037004^Anatomical Structure~SCT^64033007^Kidney~SCT^7771000^Left~Codes~^^~^^"
+)
+
+
+def rotation_about_s(degrees: float) -> np.ndarray:
+    angle = np.radians(degrees)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return matrix
+
+
+def oblique_grid() -> np.ndarray:
+    """Anisotropic, turned, left-handed, off the origin."""
+    ijk_to_ras = rotation_about_s(30) @ np.diag([-0.7, 0.9, 2.5, 1.0])
+    ijk_to_ras[:3, 3] = (12.5, -40.25, 7.75)
+    return ijk_to_ras
+
+
+@pytest.fixture(autouse=True)
+def empty_scene() -> None:
+    slicer.mrmlScene.Clear(0)
+
+
+def masks() -> dict[str, np.ndarray]:
+    return {
+        "Liver": box(SHAPE_KJI, (1, 1, 1), (3, 3, 2)),
+        "Spleen": box(SHAPE_KJI, (4, 0, 0), (4, 1, 1)),
+    }
+
+
+def test_each_voxel_gets_the_value_of_its_segment() -> None:
+    node = add_segmentation(masks())
+    export = label_map_from_segmentation(node)
+    value = {entry.name: entry.label_value for entry in segment_entries(node)}
+    expected = value["Liver"] * masks()["Liver"] + value["Spleen"] * masks()["Spleen"]
+    np.testing.assert_array_equal(export.label_map.labels_kji, expected)
+    assert export.label_map.names == {value["Liver"]: "Liver", value["Spleen"]: "Spleen"}
+    assert export.empty_segments == ()
+
+
+def test_label_values_do_not_follow_the_order_of_the_ids_asked_for() -> None:
+    node = add_segmentation(masks())
+    liver, spleen = node.GetSegmentation().GetSegmentIDs()
+    a = label_map_from_segmentation(node, segment_ids=[liver, spleen]).label_map
+    b = label_map_from_segmentation(node, segment_ids=[spleen, liver]).label_map
+    np.testing.assert_array_equal(a.labels_kji, b.labels_kji)
+
+
+def test_only_the_chosen_segments_are_exported() -> None:
+    node = add_segmentation(masks())
+    _, spleen = node.GetSegmentation().GetSegmentIDs()
+    label_map = label_map_from_segmentation(node, segment_ids=[spleen]).label_map
+    np.testing.assert_array_equal(label_map.labels_kji != 0, masks()["Spleen"])
+    assert list(label_map.names.values()) == ["Spleen"]
+
+
+@pytest.mark.parametrize("has_reference_geometry", [True, False])
+def test_nothing_is_cropped_to_the_painted_voxels(has_reference_geometry: bool) -> None:
+    grid = oblique_grid()
+    node = add_segmentation(masks(), grid, has_reference_geometry=has_reference_geometry)
+    label_map = label_map_from_segmentation(node).label_map
+    painted = masks()["Liver"] | masks()["Spleen"]
+    # without a reference geometry Slicer pads by one voxel
+    pad = 0 if has_reference_geometry else 1
+    np.testing.assert_array_equal(label_map.labels_kji != 0, np.pad(painted, pad))
+    first_voxel_ras = label_map.ijk_to_ras @ [pad, pad, pad, 1]
+    np.testing.assert_allclose(first_voxel_ras, grid @ [0, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(label_map.ijk_to_ras[:3, :3], grid[:3, :3], atol=1e-6)
+
+
+def test_a_reference_volume_gives_its_grid() -> None:
+    node = add_segmentation(masks(), np.eye(4))
+    finer = np.diag([0.5, 0.5, 0.5, 1.0])
+    finer[:3, 3] = (-0.25, -0.25, -0.25)
+    reference = add_volume((12, 10, 8), finer)
+    export = label_map_from_segmentation(node, reference)
+    painted = masks()["Liver"] | masks()["Spleen"]
+    np.testing.assert_array_equal(
+        export.label_map.labels_kji != 0, painted.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    )
+    np.testing.assert_allclose(export.label_map.ijk_to_ras, finer, atol=1e-6)
+
+
+def test_the_parent_transform_moves_the_label_map_in_the_world() -> None:
+    node = add_segmentation(masks(), oblique_grid())
+    turned = rotation_about_s(90)
+    turned[:3, 3] = (5, 6, 7)
+    transform = add_transform(turned)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    export = label_map_from_segmentation(node)
+    np.testing.assert_allclose(export.label_map.ijk_to_ras, turned @ oblique_grid(), atol=1e-6)
+    np.testing.assert_allclose(export.grid.ijk_to_node, oblique_grid(), atol=1e-6)
+    assert export.grid.transform_node_id == transform.GetID()
+
+
+def test_segmentation_and_reference_below_different_transforms_meet_in_the_world() -> None:
+    node = add_segmentation(masks())
+    forth, back = np.eye(4), np.eye(4)
+    forth[0, 3], back[0, 3] = 1, -2
+    node.SetAndObserveTransformNodeID(add_transform(forth).GetID())
+    reference = add_volume((6, 5, 10))
+    reference.SetAndObserveTransformNodeID(add_transform(back).GetID())
+    labels = label_map_from_segmentation(node, reference).label_map.labels_kji
+    painted = masks()["Liver"] | masks()["Spleen"]
+    expected = np.zeros((6, 5, 10), dtype=bool)
+    expected[:, :, 3:7] = painted  # one voxel forth, and the reference two voxels back
+    np.testing.assert_array_equal(labels != 0, expected)
+
+
+def test_a_shearing_transform_leaves_the_label_map_on_its_own_right_angled_grid() -> None:
+    node = add_segmentation(masks(), oblique_grid())
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.3
+    node.SetAndObserveTransformNodeID(add_transform(sheared).GetID())
+    label_map = label_map_from_segmentation(node).label_map
+    np.testing.assert_allclose(label_map.ijk_to_ras, oblique_grid(), atol=1e-6)
+
+
+def test_below_a_bent_transform_the_label_map_keeps_its_own_grid() -> None:
+    node = add_segmentation(masks(), oblique_grid())
+    spline = vtk.vtkThinPlateSplineTransform()
+    source, target = vtk.vtkPoints(), vtk.vtkPoints()
+    for point in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (50, 50, 50)):
+        source.InsertNextPoint(point)
+        target.InsertNextPoint([value * 1.1 + (value > 0) for value in point])
+    spline.SetSourceLandmarks(source)
+    spline.SetTargetLandmarks(target)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Bent")
+    transform.SetAndObserveTransformToParent(spline)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    export = label_map_from_segmentation(node)
+    np.testing.assert_allclose(export.label_map.ijk_to_ras, oblique_grid(), atol=1e-6)
+    assert export.grid.transform_node_id == transform.GetID()
+
+
+def test_where_segments_overlap_the_later_one_counts_and_the_voxels_are_reported() -> None:
+    overlapping = {
+        "Liver": box(SHAPE_KJI, (0, 0, 0), (3, 3, 3)),
+        "Tumor": box(SHAPE_KJI, (2, 2, 2), (4, 4, 3)),
+    }
+    node = add_segmentation(overlapping)
+    assert node.GetSegmentation().GetNumberOfLayers() == 2
+    export = label_map_from_segmentation(node)
+    tumor = segment_entries(node)[1].label_value
+    np.testing.assert_array_equal(export.label_map.labels_kji == tumor, overlapping["Tumor"])
+    assert export.num_overlapping_voxels == 8
+
+
+def test_segments_on_a_few_layers_that_share_no_voxel_do_not_overlap() -> None:
+    node = add_segmentation(masks())
+    node.GetSegmentation().SeparateSegmentLabelmap(node.GetSegmentation().GetNthSegmentID(0))
+    assert node.GetSegmentation().GetNumberOfLayers() == 2
+    assert label_map_from_segmentation(node).num_overlapping_voxels == 0
+
+
+def test_an_empty_segment_is_named() -> None:
+    node = add_segmentation(masks())
+    node.GetSegmentation().AddEmptySegment("cyst", "Cyst")
+    assert label_map_from_segmentation(node).empty_segments == ("Cyst",)
+
+
+def test_a_segmentation_without_segments_is_refused() -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Nothing")
+    with pytest.raises(VolumeError, match="'Nothing' has no segments. Add at least one"):
+        label_map_from_segmentation(node)
+
+
+def test_a_segmentation_of_empty_segments_is_refused() -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Blank")
+    node.GetSegmentation().AddEmptySegment("a", "Liver")
+    with pytest.raises(VolumeError, match="no voxel"):
+        label_map_from_segmentation(node)
+
+
+def test_a_reference_volume_beside_the_segments_is_refused() -> None:
+    node = add_segmentation(masks())
+    far = np.eye(4)
+    far[:3, 3] = 1000
+    with pytest.raises(VolumeError, match="on the grid of 'Far away'"):
+        label_map_from_segmentation(node, add_volume(SHAPE_KJI, far, "Far away"))
+
+
+def test_a_reference_volume_without_voxels_is_refused() -> None:
+    reference = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Hollow")
+    with pytest.raises(VolumeError, match="'Hollow' has no voxels"):
+        label_map_from_segmentation(add_segmentation(masks()), reference)
+
+
+def test_an_unknown_segment_id_is_refused_with_the_known_ones() -> None:
+    node = add_segmentation(masks())
+    with pytest.raises(VolumeError, match="no segment 'kidney'"):
+        label_map_from_segmentation(node, segment_ids=["kidney"])
+
+
+def test_surfaces_become_voxels() -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surfaces")
+    node.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(10)
+    sphere.SetThetaResolution(40)
+    sphere.SetPhiResolution(40)
+    sphere.Update()
+    segment = slicer.vtkSegment()
+    segment.SetName("Ball")
+    segment.AddRepresentation("Closed surface", sphere.GetOutput())
+    node.GetSegmentation().AddSegment(segment)
+    centered = np.eye(4)
+    centered[:3, 3] = -15
+    labels = label_map_from_segmentation(node, add_volume((31, 31, 31), centered)).label_map
+    volume_mm3 = 4 / 3 * np.pi * 10**3
+    assert np.count_nonzero(labels.labels_kji) == pytest.approx(volume_mm3, rel=0.05)
+
+
+def test_terminology_becomes_a_code_and_slicers_own_default_does_not() -> None:
+    node = add_segmentation(masks(), terminology={"Liver": LEFT_KIDNEY})
+    liver, spleen = segment_entries(node)
+    assert (liver.code, spleen.code) == ("SCT:64033007+SCT:7771000", "")
+    assert label_map_from_segmentation(node).label_map.codes == {liver.label_value: liver.code}
+
+
+def test_names_that_slicer_made_up_do_not_count_as_names() -> None:
+    node = add_segmentation({"Segment_1": masks()["Liver"], "Segment_2": masks()["Spleen"]})
+    assert label_map_from_segmentation(node).label_map.names == {}
+
+
+def test_labels_can_be_matched_before_any_voxel_is_read() -> None:
+    entries = segment_entries(add_segmentation(masks()))
+    label_map = label_map_of_entries(entries)
+    assert label_map.values == tuple(sorted(entry.label_value for entry in entries))
+    assert set(label_map.names.values()) == {"Liver", "Spleen"}
+
+
+def synthesized(export, window: tuple[float, float] = (0.0, 100.0), unit: str = "") -> Volume:
+    voxels = (export.label_map.labels_kji * 10).astype(np.float32)
+    return Volume(voxels, export.label_map.ijk_to_ras, window, unit, {"Seed": "7"})
+
+
+@pytest.mark.parametrize("is_transformed", [False, True])
+def test_the_output_lies_exactly_on_the_reference_grid(is_transformed: bool) -> None:
+    node = add_segmentation(masks(), oblique_grid())
+    reference = add_volume(SHAPE_KJI, oblique_grid())
+    if is_transformed:
+        turned = rotation_about_s(40)
+        turned[:3, 3] = (1, 2, 3)
+        transform = add_transform(turned)
+        for each in (node, reference):
+            each.SetAndObserveTransformNodeID(transform.GetID())
+    export = label_map_from_segmentation(node, reference)
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export), export.grid, {})
+    assert output.GetTransformNodeID() == reference.GetTransformNodeID()
+    # CompareVolumeGeometry finds a "Transform mismatch" of a transformed volume even with itself
+    for each in (output, reference):
+        each.SetAndObserveTransformNodeID(None)
+    assert compare_geometry(output, reference) == ""
+    np.testing.assert_array_equal(
+        slicer.util.arrayFromVolume(output), export.label_map.labels_kji * 10
+    )
+
+
+def test_the_output_carries_its_window_and_its_record() -> None:
+    node = add_segmentation(masks())
+    export = label_map_from_segmentation(node)
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export), export.grid, {"Segmentation": "Case"})
+    display = output.GetScalarVolumeDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 100)
+    assert provenance_of(output) == {"Synthetic": "YES", "Seed": "7", "Segmentation": "Case"}
+
+
+def test_a_second_result_in_the_same_node_keeps_the_users_window() -> None:
+    export = label_map_from_segmentation(add_segmentation(masks()))
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export), export.grid, {})
+    display = output.GetScalarVolumeDisplayNode()
+    display.SetWindowLevelMinMax(20, 40)
+    update_scalar_volume(output, synthesized(export), export.grid, {})
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (20, 40)
+
+
+def test_hounsfield_units_are_written_into_the_node() -> None:
+    export = label_map_from_segmentation(add_segmentation(masks()))
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export, (-1000, 1000), "HU"), export.grid, {})
+    assert output.GetVoxelValueUnits().GetCodeValue() == "[hnsf'U]"
+
+
+def test_a_volume_of_another_size_is_refused() -> None:
+    export = label_map_from_segmentation(add_segmentation(masks()))
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    wrong = Volume(np.zeros((2, 2, 2), np.float32), np.eye(4))
+    with pytest.raises(VolumeError, match="needs"):
+        update_scalar_volume(output, wrong, export.grid, {})
+
+
+def test_the_output_joins_the_segmentations_folder_marked_synthetic() -> None:
+    node = add_segmentation(masks())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Patient")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    place_beside(output, node)
+    item = hierarchy.GetItemByDataNode(output)
+    assert hierarchy.GetItemParent(item) == folder
+    assert hierarchy.GetItemAttribute(item, "AnatoMaskGAN.Synthetic") == "YES"
+
+
+def test_the_export_leaves_no_node_behind() -> None:
+    node = add_segmentation(masks())
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    label_map_from_segmentation(node)
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
