@@ -1,0 +1,230 @@
+"""Label maps and volumes in files: NIfTI, NRRD, MetaImage; MGH and DICOM series for reading."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import itk_files, nifti_files
+from .atomic_writing import replacing, write_bytes
+from .errors import VolumeError
+from .label_map import LabelMap, in_smallest_type, values_present
+from .label_names import names_file_beside, read_label_names
+from .slicer_segments import keys_of, merged_layers, segments_of
+from .stored_volume import RECORD_KEY, StoredVolume
+from .volume import Volume
+
+_logger = logging.getLogger(__name__)
+
+_Container = TypeVar("_Container", LabelMap, Volume)
+
+_NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_MGH_SUFFIXES = (".mgh", ".mgz")
+_ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+READABLE_SUFFIXES = _NIFTI_SUFFIXES + _MGH_SUFFIXES + _ITK_SUFFIXES
+# one file each, so that replacing it is one step
+WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+# The atlases with the most structures have some hundreds; a 12-bit image has thousands of values.
+_MOST_LABELS = 1000
+
+# How far a label that was stored as a scaled or floating number may be from a whole one.
+_WHOLE_NUMBER_TOLERANCE = 1e-4
+
+
+def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMap:
+    """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file.
+
+    Names come from `table` (JSON, value to name), else from the file itself, else from a
+    `labels.json` beside it or one folder up. Raises VolumeError for a missing, unreadable or
+    truncated file, for fewer or more than three dimensions, for a geometry that is none, and for
+    an intensity image: fractional, negative or more than 1000 different values.
+    """
+    path = Path(path)
+    stored = _read(path)
+    names: Mapping[int, str]
+    names, codes = _noted_names(stored.record)
+    array = stored.array
+    segments = segments_of(stored.header)
+    if array.ndim == 4 and segments:
+        array, segments = merged_layers(path, array, segments)
+    if segments:
+        names = {segment.value: segment.name for segment in segments if segment.name}
+        codes = {segment.value: segment.code for segment in segments if segment.code}
+    if table is not None:
+        names, codes = read_label_names(Path(table)), {}
+    elif not names and (beside := names_file_beside(path)) is not None:
+        names = read_label_names(beside)
+    return _of_file(path, lambda: LabelMap(_labels_of(array), stored.ijk_to_ras, names, codes))
+
+
+def read_volume(path: str | Path) -> Volume:
+    """The volume of a file, or of a folder with one DICOM series.
+
+    Integers stay integers, other numbers become float32. Raises VolumeError as `read_label_map`.
+    """
+    path = Path(path)
+    stored = _read(path)
+    window, unit, provenance = _noted_origin(stored.record)
+    return _of_file(path, lambda: Volume(stored.array, stored.ijk_to_ras, window, unit, provenance))
+
+
+def write_label_map(label_map: LabelMap, path: str | Path) -> None:
+    """Writes labels, place, names and codes; the file is whole or as it was.
+
+    Raises VolumeError for an unknown file type and for a path that cannot be written.
+    """
+    labels = in_smallest_type(label_map.labels_kji)
+    record = {
+        "names": {str(value): name for value, name in label_map.names.items()},
+        "codes": {str(value): code for value, code in label_map.codes.items()},
+    }
+    record = {key: entry for key, entry in record.items() if entry}
+    _write(labels, label_map.ijk_to_ras, record, keys_of(label_map.names, label_map.codes), path)
+
+
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Writes voxels, place, window, unit and provenance; the file is whole or as it was.
+
+    Raises VolumeError for an unknown file type and for a path that cannot be written.
+    """
+    record: dict[str, Any] = {"provenance": dict(volume.provenance), "unit": volume.unit}
+    if volume.window is not None:
+        record["window"] = list(volume.window)
+    record = {key: entry for key, entry in record.items() if entry}
+    keys = {RECORD_KEY: json.dumps(record)} if record else {}
+    _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
+
+
+def _read(path: Path) -> StoredVolume:
+    if path.is_dir():
+        return itk_files.read_dicom_series(path)
+    if not path.exists():
+        raise VolumeError(f"{path} does not exist. Check the path.")
+    suffix = _suffix_of(path, READABLE_SUFFIXES, "read")
+    if not os.access(path, os.R_OK):
+        raise VolumeError(f"{path} cannot be read: no permission. Change the permissions.")
+    if path.stat().st_size == 0:
+        raise VolumeError(f"{path} is empty (0 bytes). Copy or export it again.")
+    nibabel = nifti_files.nibabel_if_installed()
+    if suffix in _NIFTI_SUFFIXES + _MGH_SUFFIXES and nibabel is not None:
+        return nifti_files.read_nifti(path, nibabel)
+    if suffix in _MGH_SUFFIXES:
+        raise VolumeError(
+            f"{path} needs the package nibabel. Install it, or convert the file to NIfTI."
+        )
+    return itk_files.read_with_itk(path)
+
+
+def _write(
+    array: np.ndarray,
+    ijk_to_ras: np.ndarray,
+    record: Mapping[str, Any],
+    keys: Mapping[str, str],
+    path: str | Path,
+) -> None:
+    path = Path(path)
+    suffix = _suffix_of(path, WRITABLE_SUFFIXES, "written")
+    nibabel = nifti_files.nibabel_if_installed()
+    if suffix in _NIFTI_SUFFIXES and nibabel is not None:
+        is_compressed = suffix == ".nii.gz"
+        write_bytes(
+            path,
+            suffix,
+            lambda: nifti_files.nifti_bytes(array, ijk_to_ras, record, nibabel, is_compressed),
+        )
+        return
+    if suffix in _NIFTI_SUFFIXES and record:
+        _logger.warning(
+            "Without the package nibabel the header of %s holds only a short note, not the names "
+            "or the whole provenance",
+            path,
+        )
+        keys = {"ITK_FileNotes": nifti_files.short_description(record)}
+    with replacing(path, suffix) as temporary:
+        itk_files.write_with_itk(array, ijk_to_ras, keys, temporary)
+
+
+def _suffix_of(path: Path, suffixes: tuple[str, ...], verb: str) -> str:
+    name = path.name.lower()
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if name.endswith(suffix) and name != suffix:
+            return suffix
+    raise VolumeError(
+        f"{path} is of a type that cannot be {verb}; expected a name that ends in one of "
+        f"{', '.join(suffixes)}."
+    )
+
+
+def _labels_of(array: np.ndarray) -> np.ndarray:
+    """Whole numbers in the smallest type; VolumeError for what is an intensity image."""
+    advice = (
+        "Give a label map (a segmentation), in which every value stands for a structure, not the "
+        "image it was drawn on."
+    )
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        is_off = ~(np.abs(array - whole) <= _WHOLE_NUMBER_TOLERANCE)  # true for NaN as well
+        if is_off.any():
+            raise VolumeError(
+                f"{np.count_nonzero(is_off)} of {array.size} values are fractional or not finite "
+                f"(such as {array[is_off][0]:g}), so it is an intensity image; expected whole "
+                f"numbers. {advice}"
+            )
+        if np.abs(whole).max() > np.iinfo(np.int64).max / 2:
+            raise VolumeError(f"Values reach {np.abs(whole).max():g}; expected labels. {advice}")
+        array = whole.astype(np.int64)
+    if array.dtype.kind not in "iu" or array.ndim != 3 or array.size == 0 or array.min() < 0:
+        return array  # LabelMap says what is wrong with it
+    values = values_present(array)
+    if len(values) > _MOST_LABELS:
+        raise VolumeError(
+            f"There are {len(values)} different values, so it is an intensity image; expected at "
+            f"most {_MOST_LABELS} labels. {advice}"
+        )
+    return in_smallest_type(array)
+
+
+def _noted_names(record: Mapping[str, Any]) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and codes of a record; what is not spelled as this project spells it is left out."""
+
+    def of(key: str) -> dict[int, str]:
+        entries = record.get(key)
+        if not isinstance(entries, dict):
+            return {}
+        return {int(v): str(name) for v, name in entries.items() if str(v).isdecimal()}
+
+    return of("names"), of("codes")
+
+
+def _noted_origin(
+    record: Mapping[str, Any],
+) -> tuple[tuple[float, float] | None, str, dict[str, str]]:
+    """Window, unit and provenance of a record; what is not spelled as expected is left out."""
+    window, unit, provenance = (record.get(key) for key in ("window", "unit", "provenance"))
+    is_window = (
+        isinstance(window, list)
+        and len(window) == 2
+        and all(isinstance(limit, int | float) for limit in window)
+        and np.isfinite(window).all()
+        and window[0] < window[1]
+    )
+    return (
+        (float(window[0]), float(window[1])) if is_window else None,
+        unit if isinstance(unit, str) else "",
+        provenance if isinstance(provenance, dict) else {},
+    )
+
+
+def _of_file(path: Path, make: Callable[[], _Container]) -> _Container:
+    """What `make` gives; its errors with the path in front."""
+    try:
+        return make()
+    except VolumeError as error:
+        raise VolumeError(f"{path}: {error}") from error

@@ -1,0 +1,169 @@
+"""NRRD, MetaImage, DICOM and, where nibabel is missing, NIfTI through SimpleITK.
+
+SimpleITK counts in LPS; here, at the edge of the file, it becomes RAS and back.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+
+from .errors import VolumeError
+from .geometry import LPS_FROM_RAS, largest_shift_mm
+from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+
+_logger = logging.getLogger(__name__)
+
+# DICOM gives positions with a few decimals; more than this is a missing slice or a tilted gantry.
+_LARGEST_SLICE_SHIFT_MM = 0.1
+
+_POSITION_TAG = "0020|0032"
+_MODALITY_TAG = "0008|0060"
+_UNIT_OF_MODALITY = {"CT": "HU"}
+
+
+def read_with_itk(path: Path) -> StoredVolume:
+    """Array, place, record and header of one file that SimpleITK can read.
+
+    Raises VolumeError for what cannot be read, is truncated or has not three axes.
+    """
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        size_ijk = list(reader.GetSize())
+        while len(size_ijk) > 3 and size_ijk[-1] == 1:
+            size_ijk.pop()
+        if len(size_ijk) != 3:
+            raise VolumeError(
+                f"{path} has {len(size_ijk)} dimensions ({' x '.join(map(str, size_ijk))}); "
+                "expected three. Give one 3-D volume, for instance one time point of a series."
+            )
+        if np.prod(size_ijk, dtype=np.float64) > LARGEST_FILE_VOXELS:
+            raise VolumeError(
+                f"{path} promises {' x '.join(map(str, size_ijk))} voxels; expected at most "
+                f"{LARGEST_FILE_VOXELS:.0e}. Its header is damaged; copy or export it again."
+            )
+        if reader.GetDimension() > 3:
+            reader.SetExtractSize([*size_ijk, *[0] * (reader.GetDimension() - 3)])
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise VolumeError(
+            f"{path} cannot be read: {_reason(error)}. Expected a whole NIfTI, NRRD, MetaImage or "
+            "DICOM file. It is damaged, truncated or of another type; copy or export it again."
+        ) from error
+    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    array = SimpleITK.GetArrayFromImage(image)
+    return StoredVolume(array, _ijk_to_ras_of(image), _record_of(path, header), header)
+
+
+def write_with_itk(
+    array: np.ndarray,
+    ijk_to_ras: np.ndarray,
+    keys: Mapping[str, str],
+    path: Path,
+) -> None:
+    """Writes NRRD, MetaImage or NIfTI, packed, and reads it back: ITK misses a full disk.
+
+    Raises OSError if what stands on the disk is not what was to be written.
+    """
+    image = SimpleITK.GetImageFromArray(array)
+    ijk_to_lps = LPS_FROM_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
+    image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
+    for key, value in keys.items():
+        image.SetMetaData(key, value)
+    try:
+        SimpleITK.WriteImage(image, str(path), useCompression=True)
+        written = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        raise OSError(_reason(error)) from error
+    is_whole = np.array_equal(SimpleITK.GetArrayViewFromImage(written), array)
+    if not is_whole or largest_shift_mm(array.shape, _ijk_to_ras_of(written), ijk_to_ras) > 1e-3:
+        raise OSError("what was written reads back differently; the disk may be full")
+
+
+def read_dicom_series(folder: Path) -> StoredVolume:
+    """The one DICOM series of a folder.
+
+    Raises VolumeError if the folder has no series or several, or if its slices do not lie evenly
+    along their normal (missing slices, a tilted gantry).
+    """
+    series = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if len(series) != 1:
+        found = f"{len(series)} DICOM series ({', '.join(series)})" if series else "no DICOM series"
+        raise VolumeError(
+            f"The folder {folder} holds {found}; expected exactly one. Put the files of one "
+            "series into a folder of their own."
+        )
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise VolumeError(
+            f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected whole "
+            "slices of one size. Export the series again."
+        ) from error
+    if image.GetDimension() != 3:
+        raise VolumeError(
+            f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
+        )
+    _check_slices_lie_evenly(folder, reader, image)
+    has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
+    modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
+    record = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
+
+
+def _check_slices_lie_evenly(
+    folder: Path, reader: SimpleITK.ImageSeriesReader, image: SimpleITK.Image
+) -> None:
+    num_slices = image.GetSize()[2]
+    for k in range(num_slices if len(reader.GetFileNames()) == num_slices else 0):
+        if not reader.HasMetaDataKey(k, _POSITION_TAG):
+            continue
+        position = [float(part) for part in reader.GetMetaData(k, _POSITION_TAG).split("\\")]
+        expected = image.TransformIndexToPhysicalPoint((0, 0, k))
+        shift_mm = float(np.linalg.norm(np.subtract(position, expected)))
+        if shift_mm > _LARGEST_SLICE_SHIFT_MM:
+            raise VolumeError(
+                f"Slice {k + 1} of {num_slices} of the DICOM series in {folder} lies "
+                f"{shift_mm:.2f} mm from where an even stack has it. Slices are missing, or the "
+                "gantry was tilted; load the series in Slicer (with its regularization) and save "
+                "the volume."
+            )
+
+
+def _ijk_to_ras_of(image: SimpleITK.Image) -> np.ndarray:
+    ijk_to_lps = np.eye(4)
+    directions = np.array(image.GetDirection()).reshape(3, 3)
+    ijk_to_lps[:3, :3] = directions * np.array(image.GetSpacing())
+    ijk_to_lps[:3, 3] = image.GetOrigin()
+    return LPS_FROM_RAS @ ijk_to_lps
+
+
+def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
+    if RECORD_KEY not in header:
+        return {}
+    try:
+        record = json.loads(header[RECORD_KEY])
+    except ValueError:
+        _logger.warning("%s: the note in its header is damaged and is not read", path)
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line of what ITK says; the lines above tell where in ITK."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("ITK ERROR:").strip().rstrip(".") if lines else "no reason given"

@@ -1,0 +1,58 @@
+"""Names of label values from a JSON file: {"1": "Left-Cerebral-White-Matter", ...}."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .errors import VolumeError
+
+NAMES_FILE = "labels.json"
+"""The file beside a label map, or one folder up beside its case, that names its values."""
+
+
+def read_label_names(path: Path) -> dict[int, str]:
+    """Label value to name. A label table (`label_table.py`) is read as well.
+
+    Raises VolumeError if the file is missing or does not hold names for whole numbers.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise VolumeError(f"The label names {path} do not exist. Check the path.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise VolumeError(
+            f"The label names {path} cannot be read: {error}. Expected a JSON file like "
+            '{"1": "liver", "2": "spleen"}.'
+        ) from error
+    names: dict[int, str] = {}
+    entries = content.get("labels") if isinstance(content, dict) else None
+    if isinstance(entries, list):  # a label table
+        content = {
+            str(entry.get("value")): entry.get("name")
+            for entry in entries
+            if isinstance(entry, dict)
+        }
+    elif isinstance(entries, dict):  # {"labels": {"1": "liver"}}
+        content = entries
+    if not isinstance(content, dict):
+        raise VolumeError(
+            f"The label names {path} hold a {type(content).__name__}; expected an object like "
+            '{"1": "liver", "2": "spleen"}.'
+        )
+    for key, name in content.items():
+        if not (key.strip().isdecimal() and isinstance(name, str) and name.strip()):
+            raise VolumeError(
+                f"The label names {path} have the entry {key!r}: {name!r}; expected a whole "
+                'number and a name, like "1": "liver".'
+            )
+        names[int(key)] = name
+    return names
+
+
+def names_file_beside(path: Path) -> Path | None:
+    """The `labels.json` in the folder of a label map or one above; None if there is none."""
+    for folder in path.resolve().parents[:2]:
+        if (folder / NAMES_FILE).is_file():
+            return folder / NAMES_FILE
+    return None

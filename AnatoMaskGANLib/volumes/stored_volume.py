@@ -1,0 +1,30 @@
+"""What a file held, before it is known to be a label map or a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class StoredVolume:
+    """Array, place and notes of a file, between the readers of file types and the containers."""
+
+    array: np.ndarray
+    """[K,J,I], or [K,J,I,layers] from a Slicer segmentation with layers."""
+    ijk_to_ras: np.ndarray
+    """4x4, voxel index to RAS in mm, unchecked."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """What this project noted: names, codes, window, unit, provenance."""
+    header: Mapping[str, str] = field(default_factory=dict)
+    """Other keys and values of the header."""
+
+
+RECORD_KEY = "AnatoMaskGAN"
+"""The name under which the record stands in file headers, as JSON."""
+
+# More voxels than any scan has: the header of a damaged or hostile file.
+LARGEST_FILE_VOXELS = 2_000_000_000

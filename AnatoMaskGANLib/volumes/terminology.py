@@ -1,0 +1,45 @@
+"""Terminology codes of structures, in the one spelling that label maps and label tables use.
+
+A code is "SCHEME:VALUE", with a modifier for the side where there is one:
+"SCT:12738006" (brain), "SCT:64033007+SCT:7771000" (kidney, left).
+"""
+
+from __future__ import annotations
+
+import re
+
+_CODE = re.compile(r"[A-Za-z0-9_.\-]+:[^+~^|\s]+(\+[A-Za-z0-9_.\-]+:[^+~^|\s]+)?")
+
+
+_TISSUE = "SCT:85756007"
+
+
+def is_code(text: str) -> bool:
+    """Whether the text is spelled as a code."""
+    return _CODE.fullmatch(text) is not None
+
+
+def code_of_terminology_entry(entry: str) -> str:
+    """The code of the structure in Slicer's terminology entry; "" if it holds none.
+
+    An entry (the segment tag "TerminologyEntry") reads "context~category~type~modifier~region
+    context~region~region modifier", each of the middle ones "SCHEME^VALUE^MEANING". A region is
+    the structure only where the type says no more than "tissue": a mass in the liver is no liver.
+    """
+    fields = entry.split("~")
+    fields += [""] * (7 - len(fields))
+    structure, side = _code_of_triple(fields[2]), _code_of_triple(fields[3])
+    if structure in ("", _TISSUE) and _code_of_triple(fields[5]):
+        structure, side = _code_of_triple(fields[5]), _code_of_triple(fields[6])
+    return f"{structure}+{side}" if structure and side else structure
+
+
+def without_modifier(code: str) -> str:
+    """The code of the structure whichever side it is on."""
+    return code.partition("+")[0]
+
+
+def _code_of_triple(triple: str) -> str:
+    scheme, _, rest = triple.partition("^")
+    code = f"{scheme}:{rest.partition('^')[0]}"
+    return code if is_code(code) else ""
