@@ -21,6 +21,7 @@ from AnatoMaskGANLib.commands.models import (
 )
 from AnatoMaskGANLib.commands.options import add_options, read_options
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
+from AnatoMaskGANLib.commands.train import TrainOptions, train
 
 PROGRAM = "anatomaskgan"
 USAGE_ERROR = 2
@@ -39,6 +40,7 @@ class Command:
 
 COMMANDS: dict[str, Command | dict[str, Command]] = {
     "synthesize": Command(SynthesizeOptions, synthesize),
+    "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),
     "models": {
         "list": Command(ListModelsOptions, list_models),

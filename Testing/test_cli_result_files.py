@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from AnatoMaskGANLib.commands.result_files import find_label_maps, plan_jobs, volume_stem
+from AnatoMaskGANLib.commands.result_files import (
+    find_label_maps,
+    make_folder,
+    plan_jobs,
+    volume_stem,
+)
 
 
 def touch(*files: Path) -> None:
@@ -30,7 +35,7 @@ def test_a_folder_stands_for_its_seg_files_and_not_for_the_scans_beside_them(
 
 def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Path) -> None:
     wanted = [tmp_path / "a.seg.nrrd", tmp_path / "b.MHA"]
-    touch(*wanted, tmp_path / "notes.txt")
+    touch(*wanted, tmp_path / "notes.txt", tmp_path / "slice.dcm")
     assert find_label_maps([tmp_path]) == wanted
 
 
@@ -96,3 +101,15 @@ def test_a_result_never_replaces_a_label_map(tmp_path: Path) -> None:
     label_map = tmp_path / "seg.nii.gz"
     with pytest.raises(ValueError, match="would replace a label map"):
         plan_jobs([label_map], tmp_path / "x" / ".." / "seg.nii.gz", [0])
+
+
+def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Path) -> None:
+    assert targets(tmp_path / "out", tmp_path / "aseg.mgz") == ["aseg_synthetic.nii.gz"]
+    with pytest.raises(ValueError, match="cannot be written; expected a folder or a file"):
+        plan_jobs([tmp_path / "aseg.mgz"], tmp_path / "scan.mgz", [0])
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file/out cannot be made: Not a directory"):
+        make_folder(tmp_path / "file" / "out")

@@ -14,13 +14,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CORE = "AnatoMaskGANLib"
 
 # The ground that every part but the networks may stand on.
-GROUND = {"__init__", "resources", "whole_files"}
+GROUND = {"__init__", "resources"}
 
 # part of the core -> the other parts that it may import. A part is a file or a folder of the core.
 ALLOWED_PARTS: dict[str, set[str]] = {
     "__init__": set(),
     "resources": set(),
-    "whole_files": set(),
     "config": set(),
     "networks": {"config"},
     "volumes": GROUND,

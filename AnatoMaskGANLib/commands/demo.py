@@ -17,6 +17,7 @@ from AnatoMaskGANLib.commands.evaluate import (
     label_mean_volume,
     read_case,
 )
+from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.resources import resources_folder
 
@@ -63,7 +64,7 @@ def _show_sample(
 
     case = read_case(find_cases(sample)[0], synthesizer, None, "stop")
     synthetic = synthesizer.synthesize(case.label_map, seed=options.seed, on_progress=on_progress)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     volume_file = options.output / "synthetic.nii.gz"
     picture_file = options.output / "labels-synthetic-real.png"
     write_volume(synthetic, volume_file)
@@ -74,7 +75,7 @@ def _show_sample(
         picture_file,
         case.label_map,
         {"Synthetic": synthetic, "Real": case.real},
-        tuple(synthesizer.card["window"]),
+        synthesizer.card.window,
         synthesizer.label_table,
         title="From segmentation to synthetic volume",
     )

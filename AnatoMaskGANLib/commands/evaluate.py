@@ -12,13 +12,12 @@ from jsonargparse.typing import NonNegativeInt
 
 from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.result_files import volume_stem, volume_suffix
+from AnatoMaskGANLib.commands.result_files import make_folder, volume_stem, volume_suffix
 from AnatoMaskGANLib.commands.synthesize import Device, Unmatched, describe_matches
-from AnatoMaskGANLib.whole_files import write_whole_text
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase, Row
-    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
     from AnatoMaskGANLib.volumes import Volume
 
 LABEL_MEAN = "label-mean image"
@@ -65,7 +64,7 @@ def evaluate(options: EvaluateOptions) -> int:
 
     cases = [case for folder in options.inputs for case in find_cases(folder)]
     synthesizer = Synthesizer.from_checkpoint(options.model, device=options.device)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     rows: list[Row] = []
 
     def run_case(case: CaseFolder, on_progress: OnProgress) -> None:
@@ -74,16 +73,22 @@ def evaluate(options: EvaluateOptions) -> int:
     result = run_batch(cases, lambda case: case.name, run_case)
     if rows:
         table = Table(tuple(rows))
-        write_whole_text(options.output / "figures.csv", table.to_csv())
-        write_whole_text(
+        _write_text(options.output / "figures.csv", table.to_csv())
+        _write_text(
             options.output / "labels.csv", table.labels_to_csv(synthesizer.label_table.labels)
         )
-        write_whole_text(options.output / "figures.json", table.to_json())
+        _write_text(options.output / "figures.json", table.to_json())
         print(table.to_text(SHOWN_FIGURES))
         print(f"All figures and pictures: {options.output}")
     if result.failed:
         _log.info("%s", result.summary())
     return result.exit_code
+
+
+def _write_text(path: Path, text: str) -> None:
+    from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
+
+    write_bytes(path, path.suffix, text.encode)
 
 
 def find_cases(folder: Path) -> list[CaseFolder]:
@@ -129,21 +134,22 @@ def read_case(
     return EvaluationCase(case.name, read_volume(case.image), matched)
 
 
-def label_mean_volume(case: EvaluationCase, card: Mapping) -> Volume:
+def label_mean_volume(case: EvaluationCase, card: ModelCard) -> Volume:
     """The label-mean image of the case from the training means in the model's card."""
     from AnatoMaskGANLib.evaluation import LabelMeans, label_mean_image
 
-    means = LabelMeans.from_json(card["label_means"])
-    return label_mean_image(case.label_map, means, tuple(card["window"]), card["unit"])
+    means = LabelMeans.from_json(card.label_statistics)
+    return label_mean_image(case.label_map, means, card.window, card.unit)
 
 
-def compare(case: EvaluationCase, volumes: Mapping[str, Volume], card: Mapping) -> tuple[Row, ...]:
+def compare(
+    case: EvaluationCase, volumes: Mapping[str, Volume], card: ModelCard
+) -> tuple[Row, ...]:
     """A row of figures for every volume, by the protocol of the metrics."""
     from AnatoMaskGANLib.evaluation import evaluate_cases
 
     methods = {name: lambda case, volume=volume: volume for name, volume in volumes.items()}
-    spacing = tuple(card["spacing_ijk_mm"])
-    return evaluate_cases([case], methods, tuple(card["window"]), spacing).rows
+    return evaluate_cases([case], methods, card.window, card.spacing_ijk_mm).rows
 
 
 def _evaluate_case(
@@ -171,7 +177,7 @@ def _evaluate_case(
         options.output / f"{case.name}.png",
         case.label_map,
         {**volumes, "Real": case.real},
-        tuple(synthesizer.card["window"]),
+        synthesizer.card.window,
         synthesizer.label_table,
         title=f"{case.name}: synthetic volumes and the real scan",
     )

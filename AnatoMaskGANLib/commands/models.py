@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from AnatoMaskGANLib.commands.options import positional
@@ -18,8 +16,8 @@ class ListModelsOptions:
 class ShowModelOptions:
     """Show a model's card: data, license, what it must not be used for, figures."""
 
-    name: str = positional()
-    """Name of a model, as the list gives it."""
+    model: str = positional()
+    """Name of a model, as the list gives it, or path of a model folder."""
 
 
 def list_models(options: ListModelsOptions) -> int:
@@ -27,33 +25,15 @@ def list_models(options: ListModelsOptions) -> int:
     from AnatoMaskGANLib.synthesis import list_models as find_models
 
     cards = find_models()
-    width = max((len(card["name"]) for card in cards), default=0)
+    width = max((len(card.name) for card in cards), default=0)
     for card in cards:
-        print(f"{card['name']:{width}}  {card['description']}")
+        print(f"{card.name:{width}}  {card.description}")
     return 0
 
 
 def show_model(options: ShowModelOptions) -> int:
-    """0; prints the card's entries. Raises ValueError for a name that is not in the list."""
-    from AnatoMaskGANLib.synthesis import list_models as find_models
+    """0; prints the card. Raises CheckpointError for what is no model."""
+    from AnatoMaskGANLib.synthesis.model_folder import card_text, find_model, read_card
 
-    cards = {card["name"]: card for card in find_models()}
-    if options.name not in cards:
-        known = ", ".join(sorted(cards)) or "none is installed"
-        raise ValueError(f"There is no model named {options.name!r}. Models: {known}.")
-    print("\n".join(card_lines(cards[options.name])))
+    print(card_text(read_card(find_model(options.model))))
     return 0
-
-
-def card_lines(card: Mapping) -> list[str]:
-    """A line an entry, nested ones indented below their name."""
-    lines = []
-    for key, value in card.items():
-        if isinstance(value, Mapping):
-            lines.append(f"{key}:")
-            lines += [f"  {line}" for line in card_lines(value)]
-        elif isinstance(value, (list, tuple)):
-            lines.append(f"{key}: {json.dumps(list(value), ensure_ascii=False)}")
-        else:
-            lines.append(f"{key}: {value}")
-    return lines

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Longest first, so that the name in front of `.seg.nrrd` and `.nii.gz` is found.
-SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 SEGMENTATION_NAME = "seg"
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+# One file of a DICOM series is one slice, not a label map.
+SLICE_SUFFIX = ".dcm"
+DEFAULT_SUFFIX = ".nii.gz"
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,13 @@ class Job:
 
 
 def volume_suffix(path: Path) -> str | None:
-    """The file's suffix in lower case (`.nii.gz`), None when it is no volume file."""
+    """The file's suffix in lower case (`.nii.gz`, `.seg.nrrd`), None when it is no volume file."""
+    from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+
+    # Longest first, so that `.nii.gz` and `.seg.nrrd` are found whole.
+    suffixes = sorted((*READABLE_SUFFIXES, SEGMENTATION_SUFFIX), key=len, reverse=True)
     name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+    return next((end for end in suffixes if name.endswith(end) and end != SLICE_SUFFIX), None)
 
 
 def volume_stem(path: Path) -> str:
@@ -52,8 +58,8 @@ def _files_in(folder: Path) -> list[Path]:
     segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
     if not volumes:
         raise ValueError(
-            f"The folder {folder} holds no volume file. Expected label maps, one of "
-            f"{', '.join(SUFFIXES)}, in it or in its subfolders."
+            f"The folder {folder} holds no volume file. Expected label maps (NIfTI, NRRD or "
+            "MetaImage files) in it or in its subfolders."
         )
     return segmentations or volumes
 
@@ -64,9 +70,18 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
     A single volume may get a file's name as output. Else `output` is a folder that keeps the
     folders of the label maps below the one that they share: `a/seg.nii.gz` becomes
     `output/a/seg_synthetic.nii.gz`, with `_seed<number>` behind it for several seeds.
-    Raises ValueError when two results would share a file or a result would replace a label map.
+    Raises ValueError when two results would share a file, when a result would replace a label map,
+    and for a file type that cannot be written.
     """
-    if volume_suffix(output) is not None and not output.is_dir():
+    from AnatoMaskGANLib.volumes.files import WRITABLE_SUFFIXES
+
+    output_suffix = volume_suffix(output)
+    if output_suffix is not None and not output.is_dir():
+        if not output_suffix.endswith(WRITABLE_SUFFIXES):
+            raise ValueError(
+                f"{output} is of a type that cannot be written; expected a folder or a file whose "
+                f"name ends in one of {', '.join(WRITABLE_SUFFIXES)}."
+            )
         if len(label_maps) * len(seeds) > 1:
             raise ValueError(
                 f"The output {output} is one file, but {len(label_maps)} label map(s) times "
@@ -84,9 +99,13 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
 
 
 def _target_name(label_map: Path, shared: Path, seed: int, seeds: Sequence[int]) -> Path:
+    from AnatoMaskGANLib.volumes.files import WRITABLE_SUFFIXES
+
     relative = Path(os.path.abspath(label_map)).relative_to(shared)
     # A segmentation file holds segments; the synthetic volume is a plain one.
-    suffix = (volume_suffix(label_map) or ".nii.gz").replace(".seg.nrrd", ".nrrd")
+    suffix = (volume_suffix(label_map) or "").replace(SEGMENTATION_SUFFIX, ".nrrd")
+    if suffix not in WRITABLE_SUFFIXES:
+        suffix = DEFAULT_SUFFIX
     sample = f"_seed{seed}" if len(seeds) > 1 else ""
     return relative.with_name(f"{volume_stem(label_map)}_synthetic{sample}{suffix}")
 
@@ -107,3 +126,18 @@ def _refuse_lost_files(jobs: Sequence[Job]) -> None:
                     "Rename one of them, or run them one after the other with two outputs."
                 )
             makers[place] = job.source
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder and those above it where they are missing.
+
+    Raises ValueError when it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"The folder {folder} cannot be made: {error.strerror}. Choose another output."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"The folder {folder} cannot be written to. Choose another output.")

@@ -11,7 +11,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.result_files import Job, find_label_maps, plan_jobs
+from AnatoMaskGANLib.commands.result_files import Job, find_label_maps, make_folder, plan_jobs
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
@@ -75,6 +75,7 @@ def _synthesize_label_map(
     label_map = read_label_map(job.source, options.labels)
     _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
     for number, (seed, target) in enumerate(job.targets.items()):
+        make_folder(target.parent)
         volume = synthesizer.synthesize(
             label_map,
             seed=seed,
@@ -82,7 +83,6 @@ def _synthesize_label_map(
             on_progress=part_of_progress(on_progress, number, len(job.targets)),
             unmatched=options.unmatched,
         )
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_volume(volume, target)
         print(target)
 
