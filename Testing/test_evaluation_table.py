@@ -11,7 +11,8 @@ from scipy.stats import bootstrap
 
 from AnatoMaskGANLib.evaluation.bootstrap import interval_of_mean
 from AnatoMaskGANLib.evaluation.figures import figure_named, goodness
-from AnatoMaskGANLib.evaluation.table import EvaluationCase, Row, Table, evaluate_cases
+from AnatoMaskGANLib.evaluation.suite import EvaluationCase, evaluate_cases
+from AnatoMaskGANLib.evaluation.table import Row, Table
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 ROWS = (

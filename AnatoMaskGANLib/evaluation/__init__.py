@@ -8,11 +8,13 @@ from AnatoMaskGANLib.evaluation.baselines import (
 )
 from AnatoMaskGANLib.evaluation.case_figures import evaluate_case
 from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
-from AnatoMaskGANLib.evaluation.table import EvaluationCase, Row, Table, evaluate_cases
+from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
+from AnatoMaskGANLib.evaluation.table import Row, Table
 
 __all__ = [
     "EvaluationCase",
     "LabelMeans",
+    "Measurements",
     "Row",
     "Table",
     "draw_three_planes",

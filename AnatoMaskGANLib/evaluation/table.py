@@ -1,4 +1,4 @@
-"""The figures of many cases and methods: means, intervals, CSV, JSON and text."""
+"""The figures of many cases and methods as a table: means, intervals, CSV, JSON and text."""
 
 from __future__ import annotations
 
@@ -6,32 +6,14 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from AnatoMaskGANLib.evaluation.bootstrap import Interval, interval_of_mean
-from AnatoMaskGANLib.evaluation.case_figures import figures_and_labels
 from AnatoMaskGANLib.evaluation.figures import FIGURES, Figure, figure_named
 from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
-from AnatoMaskGANLib.volumes import LabelMap, Volume
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationCase:
-    """One subject with its real image; `subject` groups the cases of one person."""
-
-    name: str
-    real: Volume
-    label_map: LabelMap
-    """Labels in the model's classes, on the grid of `real`."""
-    subject: str = ""
-    """Person the case belongs to; empty: the case's own name."""
-
-
-Method = Callable[[EvaluationCase], Volume]
-"""Makes, or reads, the volume that is compared with the case's real one, on the same grid."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +32,8 @@ class Table:
     """The figures of all methods on all cases."""
 
     rows: tuple[Row, ...]
+    set_figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Method -> figures of all its images together, as FID; no interval belongs to them."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -143,7 +127,16 @@ class Table:
             }
             for row in self.rows
         ]
-        content = {"num_subjects": self.num_subjects, "summary": summary, "cases": cases}
+        sets = {
+            method: {key: _json_number(value) for key, value in figures.items()}
+            for method, figures in self.set_figures.items()
+        }
+        content = {
+            "num_subjects": self.num_subjects,
+            "summary": summary,
+            "sets": sets,
+            "cases": cases,
+        }
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
     def to_text(self, keys: Sequence[str] | None = None) -> str:
@@ -191,26 +184,3 @@ def _json_number(value: float) -> float | str | None:
 
 def _json_interval(interval: Interval | None) -> list[float | str | None] | None:
     return None if interval is None else [_json_number(interval.low), _json_number(interval.high)]
-
-
-def evaluate_cases(
-    cases: Iterable[EvaluationCase],
-    methods: Mapping[str, Method],
-    window: tuple[float, float],
-    spacing_ijk_mm: tuple[float, float, float] | None = None,
-    on_progress: Callable[[str, str], None] | None = None,
-) -> Table:
-    """Every method on every case, one case in memory at a time.
-
-    `cases` may be a generator; `on_progress(case, method)` is called before each comparison.
-    """
-    rows = []
-    for case in cases:
-        for name, method in methods.items():
-            if on_progress is not None:
-                on_progress(case.name, name)
-            figures, labels = figures_and_labels(
-                case.real, method(case), case.label_map, window, spacing_ijk_mm
-            )
-            rows.append(Row(name, case.name, case.subject or case.name, figures, labels))
-    return Table(tuple(rows))

@@ -1,0 +1,26 @@
+"""Packages that only parts of the evaluation need."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class MissingPackageError(ImportError):
+    """A package that a figure needs is not installed, or cannot be loaded here."""
+
+
+def import_package(name: str, purpose: str, remedy: str = "") -> ModuleType:
+    """The module of that name; MissingPackageError says what it is for and how to get it.
+
+    A package can be there and still fail to load (torchvision beside another build of torch fails
+    with a RuntimeError), so that is told too.
+    """
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError, OSError) as error:
+        remedy = remedy or "Install the evaluation's packages: pip install 'anatomaskgan[train]'."
+        raise MissingPackageError(
+            f"{purpose} needs the Python package '{name.partition('.')[0]}', which cannot be "
+            f"loaded here ({type(error).__name__}: {error}). {remedy}"
+        ) from error

@@ -1,0 +1,100 @@
+"""Sets of slices, real and synthetic, and the figures that compare sets.
+
+Letters: N slices, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from AnatoMaskGANLib.evaluation.case_figures import GridCase
+from AnatoMaskGANLib.evaluation.distribution import frechet_distance, kernel_distance
+from AnatoMaskGANLib.evaluation.features import Extractor, checked_features, thumbnail_features
+from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_figures
+from AnatoMaskGANLib.evaluation.neighbors import memorization, precision_and_recall
+from AnatoMaskGANLib.evaluation.protocol import compared_slices, resize_slice
+
+REAL = "Real"
+"""Name of the set of the cases' own real slices."""
+TRAINING = "Real, training subjects"
+"""Name of the training slices: as a row, real against real, the level that a set can reach."""
+
+
+@dataclass
+class SliceSets:
+    """Every `step`-th compared slice of each method, of the real images and of training images."""
+
+    step: int = 4
+    """Neighbouring slices are nearly the same image: one in four says as much."""
+    slices: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Set -> slices [224,224] float32 in [0,1]."""
+    subjects: dict[str, list[str]] = field(default_factory=dict)
+    """Set -> the person of each slice."""
+
+    def add(self, method: str, subject: str, case: GridCase) -> None:
+        """Takes the slices of the case; its real image is taken once, with the first method."""
+        self._take(method, subject, case.synthetic_kji, case.labels_kji)
+        first_method = next(name for name in self.slices if name not in (REAL, TRAINING))
+        if method == first_method:
+            self._take(REAL, subject, case.real_kji, case.labels_kji)
+
+    def add_training(self, subject: str, real_kji: np.ndarray, labels_kji: np.ndarray) -> None:
+        """Takes slices of a training subject: image in [0,1] and labels on the model grid."""
+        self._take(TRAINING, subject, real_kji, labels_kji)
+
+    def array(self, name: str) -> np.ndarray:
+        """The slices of a set [N,224,224]."""
+        return np.stack(self.slices[name])
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The sets that are compared with the real one."""
+        return tuple(name for name in self.slices if name != REAL)
+
+    def _take(self, name: str, subject: str, image_kji: np.ndarray, labels_kji: np.ndarray) -> None:
+        taken = [resize_slice(image_kji[k]) for k in compared_slices(labels_kji)[:: self.step]]
+        self.slices.setdefault(name, []).extend(taken)
+        self.subjects.setdefault(name, []).extend([subject] * len(taken))
+
+
+def set_figures(
+    sets: SliceSets,
+    extractors: Mapping[str, Extractor],
+    resolutions: Sequence[int] = (),
+) -> dict[str, dict[str, float]]:
+    """Method -> FID, KID, precision and recall an extractor, MM-FID and MM-STD, memorization.
+
+    The figures of an extractor carry its name: they are comparable within one extractor only.
+    MM-FID is left out without resolutions, memorization without training slices.
+    """
+    figures: dict[str, dict[str, float]] = {method: {} for method in sets.methods}
+    for extractor_name, extractor in extractors.items():
+        real = checked_features(extractor, sets.array(REAL), extractor_name)
+        for method in sets.methods:
+            synthetic = checked_features(extractor, sets.array(method), extractor_name)
+            found = {
+                "fid": frechet_distance(real, synthetic),
+                "kid": kernel_distance(real, synthetic),
+                **precision_and_recall(real, synthetic),
+            }
+            figures[method].update(
+                {f"{key} ({extractor_name})": value for key, value in found.items()}
+            )
+    if extractors and resolutions:
+        for method in sets.methods:
+            found = multi_scale_figures(
+                sets.array(REAL), sets.array(method), extractors, resolutions
+            )
+            figures[method].update(found.summary())
+    if TRAINING in sets.slices:
+        training = thumbnail_features(sets.array(TRAINING))
+        subjects = np.array(sets.subjects[TRAINING])
+        real = thumbnail_features(sets.array(REAL))
+        for method in sets.methods:
+            if method != TRAINING:
+                synthetic = thumbnail_features(sets.array(method))
+                figures[method].update(memorization(training, subjects, synthetic, real))
+    return figures

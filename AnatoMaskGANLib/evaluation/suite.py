@@ -1,0 +1,117 @@
+"""The evaluation of methods on cases: one case in memory at a time, every figure that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from AnatoMaskGANLib.evaluation.case_figures import GridCase, paired_figures, to_grid_case
+from AnatoMaskGANLib.evaluation.diversity import diversity
+from AnatoMaskGANLib.evaluation.faithfulness import Segmenter, faithfulness
+from AnatoMaskGANLib.evaluation.perceptual import PerceptualDistance, mean_perceptual_distance
+from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+from AnatoMaskGANLib.evaluation.table import Row, Table
+from AnatoMaskGANLib.volumes import LabelMap, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationCase:
+    """One case with its real image; `subject` groups the cases of one person."""
+
+    name: str
+    real: Volume
+    label_map: LabelMap
+    """Labels in the model's classes, on the grid of `real`."""
+    subject: str = ""
+    """Person the case belongs to; empty: the case's own name."""
+
+
+Method = Callable[[EvaluationCase], Volume]
+"""Makes, or reads, the volume that is compared with the case's real one, on the same grid."""
+
+Sampler = Callable[[EvaluationCase, int], Volume]
+"""The method's volume for a seed: for the diversity between seeds."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is measured beside the paired figures, which always are."""
+
+    perceptual: PerceptualDistance | None = None
+    """LPIPS, from `perceptual.load_lpips`."""
+    segmenter: Segmenter | None = None
+    """Frozen network for Dice faithfulness."""
+    samplers: Mapping[str, Sampler] = field(default_factory=dict)
+    """Method -> its sampler; methods that are not named have no diversity."""
+    num_samples: int = 3
+    """Seeds 0, 1, ... that diversity compares."""
+
+
+def evaluate_cases(
+    cases: Iterable[EvaluationCase],
+    methods: Mapping[str, Method],
+    window: tuple[float, float],
+    spacing_ijk_mm: tuple[float, float, float] | None = None,
+    measurements: Measurements | None = None,
+    slice_sets: SliceSets | None = None,
+    on_progress: Callable[[str, str], None] | None = None,
+) -> Table:
+    """The table of every method on every case; `window` and spacing as in `to_grid_case`.
+
+    `cases` may be a generator. `slice_sets` gathers the compared slices for the figures of sets.
+    `on_progress(case, method)` is called before each comparison.
+    """
+    measurements = measurements or Measurements()
+    rows = []
+    for case in cases:
+        subject = case.subject or case.name
+        for name, method in methods.items():
+            if on_progress is not None:
+                on_progress(case.name, name)
+            synthetic = method(case)
+            on_grid = to_grid_case(case.real, synthetic, case.label_map, window, spacing_ijk_mm)
+            figures, labels = paired_figures(on_grid)
+            figures.update(_further_figures(case, name, synthetic, on_grid, measurements))
+            if name in measurements.samplers:
+                sampler = measurements.samplers[name]
+                samples = _samples(case, sampler, measurements.num_samples, window, spacing_ijk_mm)
+                figures.update(diversity(samples, on_grid.labels_kji))
+            if slice_sets is not None:
+                slice_sets.add(name, subject, on_grid)
+            rows.append(Row(name, case.name, subject, figures, labels))
+    return Table(tuple(rows))
+
+
+def _further_figures(
+    case: EvaluationCase,
+    method: str,
+    synthetic: Volume,
+    on_grid: GridCase,
+    measurements: Measurements,
+) -> dict[str, float]:
+    figures = {}
+    if measurements.perceptual is not None:
+        figures["lpips"] = mean_perceptual_distance(
+            measurements.perceptual, on_grid.real_kji, on_grid.synthetic_kji, on_grid.labels_kji
+        )
+    if measurements.segmenter is not None:
+        figures.update(faithfulness(measurements.segmenter, case.real, synthetic, case.label_map))
+    return figures
+
+
+def _samples(
+    case: EvaluationCase,
+    sampler: Sampler,
+    num_samples: int,
+    window: tuple[float, float],
+    spacing_ijk_mm: tuple[float, float, float] | None,
+) -> list[np.ndarray]:
+    """The samples of seeds 0, 1, ... on the model grid, in [0,1]."""
+    return [
+        to_grid_case(
+            case.real, sampler(case, seed), case.label_map, window, spacing_ijk_mm
+        ).synthetic_kji
+        for seed in range(num_samples)
+    ]

@@ -1,0 +1,47 @@
+"""Weights of feature extractors: local files whose content is known by its hash. No downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+
+class WeightsError(ValueError):
+    """A weights file is absent or is not the file that was named."""
+
+
+def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
+    """The path, after its content was found to have the SHA-256 (or its first eight digits).
+
+    Without `sha256` the hash is read from the file's name, where PyTorch's own files carry it
+    ("alexnet-owt-7be5be79.pth"). A figure computed with other weights than it says is worse than
+    none, so a file that cannot be checked is refused. Raises WeightsError.
+    """
+    path = Path(path)
+    if sha256 is None:
+        in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", path.name)
+        if in_name is None:
+            raise WeightsError(
+                f"The weights '{path.name}' come without a hash; expected a SHA-256, or a file "
+                "name that ends in one, as 'alexnet-owt-7be5be79.pth'. Give the SHA-256 that the "
+                "publisher of the weights states."
+            )
+        sha256 = in_name.group(1)
+    if not re.fullmatch(r"[0-9a-f]{8,64}", sha256.lower()):
+        raise WeightsError(f"'{sha256}' is no SHA-256; expected 8 to 64 hexadecimal digits.")
+    if not path.is_file():
+        raise WeightsError(
+            f"The weights file {path} is not there. Nothing is downloaded: fetch it from its "
+            "publisher, put it there, or leave this figure out."
+        )
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if not digest.hexdigest().startswith(sha256.lower()):
+        raise WeightsError(
+            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected {sha256}. "
+            "It is another file or a damaged one: fetch it again."
+        )
+    return path
