@@ -113,12 +113,16 @@ def _read(path: Path) -> StoredVolume:
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes). Copy or export it again.")
     nibabel = nifti_files.nibabel_if_installed()
-    if suffix in _NIFTI_SUFFIXES + _MGH_SUFFIXES and nibabel is not None:
-        return nifti_files.read_nifti(path, nibabel)
     if suffix in _MGH_SUFFIXES:
-        raise VolumeError(
-            f"{path} needs the package nibabel. Install it, or convert the file to NIfTI."
-        )
+        if nibabel is None:
+            raise VolumeError(
+                f"{path} needs the package nibabel. Install it, or convert the file to NIfTI."
+            )
+        return nifti_files.read_mgh(path, nibabel)
+    if suffix in _NIFTI_SUFFIXES:
+        if nibabel is None:
+            return itk_files.read_nifti_with_itk(path)
+        return nifti_files.read_nifti(path, nibabel)
     return itk_files.read_with_itk(path)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import SimpleITK
 
 from .errors import VolumeError
 from .geometry import LPS_FROM_RAS, largest_shift_mm
+from .nifti_header import place_of, read_whole_nifti
 from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+from .text_headers import check_text_header
 
 _logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ def read_with_itk(path: Path) -> StoredVolume:
 
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
+    check_text_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -61,6 +65,25 @@ def read_with_itk(path: Path) -> StoredVolume:
     header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     array = SimpleITK.GetArrayFromImage(image)
     return StoredVolume(array, _ijk_to_ras_of(image), _record_of(path, header), header)
+
+
+def read_nifti_with_itk(path: Path) -> StoredVolume:
+    """Array and place of a NIfTI file where nibabel is missing; ITK does not tell comments.
+
+    Raises VolumeError as `read_with_itk`, and for values that are not finite.
+    """
+    header, content = read_whole_nifti(path)
+    if header.float_type is not None:
+        num_voxels = int(np.prod(header.shape_ijk, dtype=np.int64))
+        voxels = np.frombuffer(content, header.float_type, num_voxels, header.bytes_before_voxels)
+        if not np.isfinite(voxels).all():
+            raise VolumeError(
+                f"{path} has values that are NaN or infinite, which SimpleITK would read as 0. "
+                "Install the package nibabel, or replace these values."
+            )
+    stored = read_with_itk(path)
+    from_qform = stored.ijk_to_ras if header.has_qform and header.sform is None else None
+    return StoredVolume(stored.array, place_of(path, header, from_qform))
 
 
 def write_with_itk(
@@ -164,6 +187,7 @@ def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _reason(error: RuntimeError) -> str:
-    """The last line of what ITK says; the lines above tell where in ITK."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("ITK ERROR:").strip().rstrip(".") if lines else "no reason given"
+    """What ITK says, without the places in its source and the addresses of its objects."""
+    text = str(error).rpartition("ERROR:")[2].rpartition("[nrrd]")[2]
+    text = re.sub(r"\(0x[0-9a-f]+\)|Reason: No such file or directory", "", text)
+    return " ".join(text.split()).rstrip(".:")[:300] or "no reason given"

@@ -16,22 +16,28 @@ import numpy as np
 
 from .errors import VolumeError
 from .geometry import largest_shift_mm, without_trailing_ones
-from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+from .nifti_header import place_of, read_whole_nifti
+from .stored_volume import RECORD_KEY, StoredVolume
 
 _logger = logging.getLogger(__name__)
 
-# A deflate stream cannot shrink its input by more than this factor.
-_LARGEST_DEFLATE_RATIO = 1032
-
-# Two forms of one header that differ by less are one place, written twice.
-_SAME_PLACE_MM = 0.01
+# What gzip, struct and NumPy raise on damaged bytes, beside nibabel's own errors.
+_FAILURES = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    TypeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 # NIfTI keeps positions as 32-bit numbers; a file whose voxel centres move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
 _COMMENT_EXTENSION = 6
 _LONGEST_DESCRIPTION = 79
-_MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 
 def nibabel_if_installed() -> ModuleType | None:
@@ -44,47 +50,42 @@ def nibabel_if_installed() -> ModuleType | None:
 
 
 def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
-    """Array, place and record of a NIfTI or MGH file.
+    """Array, place and record of a NIfTI file.
 
-    Of a header with both forms sform is taken; where qform says another place, a warning tells by
-    how much. Raises VolumeError for what cannot be read, is truncated or has not three axes.
+    Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
-    # what nibabel, gzip and NumPy raise on damaged bytes
-    failures = (
-        OSError,
-        EOFError,
-        ValueError,
-        OverflowError,
-        TypeError,
-        struct.error,
-        zlib.error,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-    )
+    header, content = read_whole_nifti(path)
+    image_type = nibabel.Nifti1Image if _is_version_1(content) else nibabel.Nifti2Image
     try:
-        lazy = nibabel.load(path, mmap=False)
-        content = _whole_content(path, lazy)
-        image = type(lazy).from_bytes(content)
+        image = image_type.from_bytes(content)
+        array = _array_of(image, header.shape_ijk)
+        from_qform = image.header.get_qform() if header.has_qform else None
+    except (*_FAILURES, *_failures_of(nibabel)) as error:
+        raise _unreadable(path, error) from error
+    if from_qform is not None:
+        from_qform[:3] *= header.mm_per_unit
+    ijk_to_ras = place_of(path, header, from_qform)
+    return StoredVolume(array, ijk_to_ras, _record_of(path, image.header))
+
+
+def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
+    """Array and place of FreeSurfer's .mgh or .mgz.
+
+    Raises VolumeError for what cannot be read, is truncated or has not three axes.
+    """
+    try:
+        image = nibabel.load(path, mmap=False)
         shape = without_trailing_ones(image.shape)
         if len(shape) != 3:
             raise VolumeError(
                 f"{path} has {len(shape)} dimensions ({' x '.join(map(str, shape))}); expected "
                 "three. Give one 3-D volume, for instance one time point of a series."
             )
-        array = np.asanyarray(image.dataobj).reshape(shape, order="F").T
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
-    except failures as error:
-        raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole NIfTI or MGH file. It is damaged, "
-            "truncated or of another type; copy or export it again."
-        ) from error
-    ijk_to_ras = np.array(image.affine, dtype=np.float64)
-    if isinstance(image, nibabel.Nifti1Image):
-        ijk_to_ras = _place_by_header(path, image, array.shape, nibabel)
-        return StoredVolume(array, ijk_to_ras, _record_of(path, image.header))
-    return StoredVolume(array, ijk_to_ras)
+    except (*_FAILURES, *_failures_of(nibabel)) as error:
+        raise _unreadable(path, error) from error
 
 
 def nifti_bytes(
@@ -130,61 +131,25 @@ def short_description(record: Mapping[str, Any]) -> str:
     return text[:_LONGEST_DESCRIPTION]
 
 
-def _whole_content(path: Path, lazy: Any) -> bytes:
-    """The bytes of the file, unpacked and checked against the size that its header promises."""
-    num_voxels = int(np.prod([int(size) for size in lazy.shape], dtype=np.float64))
-    offset = int(lazy.dataobj.offset)
-    expected = num_voxels * lazy.dataobj.dtype.itemsize + offset
-    stored = path.stat().st_size
-    is_compressed = path.suffix.lower() in (".gz", ".mgz")
-    possible = stored * _LARGEST_DEFLATE_RATIO if is_compressed else stored
-    if num_voxels == 0 or expected > possible or num_voxels > LARGEST_FILE_VOXELS:
-        shape = " x ".join(map(str, lazy.shape))
-        raise VolumeError(
-            f"{path} is truncated or damaged: its header promises {shape} voxels, "
-            f"{expected} bytes, which {stored} bytes on the disk cannot hold. Copy or export it "
-            "again."
-        )
-    if not is_compressed:
-        return path.read_bytes()
-    with gzip.open(path) as file:
-        content = file.read(expected)
-        while file.read(1 << 20):  # to the end, where the checksum is
-            pass
-    return content
+def _is_version_1(content: bytes) -> bool:
+    return content[344:348] == b"n+1\0"
 
 
-def _place_by_header(
-    path: Path, image: Any, shape_kji: tuple[int, ...], nibabel: ModuleType
-) -> np.ndarray:
-    """ijk_to_ras in mm, with a word where a header says two places or none."""
-    header = image.header
-    ijk_to_ras = np.array(image.affine, dtype=np.float64)
-    has_sform, has_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
-    if not has_sform and not (header["pixdim"][1:4] > 0).all():
-        raise VolumeError(
-            f"{path} has the voxel size {header['pixdim'][1:4].tolist()} and no sform; expected "
-            "sizes of more than zero. Repair the voxel size in its header."
-        )
-    if not has_sform and not has_qform:
-        _logger.warning("%s does not say where it lies (no sform, no qform)", path)
-    if has_sform and has_qform:
-        try:
-            shift_mm = largest_shift_mm(shape_kji, ijk_to_ras, header.get_qform())
-        except (ValueError, nibabel.spatialimages.HeaderDataError):
-            shift_mm = np.inf
-        if shift_mm > _SAME_PLACE_MM:
-            _logger.warning(
-                "%s says two places, up to %.3g mm apart: sform is taken, but Slicer may show "
-                "qform",
-                path,
-                shift_mm,
-            )
-    unit = header.get_xyzt_units()[0]
-    if _MM_PER_UNIT.get(unit, 1.0) != 1.0:
-        _logger.warning("%s is measured in %ss; turned into millimetres", path, unit)
-        ijk_to_ras[:3] *= _MM_PER_UNIT[unit]
-    return ijk_to_ras
+def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:
+    """[K,J,I], scaled as the header says, in this machine's byte order."""
+    array = np.asanyarray(image.dataobj).reshape(shape_ijk, order="F").T
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
+    return nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError
+
+
+def _unreadable(path: Path, error: Exception) -> VolumeError:
+    return VolumeError(
+        f"{path} cannot be read: {error}. Expected a whole NIfTI or MGH file. It is damaged, "
+        "truncated or of another type; copy or export it again."
+    )
 
 
 def _record_of(path: Path, header: Any) -> Mapping[str, Any]:

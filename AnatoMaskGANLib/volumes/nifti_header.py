@@ -1,0 +1,192 @@
+"""What must be known of a NIfTI file before any library reads it.
+
+Libraries repair in silence: ITK gives zeros for the missing end of a truncated file, nibabel and
+ITK put 1 mm for a voxel size of zero, and where sform and qform say two places they differ in the
+one they take. So the few header fields that decide this are read here, once, for both.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import VolumeError
+from .geometry import checked_ijk_to_ras, largest_shift_mm, without_trailing_ones
+from .stored_volume import LARGEST_FILE_VOXELS
+
+_logger = logging.getLogger(__name__)
+
+# A deflate stream cannot shrink its input by more than this factor.
+_LARGEST_DEFLATE_RATIO = 1032
+
+# sform and qform that differ by less are one place, written twice.
+_SAME_PLACE_MM = 0.01
+
+# Field name: (NIfTI-1 type, offset), (NIfTI-2 type, offset); from nifti1.h and nifti2.h.
+_FIELDS = {
+    "dim": (("8i2", 40), ("8i8", 16)),
+    "datatype": (("i2", 70), ("i2", 12)),
+    "bitpix": (("i2", 72), ("i2", 14)),
+    "pixdim": (("8f4", 76), ("8f8", 104)),
+    "vox_offset": (("f4", 108), ("i8", 168)),
+    "units": (("u1", 123), ("i4", 500)),
+    "qform_code": (("i2", 252), ("i4", 344)),
+    "sform_code": (("i2", 254), ("i4", 348)),
+    "srow": (("(3,4)f4", 280), ("(3,4)f8", 400)),
+}
+_SIZES = (348, 540)
+_MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
+_FLOATS = {16: "f4", 64: "f8"}
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """The fields of a header that decide size and place."""
+
+    shape_ijk: tuple[int, int, int]
+    bytes_before_voxels: int
+    bytes_of_file: int
+    """Unpacked: header, extensions and voxels."""
+    float_type: np.dtype | None
+    """Type of the voxels as they are stored if they are 32- or 64-bit floats."""
+    pixdim_ijk: np.ndarray
+    mm_per_unit: float
+    has_qform: bool
+    sform: np.ndarray | None
+    """4x4 in mm, None if the file has none."""
+
+
+def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
+    """Header and unpacked content of a NIfTI file, known to be whole.
+
+    Raises VolumeError if the file is no NIfTI, is truncated or damaged, has not three axes,
+    or has a sform that is no geometry or, without sform, a voxel size that is not above zero.
+    """
+    is_compressed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path) if is_compressed else open(path, "rb") as file:
+            start = file.read(_SIZES[1])
+            header = _parsed(path, start)
+            _check_place(path, header)
+            possible = path.stat().st_size * (_LARGEST_DEFLATE_RATIO if is_compressed else 1)
+            content = b""
+            if header.bytes_of_file <= possible:
+                content = start + file.read(max(0, header.bytes_of_file - len(start)))
+            while is_compressed and file.read(1 << 20):  # to the end, where the checksum is
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise VolumeError(
+            f"{path} cannot be read: {error}. Expected a whole NIfTI file. It is damaged, "
+            "truncated or of another type; copy or export it again."
+        ) from error
+    if len(content) < header.bytes_of_file:
+        raise VolumeError(
+            f"{path} is truncated or damaged: its header promises "
+            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} bytes, "
+            "but the file ends before. Copy or export it again."
+        )
+    return header, content
+
+
+def place_of(path: Path, header: NiftiHeader, from_qform: np.ndarray | None) -> np.ndarray:
+    """ijk_to_ras in mm: sform, else `from_qform` (in mm), else where Slicer puts such a file.
+
+    A header that says nothing, two things or another unit than mm is told in a warning.
+    """
+    if header.mm_per_unit != 1:
+        _logger.warning(
+            "%s says that its unit is %g mm; turned into millimetres", path, header.mm_per_unit
+        )
+    if header.sform is None and from_qform is None:
+        _logger.warning(
+            "%s does not say where it lies (no sform, no qform): placed as Slicer does, with "
+            "its first axis to the left and its second to the back; check left and right",
+            path,
+        )
+        spacing_lps = header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)
+        return np.diag([*spacing_lps, 1.0])
+    if header.sform is None:
+        return from_qform
+    if from_qform is not None:
+        shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, from_qform)
+        if not shift_mm <= _SAME_PLACE_MM:
+            _logger.warning(
+                "%s says two places, up to %.3g mm apart: sform is taken, Slicer may take qform",
+                path,
+                shift_mm,
+            )
+    return header.sform
+
+
+def _check_place(path: Path, header: NiftiHeader) -> None:
+    if header.sform is not None:
+        try:
+            checked_ijk_to_ras(header.sform)
+        except VolumeError as error:
+            raise VolumeError(f"{path}: {error}") from error
+    elif not (header.pixdim_ijk > 0).all():
+        raise VolumeError(
+            f"{path} has the voxel size {header.pixdim_ijk.tolist()} and no sform; expected sizes "
+            "of more than zero. Repair the voxel size in its header."
+        )
+
+
+def _parsed(path: Path, start: bytes) -> NiftiHeader:
+    for version, size in enumerate(_SIZES):
+        for order in "<>":
+            is_this = len(start) >= size and np.frombuffer(start, order + "i4", 1)[0] == size
+            offset, magic = _MAGICS[version]
+            if is_this and start[offset : offset + len(magic)] == magic:
+                return _of_fields(path, _fields(start, version, order), order)
+    raise VolumeError(
+        f"{path} is no NIfTI file: its first bytes are not those of a header. It is damaged or of "
+        "another type; copy or export it again."
+    )
+
+
+def _fields(start: bytes, version: int, order: str) -> np.void:
+    formats = [kinds[version][0] for kinds in _FIELDS.values()]
+    offsets = [kinds[version][1] for kinds in _FIELDS.values()]
+    dtype = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets})
+    return np.frombuffer(start, dtype.newbyteorder(order), 1)[0]
+
+
+def _of_fields(path: Path, fields: np.void, order: str) -> NiftiHeader:
+    dim = fields["dim"].astype(int).tolist()
+    num_axes = dim[0]
+    shape = without_trailing_ones(dim[1 : num_axes + 1]) if 1 <= num_axes <= 7 else ()
+    if len(shape) != 3:
+        raise VolumeError(
+            f"{path} has {len(shape)} dimensions ({' x '.join(map(str, shape))}); expected three. "
+            "Give one 3-D volume, for instance one time point of a series."
+        )
+    num_voxels = shape[0] * shape[1] * shape[2]
+    offset = fields["vox_offset"]
+    if min(shape) < 1 or num_voxels > LARGEST_FILE_VOXELS or not 0 <= offset < 1e9:
+        raise VolumeError(
+            f"{path} promises {' x '.join(map(str, shape))} voxels from byte {offset:g} on; "
+            f"expected 1 to {LARGEST_FILE_VOXELS:.0e}. Its header is damaged; copy or export it "
+            "again."
+        )
+    mm_per_unit = _MM_PER_UNIT.get(int(fields["units"]) & 7, 1.0)
+    sform = None
+    if fields["sform_code"] > 0:
+        sform = np.eye(4)
+        sform[:3] = fields["srow"].astype(np.float64) * mm_per_unit
+    float_type = _FLOATS.get(int(fields["datatype"]))
+    return NiftiHeader(
+        shape_ijk=(shape[0], shape[1], shape[2]),
+        bytes_before_voxels=int(offset),
+        bytes_of_file=int(offset) + (num_voxels * int(fields["bitpix"]) + 7) // 8,
+        float_type=np.dtype(float_type).newbyteorder(order) if float_type else None,
+        pixdim_ijk=fields["pixdim"][1:4].astype(np.float64),
+        mm_per_unit=mm_per_unit,
+        has_qform=bool(fields["qform_code"] > 0),
+        sform=sform,
+    )

@@ -1,0 +1,84 @@
+"""What ITK passes over in NRRD and MetaImage files: places that are NaN, damaged packed data."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+from .errors import VolumeError
+
+# Header lines that say where the volume lies.
+_PLACE_KEYS = {
+    "offset",
+    "position",
+    "origin",
+    "elementspacing",
+    "transformmatrix",
+    "orientation",
+    "rotation",
+    "space origin",
+    "space directions",
+}
+_NOT_A_NUMBER = re.compile(r"\b(nan|inf|infinity)\b", re.IGNORECASE)
+_LONGEST_HEADER = 1 << 22
+_CHUNK = 1 << 20
+
+
+def check_text_header(path: Path) -> None:
+    """Raises VolumeError for a NaN in the geometry and for packed MetaImage data that is damaged.
+
+    ITK takes 0 for the first and gives whatever it has for the second.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".nrrd", ".nhdr", ".mha", ".mhd"):
+        return
+    header, size_of_header = _header_of(path)
+    for key, text in header.items():
+        if key in _PLACE_KEYS and _NOT_A_NUMBER.search(text):
+            raise VolumeError(
+                f"{path} has {key!r}: {text} in its header; expected finite numbers. Repair the "
+                "header or export the file again."
+            )
+    if suffix in (".mha", ".mhd") and header.get("compresseddata", "").lower() == "true":
+        data_file = header.get("elementdatafile", "LOCAL")
+        if data_file == "LOCAL":
+            _check_deflated(path, size_of_header)
+        else:
+            _check_deflated(path.parent / data_file, 0)
+
+
+def _header_of(path: Path) -> tuple[dict[str, str], int]:
+    """Keys in lower case and values of the lines up to the data, and the length of them all."""
+    header: dict[str, str] = {}
+    size = 0
+    with open(path, "rb") as file:
+        while size < _LONGEST_HEADER:
+            line = file.readline(_LONGEST_HEADER)
+            size += len(line)
+            text = line.decode("utf-8", "replace").strip()
+            if not text:
+                break
+            key, separator, value = text.partition("=" if path.suffix[1:2].lower() == "m" else ":")
+            if separator and not value.startswith("="):
+                header[key.strip().lower()] = value.strip()
+            if key.strip().lower() == "elementdatafile":
+                break
+    return header, size
+
+
+def _check_deflated(path: Path, offset: int) -> None:
+    decoder = zlib.decompressobj(wbits=47)  # zlib or gzip, whichever it is
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            while not decoder.eof:
+                packed = decoder.unconsumed_tail or file.read(_CHUNK)
+                if not packed:
+                    raise EOFError("the data ends too early")
+                decoder.decompress(packed, _CHUNK)
+    except (OSError, EOFError, zlib.error) as error:
+        raise VolumeError(
+            f"{path} cannot be read: {error}. Expected whole packed data. The file is damaged or "
+            "truncated; copy or export it again."
+        ) from error
