@@ -183,7 +183,10 @@ def is_ready(extras: tuple[str, ...]) -> bool:
     """Whether the stamp says that this very set-up is installed with at least these extras."""
     if not STAMP.exists() or not ENVIRONMENT_PYTHON.exists():
         return False
-    stamp = json.loads(STAMP.read_text())
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except ValueError:  # written while the machine went down
+        return False
     return stamp["key"] == setup_key() and set(extras) <= set(stamp["extras"])
 
 
