@@ -42,7 +42,7 @@ class GeneratorSettings:
     use_noise3d: bool = True
     """3D-SNI, spatial noise injection (paper, section III-B)."""
     noise_sigmas_mm: tuple[float, ...] = (2.0, 6.0, 20.0)
-    """Correlation lengths of the noise octaves in mm; DESIGN, section 4."""
+    """Correlation lengths of the noise octaves in mm; ours: texture, shading, bias."""
     context_radius: int = 2
     """Slices on either side whose labels the finer stages see; 0 turns this context off."""
 

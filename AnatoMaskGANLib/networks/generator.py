@@ -1,4 +1,4 @@
-"""The generator: label map and noise in, image in [0,1] out (DESIGN: SPADE, GNN-SIF, 3D-SNI)."""
+"""The generator: label map and noise in, image in [0,1] out (SPADE, GNN-SIF, 3D-SNI)."""
 
 from __future__ import annotations
 

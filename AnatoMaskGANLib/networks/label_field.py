@@ -84,6 +84,14 @@ class WordLabelField(LabelField):
     def __init__(self, labels: Tensor, num_classes: int) -> None:
         super().__init__(labels, num_classes)
         self._words_at: dict[int, LabelWords] = {}
+        self._tables: dict[tuple[LabelBranch, int], Tensor] = {}
+
+    def table_of(self, branch: LabelBranch, stride: int) -> Tensor:
+        """[U5,2F] gamma and beta of the words, kept for the field's further slices."""
+        key = (branch, stride)
+        if key not in self._tables:
+            self._tables[key] = self.words_at(stride).table(branch)
+        return self._tables[key]
 
     def words_at(self, stride: int) -> LabelWords:
         """The words of this field on the grid of one stage, found once."""
@@ -91,10 +99,28 @@ class WordLabelField(LabelField):
             self._words_at[stride] = LabelWords(self.labels_at(stride), self.num_classes)
         return self._words_at[stride]
 
+    def of_slice(self, number: int) -> WordLabelField:
+        """The field of one slice [1,H,W], with the words of the whole field and their tables."""
+        return _SliceOfWordField(self, number)
+
     def modulation(self, branch: LabelBranch, stride: int) -> Tensor:
         words = self.words_at(stride)
         table = words.table(branch)
         return functional.embedding(words.index, table).permute(0, 3, 1, 2)
+
+
+class _SliceOfWordField(WordLabelField):
+    """One slice of a field; the table of a label branch is evaluated once for all its slices."""
+
+    def __init__(self, whole: WordLabelField, number: int) -> None:
+        super().__init__(whole.labels[number : number + 1], whole.num_classes)
+        self._whole = whole
+        self._number = number
+
+    def modulation(self, branch: LabelBranch, stride: int) -> Tensor:
+        index = self._whole.words_at(stride).index[self._number : self._number + 1]
+        table = self._whole.table_of(branch, stride)
+        return functional.embedding(index, table).permute(0, 3, 1, 2)
 
 
 class LabelWords:

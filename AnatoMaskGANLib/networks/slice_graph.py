@@ -166,7 +166,7 @@ class SliceGraphFusion(nn.Module):
         self, number: int, features: Tensor, foreground: Tensor, graph: SliceGraph
     ) -> Tensor:
         cases, num_slices = features.shape[:2]
-        values = self.value[number](features.flatten(0, 1)).unflatten(0, (cases, num_slices))
+        values = self.slice_values(number, features.flatten(0, 1)).unflatten(0, (cases, num_slices))
         total = torch.zeros_like(values)
         for offset in range(-NEIGHBOR_RADIUS, NEIGHBOR_RADIUS + 1):
             if abs(offset) >= num_slices:
@@ -174,14 +174,30 @@ class SliceGraphFusion(nn.Module):
             weights = graph.message_weights(offset)[:, :, None, None, None]
             first, last = max(0, -offset), num_slices - max(0, offset)
             total[:, first:last] += weights * values[:, first + offset : last + offset]
-        sums = (features * foreground).sum((3, 4))  # [B,S,F]
-        areas = foreground.sum((3, 4))  # [B,S,1]
-        means = _window_sum(sums, graph.stack_radius) / _window_sum(
-            areas, graph.stack_radius
-        ).clamp(min=1e-3)
-        stack = self.stack_value[number](means) * graph.to_stack[..., None]  # [B,S,F/4]
-        total = total + stack[..., None, None]
-        return self.message[number](total.flatten(0, 1)).unflatten(0, (cases, num_slices))
+        sums, areas = stack_sums(features.flatten(0, 1), foreground.flatten(0, 1))
+        means = stack_means(
+            _window_sum(sums.unflatten(0, (cases, num_slices)), graph.stack_radius),
+            _window_sum(areas.unflatten(0, (cases, num_slices)), graph.stack_radius),
+        )
+        messages = self.message_from(
+            number, total.flatten(0, 1), means.flatten(0, 1), graph.to_stack.flatten(0, 1)
+        )
+        return messages.unflatten(0, (cases, num_slices))
+
+    def slice_values(self, number: int, features: Tensor) -> Tensor:
+        """What a slice sends to its neighbors in one round: [N,F,h,w] -> [N,F/4,h,w]."""
+        return self.value[number](features)
+
+    def message_from(
+        self, number: int, neighbor_sum: Tensor, means: Tensor, to_stack: Tensor
+    ) -> Tensor:
+        """What a slice receives in one round [N,F,h,w].
+
+        neighbor_sum: [N,F/4,h,w] values of the neighbors times their edges; means: [N,F] of the
+        stack nodes; to_stack: [N] their edges.
+        """
+        stack = self.stack_value[number](means) * to_stack[:, None]
+        return self.message[number](neighbor_sum + stack[..., None, None])
 
     def modulate(self, features: Tensor, windows: Tensor, state: Tensor) -> Tensor:
         """Y (1 + gamma) + beta of every slice by itself.
@@ -204,6 +220,16 @@ class SliceGraphFusion(nn.Module):
             features.unflatten(0, stacked), foreground.unflatten(0, stacked), graph
         ).flatten(0, 1)
         return self.modulate(features, graph_windows(graph).flatten(0, 1), state)
+
+
+def stack_sums(features: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over the labeled part of every slice [N,F], and its area in cells [N,1]."""
+    return (features * foreground).sum((2, 3)), foreground.sum((2, 3))
+
+
+def stack_means(sums: Tensor, areas: Tensor) -> Tensor:
+    """Mean over the labeled part of a stack, zero where nothing is labeled."""
+    return sums / areas.clamp(min=1e-3)
 
 
 def _window_sum(values: Tensor, radius: int) -> Tensor:

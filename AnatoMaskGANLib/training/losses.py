@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
-STATISTIC_WEIGHTS = (1.0, 1.0, 0.5, 0.5, 1.0, 1.0)  # beta_j of DESIGN, section 4; G-TC
+STATISTIC_WEIGHTS = (1.0, 1.0, 0.5, 0.5, 1.0, 1.0)  # beta_j of G-TC, in the order of the statistics
 
 
 def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from AnatoMaskGANLib.whole_files import whole_file
+from AnatoMaskGANLib.volumes.atomic_writing import replacing
 
 STATE_VERSION = 1
 
@@ -45,7 +45,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
+    with replacing(path, ".safetensors") as temporary:
         safetensors.torch.save_file(dict(tensors), temporary, dict(header))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from AnatoMaskGANLib.whole_files import whole_file, write_whole_text
+from .atomic_writing import replacing, write_bytes
 
 STORE_VERSION = 1
 SPLITS = ("train", "validation", "test")
@@ -111,7 +111,7 @@ def write_index(
         "label_table": label_table,
         "cases": list(entries),
     }
-    write_whole_text(folder / "store.json", json.dumps(index, indent=1))
+    write_bytes(folder / "store.json", ".json", lambda: json.dumps(index, indent=1).encode())
 
 
 def open_store(folder: Path) -> CaseStore:
@@ -167,5 +167,5 @@ def _extent(labels: np.ndarray, axis: int) -> list[int]:
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
-    with whole_file(path) as temporary:
+    with replacing(path, ".npy") as temporary:
         np.save(temporary, array, allow_pickle=False)

@@ -1,0 +1,36 @@
+"""Where the network runs."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import DeviceError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of a name: auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:N or mps.
+
+    Raises DeviceError for one that is not there; nothing falls back to the CPU unasked.
+    """
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"The device {name!r} is not known; take auto, cpu, cuda, cuda:N or mps."
+        ) from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise DeviceError(
+                f"The device {name!r} is not there: PyTorch {torch.__version__} sees {count} CUDA "
+                "devices. Take cpu, or install a CUDA build of PyTorch and the NVIDIA driver."
+            )
+    elif device.type == "mps":
+        if not has_mps:
+            raise DeviceError("The device 'mps' is not there; take cpu.")
+    elif device.type != "cpu":
+        raise DeviceError(f"The device {name!r} is not supported; take auto, cpu, cuda or mps.")
+    return device
