@@ -41,10 +41,11 @@ _WHOLE_NUMBER_TOLERANCE = 1e-4
 def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMap:
     """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file.
 
-    Names come from `table` (JSON, value to name), else from the file itself, else from a
-    `labels.json` beside it or one folder up. Raises VolumeError for a missing, unreadable or
-    truncated file, for fewer or more than three dimensions, for a geometry that is none, and for
-    an intensity image: fractional, negative or more than 1000 different values.
+    Names come from `table` (a JSON file, value to name, or the name of a bundled table), else
+    from the file itself, else from a `labels.json` beside it or one folder up. Raises VolumeError
+    for a missing, unreadable or truncated file, for fewer or more than three dimensions, for a
+    geometry that is none, and for an intensity image: fractional, negative or more than 1000
+    different values.
     """
     path = Path(path)
     stored = _read(path)
@@ -58,7 +59,7 @@ def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMa
         names = {segment.value: segment.name for segment in segments if segment.name}
         codes = {segment.value: segment.code for segment in segments if segment.code}
     if table is not None:
-        names, codes = read_label_names(Path(table)), {}
+        names, codes = read_label_names(table), {}
     elif not names and (beside := names_file_beside(path)) is not None:
         names = read_label_names(beside)
     return _of_file(path, lambda: LabelMap(_labels_of(array), stored.ijk_to_ras, names, codes))

@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 
 from .errors import VolumeError
+from .label_table import label_table_path
 
 NAMES_FILE = "labels.json"
 """The file beside a label map, or one folder up beside its case, that names its values."""
 
 
-def read_label_names(path: Path) -> dict[int, str]:
-    """Label value to name. A label table (`label_table.py`) is read as well.
+def read_label_names(name_or_path: str | Path) -> dict[int, str]:
+    """Label value to name, of a JSON file or a bundled label table ("freesurfer-aseg").
 
-    Raises VolumeError if the file is missing or does not hold names for whole numbers.
+    Raises VolumeError if there is none or if it does not hold names for whole numbers.
     """
+    path = label_table_path(name_or_path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise VolumeError(f"The label names {path} do not exist. Check the path.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise VolumeError(
             f"The label names {path} cannot be read: {error}. Expected a JSON file like "
@@ -27,13 +27,7 @@ def read_label_names(path: Path) -> dict[int, str]:
         ) from error
     names: dict[int, str] = {}
     entries = content.get("labels") if isinstance(content, dict) else None
-    if isinstance(entries, list):  # a label table
-        content = {
-            str(entry.get("value")): entry.get("name")
-            for entry in entries
-            if isinstance(entry, dict)
-        }
-    elif isinstance(entries, dict):  # {"labels": {"1": "liver"}}
+    if isinstance(entries, dict):  # a label table
         content = entries
     if not isinstance(content, dict):
         raise VolumeError(

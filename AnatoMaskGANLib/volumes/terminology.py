@@ -11,6 +11,9 @@ import re
 _CODE = re.compile(r"[A-Za-z0-9_.\-]+:[^+~^|\s]+(\+[A-Za-z0-9_.\-]+:[^+~^|\s]+)?")
 
 
+LEFT = "SCT:7771000"
+RIGHT = "SCT:24028007"
+
 _TISSUE = "SCT:85756007"
 
 

@@ -1,0 +1,174 @@
+"""The labels that a model knows: values, names, terminology codes, aliases and swap partners.
+
+Tables are JSON files in Resources/LabelTables, and stand inside every model:
+
+    {"name": "...", "labels": {"1": "Left-Kidney", "2": "Right-Kidney"},
+     "codes": {"1": "SCT:64033007+SCT:7771000"}, "aliases": {"1": ["left ren"]},
+     "swaps": {"1": 2, "2": 1}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from AnatoMaskGANLib.resources import resources_folder
+
+from .errors import VolumeError
+from .label_spelling import normalized_name
+from .terminology import is_code
+
+_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps")
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The label classes of a model.
+
+    Raises VolumeError if two labels share a name, alias or code, or if an entry is of no label.
+    """
+
+    name: str
+    labels: Mapping[int, str]
+    """Value to name, values from 1; 0 is background."""
+    codes: Mapping[int, str] = field(default_factory=dict)
+    """Value to terminology code, "SCT:64033007+SCT:7771000"."""
+    aliases: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Value to other names; one that ends in "*" stands for all that begin with it."""
+    swaps: Mapping[int, int] = field(default_factory=dict)
+    """Value to that of the other side, which it becomes when the map is flipped left to right."""
+    description: str = ""
+    """What the labels are and where they come from."""
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise self._error("no labels", "at least one")
+        for value, name in self.labels.items():
+            if value < 1:
+                raise self._error(f"the value {value} for {name!r}", "values from 1")
+        for kind in ("codes", "aliases", "swaps"):
+            for value in getattr(self, kind):
+                if value not in self.labels:
+                    raise self._error(f"{kind} for the value {value}", "only values of its labels")
+        for value, code in self.codes.items():
+            if not is_code(code):
+                raise self._error(
+                    f"the code {code!r} for {self.labels[value]!r}", "one like SCT:10200004"
+                )
+        for value, partner in self.swaps.items():
+            if self.swaps.get(partner) != value or partner == value:
+                raise self._error(f"{value} swapped with {partner} but not back", "pairs")
+        self._check_unique(self.spellings())
+        self._check_unique([(code, value) for value, code in self.codes.items()])
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> LabelTable:
+        """The table of a JSON object; VolumeError for a wrong key or a value of the wrong type."""
+        unknown = [key for key in content if key not in _KEYS]
+        if unknown:
+            raise VolumeError(
+                f"The label table has the key {unknown[0]!r}; expected only {', '.join(_KEYS)}."
+            )
+        try:
+            return cls(
+                name=_text(content["name"]),
+                labels={int(v): _text(name) for v, name in content["labels"].items()},
+                codes={int(v): _text(code) for v, code in content.get("codes", {}).items()},
+                aliases={
+                    int(v): tuple(_text(alias) for alias in _list(names))
+                    for v, names in content.get("aliases", {}).items()
+                },
+                swaps={int(v): int(other) for v, other in content.get("swaps", {}).items()},
+                description=str(content.get("description", "")),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, VolumeError):
+                raise
+            raise VolumeError(
+                f"The label table is damaged ({type(error).__name__}: {error}); expected an "
+                'object like {"name": "abdomen", "labels": {"1": "liver"}}.'
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that `from_dict` reads."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "labels": {str(value): name for value, name in self.labels.items()},
+            "codes": {str(value): code for value, code in self.codes.items()},
+            "aliases": {str(value): list(names) for value, names in self.aliases.items()},
+            "swaps": {str(value): other for value, other in self.swaps.items()},
+        }
+
+    def spellings(self) -> list[tuple[str, int]]:
+        """All normalized names and aliases with their values; "*" at the end is kept."""
+        spellings = [(normalized_name(name), value) for value, name in self.labels.items()]
+        for value, aliases in self.aliases.items():
+            for alias in aliases:
+                ending = " *" if alias.endswith("*") else ""
+                spellings.append((normalized_name(alias) + ending, value))
+        return spellings
+
+    def _check_unique(self, keys: list[tuple[str, int]]) -> None:
+        seen: dict[str, int] = {}
+        for key, value in keys:
+            if seen.setdefault(key, value) != value:
+                raise self._error(f"{key!r} for both {seen[key]} and {value}", "one label for each")
+
+    def _error(self, came: str, expected: str) -> VolumeError:
+        return VolumeError(f"The label table {self.name!r} has {came}; expected {expected}.")
+
+
+def load_label_table(name_or_path: str | Path) -> LabelTable:
+    """A bundled table by its name ("freesurfer-brain"), or the one in a JSON file.
+
+    Raises VolumeError if there is none of this name, or if the file is damaged.
+    """
+    path = label_table_path(name_or_path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise VolumeError(
+            f"The label table {path} cannot be read: {error}. Expected a JSON file."
+        ) from error
+    if not isinstance(content, dict):
+        raise VolumeError(
+            f"The label table {path} holds a {type(content).__name__}; expected a JSON object."
+        )
+    try:
+        return LabelTable.from_dict(content)
+    except VolumeError as error:
+        raise VolumeError(f"{path}: {error}") from error
+
+
+def label_table_path(name_or_path: str | Path) -> Path:
+    """The file of a bundled table by its name, or the path itself.
+
+    Raises VolumeError if there is neither, with the names of the bundled tables.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    folder = resources_folder() / "LabelTables"
+    bundled = {file.stem: file for file in sorted(folder.glob("*.json"))}
+    if str(name_or_path) not in bundled:
+        raise VolumeError(
+            f"There is no label table {str(name_or_path)!r}; expected the path of a JSON file or "
+            f"one of the bundled tables: {', '.join(bundled)}."
+        )
+    return bundled[str(name_or_path)]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is no list")
+    return list(value)
