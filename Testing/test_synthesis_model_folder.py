@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from tiny_models import tiny_card, tiny_generator, write_tiny_model
+
+from AnatoMaskGANLib.synthesis import CheckpointError, list_models, read_model, write_model
+from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_tiny_model(tmp_path / "tiny")
+
+
+def rewrite(
+    folder: Path,
+    change_header: Callable[[dict[str, str]], None] = lambda header: None,
+    change_tensors: Callable[[dict[str, torch.Tensor]], None] = lambda tensors: None,
+) -> None:
+    path = folder / WEIGHTS_FILE
+    with safetensors.safe_open(path, "pt") as file:
+        header = dict(file.metadata())
+    tensors = safetensors.torch.load_file(path)
+    change_header(header)
+    change_tensors(tensors)
+    safetensors.torch.save_file(tensors, path, header)
+
+
+def change_card(folder: Path, **changes: object) -> None:
+    def change(header: dict[str, str]) -> None:
+        header["card"] = json.dumps(json.loads(header["card"]) | changes)
+
+    rewrite(folder, change)
+
+
+def test_card_and_weights_survive_the_way_through_a_folder(folder: Path) -> None:
+    card, generator = read_model(folder)
+    wanted = tiny_generator()
+    assert card.generator == wanted.settings and card.window == (0.0, 100.0)
+    for name, value in wanted.state_dict().items():
+        torch.testing.assert_close(generator.state_dict()[name], value, rtol=0, atol=0)
+    assert len(card.sha256) == 64
+    assert card.sha256 in (folder / "card.md").read_text()
+
+
+def test_an_installed_model_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path))
+    write_tiny_model(tmp_path / "tiny")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / WEIGHTS_FILE).write_bytes(b"no model")
+    names = [card.name for card in list_models()]
+    assert "tiny" in names and "broken" not in names
+    assert read_model("tiny")[0].path == str(tmp_path / "tiny")
+
+
+@pytest.mark.parametrize("name", ["nothing", "../tiny", "", ".", "/nowhere/at/all"])
+def test_a_model_that_is_not_there_is_told_with_the_known_ones(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no model|holds no"):
+        read_model(name)
+
+
+def test_every_truncation_is_refused(folder: Path) -> None:
+    path = folder / WEIGHTS_FILE
+    whole = path.read_bytes()
+    for length in (0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match="safetensors|cannot be read"):
+            read_model(folder)
+
+
+def test_bytes_changed_in_the_header_are_refused_or_change_nothing(folder: Path) -> None:
+    path = folder / WEIGHTS_FILE
+    whole = path.read_bytes()
+    size = 8 + int.from_bytes(whole[:8], "little")
+    draws = np.random.default_rng(0)
+    for place in draws.integers(0, size, 60):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        with pytest.raises(CheckpointError):
+            read_model(folder)
+
+
+def test_a_pickle_is_never_read(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (ran,))
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    pickle_file = tmp_path / "model.pt"
+    for path in (folder / WEIGHTS_FILE, pickle_file):
+        path.write_bytes(pickle.dumps(Attack()))
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "model.pth")
+    for path in (folder, pickle_file, tmp_path / "model.pth"):
+        with pytest.raises(CheckpointError, match="[Pp]ickled"):
+            read_model(path)
+    assert not ran.exists()
+
+
+def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / WEIGHTS_FILE)
+    with pytest.raises(CheckpointError, match="something else"):
+        read_model(tmp_path)
+
+
+def test_another_format_version_is_refused(folder: Path) -> None:
+    rewrite(folder, lambda header: header.update(version="2"))
+    with pytest.raises(CheckpointError, match="version 2"):
+        read_model(folder)
+
+
+def test_an_unknown_key_in_the_card_is_refused_with_its_name(folder: Path) -> None:
+    change_card(folder, surprise=1)
+    with pytest.raises(CheckpointError, match="surprise"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": [1.0, 1.0]}, "window"),
+        ({"spacing_ijk_mm": [1.0, 0.0, 1.0]}, "spacing"),
+        ({"label_table": {"name": "x", "labels": {"99": "too many"}}}, "classes"),
+        ({"label_table": {"name": "x"}}, "label table"),
+        ({"generator": {"num_classes": 6, "norm": "magic"}}, "norm"),
+        ({"generator": {"num_classes": 6, "depth": 3}}, "depth"),
+        ({"name": 7}, "name"),
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(
+    folder: Path, change: dict[str, object], message: str
+) -> None:
+    change_card(folder, **change)
+    with pytest.raises(CheckpointError, match=message):
+        read_model(folder)
+
+
+def test_weights_that_do_not_fit_the_card_are_refused(folder: Path) -> None:
+    rewrite(folder, change_tensors=lambda tensors: tensors.pop("image.bias"))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        read_model(folder)
+
+
+def test_an_additional_tensor_is_refused(folder: Path) -> None:
+    rewrite(folder, change_tensors=lambda tensors: tensors.update(extra=torch.zeros(1)))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        read_model(folder)
+
+
+def test_weights_that_are_not_numbers_are_refused(folder: Path) -> None:
+    rewrite(folder, change_tensors=lambda tensors: tensors["image.bias"].fill_(float("nan")))
+    with pytest.raises(CheckpointError, match="not numbers"):
+        read_model(folder)
+
+
+def test_a_card_that_does_not_fit_is_not_written(tmp_path: Path) -> None:
+    card = tiny_card(window=(2.0, 1.0))
+    with pytest.raises(CheckpointError, match="window"):
+        write_model(tmp_path / "model", card, tiny_generator())
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
+
+from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError, Synthesizer
+from AnatoMaskGANLib.volumes import LabelMap, UnmatchedLabelsError, same_grid
+
+
+@pytest.fixture(scope="module")
+def synthesizer() -> Synthesizer:
+    return tiny_synthesizer()
+
+
+def oblique(labels: np.ndarray) -> LabelMap:
+    """Turned by 20 degrees about the slice axis, anisotropic, slices running down, left-handed."""
+    angle = np.deg2rad(20)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
+    ijk_to_ras = np.eye(4)
+    ijk_to_ras[:2, :3] = turn
+    ijk_to_ras[2, 2] = -1
+    ijk_to_ras[:3, :3] *= (0.8, 1.3, 2.5)
+    ijk_to_ras[:3, 3] = (-40, 12, 77)
+    names = {value: f"part {value}" for value in range(1, 6)}
+    return LabelMap(labels, ijk_to_ras, names)
+
+
+def test_the_volume_has_exactly_the_grid_of_an_oblique_label_map(synthesizer: Synthesizer) -> None:
+    label_map = oblique(random_labels((7, 19, 23)))
+    volume = synthesizer.synthesize(label_map)
+    assert volume.voxels_kji.dtype == np.float32
+    assert np.isfinite(volume.voxels_kji).all()
+    np.testing.assert_array_equal(volume.ijk_to_ras, label_map.ijk_to_ras)
+    assert same_grid(volume, label_map)
+
+
+def test_the_same_seed_gives_the_same_volume_and_another_one_another(
+    synthesizer: Synthesizer,
+) -> None:
+    label_map = label_map_of(random_labels((5, 20, 20)))
+    first, again, other = (
+        synthesizer.synthesize(label_map, seed=seed).voxels_kji for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_without_noise_the_seed_does_not_matter(synthesizer: Synthesizer) -> None:
+    label_map = label_map_of(random_labels((5, 20, 20)))
+    volumes = [synthesizer.synthesize(label_map, seed, noise_strength=0.0) for seed in (1, 2)]
+    np.testing.assert_array_equal(volumes[0].voxels_kji, volumes[1].voxels_kji)
+
+
+def test_intensities_lie_in_the_window_of_the_model_and_outside_is_its_lower_end(
+    synthesizer: Synthesizer,
+) -> None:
+    labels = np.zeros((6, 60, 60), dtype=np.uint8)
+    labels[2:4, 25:35, 25:35] = 1
+    voxels = synthesizer.synthesize(label_map_of(labels)).voxels_kji
+    assert voxels.min() == 0 and voxels.max() <= 100
+    assert (voxels[[0, 1, 4, 5]] == 0).all()
+    assert (voxels[2:4, 25:35, 25:35] > 0).all()
+
+
+def test_a_volume_tells_how_it_was_made(synthesizer: Synthesizer) -> None:
+    label_map = label_map_of(random_labels((3, 12, 12)))
+    record = synthesizer.synthesize(label_map, seed=4, noise_strength=0.5).provenance
+    assert record["SyntheticData"] == "YES"
+    assert record["Seed"] == "4" and record["NoiseStrength"] == "0.5"
+    assert record["LabelMapSHA256"] == label_map.sha256()
+
+
+def test_progress_runs_from_0_to_1(synthesizer: Synthesizer) -> None:
+    shares: list[float] = []
+    label_map = label_map_of(random_labels((5, 12, 12)))
+    synthesizer.synthesize(label_map, on_progress=lambda share, text: shares.append(share))
+    assert shares[0] == 0 and shares[-1] == 1
+    assert shares == sorted(shares) and len(shares) >= 5
+
+
+def test_a_cancelled_synthesis_stops_after_the_slice_that_it_is_at(
+    synthesizer: Synthesizer,
+) -> None:
+    asked: list[bool] = []
+
+    def is_cancelled() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    label_map = label_map_of(random_labels((20, 12, 12)))
+    with pytest.raises(SynthesisCancelledError):
+        synthesizer.synthesize(label_map, is_cancelled=is_cancelled)
+    assert len(asked) == 3
+
+
+def test_labels_that_the_model_does_not_know_stop_it_or_become_background(
+    synthesizer: Synthesizer,
+) -> None:
+    labels = random_labels((4, 16, 16))
+    labels[2, 4:8, 4:8] = 9
+    names = {value: f"part {value}" for value in range(1, 6)} | {9: "antenna"}
+    label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
+    with pytest.raises(UnmatchedLabelsError, match="antenna"):
+        synthesizer.synthesize(label_map)
+    volume = synthesizer.synthesize(label_map, unmatched="background")
+    without = label_map_of(np.where(labels == 9, 0, labels))
+    np.testing.assert_array_equal(volume.voxels_kji, synthesizer.synthesize(without).voxels_kji)
+
+
+@pytest.mark.parametrize("strength", [-1.0, float("nan"), float("inf")])
+def test_a_noise_strength_that_makes_no_sense_is_refused(
+    synthesizer: Synthesizer, strength: float
+) -> None:
+    with pytest.raises(ValueError, match="noise_strength"):
+        synthesizer.synthesize(label_map_of(random_labels((2, 12, 12))), noise_strength=strength)
+
+
+def test_a_synthesizer_from_a_model_folder_gives_the_same_volume(
+    synthesizer: Synthesizer, tmp_path: Path
+) -> None:
+    label_map = label_map_of(random_labels((4, 16, 16)))
+    loaded = Synthesizer.from_checkpoint(write_tiny_model(tmp_path / "tiny"), device="cpu")
+    np.testing.assert_array_equal(
+        loaded.synthesize(label_map).voxels_kji, synthesizer.synthesize(label_map).voxels_kji
+    )
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus", "meta"])
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path, device: str) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    with pytest.raises(DeviceError, match=device):
+        Synthesizer.from_checkpoint(folder, device=device)

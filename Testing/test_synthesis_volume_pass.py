@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generator, tiny_settings
+
+from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.synthesis.region import Region, labeled_region
+from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
+
+CPU = torch.device("cpu")
+SWITCHES: dict[str, dict[str, Any]] = {
+    "everything on": {},
+    "no fusion": {"use_gnn_fusion": False},
+    "no noise": {"use_noise3d": False},
+    "no context": {"context_radius": 0},
+    "only SPADE": {"use_gnn_fusion": False, "use_noise3d": False, "context_radius": 0},
+    "two rounds": {"fusion_rounds": 2},
+    "separable": {"separable": True},
+    "group norm": {"norm": "group"},
+    "instance norm": {"norm": "instance"},
+    "wide context": {"context_radius": 3},
+    "many labels": {"num_classes": 140},
+    "fusion at the finest grid": {"fusion_stage": 2},
+}
+
+
+def whole_stack(
+    settings: GeneratorSettings, labels: np.ndarray, region: Region, seed: int, strength: float
+) -> np.ndarray:
+    """The images by one plain call of the generator on the whole stack, label maps convolved."""
+    generator = tiny_generator(settings)
+    stack = torch.from_numpy(region.cut(labels, region.slices).astype(np.int64))[None]
+    spacing = SPACING_IJK_MM
+    noise = noise_field(
+        seed, region.start_kji, region.shape_sjk, spacing[::-1], settings.noise_sigmas_mm
+    )[None]
+    positions = torch.arange(region.shape_sjk[0])[None] * spacing[2]
+    with torch.inference_mode():
+        image = generator(
+            stack, positions, noise, strength, (spacing[1], spacing[0]), use_words=False
+        )
+    return image[0, :, 0].numpy()
+
+
+def one_pass(
+    settings: GeneratorSettings,
+    labels: np.ndarray,
+    region: Region,
+    seed: int,
+    strength: float,
+    **options: Any,
+) -> np.ndarray:
+    generator = tiny_generator(settings)
+    with torch.inference_mode():
+        made = VolumePass(generator, labels, region, SPACING_IJK_MM, seed, strength, CPU, **options)
+        return np.stack(list(made.images()))
+
+
+@pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES.keys())
+@pytest.mark.parametrize("strength", [0.0, 1.5])
+def test_slice_by_slice_equals_the_generator_on_the_whole_stack(
+    switches: dict[str, Any], strength: float
+) -> None:
+    settings = tiny_settings(**switches)
+    labels = random_labels((9, 21, 26), settings.num_classes)
+    region = labeled_region(labels, settings.stride)
+    expected = whole_stack(settings, labels, region, 3, strength)
+    made = one_pass(settings, labels, region, 3, strength, slab_size=4)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (2, 5, 33), (3, 40, 3)])
+def test_one_slice_and_odd_sizes_equal_the_whole_stack(shape: tuple[int, int, int]) -> None:
+    settings = tiny_settings()
+    labels = random_labels(shape)
+    region = labeled_region(labels, settings.stride)
+    expected = whole_stack(settings, labels, region, 0, 1.0)
+    np.testing.assert_allclose(
+        one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
+    )
+
+
+def test_labels_up_to_every_border_and_a_single_label_equal_the_whole_stack() -> None:
+    settings = tiny_settings()
+    for labels in (random_labels((4, 12, 12)), np.ones((4, 12, 12), dtype=np.uint8)):
+        labels[:, 0], labels[:, :, -1] = 1, 1
+        region = Region((0, 4), (0, 12), (0, 12))
+        expected = whole_stack(settings, labels, region, 0, 1.0)
+        np.testing.assert_allclose(
+            one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
+        )
+
+
+def test_the_size_of_the_slabs_does_not_change_a_single_bit_of_the_noise() -> None:
+    settings = tiny_settings()
+    labels = random_labels((11, 20, 20))
+    region = labeled_region(labels, settings.stride)
+    whole = one_pass(settings, labels, region, 5, 1.0, slab_size=16)
+    for slab_size in (1, 3, 5):
+        made = one_pass(settings, labels, region, 5, 1.0, slab_size=slab_size)
+        np.testing.assert_allclose(made, whole, rtol=0, atol=1e-6)
+
+
+def test_a_changed_slice_reaches_its_neighbors() -> None:
+    settings = tiny_settings(stack_radius=0)
+    labels = random_labels((9, 20, 20))
+    labels[0, 4, 4] = labels[8, 4, 4] = 1
+    region = labeled_region(labels, settings.stride)
+    before = one_pass(settings, labels, region, 0, 0.0)
+    labels[4, 8:14, 8:14] = (labels[4, 8:14, 8:14] + 1) % NUM_CLASSES
+    after = one_pass(settings, labels, region, 0, 0.0)
+    assert labeled_region(labels, settings.stride) == region
+    changed = np.flatnonzero(np.abs(after - before).max(axis=(1, 2)) > 1e-6)
+    assert set(range(2, 7)) <= set(changed)
