@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -49,11 +50,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
         safetensors.torch.save_file(dict(tensors), temporary, dict(header))
 
 
-def read_run_state(
-    path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
-) -> dict[str, object]:
-    """Loads the state in place and gives back its metadata; strict: every name and shape must
-    fit.
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Every tensor of a state by its key, and the state's metadata.
+
+    Raises RunStateError for a file that is missing, damaged, or of another version.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -65,6 +65,16 @@ def read_run_state(
         raise RunStateError(
             f"{path} is of version {header.get('version')}, this program reads {STATE_VERSION}"
         )
+    return tensors, json.loads(header["run"])
+
+
+def read_run_state(
+    path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+) -> dict[str, Any]:
+    """Loads the state in place and gives back its metadata; strict: every name and shape must
+    fit.
+    """
+    tensors, metadata = read_tensors(path)
     for name, module in modules.items():
         prefix = f"module/{name}/"
         state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -83,4 +93,4 @@ def read_run_state(
                 states.setdefault(int(number), {})[entry] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
-    return json.loads(header["run"])
+    return metadata

@@ -1,0 +1,142 @@
+"""A trained run becomes a model folder: the averaged weights with their card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
+from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.resources import resources_folder
+from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
+from AnatoMaskGANLib.training.label_means import measure_label_statistics
+from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
+from AnatoMaskGANLib.volumes import LabelTable, load_label_table
+from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
+
+LATEST = "latest"
+NOT_FOR = (
+    "Diagnosis, treatment, or any use in which a synthetic image could be taken for a real scan."
+)
+
+
+class ExportError(ValueError):
+    """A run that cannot become a model."""
+
+
+def export_run(
+    run_folder: Path,
+    name: str,
+    target_folder: Path,
+    description: str,
+    training_data: str,
+    licence: str,
+    not_for: str = NOT_FOR,
+    checkpoint: str = LATEST,
+    metrics: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes the model folder `target_folder / name` and gives back its path.
+
+    checkpoint: "latest", "best" or the step of a numbered checkpoint. The store that the run was
+    trained on must still be there: the label statistics of the card are measured on its training
+    split. Raises RunStateError, StoreError or ExportError for a run that cannot become a model.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ExportError(
+            f"{name!r} cannot be a model's name; take letters, digits, dots, dashes and "
+            "underscores, 64 at most, beginning with a letter or digit"
+        )
+    for field, value in {"training_data": training_data, "licence": licence}.items():
+        if not value.strip():
+            raise ExportError(
+                f"{field} is empty; a model's card says what it was trained on and under which "
+                f"licence its weights may be used. Give {field} in the settings or on the command "
+                "line."
+            )
+    tensors, run = read_tensors(checkpoint_path(run_folder, checkpoint))
+    prefix = "module/ema/"
+    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    generator = _generator(run, weights)
+    store = open_store(Path(run["settings"]["data"]["store"]))
+    _check_same_store(store, run["store"])
+    card = ModelCard(
+        name=name,
+        description=description,
+        generator=generator.settings,
+        label_table=_label_table(store.label_table).to_dict(),
+        spacing_ijk_mm=store.spacing_ijk_mm,
+        window=store.window,
+        unit=store.unit,
+        training_data=training_data,
+        licence=licence,
+        not_for=not_for or NOT_FOR,
+        metrics=dict(metrics or {}),
+        label_statistics=measure_label_statistics(store.of_split("train"), store.num_classes),
+        training=_training_summary(run),
+    )
+    folder = target_folder / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_model(folder, card, generator)
+    return folder
+
+
+def checkpoint_path(run_folder: Path, checkpoint: str) -> Path:
+    """The file of a checkpoint by "latest", "best" or a step's number."""
+    is_step = checkpoint.isdigit()
+    stem = f"step-{int(checkpoint):07d}" if is_step else checkpoint
+    path = run_folder / f"{stem}.safetensors"
+    if path.is_file():
+        return path
+    there = sorted(file.stem for file in run_folder.glob("*.safetensors"))
+    raise RunStateError(
+        f"{run_folder} has no checkpoint {checkpoint!r}; it has {', '.join(there) or 'none'}"
+    )
+
+
+def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Generator:
+    generator = Generator(settings_from_dict(GeneratorSettings, run["generator"]))
+    try:
+        generator.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise RunStateError(f"the averaged weights do not fit the run's generator: {error}") from (
+            error
+        )
+    return generator.eval()
+
+
+def _label_table(content: Mapping[str, Any]) -> LabelTable:
+    """The run's table, with the codes and aliases of the bundled one that has the same labels."""
+    table = LabelTable.from_dict(content)
+    path = resources_folder() / "LabelTables" / f"{table.name}.json"
+    if not path.is_file():
+        return table
+    bundled = load_label_table(path)
+    return bundled if dict(bundled.labels) == dict(table.labels) else table
+
+
+def _check_same_store(store: CaseStore, common: Mapping[str, Any]) -> None:
+    now = {case.name: case.split for case in store.cases}
+    if now != common["cases"] or list(store.window) != list(common["window"]):
+        raise ExportError(
+            f"{store.folder} is not the store of this run any more: its cases, their split or its "
+            "window have changed. Export with the store that the run was trained on."
+        )
+
+
+def _training_summary(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Steps, seconds, cases by split and settings, without paths of the machine."""
+    cases: dict[str, list[str]] = {}
+    for name, split in sorted(run["store"]["cases"].items()):
+        cases.setdefault(split, []).append(name)
+    settings = {key: value for key, value in run["settings"].items() if key != "output"}
+    settings["data"] = {k: v for k, v in settings["data"].items() if k != "store"}
+    return {
+        "steps": run["step"],
+        "seconds": round(float(run["seconds"])),
+        **{f"{split} cases": ", ".join(names) for split, names in cases.items()},
+        "settings": settings,
+    }
