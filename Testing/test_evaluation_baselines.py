@@ -81,3 +81,10 @@ def test_the_gaussian_image_is_the_same_for_the_same_seed_only() -> None:
         label_gaussian_image(labels, means, (0.0, 1.0), seed=seed).voxels_kji for seed in (0, 0, 1)
     )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_the_gaussian_image_leaves_the_background_smooth() -> None:
+    means = LabelMeans({0: (0.1, 0.5), 1: (0.5, 0.1)})
+    image = label_gaussian_image(_label_map([0, 1, 0, 1]), means, (0.0, 1.0)).voxels_kji.ravel()
+    assert image[[0, 2]] == pytest.approx(0.1)
+    assert image[1] != image[3]

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.evaluation.pictures import (
     label_name,
     plane_picture,
 )
-from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume
+from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume, VolumeError
 
 TABLE = LabelTable(
     name="test",
@@ -103,7 +103,7 @@ def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(
     path = tmp_path / "picture.png"
     path.write_bytes(b"old")
     monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(VolumeError, match="No space left"):
         draw_three_planes(path, label_map, {"Synthetic": synthetic}, (0.0, 100.0))
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 

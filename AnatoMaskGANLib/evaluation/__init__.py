@@ -8,6 +8,7 @@ from AnatoMaskGANLib.evaluation.baselines import (
 )
 from AnatoMaskGANLib.evaluation.case_figures import evaluate_case
 from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
+from AnatoMaskGANLib.evaluation.report import write_report
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
 from AnatoMaskGANLib.evaluation.table import Row, Table
 
@@ -23,4 +24,5 @@ __all__ = [
     "label_gaussian_image",
     "label_mean_image",
     "measure_label_means",
+    "write_report",
 ]

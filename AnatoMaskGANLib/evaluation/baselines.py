@@ -120,8 +120,12 @@ def label_gaussian_image(
     seed: int = 0,
     unit: str = "",
 ) -> Volume:
-    """Every voxel drawn from the Gaussian of its label, clipped to the window."""
+    """Every labelled voxel drawn from the Gaussian of its label, clipped to the window.
+
+    The background is its mean: noise all over it would make the baseline easy to beat.
+    """
     mean_kji, deviation_kji = means.lookup(label_map.labels_kji)
     noise_kji = np.random.default_rng(seed).standard_normal(mean_kji.shape, dtype=np.float32)
+    noise_kji[label_map.labels_kji == 0] = 0.0
     image_kji = np.clip(mean_kji + deviation_kji * noise_kji, 0.0, 1.0)
     return _volume_in_units(image_kji, label_map, window, unit, "per-label Gaussian image")

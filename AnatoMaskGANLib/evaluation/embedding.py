@@ -50,5 +50,5 @@ def embedding_figure(features: Mapping[str, np.ndarray], seed: int = 0) -> Figur
     axes.set_yticks([])
     axes.set_xlabel("t-SNE 1 (no unit: only neighbourhoods mean something)")
     axes.set_ylabel("t-SNE 2")
-    axes.legend(frameon=False, loc="best", fontsize=9)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure

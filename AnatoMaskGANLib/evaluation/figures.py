@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -15,8 +15,8 @@ class Figure:
     """Name in the CSV and JSON files."""
     title: str
     """Name in tables for people."""
-    better: Literal["higher", "lower", "one"]
-    """Which way is better; "one" for ratios of synthetic over real, which should be 1."""
+    better: Literal["higher", "lower", "one", "none"]
+    """Which way is better; "one": a ratio of synthetic over real; "none": to be compared."""
     decimals: int
     """Digits behind the point in tables for people."""
     meaning: str
@@ -97,20 +97,77 @@ FIGURES: tuple[Figure, ...] = (
         4,
         "Deviation between samples of one label map, in [0,1], mean over labelled voxels.",
     ),
+    Figure("fid", "FID", "lower", 2, "Frechet distance of the features of the compared slices."),
+    Figure("kid", "KID", "lower", 4, "Kernel distance of the same features; may be just below 0."),
+    Figure(
+        "precision",
+        "precision",
+        "higher",
+        2,
+        "Share of synthetic slices that lie among the real ones, k = 5 neighbours.",
+    ),
+    Figure(
+        "recall",
+        "recall",
+        "higher",
+        2,
+        "Share of real slices that lie among the synthetic ones, k = 5 neighbours.",
+    ),
+    Figure(
+        "mm_fid",
+        "MM-FID",
+        "lower",
+        4,
+        "Mean Frechet distance over extractors and resolutions, features scaled to length 1.",
+    ),
+    Figure("mm_fid_deviation", "MM-FID SD", "none", 4, "Its deviation over the same."),
+    Figure("mm_std", "MM-STD", "none", 4, "Mean deviation of a feature; as the real one is right."),
+    Figure("mm_std_deviation", "MM-STD SD", "none", 4, "Its deviation over the same."),
+    Figure("mm_std_real", "MM-STD real", "none", 4, "MM-STD of the real slices."),
+    Figure(
+        "neighbor_distance_ratio",
+        "NN ratio",
+        "none",
+        3,
+        "Distance to the nearest training subject over that to the second nearest; a copy has 0.",
+    ),
+    Figure(
+        "neighbor_distance_ratio_real",
+        "NN ratio real",
+        "none",
+        3,
+        "The same of real slices that training never saw: the level to compare with.",
+    ),
+    Figure(
+        "copy_share",
+        "copies",
+        "lower",
+        2,
+        "Share of slices nearer to a training image than 99 of 100 held-out real ones.",
+    ),
 )
 
 _BY_KEY = {figure.key: figure for figure in FIGURES}
 
 
 def figure_named(key: str) -> Figure:
-    """The figure of that key; one that is not listed is shown under its key, higher is better."""
-    return _BY_KEY.get(key, Figure(key, key, "higher", 4, ""))
+    """The figure of that key; one that is not listed is shown under its key and not ranked.
+
+    A key may carry the name of a feature extractor: "fid (inception)".
+    """
+    name, _, extractor = key.partition(" (")
+    if name not in _BY_KEY:
+        return Figure(key, key, "none", 4, "")
+    figure = _BY_KEY[name]
+    return replace(figure, key=key, title=f"{figure.title} ({extractor}") if extractor else figure
 
 
 def goodness(figure: Figure, value: float) -> float:
-    """A number that grows as the figure gets better: for sorting and for marking the best."""
+    """A number that grows as the figure gets better, for marking the best; nan if unranked."""
     if figure.better == "higher":
         return value
     if figure.better == "lower":
         return -value
+    if figure.better == "none":
+        return math.nan
     return -abs(math.log(value)) if value > 0 else -math.inf

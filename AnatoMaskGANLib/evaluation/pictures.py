@@ -5,9 +5,7 @@ Pictures follow the radiological convention, as 3D Slicer does: the patient's ri
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
     volume_to_model_grid,
 )
+from AnatoMaskGANLib.volumes.atomic_writing import replacing
 
 BACKGROUND = "#101318"
 TEXT = "#e8eaed"
@@ -337,16 +336,9 @@ def _letter_edges(axes: Axes, plane: _Plane) -> None:
 
 def save_png(figure: Figure, path: str | Path) -> None:
     """Writes the figure; the file at `path` is either the old one or whole."""
-    path = Path(path)
     FigureCanvasAgg(figure)
-    handle, temporary = tempfile.mkstemp(suffix=".png", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            figure.savefig(file, format="png", dpi=130, facecolor=figure.get_facecolor())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(Path(path), ".png") as temporary:
+        figure.savefig(temporary, format="png", dpi=130, facecolor=figure.get_facecolor())
 
 
 def _crop_to_labels(

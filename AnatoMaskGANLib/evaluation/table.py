@@ -142,7 +142,7 @@ class Table:
     def to_text(self, keys: Sequence[str] | None = None) -> str:
         """One table for people: a line a method, means over subjects, the best way in the head."""
         figures = [figure_named(key) for key in (keys or self.keys)]
-        head = ["", *(f"{figure.title} {_ARROWS[figure.better]}" for figure in figures)]
+        head = ["", *(f"{figure.title} {_ARROWS[figure.better]}".strip() for figure in figures)]
         lines = [
             [method, *(_text_cell(self.mean(method, figure.key), figure) for figure in figures)]
             for method in self.methods
@@ -165,7 +165,7 @@ class Table:
         )
 
 
-_ARROWS = {"higher": "↑", "lower": "↓", "one": "→1"}
+_ARROWS = {"higher": "↑", "lower": "↓", "one": "→1", "none": ""}
 
 
 def _text_cell(value: float, figure: Figure) -> str:

@@ -1,0 +1,262 @@
+"""The report of an evaluation: one HTML file that needs nothing else, and its figures as data."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Plot
+
+from AnatoMaskGANLib.evaluation.bootstrap import Interval
+from AnatoMaskGANLib.evaluation.figures import Figure, figure_named, goodness
+from AnatoMaskGANLib.evaluation.plots import labels_figure, subjects_figure
+from AnatoMaskGANLib.evaluation.table import Table
+from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
+
+FEW_SUBJECTS = 10
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #22262b; --faint: #5d6670; --line: #dfe3e8;
+  --paper: #ffffff; --panel: #f5f7f9; --mark: #e4f3ea; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --faint: #a3acb6; --line: #343a42;
+  --paper: #15181d; --panel: #1d2127; --mark: #1d3b2c; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 1180px; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+p.note, dl, figcaption, .faint { color: var(--faint); }
+div.box { background: var(--panel); border-left: 4px solid #2563c9; padding: .7rem 1rem; }
+div.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; }
+th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
+  background: var(--paper); }
+td.best { background: var(--mark); font-weight: 600; }
+td span { display: block; color: var(--faint); font-size: .78rem; font-weight: 400; }
+figure { margin: 1.2rem 0; } img { max-width: 100%; border-radius: 6px; }
+img.plot { background: #ffffff; }
+dt { font-weight: 600; color: var(--ink); } dd { margin: 0 0 .4rem 1rem; }
+"""
+
+
+def write_report(
+    folder: str | Path,
+    table: Table,
+    *,
+    title: str = "Evaluation",
+    baseline: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+    label_names: Mapping[int, str] | None = None,
+    pictures: Mapping[str, Path] | None = None,
+    plots: Mapping[str, Plot] | None = None,
+) -> Path:
+    """Writes figures.csv, labels.csv, figures.json and report.html; returns the report's path.
+
+    `baseline` names the method with which the others are compared, subject by subject. `settings`
+    says what was evaluated (model, hash, seed, command); `notes` what was left out and why.
+    `pictures` maps captions to PNG files, `plots` to further plots; both end up in the report
+    itself. Each file is either the old one or whole.
+    """
+    folder = Path(folder)
+    document = report_html(
+        table,
+        title=title,
+        baseline=baseline,
+        settings=settings or {},
+        notes=notes,
+        label_names=label_names,
+        pictures=pictures or {},
+        plots=plots or {},
+    )
+    files = {
+        "figures.csv": table.to_csv(),
+        "labels.csv": table.labels_to_csv(label_names),
+        "figures.json": table.to_json(),
+        "report.html": document,
+    }
+    for name, text in files.items():
+        path = folder / name
+        write_bytes(path, path.suffix, text.encode)
+    return folder / "report.html"
+
+
+def report_html(
+    table: Table,
+    *,
+    title: str,
+    baseline: str | None,
+    settings: Mapping[str, str],
+    notes: Sequence[str],
+    label_names: Mapping[int, str] | None,
+    pictures: Mapping[str, Path],
+    plots: Mapping[str, Plot],
+) -> str:
+    """The report as one HTML document; arguments as in `write_report`."""
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p class=faint>{_count(table.num_subjects, 'subject')}, "
+        f"{_count(len({row.case for row in table.rows}), 'case')}, "
+        f"{_count(len(table.methods), 'method')}</p>",
+        _box(table, notes),
+        "<h2>Figures</h2>",
+        _means_table(table),
+        "<p class=note>Mean over subjects; below it the 95 % interval, subjects drawn again "
+        "(bootstrap). The best of each line is marked. &uarr; higher is better, "
+        "&darr; lower is better, &rarr;1 one is right.</p>",
+    ]
+    if baseline is not None and baseline in table.methods and len(table.methods) > 1:
+        parts += [
+            f"<h2>Over {escape(baseline)}</h2>",
+            _advantage_table(table, baseline),
+            "<p class=note>Difference of the figures, paired by subject, with its 95 % interval."
+            "</p>",
+        ]
+    if table.set_figures:
+        parts += [
+            "<h2>Sets of images</h2>",
+            _sets_table(table),
+            "<p class=note>All compared slices together. Comparable within one extractor and one "
+            "number of images only; the row of real training images is the level that real "
+            "images of other people reach.</p>",
+        ]
+    parts.append("<h2>Every subject</h2>")
+    parts.append(_embedded_plot(subjects_figure(table), "Dots: subjects. Bars: 95 % intervals."))
+    if any(row.labels for row in table.rows):
+        parts.append("<h2>Every label</h2>")
+        caption = "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2."
+        parts.append(_embedded_plot(labels_figure(table, label_names), caption))
+    for caption, plot in plots.items():
+        parts += [f"<h2>{escape(caption)}</h2>", _embedded_plot(plot, "")]
+    if pictures:
+        parts.append("<h2>Pictures</h2>")
+        parts += [_embedded_png(path.read_bytes(), caption) for caption, path in pictures.items()]
+    parts.append(_definitions(table))
+    if settings:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
+            for name, value in settings.items()
+        )
+        parts.append(f"<h2>What was evaluated</h2><div class=scroll><table>{rows}</table></div>")
+    body = "\n".join(parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n"
+        "</body></html>\n"
+    )
+
+
+def _box(table: Table, notes: Sequence[str]) -> str:
+    lines = [
+        "PSNR and SSIM reward blur, and their level depends on the intensity window and on the "
+        "share of empty background: read them beside the label-mean image, which knows nothing "
+        "but each label's training mean, and beside the ratios, which blur cannot win.",
+        *notes,
+    ]
+    if table.num_subjects < FEW_SUBJECTS:
+        lines.append(
+            f"With {_count(table.num_subjects, 'subject')} the intervals are too narrow: small "
+            "differences between methods may be chance."
+        )
+    return "<div class=box>" + "".join(f"<p>{escape(line)}</p>" for line in lines) + "</div>"
+
+
+def _means_table(table: Table) -> str:
+    lines = []
+    for figure in map(figure_named, table.keys):
+        means = [table.mean(method, figure.key) for method in table.methods]
+        merits = [merit for merit in (goodness(figure, mean) for mean in means) if merit == merit]
+        best = max(merits) if len(merits) > 1 else math.nan
+        cells = [
+            _cell(mean, table.interval(method, figure.key), figure, goodness(figure, mean) == best)
+            for method, mean in zip(table.methods, means, strict=True)
+        ]
+        lines.append((figure, cells))
+    return _html_table(table.methods, lines)
+
+
+def _advantage_table(table: Table, baseline: str) -> str:
+    others = [method for method in table.methods if method != baseline]
+    lines = []
+    for figure in map(figure_named, table.keys):
+        if figure.better in ("higher", "lower"):
+            found = [table.advantage(method, figure.key, baseline) for method in others]
+            cells = [_cell(mean, interval, figure, signed=True) for mean, interval in found]
+            lines.append((figure, cells))
+    return _html_table(others, lines)
+
+
+def _sets_table(table: Table) -> str:
+    keys = dict.fromkeys(key for figures in table.set_figures.values() for key in figures)
+    lines = []
+    for figure in map(figure_named, keys):
+        found = [figures.get(figure.key, math.nan) for figures in table.set_figures.values()]
+        lines.append((figure, [_cell(value, None, figure) for value in found]))
+    return _html_table(list(table.set_figures), lines)
+
+
+def _html_table(heads: Sequence[str], lines: Sequence[tuple[Figure, list[str]]]) -> str:
+    """A line a figure, a column a method."""
+    arrows = {"higher": " &uarr;", "lower": " &darr;", "one": " &rarr;1", "none": ""}
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    rows = "".join(
+        f'<tr><td title="{escape(figure.meaning)}">{escape(figure.title)}{arrows[figure.better]}'
+        f"</td>{''.join(cells)}</tr>"
+        for figure, cells in lines
+    )
+    return (
+        f"<div class=scroll><table><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(
+    value: float,
+    interval: Interval | None,
+    figure: Figure,
+    is_best: bool = False,
+    signed: bool = False,
+) -> str:
+    if not math.isfinite(value):
+        return f"<td>{'&infin;' if value == math.inf else '&ndash;'}</td>"
+    form = f"{'+' if signed else ''}.{figure.decimals}f"
+    below = ""
+    if interval is not None:
+        below = f"<span>{interval.low:{form}} to {interval.high:{form}}</span>"
+    return f"<td{' class=best' if is_best else ''}>{value:{form}}{below}</td>"
+
+
+def _definitions(table: Table) -> str:
+    keys = [*table.keys, *dict.fromkeys(k for found in table.set_figures.values() for k in found)]
+    entries = "".join(
+        f"<dt>{escape(figure.title)}</dt><dd>{escape(figure.meaning)}</dd>"
+        for figure in map(figure_named, keys)
+        if figure.meaning
+    )
+    return f"<h2>What the figures mean</h2><dl>{entries}</dl>"
+
+
+def _embedded_plot(plot: Plot, caption: str) -> str:
+    FigureCanvasAgg(plot)
+    png = io.BytesIO()
+    plot.savefig(png, format="png", dpi=130, facecolor="white")
+    return _embedded_png(png.getvalue(), caption, "plot")
+
+
+def _embedded_png(content: bytes, caption: str, kind: str = "picture") -> str:
+    data = base64.b64encode(content).decode("ascii")
+    text = escape(caption)
+    return (
+        f'<figure><img class="{kind}" alt="{text}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
