@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,9 +25,27 @@ class DataSettings:
     flip: bool = True
     """Left-right flip of image and labels; left and right labels change places."""
     rotation_degrees: float = 10.0
-    """Largest in-plane rotation of image (bicubic) and labels (nearest)."""
-    rotation_share: float = 0.3
-    """Share of stacks that are rotated; interpolation takes texture away, so not all of them."""
+    """Largest in-plane rotation of image (bicubic) and labels (nearest), either way."""
+    shift_mm: float = 0.0
+    """Largest in-plane shift along each axis, either way."""
+    shear_degrees: float = 0.0
+    """Largest angle by which an in-plane axis leans, either way."""
+    zoom: float = 1.0
+    """Largest in-plane enlargement; the smallest is 1 / zoom."""
+    affine_share: float = 0.3
+    """Share of stacks that are rotated, shifted, sheared and zoomed; interpolation takes texture
+    away, so not all of them."""
+    guidance: Literal["labels", "superpixels", "both"] = "labels"
+    """What stands for the anatomy: labels, the store's superpixels, or both. A batch has a guidance
+    channel unless it is labels."""
+    supervision: Literal["paired", "unpaired", "semi"] = "paired"
+    """paired: labels and image of one case; unpaired: labels of one case, image of another
+    subject's; semi: some stacks come from cases without labels."""
+    labeled_share: float = 0.5
+    """semi: share of the stacks that have labels."""
+    num_labeled_subjects: int | None = None
+    """semi: subjects whose labels are used, the others count as unlabeled; None uses all there
+    are."""
 
     def __post_init__(self) -> None:
         if self.stack_size < 1:
@@ -35,6 +54,23 @@ class DataSettings:
             raise SettingsError(f"batch_size is {self.batch_size}; allowed: 1 or more")
         if min(self.crop) < 16:
             raise SettingsError(f"crop is {self.crop}; allowed: 16 or more in each direction")
+        ranges = {
+            "rotation_degrees": (0, 180),
+            "shift_mm": (0, math.inf),
+            "shear_degrees": (0, 60),
+            "zoom": (1, 4),
+            "affine_share": (0, 1),
+            "labeled_share": (0, 1),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"{name} is {value}; allowed: {low} to {high}")
+        if self.num_labeled_subjects is not None and self.num_labeled_subjects < 1:
+            raise SettingsError(
+                f"num_labeled_subjects is {self.num_labeled_subjects}; allowed: 1 or more, or "
+                "null for all"
+            )
 
 
 @dataclass(frozen=True)

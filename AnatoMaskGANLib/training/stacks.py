@@ -79,7 +79,7 @@ class StackSampler:
         images = torch.from_numpy(image)
         if settings.flip and generator.random() < 0.5:
             labels, images = flip_left_right(labels, images, torch.from_numpy(self._swap))
-        if generator.random() < settings.rotation_share:
+        if generator.random() < settings.affine_share:
             angle = generator.uniform(-settings.rotation_degrees, settings.rotation_degrees)
             labels, images = rotate(labels, images, angle, self.spacing_ijk_mm[:2])
         return labels, images[self.halo : images.shape[0] - self.halo]
