@@ -18,3 +18,43 @@ def data_folder() -> Path:
     if not value:
         pytest.skip("set ANATOMASKGAN_DATA to the folder that holds brain-t1 to run this test")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose network has random weights: small and quick, its images are noise.
+
+    It knows the labels 1 skin, 2 bone and 3 marrow, on a grid of 2 mm.
+    """
+    import torch
+
+    from AnatoMaskGANLib.config import GeneratorSettings
+    from AnatoMaskGANLib.networks.generator import Generator
+    from AnatoMaskGANLib.synthesis import ModelCard, write_model
+
+    settings = GeneratorSettings(num_classes=4, channels=(16, 16, 8, 8), spade_hidden=8)
+    card = ModelCard(
+        name="tiny",
+        description="Random weights, for tests.",
+        generator=settings,
+        label_table={
+            "name": "limb",
+            "labels": {"1": "skin", "2": "bone", "3": "marrow"},
+            "codes": {},
+            "aliases": {"2": ["cortical bone"]},
+            "swaps": {},
+        },
+        spacing_ijk_mm=(2.0, 2.0, 2.0),
+        window=(0.0, 200.0),
+        unit="",
+        training_data="none",
+        licence="MIT",
+        not_for="anything but tests",
+        label_statistics={"0": (0.0, 0.0), "1": (0.3, 0.1), "2": (0.9, 0.1), "3": (0.6, 0.1)},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = Generator(settings)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    write_model(folder, card, generator)
+    return folder

@@ -162,7 +162,7 @@ def _evaluate_case(
 
     case = read_case(case_folder, synthesizer, options.labels, options.unmatched)
     volumes = {
-        f"{options.model}, noise {strength:g}": synthesizer.synthesize(
+        f"{synthesizer.card.name}, noise {strength:g}": synthesizer.synthesize(
             case.label_map,
             seed=options.seed,
             noise_strength=strength,
