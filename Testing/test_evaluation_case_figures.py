@@ -54,6 +54,19 @@ def test_the_real_image_against_itself_is_perfect_in_every_figure() -> None:
         assert figures[key] == pytest.approx(1.0)
 
 
+def test_an_image_that_is_right_only_after_stretching_each_slice_is_not_right() -> None:
+    """Half the contrast: stretched by its own extremes, every slice would equal the real one."""
+    real, _, labels, affine = _ras_case()
+    figures = evaluate_case(
+        Volume(real, affine),
+        Volume(real / 2, affine),
+        LabelMap(labels, affine, {1: "a", 2: "b"}),
+        WINDOW,
+    )
+    assert figures["psnr_foreground"] < 15
+    assert figures["label_deviation_ratio"] == pytest.approx(0.5, abs=1e-3)
+
+
 def test_a_volume_on_another_grid_is_refused() -> None:
     real, synthetic, labels, affine = _ras_case()
     shifted = affine.copy()

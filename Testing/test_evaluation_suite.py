@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from AnatoMaskGANLib.evaluation.features import thumbnail_features
 from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
@@ -85,6 +86,25 @@ def test_figures_of_sets_are_perfect_for_the_real_slices_and_training_is_the_lev
     assert figures["real"]["mm_fid"] == pytest.approx(0, abs=1e-9)
     assert figures["real"]["copy_share"] < 0.1
     assert "copy_share" not in figures[TRAINING]
+
+
+def test_a_copied_training_volume_is_found_whichever_slices_are_sampled() -> None:
+    generator = np.random.default_rng(0)
+
+    def image() -> np.ndarray:
+        return gaussian_filter(generator.random((12, 24, 24)), (0, 2, 2)).astype(np.float32)
+
+    labels = np.ones((12, 24, 24), dtype=np.uint8)
+    training = [image(), image()]
+    held_out = EvaluationCase("new", Volume(image(), AFFINE), LabelMap(labels, AFFINE, {1: "a"}))
+    sets = SliceSets(step=4)
+    copy = Volume(np.roll(training[0], 1, axis=0), AFFINE)
+    evaluate_cases([held_out], {"copy": lambda _: copy}, (0.0, 1.0), slice_sets=sets)
+    for number, voxels in enumerate(training):
+        sets.add_training(f"t{number}", voxels, labels)
+    figures = set_figures(sets, {})["copy"]
+    assert figures["copy_share"] == 1
+    assert figures["neighbor_distance_ratio"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_nearest_training_image_is_that_of_the_most_similar_anatomy() -> None:

@@ -33,6 +33,10 @@ class SliceSets:
     """Set -> slices [224,224] float32 in [0,1]."""
     subjects: dict[str, list[str]] = field(default_factory=dict)
     """Set -> the person of each slice."""
+    training_thumbnails: list[np.ndarray] = field(default_factory=list)
+    """Features [N,D] of all slices of each training case: one in four could miss what is copied."""
+    thumbnail_subjects: list[str] = field(default_factory=list)
+    """The person of each of their rows."""
 
     def add(self, method: str, subject: str, case: GridCase) -> None:
         """Takes the slices of the case; its real image is taken once, with the first method."""
@@ -44,6 +48,9 @@ class SliceSets:
     def add_training(self, subject: str, real_kji: np.ndarray, labels_kji: np.ndarray) -> None:
         """Takes slices of a training subject: image in [0,1] and labels on the model grid."""
         self._take(TRAINING, subject, real_kji, labels_kji)
+        slices = [resize_slice(real_kji[k]) for k in compared_slices(labels_kji)]
+        self.training_thumbnails.append(thumbnail_features(np.stack(slices)))
+        self.thumbnail_subjects.extend([subject] * len(slices))
 
     def array(self, name: str) -> np.ndarray:
         """The slices of a set [N,224,224]."""
@@ -89,9 +96,9 @@ def set_figures(
                 sets.array(REAL), sets.array(method), extractors, resolutions
             )
             figures[method].update(found.summary())
-    if TRAINING in sets.slices:
-        training = thumbnail_features(sets.array(TRAINING))
-        subjects = np.array(sets.subjects[TRAINING])
+    if sets.training_thumbnails:
+        training = np.concatenate(sets.training_thumbnails)
+        subjects = np.array(sets.thumbnail_subjects)
         real = thumbnail_features(sets.array(REAL))
         for method in sets.methods:
             if method != TRAINING:
