@@ -16,16 +16,19 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .volumes import LabelMap, Volume, VolumeError
+from .volumes import LabelMap, LabelTable, Volume, VolumeError
 from .volumes.terminology import code_of_terminology_entry
 
 # Names that Slicer makes up for segments of a file without names; they say nothing of the anatomy.
 MADE_UP_NAME = re.compile(r"Segment[ _]\d+")
 # Slicer's terminology of a segment that nobody described: "Tissue".
 UNDESCRIBED_CODE = "SCT:85756007"
+SIDES = {"SCT:7771000": "Left", "SCT:24028007": "Right"}
 # Every volume we make carries its record in node attributes of this prefix.
 ATTRIBUTE_PREFIX = "AnatoMaskGAN."
-SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "Synthetic"
+SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
+# On the sequence and its browser that hold several samples of one volume.
+SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
 # Axes that meet within this cosine of a right angle count as perpendicular.
 RIGHT_ANGLE_TOLERANCE = 1e-4
 
@@ -60,6 +63,7 @@ class SegmentationExport:
     """The label map of a segmentation, and what a user has to know about how it was made."""
 
     label_map: LabelMap
+    entries: tuple[SegmentEntry, ...]
     grid: NodeGrid
     empty_segments: tuple[str, ...]
     """Names of the segments that have no voxel on the grid."""
@@ -102,6 +106,18 @@ def label_map_of_entries(entries: Sequence[SegmentEntry]) -> LabelMap:
     return LabelMap(values, np.eye(4), _names(entries), _codes(entries))
 
 
+def user_table(entries: Sequence[SegmentEntry], labels: Mapping[str, str]) -> dict[str, str | None]:
+    """The user's choices by segment name ("" is background) as `match_labels` takes them.
+
+    Choices for segments that are not there are left out: they may belong to another segmentation.
+    """
+    return {
+        str(entry.label_value): labels[entry.name] or None
+        for entry in entries
+        if entry.name in labels
+    }
+
+
 def label_map_from_segmentation(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     reference_volume: slicer.vtkMRMLScalarVolumeNode | None = None,
@@ -142,7 +158,7 @@ def label_map_from_segmentation(
     grid = NodeGrid(labels_kji.shape, _ijk_to_node(image), owner.GetTransformNodeID())
     label_map = LabelMap(labels_kji, _ijk_to_ras(grid, owner), _names(entries), _codes(entries))
     overlapping = _num_overlapping_voxels(segmentation_node, reference_volume, entries, labels_kji)
-    return SegmentationExport(label_map, grid, empty, overlapping)
+    return SegmentationExport(label_map, entries, grid, empty, overlapping)
 
 
 def update_scalar_volume(
@@ -161,7 +177,7 @@ def update_scalar_volume(
             f"The synthetic volume has {volume.shape_kji} voxels (KJI), but its node needs "
             f"{grid.shape_kji}. Resample it to the grid of the label map first."
         )
-    is_first = volume_node.GetAttribute(SYNTHETIC_ATTRIBUTE) is None
+    is_first = not is_synthetic(volume_node)
     with slicer.util.NodeModify(volume_node):
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
@@ -179,6 +195,42 @@ def update_scalar_volume(
         display.SetWindowLevelMinMax(*volume.window)
 
 
+def update_volume_samples(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    volumes: Sequence[Volume],
+    seeds: Sequence[int],
+    grid: NodeGrid,
+    attributes: Mapping[str, str],
+) -> None:
+    """Put one synthetic volume into a node, or several into a sequence that the node shows.
+
+    The sequence is indexed by the seed and starts with the first; one that the node showed before
+    is replaced.
+    """
+    _remove_samples(volume_node)
+    scene, name = volume_node.GetScene(), volume_node.GetName()
+    if len(volumes) == 1:
+        update_scalar_volume(volume_node, volumes[0], grid, attributes)
+        return
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{name} samples")
+    sequence.SetIndexName("seed")
+    sequence.SetIndexUnit("")
+    for seed, volume in zip(seeds, volumes, strict=True):
+        update_scalar_volume(volume_node, volume, grid, attributes)
+        sequence.SetDataNodeAtValue(volume_node, str(seed))
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.AddProxyNode(volume_node, sequence, False)
+    browser.SetSelectedItemNumber(0)
+    for node in (sequence, browser):
+        node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())
+
+
+def is_synthetic(volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether we made the volume."""
+    return volume_node.GetAttribute(SYNTHETIC_ATTRIBUTE) is not None
+
+
 def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
     """The record of a synthetic volume node, without the prefix; empty for a real one."""
     return {
@@ -186,6 +238,30 @@ def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]
         for name in volume_node.GetAttributeNames()
         if name.startswith(ATTRIBUTE_PREFIX)
     }
+
+
+def name_segments(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    table: LabelTable,
+    colors: Mapping[str, str],
+) -> None:
+    """Give the segments of a file without names the name, code and color of their label value.
+
+    colors: name to "#rrggbb"; segments without an entry keep the color they have.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    for segment_id in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segment_id)
+        name = table.labels.get(segment.GetLabelValue())
+        if name is None:
+            continue
+        segment.SetName(name)
+        code = table.codes.get(segment.GetLabelValue())
+        if code is not None:
+            segment.SetTerminology(_terminology_entry(code, name))
+        if name in colors:
+            channels = bytes.fromhex(colors[name].removeprefix("#"))
+            segment.SetColor([channel / 255 for channel in channels])
 
 
 def place_beside(
@@ -208,6 +284,15 @@ def _code_of(segment: slicer.vtkSegment) -> str:
     """The segment's terminology code; empty when nobody described it."""
     code = code_of_terminology_entry(segment.GetTerminology() or "")
     return "" if code == UNDESCRIBED_CODE else code
+
+
+def _terminology_entry(code: str, meaning: str) -> str:
+    """Slicer's terminology entry of a code, "SCT:64033007+SCT:7771000"."""
+    structure, _, side = code.partition("+")
+    type_triple = f"{structure.replace(':', '^')}^{meaning}"
+    side_triple = f"{side.replace(':', '^')}^{SIDES.get(side, '')}" if side else "^^"
+    category = "SCT^123037004^Anatomical Structure"
+    return f"AnatoMaskGAN~{category}~{type_triple}~{side_triple}~~^^~^^"
 
 
 def _names(entries: Sequence[SegmentEntry]) -> dict[int, str]:
@@ -321,6 +406,15 @@ def _num_overlapping_voxels(
         if alone.shape == merged_kji.shape:
             is_hidden |= (alone != 0) & (alone != merged_kji)
     return int(is_hidden.sum())
+
+
+def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    scene = volume_node.GetScene()
+    for class_name in ("vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"):
+        count = scene.GetNumberOfNodesByClass(class_name)
+        for node in [scene.GetNthNodeByClass(index, class_name) for index in range(count)]:
+            if node.GetAttribute(SAMPLES_ATTRIBUTE) == volume_node.GetID():
+                scene.RemoveNode(node)
 
 
 def _mark_as_hounsfield_units(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:

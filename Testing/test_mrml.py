@@ -301,7 +301,7 @@ def test_the_output_carries_its_window_and_its_record() -> None:
     update_scalar_volume(output, synthesized(export), export.grid, {"Segmentation": "Case"})
     display = output.GetScalarVolumeDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 100)
-    assert provenance_of(output) == {"Synthetic": "YES", "Seed": "7", "Segmentation": "Case"}
+    assert provenance_of(output) == {"SyntheticData": "YES", "Seed": "7", "Segmentation": "Case"}
 
 
 def test_a_second_result_in_the_same_node_keeps_the_users_window() -> None:
@@ -338,7 +338,7 @@ def test_the_output_joins_the_segmentations_folder_marked_synthetic() -> None:
     place_beside(output, node)
     item = hierarchy.GetItemByDataNode(output)
     assert hierarchy.GetItemParent(item) == folder
-    assert hierarchy.GetItemAttribute(item, "AnatoMaskGAN.Synthetic") == "YES"
+    assert hierarchy.GetItemAttribute(item, "AnatoMaskGAN.SyntheticData") == "YES"
 
 
 def test_the_export_leaves_no_node_behind() -> None:

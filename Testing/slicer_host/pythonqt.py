@@ -120,7 +120,8 @@ class UiLoader(QtUiTools.QUiLoader):
         ]
         if section is not None:
             root.remove(section)
-        buffer = QtCore.QBuffer(QtCore.QByteArray(ElementTree.tostring(root)))
+        content = QtCore.QByteArray(ElementTree.tostring(root))  # the buffer does not keep it alive
+        buffer = QtCore.QBuffer(content)
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
         widget = super().load(buffer, parent)
         if widget is None:
