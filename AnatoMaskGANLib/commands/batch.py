@@ -53,7 +53,7 @@ def run_batch(
     (Ctrl-C) ends the batch.
     """
     result = BatchResult()
-    with logging_redirect_tqdm(), _bar(len(cases)) as bar:
+    with logging_redirect_tqdm([logging.getLogger("AnatoMaskGANLib")]), _bar(len(cases)) as bar:
         for number, case in enumerate(cases):
 
             def on_progress(share: float, text: str, number: int = number) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def train(options: TrainOptions) -> int:
 
     settings = settings_from_dict(TrainingSettings, read_settings_file(options.config))
     device = pick_device(options.device)
-    with logging_redirect_tqdm(), tqdm(unit="step", disable=None) as bar:
+    core_log = logging.getLogger("AnatoMaskGANLib")
+    with logging_redirect_tqdm([core_log]), tqdm(unit="step", disable=None) as bar:
 
         def on_step(step: int, num_steps: int, losses: dict[str, float]) -> None:
             bar.total, bar.n = num_steps, step
