@@ -1,20 +1,22 @@
-"""Slice stacks for training, a pure function of (seed, step): order, crop and augmentation
+"""Slice stacks for training, a pure function of (seed, step, rank): order, crop and augmentation
 included.
 
 Nothing is remembered between steps, so a resumed run sees what the uninterrupted one would have
-seen.
+seen. Nothing but memory-mapped arrays is read.
+
+Letters: B stacks, S slices, H rows (J), W columns (I), halo = slices of context on either side.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from AnatoMaskGANLib.training.affine import draw_affine
 from AnatoMaskGANLib.training.settings import DataSettings
 from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase, StoreError
 
@@ -23,14 +25,47 @@ from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase, StoreError
 class StackBatch:
     """Stacks of one training step."""
 
-    labels: Tensor  # [B,S+2*halo,H,W] int64
-    images: Tensor  # [B,S,1,H,W] float32 in [0,1]
-    positions_mm: Tensor  # [B,S]
-    noise_seeds: tuple[int, ...]  # one a stack
+    labels: Tensor
+    """[B,S+2*halo,H,W] int64, classes of the store's table; 0 everywhere in a stack that has no
+    labels."""
+    images: Tensor
+    """[B,S,1,H,W] float32 in [0,1]. Of the same place as the labels where `is_paired`."""
+    positions_mm: Tensor
+    """[B,S] of the slices along the stack."""
+    noise_seeds: tuple[int, ...]
+    """One a stack."""
+    guidance: Tensor | None = None
+    """[B,S+2*halo,H,W] float32 in [0,1], superpixel means of the case that gives the labels (of
+    the case of the image in a stack without labels); None unless the settings ask for it."""
+    has_labels: Tensor | None = None
+    """[B] bool; false for the stacks without labels of semi-supervised training."""
+    is_paired: bool = True
+    """False in unpaired training: each image comes from another subject than the labels."""
+
+    def to(self, device: torch.device) -> StackBatch:
+        """The same batch with its tensors on a device."""
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in moved.items():
+            if isinstance(value, Tensor):
+                moved[name] = value.to(device, non_blocking=True)
+        return StackBatch(**moved)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """One drawn stack; what its case does not have is None. labels and guidance: [S+2*halo,H,W],
+    image: [S,H,W]."""
+
+    labels: Tensor | None
+    guidance: Tensor | None
+    image: Tensor | None
 
 
 class StackSampler:
-    """Draws the stacks of any step from the cases of one split."""
+    """Draws the stacks of any step from the cases of one split.
+
+    Raises StoreError if the split cannot give what the settings ask for.
+    """
 
     def __init__(
         self, store: CaseStore, split: str, settings: DataSettings, halo: int, seed: int
@@ -39,84 +74,151 @@ class StackSampler:
         self.halo = halo
         self.seed = seed
         self.spacing_ijk_mm = store.spacing_ijk_mm
-        self.cases = store.of_split(split)
-        if not self.cases:
-            raise StoreError(f"the {split} split of {store.folder} is empty")
-        for case in self.cases:
-            if case.labels_sjk.shape[0] < settings.stack_size:
+        cases = store.of_split(split)
+        self._where = f"the {split} split of {store.folder}"
+        if not cases:
+            raise StoreError(
+                f"{self._where} is empty; prepare the store with a share for it, or with more "
+                "subjects"
+            )
+        for case in cases:
+            if case.shape_kji[0] < settings.stack_size:
                 raise StoreError(
-                    f"case {case.name} has {case.labels_sjk.shape[0]} slices, a stack needs "
+                    f"case {case.name} has {case.shape_kji[0]} slices, a stack needs "
                     f"{settings.stack_size}; lower stack_size or leave the case out"
                 )
-        self._swap = np.arange(store.num_classes)
+        if settings.guidance != "labels" and not all(
+            case.guidance_sjk is not None for case in cases
+        ):
+            raise StoreError(
+                f"guidance is {settings.guidance}, but {self._where} has cases without superpixels;"
+                " prepare the store with --guidance superpixels"
+            )
+        self._choose_sources(cases)
+        self._swap = torch.arange(store.num_classes)
         for value, partner in store.swaps.items():
             self._swap[value] = partner
 
+    def _choose_sources(self, cases: Sequence[StoredCase]) -> None:
+        """Which cases give labels, which images, and which images without labels."""
+        supervision = self.settings.supervision
+        has_both = [c for c in cases if c.image_sjk is not None and c.labels_sjk is not None]
+        if supervision == "unpaired":
+            self._image_cases = [case for case in cases if case.image_sjk is not None]
+            subjects = {case.subject for case in self._image_cases}
+            self._label_cases = [
+                case for case in cases if case.labels_sjk is not None and subjects - {case.subject}
+            ]
+            if not self._label_cases:
+                raise StoreError(
+                    "unpaired training takes labels and images of different subjects; "
+                    f"{self._where} does not have both. Prepare more subjects"
+                )
+            return
+        self._image_cases = []
+        self._label_cases = has_both
+        if supervision == "semi":
+            limit = self.settings.num_labeled_subjects
+            kept = set(sorted({case.subject for case in has_both})[:limit])
+            self._label_cases = [case for case in has_both if case.subject in kept]
+            used = set(map(id, self._label_cases))
+            self._image_cases = [
+                case for case in cases if case.image_sjk is not None and id(case) not in used
+            ]
+        missing = [
+            name
+            for name, found, is_needed in (
+                ("labels and image", self._label_cases, True),
+                ("an image without labels", self._image_cases, supervision == "semi"),
+            )
+            if is_needed and not found
+        ]
+        if missing:
+            raise StoreError(
+                f"{supervision} training needs cases with {' and cases with '.join(missing)}; "
+                f"{self._where} has none. Prepare more cases"
+                + (", or lower num_labeled_subjects" if supervision == "semi" else "")
+            )
+
     def batch(self, step: int, rank: int = 0) -> StackBatch:
         """The stacks of one step of one process."""
+        settings = self.settings
         generator = np.random.default_rng([self.seed, step, rank])
-        drawn = [self._draw(generator) for _ in range(self.settings.batch_size)]
-        positions = torch.arange(self.settings.stack_size) * self.spacing_ijk_mm[2]
+        stacks = [self._draw(generator) for _ in range(settings.batch_size)]
+        size = (settings.stack_size + 2 * self.halo, *settings.crop)
+        empty = torch.zeros(size, dtype=torch.int64)
+        positions = torch.arange(settings.stack_size) * self.spacing_ijk_mm[2]
         return StackBatch(
-            labels=torch.stack([labels for labels, _ in drawn]),
-            images=torch.stack([images for _, images in drawn])[:, :, None],
-            positions_mm=positions.expand(self.settings.batch_size, -1),
-            noise_seeds=tuple(
-                int(generator.integers(2**62)) for _ in range(self.settings.batch_size)
-            ),
+            labels=torch.stack([empty if s.labels is None else s.labels for s in stacks]),
+            images=torch.stack([stack.image for stack in stacks])[:, :, None],
+            positions_mm=positions.expand(settings.batch_size, -1),
+            noise_seeds=tuple(int(generator.integers(2**62)) for _ in range(settings.batch_size)),
+            guidance=None
+            if settings.guidance == "labels"
+            else torch.stack([stack.guidance for stack in stacks]),
+            has_labels=torch.tensor([stack.labels is not None for stack in stacks]),
+            is_paired=settings.supervision != "unpaired",
         )
 
-    def _draw(self, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _draw(self, generator: np.random.Generator) -> _Stack:
+        supervision = self.settings.supervision
+        if supervision == "semi" and generator.random() >= self.settings.labeled_share:
+            return self._draw_from(_one_of(self._image_cases, generator), generator, "ig")
+        case = _one_of(self._label_cases, generator)
+        if supervision != "unpaired":
+            return self._draw_from(case, generator, "lig")
+        others = [other for other in self._image_cases if other.subject != case.subject]
+        labeled = self._draw_from(case, generator, "lg")
+        image = self._draw_from(_one_of(others, generator), generator, "i").image
+        return _Stack(labeled.labels, labeled.guidance, image)
+
+    def _draw_from(self, case: StoredCase, generator: np.random.Generator, parts: str) -> _Stack:
+        """A stack of one case with some of its parts: l labels, i image, g guidance."""
         settings = self.settings
-        case = self.cases[generator.integers(len(self.cases))]
-        first = self._draw_first_slice(case, generator)
+        first = self._draw_first_slice(case, generator) - self.halo
         rows = _draw_start(case.labeled_rows, settings.crop[0], generator)
         columns = _draw_start(case.labeled_columns, settings.crop[1], generator)
-        starts = (first - self.halo, rows, columns)
-        sizes = (settings.stack_size + 2 * self.halo, *settings.crop)
-        labels = torch.from_numpy(_padded_part(case.labels_sjk, starts, sizes).astype(np.int64))
-        image = _padded_part(case.image_sjk, starts, sizes).astype(np.float32) / 65535
-        images = torch.from_numpy(image)
-        if settings.flip and generator.random() < 0.5:
-            labels, images = flip_left_right(labels, images, torch.from_numpy(self._swap))
-        if generator.random() < settings.affine_share:
-            angle = generator.uniform(-settings.rotation_degrees, settings.rotation_degrees)
-            labels, images = rotate(labels, images, angle, self.spacing_ijk_mm[:2])
-        return labels, images[self.halo : images.shape[0] - self.halo]
+        is_flipped = settings.flip and generator.random() < 0.5
+        affine = draw_affine(settings, self.spacing_ijk_mm, generator)
+        margin = affine.reach(settings.crop) if affine is not None else (0, 0)
+        starts = (first, rows - margin[0], columns - margin[1])
+        sizes = (
+            settings.stack_size + 2 * self.halo,
+            settings.crop[0] + 2 * margin[0],
+            settings.crop[1] + 2 * margin[1],
+        )
+
+        def part(array: np.ndarray | None, letter: str) -> Tensor | None:
+            if array is None or letter not in parts:
+                return None
+            taken = torch.from_numpy(_padded_part(array, starts, sizes).astype(np.int32))
+            return taken.flip(-1) if is_flipped else taken
+
+        labels, guidance = part(case.labels_sjk, "l"), part(case.guidance_sjk, "g")
+        image = part(case.image_sjk, "i")
+        if labels is not None:
+            labels = self._swap[labels.long()] if is_flipped else labels.long()
+        if guidance is not None:
+            guidance = guidance.float() / 255
+        if image is not None:
+            image = image[self.halo : image.shape[0] - self.halo].float() / 65535
+        if affine is not None:
+            labels = None if labels is None else affine.nearest(labels, settings.crop)
+            guidance = None if guidance is None else affine.nearest(guidance, settings.crop)
+            image = None if image is None else affine.bicubic(image, settings.crop).clamp(0, 1)
+        return _Stack(labels, guidance, image)
 
     def _draw_first_slice(self, case: StoredCase, generator: np.random.Generator) -> int:
         size = self.settings.stack_size
         low, high = case.labeled_slices
-        num_slices = case.labels_sjk.shape[0]
+        num_slices = case.shape_kji[0]
         first, last = max(0, low - size // 4), min(num_slices, high + size // 4) - size
+        first = min(first, num_slices - size)
         return int(generator.integers(first, max(first, last) + 1))
 
 
-def flip_left_right(labels: Tensor, images: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:
-    """Both mirrored along I, with left labels turned into right ones.
-
-    labels, images: [S,H,W]; swap: [C] value of every class's left-right partner.
-    """
-    return swap[labels.flip(-1)], images.flip(-1)
-
-
-def rotate(
-    labels: Tensor, images: Tensor, degrees: float, spacing_ij_mm: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
-    """Both turned in plane about the center by the same angle; what enters is background.
-
-    labels, images: [S,H,W]. Angles are those of the world: anisotropic pixels are respected.
-    """
-    height, width = labels.shape[1:]
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    ratio = spacing_ij_mm[1] * height / (spacing_ij_mm[0] * width)
-    matrix = torch.tensor([[cosine, -sine * ratio, 0.0], [sine / ratio, cosine, 0.0]])
-    grid = functional.affine_grid(matrix[None], [1, 1, height, width], align_corners=False)
-    turned_labels = functional.grid_sample(
-        labels[None].double(), grid.double(), mode="nearest", align_corners=False
-    )
-    turned = functional.grid_sample(images[None], grid, mode="bicubic", align_corners=False)
-    return turned_labels[0].long(), turned[0].clamp(0, 1)
+def _one_of(cases: Sequence[StoredCase], generator: np.random.Generator) -> StoredCase:
+    return cases[generator.integers(len(cases))]
 
 
 def _draw_start(extent: tuple[int, int], size: int, generator: np.random.Generator) -> int:

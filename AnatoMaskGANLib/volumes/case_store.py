@@ -1,50 +1,71 @@
-"""A store of training cases: memory-mapped images and label maps on the model's grid.
+"""A store of training cases: memory-mapped images, label maps and guidance on the model's grid.
 
-A store is a folder with `store.json` and, for every case, a folder with `image.npy` (uint16, window
-mapped to 0..65535) and `labels.npy` (uint8 or uint16), both [S,H,W] in KJI order. Training reads
-slices from it without decoding any medical file.
+A store is a folder with the index `store.json` and, for every case, a folder with up to three
+arrays, each [S,H,W] in KJI order: `image.npy` (uint16, the window mapped to 0..65535), `labels.npy`
+(uint8 or uint16, classes of the label table) and `guidance.npy` (uint8, superpixel means mapped to
+0..255). Training reads slices from it without decoding any medical file. The index is replaced in
+one step after the arrays that it names are whole, so a store is always the old or the new one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from .atomic_writing import replacing, write_bytes
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 SPLITS = ("train", "validation", "test")
+INDEX = "store.json"
+_FORMAT = "anatomaskgan-case-store"
 _FULL_SCALE = 65535
+_FULL_GUIDANCE = 255
+# A case without labels reaches as far as its intensities above this share of the window.
+_ANATOMY_INTENSITY = 0.05
+_DTYPES = {"image": ("uint16",), "labels": ("uint8", "uint16"), "guidance": ("uint8",)}
 
 
 class StoreError(ValueError):
     """A store that is missing, damaged, or of another version."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredCase:
-    """One case of a store; the arrays are memory maps."""
+    """One case of a store; the arrays are memory maps [S,H,W]."""
 
     name: str
     subject: str
     split: str
-    image_sjk: np.ndarray  # uint16 [S,H,W]
-    labels_sjk: np.ndarray  # uint8 or uint16 [S,H,W]
-    labeled_slices: tuple[int, int]  # first and one past the last slice that has a label
+    image_sjk: np.ndarray | None
+    """uint16; None for a case that has labels only, for unpaired training."""
+    labels_sjk: np.ndarray | None
+    """uint8 or uint16; None for a case without labels, for unpaired or semi training."""
+    labeled_slices: tuple[int, int]
+    """First and one past the last slice with a label, or with anatomy in a case without labels."""
     labeled_rows: tuple[int, int]
     labeled_columns: tuple[int, int]
+    guidance_sjk: np.ndarray | None = None
+    """uint8; None where the store was prepared without superpixels."""
+    window: tuple[float, float] | None = None
+    """Intensities of this case that are 0 and 1; its own where the store's are percentiles."""
+
+    @property
+    def shape_kji(self) -> tuple[int, int, int]:
+        """Slices, rows and columns."""
+        array = self.image_sjk if self.image_sjk is not None else self.labels_sjk
+        return array.shape
 
     def image(self, slices: slice, rows: slice, columns: slice) -> np.ndarray:
         """float32 in [0,1] of a part of the case."""
         return self.image_sjk[slices, rows, columns].astype(np.float32) / _FULL_SCALE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseStore:
     """All cases of a store with what they have in common."""
 
@@ -52,8 +73,10 @@ class CaseStore:
     spacing_ijk_mm: tuple[float, float, float]
     window: tuple[float, float]
     unit: str
-    label_table: Mapping[str, Any]  # name, labels, codes, swaps: as `LabelTable` writes itself
+    label_table: Mapping[str, Any]  # as `LabelTable.to_dict` writes it
     cases: tuple[StoredCase, ...]
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+    """How the store was made: settings, normalization, split."""
 
     @property
     def num_classes(self) -> int:
@@ -65,6 +88,11 @@ class CaseStore:
         """Label value -> value of its left-right partner."""
         return {int(a): int(b) for a, b in self.label_table.get("swaps", {}).items()}
 
+    @property
+    def has_guidance(self) -> bool:
+        """Whether every case has superpixels."""
+        return bool(self.cases) and all(case.guidance_sjk is not None for case in self.cases)
+
     def of_split(self, split: str) -> tuple[StoredCase, ...]:
         """The cases of train, validation or test."""
         return tuple(case for case in self.cases if case.split == split)
@@ -73,24 +101,45 @@ class CaseStore:
 def write_case(
     folder: Path,
     name: str,
-    image_kji: np.ndarray,
-    labels_kji: np.ndarray,
+    image_kji: np.ndarray | None,
+    labels_kji: np.ndarray | None,
     window: tuple[float, float],
+    guidance_kji: np.ndarray | None = None,
+    case_folder: str | None = None,
 ) -> dict[str, Any]:
     """Writes the arrays of one case and gives back its entry for `write_index`, without subject and
     split.
 
     image_kji: intensities in the window's unit, clipped to it. labels_kji: model classes.
+    guidance_kji: [0,1]. case_folder: where the arrays lie in the store; the name if not given.
     """
     low, high = window
-    scaled = (np.clip(image_kji.astype(np.float32), low, high) - low) / (high - low)
-    labels = labels_kji.astype(np.uint8 if labels_kji.max(initial=0) < 256 else np.uint16)
-    extent = [_extent(labels, axis) for axis in range(3)]
-    case_folder = folder / name
-    case_folder.mkdir(parents=True, exist_ok=True)
-    _write_array(case_folder / "image.npy", np.round(scaled * _FULL_SCALE).astype(np.uint16))
-    _write_array(case_folder / "labels.npy", labels)
-    return {"name": name, "shape_kji": list(labels.shape), "labeled_extent": extent}
+    arrays: dict[str, np.ndarray] = {}
+    if image_kji is not None:
+        scaled = (np.clip(image_kji.astype(np.float32), low, high) - low) / (high - low)
+        arrays["image"] = np.round(scaled * _FULL_SCALE).astype(np.uint16)
+    if labels_kji is not None:
+        arrays["labels"] = labels_kji.astype(np.uint8 if labels_kji.max() < 256 else np.uint16)
+    if guidance_kji is not None:
+        arrays["guidance"] = np.round(guidance_kji * _FULL_GUIDANCE).astype(np.uint8)
+    anatomy = (
+        arrays["labels"] > 0
+        if "labels" in arrays
+        else arrays["image"] > _ANATOMY_INTENSITY * _FULL_SCALE
+    )
+    place = folder / (case_folder or name)
+    place.mkdir(parents=True, exist_ok=True)
+    for part, array in arrays.items():
+        with replacing(place / f"{part}.npy", ".npy") as temporary:
+            np.save(temporary, array, allow_pickle=False)
+    return {
+        "name": name,
+        "folder": case_folder or name,
+        "parts": list(arrays),
+        "shape_kji": list(anatomy.shape),
+        "labeled_extent": [_extent(anatomy, axis) for axis in range(3)],
+        "window": list(window),
+    }
 
 
 def write_index(
@@ -100,72 +149,125 @@ def write_index(
     window: tuple[float, float],
     unit: str,
     label_table: Mapping[str, Any],
+    preparation: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes `store.json`; every entry has name, subject, split, shape_kji and labeled_extent."""
+    """Writes `store.json`; every entry is one of `write_case` with subject and split."""
     index = {
-        "format": "anatomaskgan-case-store",
+        "format": _FORMAT,
         "version": STORE_VERSION,
         "spacing_ijk_mm": list(spacing_ijk_mm),
         "window": list(window),
         "unit": unit,
         "label_table": label_table,
+        "preparation": dict(preparation or {}),
         "cases": list(entries),
     }
-    write_bytes(folder / "store.json", ".json", lambda: json.dumps(index, indent=1).encode())
+    write_bytes(folder / INDEX, ".json", lambda: json.dumps(index, indent=1).encode())
 
 
 def open_store(folder: Path) -> CaseStore:
     """The store in a folder; raises `StoreError` where it is not whole."""
-    path = folder / "store.json"
-    if not path.is_file():
-        raise StoreError(f"{folder} has no store.json; make a store with: anatomaskgan prepare")
+    index = read_index(folder)
     try:
-        index = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path} is not valid JSON ({error}); prepare the store again") from error
-    if not isinstance(index, dict) or index.get("format") != "anatomaskgan-case-store":
-        raise StoreError(f"{path} is not the index of a case store")
+        return CaseStore(
+            folder=folder,
+            spacing_ijk_mm=_numbers(index["spacing_ijk_mm"], 3),
+            window=_numbers(index["window"], 2),
+            unit=str(index["unit"]),
+            label_table=index["label_table"],
+            cases=tuple(_open_case(folder, entry) for entry in index["cases"]),
+            preparation=index["preparation"],
+        )
+    except StoreError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{folder / INDEX} is damaged ({type(error).__name__}: {error}); prepare the store "
+            "again with: anatomaskgan prepare"
+        ) from error
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What `store.json` holds; raises `StoreError` if it is missing, damaged or of another
+    version."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise StoreError(
+            f"{folder} has no {INDEX}, so it is no case store; make one with: anatomaskgan prepare"
+        )
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{path} cannot be read ({error}); prepare the store again with: anatomaskgan prepare"
+        ) from error
+    if not isinstance(index, dict) or index.get("format") != _FORMAT:
+        raise StoreError(
+            f"{path} is not the index of a case store; give the folder that anatomaskgan prepare "
+            "wrote"
+        )
     if index.get("version") != STORE_VERSION:
         raise StoreError(
-            f"{folder} is a store of version {index.get('version')}; this program reads version "
-            f"{STORE_VERSION}. Prepare the store again."
+            f"{folder} is a store of version {index.get('version')}, this program reads version "
+            f"{STORE_VERSION}. Make it again from its images with: anatomaskgan prepare"
         )
-    return CaseStore(
-        folder=folder,
-        spacing_ijk_mm=tuple(index["spacing_ijk_mm"]),
-        window=tuple(index["window"]),
-        unit=index["unit"],
-        label_table=index["label_table"],
-        cases=tuple(_open_case(folder, entry) for entry in index["cases"]),
-    )
+    return index
 
 
 def _open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
-    arrays = []
-    for part in ("image", "labels"):
-        path = folder / entry["name"] / f"{part}.npy"
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read ({error}); prepare the store again") from error
-        if list(array.shape) != list(entry["shape_kji"]):
-            raise StoreError(
-                f"{path} has shape {array.shape}, the index says {entry['shape_kji']}; "
-                "prepare the store again"
-            )
-        arrays.append(array)
-    slices, rows, columns = (tuple(pair) for pair in entry["labeled_extent"])
+    place = PurePosixPath(entry["folder"])
+    if place.is_absolute() or ".." in place.parts:
+        raise StoreError(f"{folder / INDEX} names the folder {place} outside the store")
+    if entry["split"] not in SPLITS:
+        raise StoreError(
+            f"case {entry['name']} is of the split {entry['split']!r}; expected one of "
+            f"{', '.join(SPLITS)}"
+        )
+    shape = tuple(entry["shape_kji"])
+    arrays = {
+        part: _open_array(folder / place / f"{part}.npy", shape, _DTYPES[part])
+        for part in entry["parts"]
+    }
+    slices, rows, columns = (_pair(pair) for pair in entry["labeled_extent"])
     return StoredCase(
-        entry["name"], entry["subject"], entry["split"], *arrays, slices, rows, columns
+        str(entry["name"]),
+        str(entry["subject"]),
+        entry["split"],
+        arrays.get("image"),
+        arrays.get("labels"),
+        slices,
+        rows,
+        columns,
+        arrays.get("guidance"),
+        _numbers(entry["window"], 2),
     )
 
 
-def _extent(labels: np.ndarray, axis: int) -> list[int]:
+def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); prepare the store again") from error
+    if array.shape != shape or array.dtype.name not in dtypes:
+        raise StoreError(
+            f"{path} has shape {array.shape} and type {array.dtype}, the index says {shape} and "
+            f"{' or '.join(dtypes)}; prepare the store again"
+        )
+    return array
+
+
+def _numbers(values: Sequence[Any], length: int) -> tuple[float, ...]:
+    if len(values) != length:
+        raise ValueError(f"{values} has {len(values)} numbers, expected {length}")
+    return tuple(float(value) for value in values)
+
+
+def _pair(values: Sequence[Any]) -> tuple[int, int]:
+    first, last = values
+    return int(first), int(last)
+
+
+def _extent(anatomy: np.ndarray, axis: int) -> list[int]:
     others = tuple(other for other in range(3) if other != axis)
-    places = np.flatnonzero(labels.any(axis=others))
+    places = np.flatnonzero(anatomy.any(axis=others))
     return [int(places[0]), int(places[-1]) + 1] if places.size else [0, 0]
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    with replacing(path, ".npy") as temporary:
-        np.save(temporary, array, allow_pickle=False)

@@ -1,0 +1,95 @@
+"""One in-plane affine movement for everything that lies on the same pixels.
+
+Drawn in the world's millimeters, so that anisotropic pixels are neither sheared nor stretched by a
+rotation. Image, labels and guidance are sampled at exactly the same positions.
+
+Letters: S slices, H rows (J), W columns (I).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from AnatoMaskGANLib.training.settings import DataSettings
+
+# Pixels around a position that bicubic interpolation reads.
+_BICUBIC_REACH = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Where each pixel of the moved stack comes from: source = matrix (target - shift), in mm from
+    the center of the stack, as (i, j)."""
+
+    matrix_ij: np.ndarray
+    """[2,2], from moved positions to source positions."""
+    shift_ij_mm: np.ndarray
+    """[2], by which the anatomy moves."""
+    spacing_ij_mm: tuple[float, float]
+
+    def reach(self, crop: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns beyond each side of the crop that the moved crop takes pixels from."""
+        height, width = crop
+        half_ij = np.array([(width - 1) / 2, (height - 1) / 2])
+        corners = np.array(list(itertools.product((-1, 1), repeat=2))) * half_ij
+        sources = np.abs(self._source_pixels(corners)).max(axis=0)
+        beyond = np.ceil(sources - half_ij - 1e-9).astype(int) + _BICUBIC_REACH
+        columns, rows = np.maximum(beyond, 0)
+        return int(rows), int(columns)
+
+    def nearest(self, labels: Tensor, crop: Sequence[int]) -> Tensor:
+        """The moved crop [S,*crop] of a part [S,H,W] around it, each pixel with the nearest value;
+        0 from outside the part."""
+        # float64 holds every label, and its positions are those of `bicubic`
+        moved = self._sample(labels.double(), crop, "nearest")
+        return moved.to(labels.dtype)
+
+    def bicubic(self, image: Tensor, crop: Sequence[int]) -> Tensor:
+        """The moved crop [S,*crop] of a part [S,H,W] around it; it may overshoot the range."""
+        return self._sample(image, crop, "bicubic")
+
+    def _sample(self, part: Tensor, crop: Sequence[int], mode: str) -> Tensor:
+        height, width = part.shape[-2:]
+        rows = np.arange(crop[0]) - (crop[0] - 1) / 2
+        columns = np.arange(crop[1]) - (crop[1] - 1) / 2
+        targets = np.stack(np.meshgrid(columns, rows), axis=-1)  # [H,W,2] pixels from the center
+        sources = self._source_pixels(targets)
+        grid = torch.from_numpy(sources * 2 / np.array([width - 1, height - 1]))
+        moved = functional.grid_sample(
+            part[None], grid[None].to(part.dtype), mode=mode, align_corners=True
+        )
+        return moved[0]
+
+    def _source_pixels(self, target_pixels_ij: np.ndarray) -> np.ndarray:
+        """Source positions [...,2] in pixels from the center, as the target positions are."""
+        spacing = np.array(self.spacing_ij_mm)
+        return ((target_pixels_ij * spacing - self.shift_ij_mm) @ self.matrix_ij.T) / spacing
+
+
+def draw_affine(
+    settings: DataSettings, spacing_ijk_mm: Sequence[float], generator: np.random.Generator
+) -> Affine | None:
+    """A movement within the settings' limits; None for the stacks that stay as they are."""
+    if generator.random() >= settings.affine_share:
+        return None
+    angle = math.radians(_either_way(settings.rotation_degrees, generator))
+    lean = math.tan(math.radians(_either_way(settings.shear_degrees, generator)))
+    scale = math.exp(_either_way(math.log(settings.zoom), generator))
+    shift = np.array([_either_way(settings.shift_mm, generator) for _ in range(2)])
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    forward = scale * rotation @ np.array([[1.0, lean], [0.0, 1.0]])
+    if np.allclose(forward, np.eye(2)) and not shift.any():
+        return None
+    return Affine(np.linalg.inv(forward), shift, (spacing_ijk_mm[0], spacing_ijk_mm[1]))
+
+
+def _either_way(largest: float, generator: np.random.Generator) -> float:
+    return float(generator.uniform(-largest, largest)) if largest else 0.0
