@@ -174,8 +174,9 @@ def _labels_of(array: np.ndarray) -> np.ndarray:
         "image it was drawn on."
     )
     if array.dtype.kind == "f":
-        whole = np.rint(array)
-        is_off = ~(np.abs(array - whole) <= _WHOLE_NUMBER_TOLERANCE)  # true for NaN as well
+        with np.errstate(invalid="ignore"):  # NaN, and infinity less infinity
+            whole = np.rint(array)
+            is_off = ~(np.abs(array - whole) <= _WHOLE_NUMBER_TOLERANCE)  # true for NaN as well
         if is_off.any():
             raise VolumeError(
                 f"{np.count_nonzero(is_off)} of {array.size} values are fractional or not finite "

@@ -62,7 +62,7 @@ def read_with_itk(path: Path) -> StoredVolume:
             f"{path} cannot be read: {_reason(error)}. Expected a whole NIfTI, NRRD, MetaImage or "
             "DICOM file. It is damaged, truncated or of another type; copy or export it again."
         ) from error
-    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     array = SimpleITK.GetArrayFromImage(image)
     return StoredVolume(array, _ijk_to_ras_of(image), _record_of(path, header), header)
 
@@ -81,9 +81,7 @@ def read_nifti_with_itk(path: Path) -> StoredVolume:
                 f"{path} has values that are NaN or infinite, which SimpleITK would read as 0. "
                 "Install the package nibabel, or replace these values."
             )
-    stored = read_with_itk(path)
-    from_qform = stored.ijk_to_ras if header.has_qform and header.sform is None else None
-    return StoredVolume(stored.array, place_of(path, header, from_qform))
+    return StoredVolume(read_with_itk(path).array, place_of(path, header))
 
 
 def write_with_itk(

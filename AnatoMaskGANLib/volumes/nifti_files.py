@@ -59,13 +59,9 @@ def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
     try:
         image = image_type.from_bytes(content)
         array = _array_of(image, header.shape_ijk)
-        from_qform = image.header.get_qform() if header.has_qform else None
     except (*_FAILURES, *_failures_of(nibabel)) as error:
         raise _unreadable(path, error) from error
-    if from_qform is not None:
-        from_qform[:3] *= header.mm_per_unit
-    ijk_to_ras = place_of(path, header, from_qform)
-    return StoredVolume(array, ijk_to_ras, _record_of(path, image.header))
+    return StoredVolume(array, place_of(path, header), _record_of(path, image.header))
 
 
 def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:

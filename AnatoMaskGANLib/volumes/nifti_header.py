@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import VolumeError
-from .geometry import checked_ijk_to_ras, largest_shift_mm, without_trailing_ones
+from .geometry import checked_ijk_to_ras, largest_shift_mm, spacing_ijk_mm_of, without_trailing_ones
 from .stored_volume import LARGEST_FILE_VOXELS
 
 _logger = logging.getLogger(__name__)
@@ -24,8 +24,9 @@ _logger = logging.getLogger(__name__)
 # A deflate stream cannot shrink its input by more than this factor.
 _LARGEST_DEFLATE_RATIO = 1032
 
-# sform and qform that differ by less are one place, written twice.
-_SAME_PLACE_MM = 0.01
+# sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
+# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
+_SAME_PLACE_VOXELS = 0.1
 
 # Field name: (NIfTI-1 type, offset), (NIfTI-2 type, offset); from nifti1.h and nifti2.h.
 _FIELDS = {
@@ -36,6 +37,8 @@ _FIELDS = {
     "vox_offset": (("f4", 108), ("i8", 168)),
     "units": (("u1", 123), ("i4", 500)),
     "qform_code": (("i2", 252), ("i4", 344)),
+    "quatern": (("3f4", 256), ("3f8", 352)),
+    "qoffset": (("3f4", 268), ("3f8", 376)),
     "sform_code": (("i2", 254), ("i4", 348)),
     "srow": (("(3,4)f4", 280), ("(3,4)f8", 400)),
 }
@@ -57,9 +60,10 @@ class NiftiHeader:
     """Type of the voxels as they are stored if they are 32- or 64-bit floats."""
     pixdim_ijk: np.ndarray
     mm_per_unit: float
-    has_qform: bool
     sform: np.ndarray | None
     """4x4 in mm, None if the file has none."""
+    qform: np.ndarray | None
+    """4x4 in mm, None if the file has none; NaN if its quaternion is none."""
 
 
 def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
@@ -94,8 +98,8 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
     return header, content
 
 
-def place_of(path: Path, header: NiftiHeader, from_qform: np.ndarray | None) -> np.ndarray:
-    """ijk_to_ras in mm: sform, else `from_qform` (in mm), else where Slicer puts such a file.
+def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
+    """ijk_to_ras in mm: sform, else qform, else where Slicer puts such a file.
 
     A header that says nothing, two things or another unit than mm is told in a warning.
     """
@@ -103,25 +107,24 @@ def place_of(path: Path, header: NiftiHeader, from_qform: np.ndarray | None) -> 
         _logger.warning(
             "%s says that its unit is %g mm; turned into millimetres", path, header.mm_per_unit
         )
-    if header.sform is None and from_qform is None:
-        _logger.warning(
-            "%s does not say where it lies (no sform, no qform): placed as Slicer does, with "
-            "its first axis to the left and its second to the back; check left and right",
-            path,
-        )
-        spacing_lps = header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)
-        return np.diag([*spacing_lps, 1.0])
-    if header.sform is None:
-        return from_qform
-    if from_qform is not None:
-        shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, from_qform)
-        if not shift_mm <= _SAME_PLACE_MM:
+    if header.sform is not None and header.qform is not None:
+        shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, header.qform)
+        if not shift_mm <= _SAME_PLACE_VOXELS * min(spacing_ijk_mm_of(header.sform)):
             _logger.warning(
                 "%s says two places, up to %.3g mm apart: sform is taken, Slicer may take qform",
                 path,
                 shift_mm,
             )
-    return header.sform
+    if header.sform is not None:
+        return header.sform
+    if header.qform is not None:
+        return header.qform
+    _logger.warning(
+        "%s does not say where it lies (no sform, no qform): placed as Slicer does, with its first "
+        "axis to the left and its second to the back; check left and right",
+        path,
+    )
+    return np.diag([*(header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)), 1.0])
 
 
 def _check_place(path: Path, header: NiftiHeader) -> None:
@@ -179,6 +182,10 @@ def _of_fields(path: Path, fields: np.void, order: str) -> NiftiHeader:
     if fields["sform_code"] > 0:
         sform = np.eye(4)
         sform[:3] = fields["srow"].astype(np.float64) * mm_per_unit
+    qform = None
+    if fields["qform_code"] > 0:
+        qform = _of_quaternion(fields)
+        qform[:3] *= mm_per_unit
     float_type = _FLOATS.get(int(fields["datatype"]))
     return NiftiHeader(
         shape_ijk=(shape[0], shape[1], shape[2]),
@@ -187,6 +194,31 @@ def _of_fields(path: Path, fields: np.void, order: str) -> NiftiHeader:
         float_type=np.dtype(float_type).newbyteorder(order) if float_type else None,
         pixdim_ijk=fields["pixdim"][1:4].astype(np.float64),
         mm_per_unit=mm_per_unit,
-        has_qform=bool(fields["qform_code"] > 0),
         sform=sform,
+        qform=qform,
     )
+
+
+def _of_quaternion(fields: np.void) -> np.ndarray:
+    """4x4 of quaternion, voxel sizes and offset, as nifti1.h says under method 2."""
+    imaginary = fields["quatern"].astype(np.float64)
+    rest = 1 - float(imaginary @ imaginary)
+    if rest < -1e-5:
+        imaginary = np.full(3, np.nan)  # no rotation
+    elif rest < 1e-7:  # half a turn, but for the rounding to 32 bits
+        imaginary /= np.linalg.norm(imaginary)
+        rest = 0.0
+    b, c, d = imaginary
+    a = np.sqrt(rest) if rest >= 0 else np.nan
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handedness = -1.0 if fields["pixdim"][0] < 0 else 1.0
+    qform = np.eye(4)
+    qform[:3, :3] = rotation * fields["pixdim"][1:4] * (1.0, 1.0, handedness)
+    qform[:3, 3] = fields["qoffset"]
+    return qform
