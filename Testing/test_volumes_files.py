@@ -273,3 +273,32 @@ def test_the_sample_subject_has_names_for_all_its_labels() -> None:
     assert labels.names == {
         int(value): name for value, name in json.loads((folder / "labels.json").read_text()).items()
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data_set", ["brain-t1", "mouse-brain", "ct-mr-samples"])
+def test_real_cases_survive_their_files(data_folder: Path, tmp_path: Path, data_set: str) -> None:
+    paths = sorted((data_folder / data_set).glob("*/seg.nii.gz"))
+    assert paths
+    for path in paths:
+        labels = read_label_map(path)
+        assert labels.values and set(labels.values) <= set(labels.names)
+        for suffix in (".nii.gz", ".nrrd"):
+            write_label_map(labels, tmp_path / f"seg{suffix}")
+            again = read_label_map(tmp_path / f"seg{suffix}")
+            assert np.array_equal(again.labels_kji, labels.labels_kji)
+            assert np.allclose(again.ijk_to_ras, labels.ijk_to_ras, rtol=0, atol=1e-6)
+        assert read_volume(path.with_name("image.nii.gz")).shape_kji == labels.shape_kji
+
+
+def test_a_detached_metaimage_with_torn_data_is_refused(tmp_path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(np.zeros((20, 20, 20), np.uint8))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.mhd"), True)
+    assert read_volume(tmp_path / "a.mhd").shape_kji == (20, 20, 20)
+    data = tmp_path / "a.zraw"
+    data.write_bytes(data.read_bytes()[:-3])
+    with pytest.raises(VolumeError, match="a.zraw cannot be read"):
+        read_volume(tmp_path / "a.mhd")
+    data.unlink()
+    with pytest.raises(VolumeError, match="a.mhd cannot be read"):
+        read_volume(tmp_path / "a.mhd")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             "series into a folder of their own."
         )
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    names = reader.GetGDCMSeriesFileNames(str(folder), series[0])
+    _check_no_slice_is_left_out(folder, names)
+    reader.SetFileNames(names)
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
@@ -144,6 +146,21 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
     record = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
     return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
+
+
+def _check_no_slice_is_left_out(folder: Path, names: Sequence[str]) -> None:
+    """GDCM passes over files that it cannot read, and without its last slice a stack looks even."""
+    in_series = {Path(name).name for name in names}
+    for path in sorted(folder.iterdir()):
+        if path.name in in_series or path.name == "DICOMDIR" or not path.is_file():
+            continue
+        with open(path, "rb") as file:
+            is_dicom = file.read(132)[128:] == b"DICM"
+        if is_dicom:
+            raise VolumeError(
+                f"{path} is a DICOM file, but no slice of the series can be read from it. It is "
+                "damaged or truncated: export it again, or put it elsewhere if it is no slice."
+            )
 
 
 def _check_slices_lie_evenly(

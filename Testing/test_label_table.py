@@ -1,0 +1,124 @@
+"""Label tables: the bundled ones are sound, damaged ones are refused in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from AnatoMaskGANLib.resources import resources_folder
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError, load_label_table
+from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
+
+BUNDLED = sorted(file.stem for file in (resources_folder() / "LabelTables").glob("*.json"))
+
+
+def test_the_brain_table_has_the_names_and_values_of_the_sample_subject() -> None:
+    table = load_label_table("freesurfer-brain")
+    path = resources_folder() / "SampleData/brain-t1-sub-19/labels.json"
+    assert {str(value): name for value, name in table.labels.items()} == json.loads(
+        path.read_text()
+    )
+    assert len(table.labels) == 35
+
+
+def test_the_abdomen_table_has_the_values_of_btcv() -> None:
+    names = list(load_label_table("abdomen-ct-13").labels.values())
+    assert names[:4] == ["Spleen", "Right-Kidney", "Left-Kidney", "Gallbladder"]
+    assert len(names) == 13
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_left_and_right_of_a_bundled_table_are_partners(name: str) -> None:
+    table = load_label_table(name)
+    assert table.name == name
+    other_side = {"left": "right", "right": "left"}
+    for value, label in table.labels.items():
+        side = side_of(label)
+        assert (value in table.swaps) == bool(side)
+        if side:
+            partner = table.swaps[value]
+            swapped = normalized_name(label).replace(side, other_side[side], 1)
+            assert normalized_name(table.labels[partner]) == swapped
+            code, partner_code = table.codes.get(value, ""), table.codes.get(partner, "")
+            assert code.partition("+")[0] == partner_code.partition("+")[0]
+            assert code.endswith({"left": "+SCT:7771000", "right": "+SCT:24028007"}[side]) or not (
+                code
+            )
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_table_survives_json(name: str) -> None:
+    table = load_label_table(name)
+    assert LabelTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"name": "t"}, "KeyError: 'labels'"),
+        ({"labels": {"1": "a"}}, "KeyError: 'name'"),
+        ({"name": "t", "labels": {}}, "no labels"),
+        ({"name": "t", "labels": {"0": "a"}}, "value 0 .* expected values from 1"),
+        ({"name": "t", "labels": {"x": "a"}}, "damaged"),
+        ({"name": "t", "labels": {"1": 5}}, "5 is no text"),
+        ({"name": "t", "labels": ["a"]}, "damaged"),
+        ({"name": "t", "labels": {"1": "Kidney-L", "2": "left kidney"}}, "'left kidney' for both"),
+        ({"name": "t", "labels": {"1": "a"}, "lables": {}}, "'lables'; expected only name"),
+        ({"name": "t", "labels": {"1": "a"}, "codes": {"2": "SCT:1"}}, "codes for the value 2"),
+        ({"name": "t", "labels": {"1": "a"}, "codes": {"1": "12"}}, "code '12' for 'a'"),
+        ({"name": "t", "labels": {"1": "a"}, "aliases": {"1": "b"}}, "'b' is no list"),
+        ({"name": "t", "labels": {"1": "a", "2": "b"}, "swaps": {"1": 2}}, "but not back"),
+        ({"name": "t", "labels": {"1": "a"}, "swaps": {"1": 1}}, "expected pairs"),
+    ],
+)
+def test_a_damaged_table_is_refused_in_words(
+    tmp_path: Path, content: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(VolumeError, match=words) as caught:
+        load_label_table(path)
+    assert "table.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '"text"', "[" * 100_000])
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(content)
+    with pytest.raises(VolumeError, match="table.json"):
+        load_label_table(path)
+
+
+def test_an_unknown_table_names_the_bundled_ones() -> None:
+    with pytest.raises(VolumeError, match="abdomen-ct-13, freesurfer-aseg, freesurfer-brain"):
+        load_label_table("freesurfer")
+
+
+@pytest.mark.parametrize(
+    ("name", "normalized"),
+    [
+        ("Left-Thalamus-Proper*", "left thalamus proper"),
+        ("thalamus proper (L)", "left thalamus proper"),
+        ("lh.ThalamusProper", "left thalamus proper"),
+        ("THALAMUS_PROPER_LEFT", "left thalamus proper"),
+        ("3rd-Ventricle", "3rd ventricle"),
+        ("Großhirn", "grosshirn"),
+        ("Œsophage é", "œsophage e".replace("œ", "")),
+        ("rib right 7", "right rib 7"),
+        ("L5", "l5"),
+        ("", ""),
+        ("???", ""),
+    ],
+)
+def test_names_have_one_spelling(name: str, normalized: str) -> None:
+    assert normalized_name(name) == normalized
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("kidney_r", "right"), ("lh", "left"), ("Liver", ""), ("Larynx", "")]
+)
+def test_the_side_is_a_word_of_its_own(name: str, side: str) -> None:
+    assert side_of(name) == side
