@@ -146,6 +146,7 @@ def test_a_nifti_file_without_a_place_is_refused(
         ("a.nrrd", b"space origin: (0,0,0)", b"space origin: (nan,nan,nan)", "space origin"),
         ("a.nrrd", b"(1,0,0)", b"(0,0,0)", "cannot be read: .*spacing"),
         ("a.nrrd", b"(1,0,0)", b"(1,1,0)", "sheared"),
+        ("a.mha", b"NDims = 3", b"NDims = 73", "NDims = 73"),
         ("a.mha", b"Offset = 0 0 0", b"Offset = nan 0 0", "offset"),
         ("a.mha", b"ElementSpacing = 1", b"ElementSpacing = 0", "cannot be read: .*spacing"),
         ("a.mha", b"TransformMatrix = 1", b"TransformMatrix = 0", "cannot be read: .*direction"),

@@ -26,20 +26,27 @@ _CHUNK = 1 << 20
 
 
 def check_text_header(path: Path) -> None:
-    """Raises VolumeError for a NaN in the geometry and for packed MetaImage data that is damaged.
+    """Raises VolumeError for a NaN in the geometry and for a MetaImage file that is damaged.
 
-    ITK takes 0 for the first and gives whatever it has for the second.
+    ITK takes 0 for the first; of the second it gives whatever it has where packed data is torn,
+    and writes beyond its memory where there are too many dimensions.
     """
     suffix = path.suffix.lower()
     if suffix not in (".nrrd", ".nhdr", ".mha", ".mhd"):
         return
-    header, size_of_header = _header_of(path)
-    for key, text in header.items():
+    lines, size_of_header = _header_of(path)
+    for key, text in lines:
         if key in _PLACE_KEYS and _NOT_A_NUMBER.search(text):
             raise VolumeError(
                 f"{path} has {key!r}: {text} in its header; expected finite numbers. Repair the "
                 "header or export the file again."
             )
+        if key == "ndims" and text not in ("2", "3", "4"):
+            raise VolumeError(
+                f"{path} has NDims = {text[:20]} in its header; expected 3. It is damaged or no "
+                "volume; export it again."
+            )
+    header = dict(lines)
     if suffix in (".mha", ".mhd") and header.get("compresseddata", "").lower() == "true":
         data_file = header.get("elementdatafile", "LOCAL")
         if data_file == "LOCAL":
@@ -48,9 +55,10 @@ def check_text_header(path: Path) -> None:
             _check_deflated(path.parent / data_file, 0)
 
 
-def _header_of(path: Path) -> tuple[dict[str, str], int]:
+def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
     """Keys in lower case and values of the lines up to the data, and the length of them all."""
-    header: dict[str, str] = {}
+    separator = "=" if path.suffix[1:2].lower() == "m" else ":"
+    lines: list[tuple[str, str]] = []
     size = 0
     with open(path, "rb") as file:
         while size < _LONGEST_HEADER:
@@ -59,12 +67,13 @@ def _header_of(path: Path) -> tuple[dict[str, str], int]:
             text = line.decode("utf-8", "replace").strip()
             if not text:
                 break
-            key, separator, value = text.partition("=" if path.suffix[1:2].lower() == "m" else ":")
-            if separator and not value.startswith("="):
-                header[key.strip().lower()] = value.strip()
-            if key.strip().lower() == "elementdatafile":
+            key, found, value = text.partition(separator)
+            key = key.strip().lower()
+            if found:
+                lines.append((key, value.strip()))
+            if key == "elementdatafile":
                 break
-    return header, size
+    return lines, size
 
 
 def _check_deflated(path: Path, offset: int) -> None:
