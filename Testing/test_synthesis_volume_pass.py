@@ -9,10 +9,11 @@ from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generat
 
 from AnatoMaskGANLib.config import GeneratorSettings
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
 from AnatoMaskGANLib.synthesis.region import Region, labeled_region
+from AnatoMaskGANLib.synthesis.region_labels import RegionLabels
 from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
 
-CPU = torch.device("cpu")
 SWITCHES: dict[str, dict[str, Any]] = {
     "everything on": {},
     "no fusion": {"use_gnn_fusion": False},
@@ -53,12 +54,17 @@ def one_pass(
     region: Region,
     seed: int,
     strength: float,
+    slab_size: int = 16,
     **options: Any,
 ) -> np.ndarray:
     generator = tiny_generator(settings)
     with torch.inference_mode():
-        made = VolumePass(generator, labels, region, SPACING_IJK_MM, seed, strength, CPU, **options)
-        return np.stack(list(made.images()))
+        shared = RegionLabels(
+            generator, FrozenGenerator(generator), labels, region, SPACING_IJK_MM, slab_size
+        )
+        made = list(VolumePass(shared, seed, strength, **options).images())
+    assert [number for number, image in made] == list(range(*region.slices))
+    return np.stack([image for number, image in made])
 
 
 @pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES.keys())

@@ -137,7 +137,7 @@ class LabelWords:
         padded = functional.pad(labels, (2, 2, 2, 2), value=outside)  # [N,h+4,w+4]
         index3, first3 = _number_neighborhoods(padded, num_classes + 1)  # [N,h+2,w+2]
         self.words3 = _neighborhoods_at(padded, first3)
-        self.index, first5 = _number_neighborhoods(index3, self.words3.shape[0])
+        self.index, first5 = _number_corners(index3, self.words3.shape[0])
         self.words5 = _neighborhoods_at(index3, first5)
         self.is_outside = self.words3[:, 4] == outside
 
@@ -166,11 +166,8 @@ def _number_neighborhoods(ids: Tensor, num_ids: int) -> tuple[Tensor, Tensor]:
     each.
     """
     if num_ids <= 2**7:  # nine labels of seven bits fit at once
-        packed = torch.zeros_like(ids[:, 2:, 2:])
-        for row in range(3):
-            for column in range(3):
-                packed = (packed << 7) | _window(ids, row, column)
-        return _number(packed)
+        rows = (ids[:, :, :-2] << 14) | (ids[:, :, 1:-1] << 7) | ids[:, :, 2:]
+        return number((rows[:, :-2] << 42) | (rows[:, 1:-1] << 21) | rows[:, 2:])
     if num_ids > 2**_PACKED_BITS:
         raise ValueError(
             f"{num_ids} distinct label words do not fit; synthesize fewer slices at once"
@@ -178,7 +175,7 @@ def _number_neighborhoods(ids: Tensor, num_ids: int) -> tuple[Tensor, Tensor]:
     rows = (
         (ids[:, :, :-2] << (2 * _PACKED_BITS)) | (ids[:, :, 1:-1] << _PACKED_BITS) | ids[:, :, 2:]
     )
-    row_index, first = _number(rows)
+    row_index, first = number(rows)
     if first.numel() > 2**_PACKED_BITS:
         raise ValueError(
             f"{first.numel()} distinct label rows do not fit; synthesize fewer slices at once"
@@ -188,20 +185,26 @@ def _number_neighborhoods(ids: Tensor, num_ids: int) -> tuple[Tensor, Tensor]:
         | (row_index[:, 1:-1] << _PACKED_BITS)
         | row_index[:, 2:]
     )
-    return _number(packed)
+    return number(packed)
 
 
-def _window(ids: Tensor, row: int, column: int) -> Tensor:
-    return ids[:, row : ids.shape[1] - 2 + row, column : ids.shape[2] - 2 + column]
+def _number_corners(index3: Tensor, num_words3: int) -> tuple[Tensor, Tensor]:
+    """As `_number_neighborhoods` for 3x3 words, whose four corners cover the 5x5 word."""
+    if num_words3 > 2**15:
+        return _number_neighborhoods(index3, num_words3)
+    rows = (index3[:, :, :-2] << 15) | index3[:, :, 2:]
+    return number((rows[:, :-2] << 30) | rows[:, 2:])
 
 
-def _number(packed: Tensor) -> tuple[Tensor, Tensor]:
+def number(packed: Tensor) -> tuple[Tensor, Tensor]:
     """Index of every entry among the distinct ones, and the flat place of one entry of each."""
-    distinct, index = torch.unique(packed, return_inverse=True)
+    # Neighbors are often equal, and runs are found faster than an array is sorted.
+    flat = packed.reshape(-1)
+    runs, run_of, lengths = torch.unique_consecutive(flat, return_inverse=True, return_counts=True)
+    distinct, index_of_run = torch.unique(runs, return_inverse=True)
     places = torch.empty(distinct.numel(), dtype=torch.long, device=packed.device)
-    flat = index.reshape(-1)
-    places[flat] = torch.arange(flat.numel(), device=packed.device)
-    return index, places
+    places[index_of_run] = lengths.cumsum(0) - 1
+    return index_of_run[run_of].view(packed.shape), places
 
 
 def _neighborhoods_at(ids: Tensor, places: Tensor) -> Tensor:

@@ -23,10 +23,13 @@ from AnatoMaskGANLib.volumes import (
 
 from .devices import pick_device
 from .errors import SynthesisCancelledError
+from .frozen_generator import FrozenGenerator
 from .model_folder import ModelCard, read_model
 from .region import labeled_region
-from .volume_pass import SLAB_SIZE, VolumePass
+from .region_labels import RegionLabels
+from .volume_pass import VolumePass
 
+SLAB_SIZE = 64
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
 
@@ -38,6 +41,7 @@ class Synthesizer:
         self.card = card
         self.device = device
         self.generator = generator.to(device).eval().requires_grad_(False)
+        self.frozen = FrozenGenerator(self.generator)
         self.label_table = LabelTable.from_dict(card.label_table)
 
     @classmethod
@@ -112,22 +116,21 @@ class Synthesizer:
         region = labeled_region(labels_kji, self.generator.settings.stride)
         if region is None:
             return voxels
-        volume_pass = VolumePass(
+        labels = RegionLabels(
             self.generator,
+            self.frozen,
             labels_kji,
             region,
             self.card.spacing_ijk_mm,
-            seed,
-            noise_strength,
-            self.device,
             slab_size,
         )
-        for number, image in enumerate(volume_pass.images()):
+        volume_pass = VolumePass(labels, seed, noise_strength)
+        num_slices = len(labels.numbers)
+        for count, (number, image) in enumerate(volume_pass.images(), start=1):
             if is_cancelled is not None and is_cancelled():
                 raise SynthesisCancelledError("The synthesis was cancelled.")
-            region.paste(image, region.slices[0] + number, voxels)
-            share = (number + 1) / volume_pass.num_slices
-            report(0.02 + 0.95 * share, f"slice {number + 1} of {volume_pass.num_slices}")
+            region.paste(image, number, voxels)
+            report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
         return voxels
 
     def _provenance(
