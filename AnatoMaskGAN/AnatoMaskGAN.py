@@ -5,6 +5,7 @@ window. The core is imported inside methods, after the packages were checked, so
 loads in a Slicer without PyTorch.
 """
 
+import contextlib
 import enum
 import importlib.util
 import json
@@ -189,9 +190,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.timeout.connect(self.updateFromScene)
 
         header = self.ui.labelTable.horizontalHeader()
-        header.setSectionResizeMode(self.COLUMN_SEGMENT, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(self.COLUMN_LABEL, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(self.COLUMN_RULE, qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(self.COLUMN_SEGMENT, qt.QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(self.COLUMN_LABEL, qt.QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(self.COLUMN_RULE, qt.QHeaderView.ResizeMode.ResizeToContents)
         self.ui.progressBar.setVisible(False)
         self.ui.provenanceLabel.setVisible(False)
 
@@ -212,8 +213,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.logic.cancel()
-        self.removeObservers()
         self.setParameterNode(None)
+        self.removeObservers()
 
     def enter(self):
         self.updatePackages()
@@ -309,9 +310,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             comboBox.addItems(names)
             comboBox.blockSignals(wasBlocked)
 
-    def onModelSelected(self, index: int):
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.model = self.ui.modelComboBox.itemText(index)
+    def onModelSelected(self):
+        if self._parameterNode is not None and self.ui.modelComboBox.currentIndex >= 0:
+            self._parameterNode.model = self.ui.modelComboBox.currentText
 
     def _selectedCard(self):
         """The card of the parameter node's model; None when there is none or no package."""
@@ -383,7 +384,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         elif match.rule == "user":
             chooser.setCurrentIndex(1)
 
-        def onChosen(index: int):
+        def onChosen():
+            index = chooser.currentIndex
             label = None if index == 0 else "" if index == 1 else modelLabels[index - 2]
             self.onLabelChosen(match.segmentName, label)
 
@@ -456,14 +458,24 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # Actions
 
+    @contextlib.contextmanager
+    def _errorsShown(self, message: str):
+        """Show an error in Slicer's dialog, and keep it in sight in the panel."""
+        try:
+            with slicer.util.tryWithErrorDisplay(message):
+                yield
+        except Exception as error:
+            logging.debug(message, exc_info=True)
+            self._showStatus(str(error), isWarning=True)
+
     def onInstall(self):
-        with slicer.util.tryWithErrorDisplay(_("The packages could not be installed.")):
+        with self._errorsShown(_("The packages could not be installed.")):
             self.logic.installPackages()
-        self.updatePackages()
-        self.updateFromScene()
+            self.updatePackages()
+            self.updateFromScene()
 
     def onLoadSampleData(self):
-        with slicer.util.tryWithErrorDisplay(_("The sample data could not be loaded.")):
+        with self._errorsShown(_("The sample data could not be loaded.")):
             segmentationNode, volumeNode = self.logic.loadSampleData()
             self._parameterNode.inputSegmentation = segmentationNode
             self._parameterNode.referenceVolume = volumeNode
@@ -482,20 +494,16 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.cancel()
 
     def onSynthesize(self):
-        """Make the volume of the parameter node; errors and the end are told in the panel."""
         self._setRunning(True)
-        try:
-            with slicer.util.tryWithErrorDisplay(_("The synthesis failed.")):
+        with self._errorsShown(_("The synthesis failed.")):
+            try:
                 self._synthesize()
-        except Exception as error:
-            # tryWithErrorDisplay has shown it; the panel keeps it in sight
-            self._setRunning(False)
-            self._showStatus(str(error), isWarning=True)
-            logging.debug("The synthesis failed", exc_info=True)
-        else:
-            self._setRunning(False)
+            finally:
+                self._setRunning(False)
 
     def _synthesize(self):
+        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+
         parameters, notes = self._parameterNode, []
         isNewVolume = parameters.outputVolume is None
         self._startTime = time.monotonic()
@@ -514,9 +522,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 progressCallback=self.onProgress,
                 logCallback=notes.append,
             )
-        except Exception as error:
-            if not self.logic.isCancellation(error):
-                raise
+        except SynthesisCancelledError:
             self._showStatus(_("Cancelled; nothing was changed."))
             return
         parameters.outputVolume = output
@@ -753,12 +759,6 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """End the running synthesis at its next slice; without one nothing happens."""
         self._isCancelled = True
 
-    def isCancellation(self, error: Exception) -> bool:
-        """Whether the error says that the user ended the run."""
-        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
-
-        return isinstance(error, SynthesisCancelledError)
-
     def provenance(self, volumeNode) -> dict[str, str]:
         """How a synthetic volume was made; empty for any other volume."""
         from AnatoMaskGANLib.mrml import provenance_of
@@ -889,8 +889,9 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         self.delayDisplay("A segment that the model does not know")
         logic = AnatoMaskGANLogic()
         segmentationNode, _volumeNode = logic.loadSampleData()
-        segmentation = segmentationNode.GetSegmentation()
-        segmentation.GetNthSegment(0).SetName("Antenna")
+        segment = segmentationNode.GetSegmentation().GetNthSegment(0)
+        segment.SetName("Antenna")
+        segment.SetTerminology("")
         unmatched = [m.segmentName for m in logic.matchSegments(segmentationNode) if m.isUnmatched]
         self.assertEqual(unmatched, ["Antenna"])
         numberOfNodes = slicer.mrmlScene.GetNumberOfNodes()

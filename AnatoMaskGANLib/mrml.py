@@ -169,8 +169,9 @@ def update_scalar_volume(
 ) -> None:
     """Put a synthetic volume into a node: voxels, exactly this grid, display and provenance.
 
-    The first time the display gets the volume's window; later the user's own setting stays.
-    `attributes` join the volume's provenance in the node's attributes.
+    The first time the display gets the volume's window if it is in Hounsfield units, else Slicer's
+    automatic one; later the user's own setting stays. `attributes` join the volume's provenance in
+    the node's attributes.
     """
     if volume.shape_kji != grid.shape_kji:
         raise VolumeError(
@@ -189,10 +190,13 @@ def update_scalar_volume(
         if volume.unit == "HU":
             _mark_as_hounsfield_units(volume_node)
     volume_node.CreateDefaultDisplayNodes()
-    if is_first and volume.window is not None:
+    if is_first:
         display = volume_node.GetScalarVolumeDisplayNode()
+        display.AutoWindowLevelOn()
+        # off again, so that the gray of the unchanged anatomy stays when a segment is edited
         display.AutoWindowLevelOff()
-        display.SetWindowLevelMinMax(*volume.window)
+        if volume.unit == "HU" and volume.window is not None:
+            display.SetWindowLevelMinMax(*volume.window)
 
 
 def update_volume_samples(

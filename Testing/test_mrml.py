@@ -294,13 +294,11 @@ def test_the_output_lies_exactly_on_the_reference_grid(is_transformed: bool) -> 
     )
 
 
-def test_the_output_carries_its_window_and_its_record() -> None:
+def test_the_output_carries_its_record() -> None:
     node = add_segmentation(masks())
     export = label_map_from_segmentation(node)
     output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
     update_scalar_volume(output, synthesized(export), export.grid, {"Segmentation": "Case"})
-    display = output.GetScalarVolumeDisplayNode()
-    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 100)
     assert provenance_of(output) == {"SyntheticData": "YES", "Seed": "7", "Segmentation": "Case"}
 
 
@@ -319,6 +317,19 @@ def test_hounsfield_units_are_written_into_the_node() -> None:
     output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
     update_scalar_volume(output, synthesized(export, (-1000, 1000), "HU"), export.grid, {})
     assert output.GetVoxelValueUnits().GetCodeValue() == "[hnsf'U]"
+    display = output.GetScalarVolumeDisplayNode()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-1000, 1000)
+
+
+def test_an_mr_volume_is_shown_with_slicers_automatic_window_and_keeps_it() -> None:
+    export = label_map_from_segmentation(add_segmentation(masks()))
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export), export.grid, {})
+    real = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(output).copy())
+    shown, automatic = (node.GetScalarVolumeDisplayNode() for node in (output, real))
+    assert shown.GetWindow() == automatic.GetWindow() > 0
+    assert shown.GetLevel() == automatic.GetLevel()
+    assert not shown.GetAutoWindowLevel()
 
 
 def test_a_volume_of_another_size_is_refused() -> None:

@@ -21,13 +21,15 @@ if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
 import slicer_host.widgets  # noqa: E402, F401
 from slicer_host.pythonqt import qt  # noqa: E402
 
-# Name, orientation, row and column of each view; the colors are Slicer's.
+# Name, orientation, row and column of each view.
 FOUR_UP = (
     ("Red", "Axial", 0, 0),
     ("Green", "Coronal", 0, 1),
     ("Yellow", "Sagittal", 1, 0),
 )
-BAR_COLORS = {"Red": "#f34a33", "Green": "#6eb04b", "Yellow": "#edd54c"}
+# As Slicer colors the bars of its views.
+BAR_COLORS = {"Axial": "#f34a33", "Coronal": "#6eb04b", "Sagittal": "#edd54c"}
+NOTICE = "slicer_host: a stand-in for tests, not the 3D Slicer application"
 
 
 class SliceWidget(qt.QWidget):
@@ -36,9 +38,8 @@ class SliceWidget(qt.QWidget):
     def __init__(self, app, name, orientation):
         super().__init__()
         self.view = SliceView(app, name, orientation)
-        self.bar = qt.QLabel(f"  {name}: {orientation}")
-        color = BAR_COLORS.get(name, "#808080")
-        self.bar.setStyleSheet(f"background:{color}; color:black; font-weight:bold;")
+        self.bar = qt.QLabel("  " + (name if orientation in name else f"{name}: {orientation}"))
+        self.bar.setStyleSheet(f"background:{BAR_COLORS[orientation]}; color:black;")
         self.bar.setFixedHeight(20)
         self.canvas = qt.QLabel()
         self.canvas.setMinimumSize(120, 120)
@@ -92,7 +93,8 @@ class MainWindow(qt.QMainWindow):
 
     def __init__(self, app, views):
         super().__init__()
-        self.windowTitle = "slicer_host, a stand-in for tests (not 3D Slicer)"
+        self.windowTitle = NOTICE
+        self.statusBar().showMessage(NOTICE)
         self.layoutManager = LayoutManager(self)
         self.panel = slicer.qMRMLWidget()
         qt.QVBoxLayout(self.panel)
@@ -145,6 +147,17 @@ def load_module(path: str | Path) -> scene.Module:
     return module
 
 
+def help_section(parent: types.SimpleNamespace) -> qt.QWidget:
+    """The folded section that the application puts above every module's panel."""
+    section = slicer_host.widgets.ctk.ctkCollapsibleButton()
+    section.text = "Help && Acknowledgement"
+    text = qt.QLabel(f"{parent.helpText}<p>{parent.acknowledgementText}</p>")
+    text.setWordWrap(True)
+    qt.QVBoxLayout(section).addWidget(text)
+    section.collapsed = True
+    return section
+
+
 def show_module(module: scene.Module):
     """The module's widget, set up and entered, in the window's panel when there is a window."""
     app = scene.start()
@@ -154,6 +167,7 @@ def show_module(module: scene.Module):
         panel = slicer.qMRMLWidget()
         qt.QVBoxLayout(panel)
     panel.setMRMLScene(app.scene)
+    panel.layout().addWidget(help_section(getattr(app.modules, f"{module.name}Instance").parent))
     widget = getattr(sys.modules[module.name], f"{module.name}Widget")(panel)
     module.widget = widget
     setattr(app.modules, f"{module.name}Widget", widget)

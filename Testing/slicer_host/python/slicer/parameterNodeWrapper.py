@@ -151,9 +151,7 @@ def parameterNodeWrapper(cls):
                 parameter.write(parameterNode, parameter.default)
 
     def connectGui(self, gui):
-        widgets = [w for w in vars(type(gui)).values()] + [w for w in vars(gui).values()]
-        widgets = [w for w in widgets if getattr(w, "property", None) is not None]
-        named = {w.property("SlicerParameterName"): w for w in widgets}
+        named = {w.property("SlicerParameterName"): w for w in vars(gui).values()}
         named.pop(None, None)
         connectors = [Connector(widget, parameters[name]) for name, widget in named.items()]
 
