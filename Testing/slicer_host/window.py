@@ -14,8 +14,9 @@ import vtk
 from slicer_host import scene
 from slicer_host.views import SliceView
 
-if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Drawn in memory, whatever display there is; QT_QPA_PLATFORM=xcb shows the window.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if sys.platform.startswith("linux"):
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 import slicer_host.widgets  # noqa: E402, F401
