@@ -20,6 +20,7 @@ from AnatoMaskGANLib.commands.models import (
     show_model,
 )
 from AnatoMaskGANLib.commands.options import add_options, read_options
+from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
 from AnatoMaskGANLib.commands.train import TrainOptions, train
 
@@ -39,6 +40,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command | dict[str, Command]] = {
+    "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),

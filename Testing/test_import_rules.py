@@ -24,10 +24,12 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "networks": {"config"},
     "volumes": GROUND,
     "evaluation": GROUND | {"volumes"},
+    "preparation": GROUND | {"config", "volumes"},
     "synthesis": GROUND | {"config", "networks", "volumes"},
     "training": GROUND | {"config", "evaluation", "networks", "synthesis", "volumes"},
     "mrml": {"volumes"},
-    "commands": GROUND | {"config", "evaluation", "networks", "synthesis", "training", "volumes"},
+    "commands": GROUND
+    | {"config", "evaluation", "networks", "preparation", "synthesis", "training", "volumes"},
     "cli": {"__init__", "commands"},
 }
 

@@ -175,7 +175,7 @@ def open_store(folder: Path) -> CaseStore:
             window=_numbers(index["window"], 2),
             unit=str(index["unit"]),
             label_table=index["label_table"],
-            cases=tuple(_open_case(folder, entry) for entry in index["cases"]),
+            cases=tuple(open_case(folder, entry) for entry in index["cases"]),
             preparation=index["preparation"],
         )
     except StoreError:
@@ -214,7 +214,9 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def _open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
+def open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
+    """The case of an index entry; raises `StoreError` where its arrays are not as the entry says,
+    KeyError, TypeError or ValueError for a damaged entry."""
     place = PurePosixPath(entry["folder"])
     if place.is_absolute() or ".." in place.parts:
         raise StoreError(f"{folder / INDEX} names the folder {place} outside the store")

@@ -1,0 +1,1 @@
+"""From archives of images and label maps to a case store for training."""

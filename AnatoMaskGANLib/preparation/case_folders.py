@@ -1,0 +1,211 @@
+"""Cases of any folder: found by patterns, or as case folders that hold an image and its labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+
+from .archives import CaseFiles
+from .settings import PreparationError
+
+EXPECTED = (
+    "case folders with image.* and seg.*, with a DICOM series and a label file, or with ct.nii.gz "
+    "and segmentations/*.nii.gz; or give --images and --label-files patterns"
+)
+IMAGE_STEMS = ("image", "img", "scan", "ct", "mr", "mri", "t1", "t1w")
+LABEL_STEMS = ("seg", "segmentation", "label", "labels", "labelmap")
+MASK_FOLDERS = ("segmentations", "masks")
+
+_BIDS_SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)")
+_WILDCARD = re.compile(r"\{case\}|\{subject\}|\*\*/|\*")
+_WILDCARD_PATTERNS = {
+    "{case}": r"(?P<case>[^/]+?)",
+    "{subject}": r"(?P<subject>[^/]+?)",
+    "**/": r"(?:[^/]+/)*",
+    "*": r"[^/]*",
+}
+_DICOM_SUFFIXES = (".dcm", ".ima")
+
+
+def find_by_patterns(source: Path, images: str | None, label_files: str | None) -> list[CaseFiles]:
+    """Pairs of an image and a label file for which the patterns give the same case name.
+
+    Folders that hold DICOM files count as images. Raises PreparationError if a pattern names two
+    files for one case.
+    """
+    found_images = _matching(source, images)
+    found_labels = _matching(source, label_files)
+    cases = []
+    for name in sorted(found_images.keys() | found_labels.keys()):
+        image, subject = found_images.get(name, (None, ""))
+        labels, subject_of_labels = found_labels.get(name, (None, ""))
+        subject = subject or subject_of_labels or subject_of(name)
+        cases.append(CaseFiles(_plain(name), subject, image, labels))
+    return cases
+
+
+def find_case_folders(source: Path) -> list[CaseFiles]:
+    """Every folder at or below the source with an image and a label map, an image alone or a label
+    map alone; its path below the source is the case's name.
+
+    Raises PreparationError for a folder with two files that could be the image.
+    """
+    cases = []
+    for folder in _all_folders(source):
+        if folder.name in MASK_FOLDERS or (folder != source and _is_series_of_parent(folder)):
+            continue
+        image = _only(folder, IMAGE_STEMS, "image") or _dicom_series_of(folder)
+        labels = _only(folder, LABEL_STEMS, "label map") or _mask_folder_of(folder)
+        if image is None and labels is None:
+            continue
+        place = folder.relative_to(source).as_posix()
+        name = source.name if place == "." else place
+        cases.append(CaseFiles(_plain(name), subject_of(name), image, labels))
+    return cases
+
+
+def subject_of(case_name: str) -> str:
+    """The BIDS subject in a case's name or path ("sub-01/ses-2" is of sub-01), else the name."""
+    match = _BIDS_SUBJECT.search(case_name)
+    return match[1] if match else _plain(case_name)
+
+
+def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
+    """The case with the subject that a regular expression finds in its name, if one is given.
+
+    Raises PreparationError if the expression is none or finds nothing.
+    """
+    if pattern is None:
+        return case
+    try:
+        match = re.search(pattern, case.name)
+    except re.error as error:
+        raise PreparationError(
+            f"--subject-pattern {pattern!r} is no regular expression ({error}); expected one like "
+            "'patient\\d+'."
+        ) from error
+    found = match and (match[1] if match.re.groups else match[0])
+    if not found:
+        raise PreparationError(
+            f"--subject-pattern {pattern!r} finds no subject in the case name {case.name!r}; "
+            "expected one in every name."
+        )
+    return replace(case, subject=found)
+
+
+def stem_of(path: Path) -> str:
+    """The file's name in lower case without the suffix of its type (and without ".seg")."""
+    name = path.name.lower()
+    for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix):
+            return name[: -len(suffix)].removesuffix(".seg")
+    return ""
+
+
+def _matching(source: Path, pattern: str | None) -> dict[str, tuple[Path, str]]:
+    """Case name to the file that the pattern finds and the subject that it gives."""
+    if pattern is None:
+        return {}
+    expression = re.compile(_expression_of(pattern))
+    found: dict[str, tuple[Path, str]] = {}
+    for path in sorted(source.rglob("*")):
+        match = expression.fullmatch(path.relative_to(source).as_posix())
+        if not match or not (path.is_file() or _holds_dicom(path)):
+            continue
+        name = match["case"]
+        if name in found:
+            raise PreparationError(
+                f"The pattern {pattern!r} finds both {found[name][0]} and {path} for the case "
+                f"{name!r}; expected one file a case. Make the pattern narrower."
+            )
+        found[name] = (path, match.groupdict().get("subject") or "")
+    return found
+
+
+def _expression_of(pattern: str) -> str:
+    pieces, end = [], 0
+    used: set[str] = set()
+    for wildcard in _WILDCARD.finditer(pattern):
+        pieces.append(re.escape(pattern[end : wildcard.start()]))
+        word = wildcard[0]
+        # a name that comes twice is the same both times
+        pieces.append(f"(?P={word[1:-1]})" if word in used else _WILDCARD_PATTERNS[word])
+        if word.startswith("{"):
+            used.add(word)
+        end = wildcard.end()
+    return "".join([*pieces, re.escape(pattern[end:])])
+
+
+def _all_folders(source: Path) -> Iterator[Path]:
+    yield source
+    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
+        if not folder.name.startswith("."):
+            yield from _all_folders(folder)
+
+
+def _only(folder: Path, stems: tuple[str, ...], what: str) -> Path | None:
+    """The file with one of these stems; the first stem that is there is taken."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    for stem in stems:
+        found = [path for path in files if stem_of(path) == stem]
+        if len(found) > 1:
+            raise PreparationError(
+                f"{folder} holds {' and '.join(path.name for path in found)}; expected one {what}. "
+                "Move the others away, or give --images and --label-files patterns."
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def _mask_folder_of(folder: Path) -> Path | None:
+    for name in MASK_FOLDERS:
+        inner = folder / name
+        if inner.is_dir() and any(stem_of(path) for path in inner.iterdir()):
+            return inner
+    return None
+
+
+def _dicom_series_of(folder: Path) -> Path | None:
+    """The folder itself or the one folder in it that holds DICOM files."""
+    if _holds_dicom(folder):
+        return folder
+    inner = [path for path in sorted(folder.iterdir()) if _holds_dicom(path)]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _is_series_of_parent(folder: Path) -> bool:
+    """Whether the folder is the DICOM series of a case folder that holds the labels."""
+    if not _holds_dicom(folder) or _only(folder, LABEL_STEMS, "label map"):
+        return False
+    parent = folder.parent
+    has_labels = _only(parent, LABEL_STEMS, "label map") or _mask_folder_of(parent)
+    return bool(has_labels) and _dicom_series_of(parent) == folder
+
+
+def _holds_dicom(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    for file in sorted(path.iterdir()):
+        if not file.is_file() or stem_of(file) and not file.name.lower().endswith(".dcm"):
+            continue
+        if file.name.lower().endswith(_DICOM_SUFFIXES) or _has_dicom_mark(file):
+            return True
+    return False
+
+
+def _has_dicom_mark(file: Path) -> bool:
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _plain(name: str) -> str:
+    """The name as a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "case"

@@ -1,0 +1,207 @@
+"""Which labels the model learns: a table, a subset of it, and labels that become one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from AnatoMaskGANLib.volumes import LabelMap, LabelTable, apply_matches, load_label_table
+from AnatoMaskGANLib.volumes.label_matching import match_labels
+from AnatoMaskGANLib.volumes.label_names import read_label_names
+from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
+
+from .settings import PreparationError
+
+# Classes are stored as the table numbers them, unless its largest value would waste classes.
+_LARGEST_KEPT_VALUE = 255
+
+
+@dataclass(frozen=True, eq=False)
+class LabelClasses:
+    """From the labels of a table to the classes of a store."""
+
+    source: LabelTable
+    """What the label maps of the archive are matched to."""
+    target: LabelTable
+    """The classes, as the store and the model name them."""
+    class_of: Mapping[int, int]
+    """Value of the source table to class; values that are not in it become background."""
+
+    def apply(self, label_map: LabelMap, unmatched: str = "stop") -> LabelMap:
+        """The map with classes for labels.
+
+        Labels are matched by code, name and alias, in a map without names by value. Raises
+        UnmatchedLabelsError for labels outside the table (unless unmatched is "background") and
+        PreparationError if no chosen label is in the map.
+        """
+        label_map = self._named(label_map)
+        matched = apply_matches(label_map, match_labels(label_map, self.source), unmatched)
+        lookup = np.zeros(max(self.source.labels) + 1, dtype=np.int32)
+        for value, chosen in self.class_of.items():
+            lookup[value] = chosen
+        classes = replace(matched, labels_kji=lookup[matched.labels_kji], names=self.target.labels)
+        if not classes.values:
+            raise PreparationError(
+                f"None of the chosen labels ({', '.join(self.target.labels.values())}) is in the "
+                "map; expected at least one. Choose others, or leave the case out."
+            )
+        return classes
+
+    def _named(self, label_map: LabelMap) -> LabelMap:
+        """A map without names with those of the table, so that only values outside it stay
+        unmatched."""
+        if any(value in label_map.names or value in label_map.codes for value in label_map.values):
+            return label_map
+        names = {v: name for v, name in self.source.labels.items() if v in label_map.values}
+        return replace(label_map, names=names)
+
+
+def choose_classes(
+    table: LabelTable,
+    labels: Sequence[int | str] = (),
+    merge: Mapping[str, Sequence[int | str]] | None = None,
+) -> LabelClasses:
+    """The classes of a table: all of it, or the chosen labels and merged groups.
+
+    labels and the members of merge are values or names of the table; labels may also name groups.
+    Chosen classes are numbered from 1 in their order; a group that is not chosen by name takes the
+    place of its first member. Raises PreparationError for a label that is not in the table, or that
+    is asked for twice.
+    """
+    table = _with_swaps(table)
+    groups = {name: [_find(table, member) for member in m] for name, m in (merge or {}).items()}
+    group_of = {value: name for name, members in groups.items() for value in members}
+    if len(group_of) < sum(map(len, groups.values())):
+        raise PreparationError(f"merge has a label in two places ({merge}); expected each in one.")
+    for name in groups:
+        value = dict(table.spellings()).get(normalized_name(name))
+        if value is not None and group_of.get(value) != name:
+            raise PreparationError(
+                f"merge makes a label {name!r}, which the table has as {value}; expected a new "
+                "name."
+            )
+    chosen: dict[str, list[int]] = {}
+    for label in labels or table.labels:
+        if label in groups:
+            chosen[str(label)] = groups[str(label)]
+        else:
+            value = _find(table, label)
+            name = group_of.get(value, table.labels[value])
+            chosen[name] = groups.get(name, [value])
+    if labels and len(chosen) < len(labels):
+        raise PreparationError(f"labels names a label twice ({labels}); expected each once.")
+    if not labels and not groups and max(table.labels) <= _LARGEST_KEPT_VALUE:
+        return LabelClasses(table, table, {value: value for value in table.labels})
+    class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
+    return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
+
+
+def one_sided_labels(classes: LabelClasses) -> list[str]:
+    """Chosen labels of one side whose partner is background: a flipped image would not match."""
+    swaps = classes.source.swaps
+    return [
+        classes.source.labels[value]
+        for value in classes.class_of
+        if value in swaps and swaps[value] not in classes.class_of
+    ]
+
+
+def read_table(name_or_path: str) -> LabelTable:
+    """A bundled label table, the one in a JSON file, or label names {"1": "liver"} as a table.
+
+    Raises VolumeError for a file that is neither.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = None  # load_label_table says what is wrong
+        if isinstance(content, dict) and "labels" not in content:
+            return LabelTable(path.stem, read_label_names(path))
+    return load_label_table(name_or_path)
+
+
+def table_of_names(name: str, cases: Iterable[Mapping[int, str]]) -> LabelTable:
+    """One table of the labels {value: name} of many cases.
+
+    Values are kept if each name has one value everywhere; else names are numbered in the order in
+    which they come. Raises PreparationError if there is no label at all.
+    """
+    names: dict[str, str] = {}
+    values: dict[str, set[int]] = {}
+    for case in cases:
+        for value, label in sorted(case.items()):
+            if value < 1:
+                continue
+            key = normalized_name(label) or label
+            names.setdefault(key, label)
+            values.setdefault(key, set()).add(value)
+    if not names:
+        raise PreparationError(
+            "No case has a label, so there is no table of labels; expected at least one readable "
+            "label map, or --table."
+        )
+    all_values = [value for found in values.values() for value in found]
+    if len(all_values) == len(names) == len(set(all_values)):
+        labels = {next(iter(values[key])): label for key, label in names.items()}
+    else:
+        labels = dict(enumerate(names.values(), start=1))
+    return LabelTable(name, dict(sorted(labels.items())))
+
+
+def _with_swaps(table: LabelTable) -> LabelTable:
+    """The table with left-right partners; found by their names where it has none."""
+    if table.swaps:
+        return table
+    by_name = {normalized_name(name): value for value, name in table.labels.items()}
+    swaps = {}
+    for value, name in table.labels.items():
+        side = side_of(name)
+        if side:
+            other = {"left": "right", "right": "left"}[side]
+            partner = by_name.get(other + normalized_name(name).removeprefix(side))
+            if partner is not None:
+                swaps[value] = partner
+    return replace(table, swaps=swaps)
+
+
+def _renumbered(
+    table: LabelTable, chosen: Mapping[str, list[int]], class_of: Mapping[int, int]
+) -> LabelTable:
+    labels, codes, aliases, swaps = {}, {}, {}, {}
+    for number, (name, members) in enumerate(chosen.items(), start=1):
+        labels[number] = name
+        if len(members) == 1 and name == table.labels[members[0]]:
+            value = members[0]
+            codes |= {number: table.codes[value]} if value in table.codes else {}
+            aliases |= {number: table.aliases[value]} if value in table.aliases else {}
+        partners = {class_of.get(table.swaps.get(value, value), 0) for value in members}
+        if len(partners) == 1 and partners <= set(class_of.values()) - {number}:
+            swaps[number] = partners.pop()
+    swaps = {one: other for one, other in swaps.items() if swaps.get(other) == one}
+    return LabelTable(table.name, labels, codes, aliases, swaps, table.description)
+
+
+def _find(table: LabelTable, label: int | str) -> int:
+    """The value of a label given by value or name."""
+    if isinstance(label, int) or label.strip().isdecimal():
+        if int(label) in table.labels:
+            return int(label)
+    else:
+        spellings = dict(table.spellings())
+        exact = [value for value, name in table.labels.items() if name == label]
+        if exact or normalized_name(label) in spellings:
+            return exact[0] if exact else spellings[normalized_name(label)]
+    known = [f"{value} {name}" for value, name in table.labels.items()]
+    names = {name: text for text, name in zip(known, table.labels.values(), strict=True)}
+    close = [names[name] for name in difflib.get_close_matches(str(label), names, n=3)]
+    raise PreparationError(
+        f"The table {table.name!r} has no label {label!r}; expected "
+        f"{'one such as ' if close else 'one of '}{', '.join(close or known)}."
+    )

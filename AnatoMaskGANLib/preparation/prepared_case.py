@@ -1,0 +1,284 @@
+"""One case: read, checked, brought to the store's grid and written, once for the same inputs.
+
+The folder of a case in the store carries a fingerprint of its files and of all settings that make
+its arrays. A case that has a whole folder of its fingerprint is done; one with other files or
+settings gets a new folder beside the old one, which the store's index names until it is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from AnatoMaskGANLib.volumes import LabelMap, Volume, to_model_grid, volume_to_model_grid
+from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
+from AnatoMaskGANLib.volumes.case_store import STORE_VERSION, StoreError, open_case, write_case
+from AnatoMaskGANLib.volumes.label_names import names_file_beside
+
+from .archives import CaseFiles
+from .background import body_mask
+from .intensities import check_window, percentile_window
+from .plan import Plan
+from .reading import ReadCase, read_case, sides_look_exchanged
+from .settings import PreparationError
+from .superpixels import superpixel_guidance
+
+CASES = "cases"
+CASE_FILE = "case.json"
+
+# Raised when the same inputs and settings give other arrays than before.
+_METHOD_VERSION = 1
+
+_log = logging.getLogger(__name__)
+
+OnProgress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case that stands whole in the store."""
+
+    entry: Mapping[str, Any]
+    """Its entry in the store's index."""
+    notes: tuple[str, ...]
+    """What a person should know of it."""
+    was_done: bool
+    """Whether an earlier run had prepared it from the same files with the same settings."""
+
+
+def prepare_case(
+    plan: Plan, files: CaseFiles, on_progress: OnProgress | None = None
+) -> PreparedCase:
+    """Prepares one case, or finds it prepared.
+
+    Raises VolumeError for files that cannot be read or written, PreparationError for a case that
+    fails a check, UnmatchedLabelsError for labels outside the table.
+    """
+    report = on_progress or (lambda share, text: None)
+    _check_complete(plan, files)
+    report(0.0, "reading")
+    case_folder = f"{CASES}/{files.name}-{fingerprint(plan, files)[:12]}"
+    done = _finished_case(plan.settings.output, case_folder)
+    if done is not None:
+        return _with_split(done, plan, files, was_done=True)
+    case = read_case(files, plan.settings.grid_tolerance_mm)
+    report(0.3, "resampling")
+    arrays = _arrays(plan, files, case, report)
+    entry = write_case(
+        plan.settings.output,
+        files.name,
+        arrays.image,
+        arrays.labels,
+        arrays.window,
+        arrays.guidance,
+        case_folder,
+    )
+    labels = [] if arrays.labels is None else [int(v) for v in np.unique(arrays.labels) if v]
+    entry |= {
+        "labels": labels,
+        "ijk_to_ras": arrays.ijk_to_ras.tolist(),
+        "unit": _unit(plan, files, case),
+        "files": {
+            kind: path.relative_to(plan.settings.source).as_posix()
+            for kind, path in (("image", files.image), ("labels", files.labels))
+            if path is not None
+        },
+    }
+    record = {"entry": entry, "notes": case.notes}
+    path = plan.settings.output / case_folder / CASE_FILE
+    write_bytes(path, ".json", lambda: json.dumps(record, indent=1).encode())
+    return _with_split(record, plan, files, was_done=False)
+
+
+def fingerprint(plan: Plan, files: CaseFiles) -> str:
+    """SHA-256 of the content of a case's files and of the settings that its arrays depend on."""
+    settings = plan.settings
+    guidance = (
+        None
+        if settings.guidance == "none"
+        else [
+            settings.superpixel_mode,
+            settings.num_superpixels,
+            settings.compactness,
+            settings.superpixel_step,
+        ]
+    )
+    made_with = {
+        "versions": [STORE_VERSION, _METHOD_VERSION],
+        "source_table": plan.classes.source.to_dict(),
+        "class_of": sorted(plan.classes.class_of.items()),
+        "unmatched": settings.unmatched,
+        "slips": sorted(plan.slips.items()),
+        "spacing_mm": plan.spacing_mm,
+        "window": plan.window_for(files) or ["percentiles", *settings.percentiles],
+        "unit": settings.unit,
+        "background": [settings.body_threshold] if settings.remove_background else None,
+        "guidance": guidance,
+    }
+    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode())
+    for path in (files.image, files.labels):
+        for file in _files_of(path):
+            digest.update(b"\0" + file.name.encode() + b"\0")
+            digest.update(_content_hash(file))
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class _Arrays:
+    """What is written: image in its unit, labels as classes, guidance in [0,1]; [K,J,I] each."""
+
+    image: np.ndarray | None
+    labels: np.ndarray | None
+    guidance: np.ndarray | None
+    window: tuple[float, float]
+    ijk_to_ras: np.ndarray
+
+
+def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) -> _Arrays:
+    settings = plan.settings
+    grid = _on_model_grid(plan, files, case)
+    labels = None if case.label_map is None else grid.labels_kji
+    if case.volume is None:
+        return _Arrays(None, labels, None, (0.0, 1.0), grid.ijk_to_ras)
+    volume = volume_to_model_grid(case.volume, grid)
+    image = volume.voxels_kji.astype(np.float32)
+    inside = None
+    if settings.remove_background:
+        report(0.4, "removing the background")
+        inside = body_mask(image, plan.spacing_mm, settings.body_threshold)
+        _note_labels_outside(case, inside, labels)
+        if labels is not None:
+            inside |= labels > 0
+    window = plan.window_for(files)
+    if window is None:
+        window = percentile_window(image if inside is None else image[inside], settings.percentiles)
+    else:
+        check_window(image, window)
+    if inside is not None:
+        image[~inside] = window[0]
+    guidance = None
+    if settings.guidance == "superpixels":
+        report(0.5, "superpixels")
+        guidance = superpixel_guidance(
+            (image - window[0]) / (window[1] - window[0]),
+            plan.spacing_mm,
+            settings.num_superpixels,
+            settings.compactness,
+            settings.superpixel_step,
+            settings.superpixel_mode == "slice",
+        )
+    report(0.9, "writing")
+    return _Arrays(image, labels, guidance, window, grid.ijk_to_ras)
+
+
+def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
+    """The classes on the store's grid, or an empty map of the image's place."""
+    if case.label_map is None:
+        empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
+        return to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
+    label_map = _without_slips(plan, case)
+    classes = plan.classes.apply(label_map, plan.settings.unmatched)
+    if plan.settings.unmatched == "background":
+        num_lost = np.count_nonzero(label_map.labels_kji) - np.count_nonzero(classes.labels_kji)
+        if num_lost and not plan.settings.labels:
+            case.notes.append(f"{num_lost} voxels have labels outside the table: background")
+    grid = to_model_grid(classes, plan.spacing_mm)
+    lost = [classes.names[value] for value in sorted(set(classes.values) - set(grid.values))]
+    if lost:
+        case.notes.append(f"too small for the store's voxels: {', '.join(lost)}")
+    if sides_look_exchanged(grid, plan.classes.target.swaps):
+        case.notes.append(
+            "left and right look exchanged: the image is mirrored, or its header is wrong"
+        )
+    return grid
+
+
+def _without_slips(plan: Plan, case: ReadCase) -> LabelMap:
+    """The label map with the archive's known mistakes mended, which is noted."""
+    label_map = case.label_map
+    found = {wrong: right for wrong, right in plan.slips.items() if wrong in label_map.values}
+    if not found:
+        return label_map
+    labels = label_map.labels_kji.copy()
+    for wrong, right in found.items():
+        num_voxels = np.count_nonzero(labels == wrong)
+        case.notes.append(f"{num_voxels} voxels of value {wrong} are taken for {right}")
+        labels[labels == wrong] = right
+    return replace(label_map, labels_kji=labels)
+
+
+def _note_labels_outside(case: ReadCase, inside: np.ndarray, labels: np.ndarray | None) -> None:
+    if labels is None:
+        return
+    share = float(np.mean(~inside[labels > 0])) if labels.any() else 0.0
+    if share > 0:
+        case.notes.append(f"{share:.1%} of the labeled voxels were outside the body and are kept")
+
+
+def _unit(plan: Plan, files: CaseFiles, case: ReadCase) -> str:
+    if plan.settings.unit is not None:
+        return plan.settings.unit
+    if plan.ct_window is not None and files.modality != "mr":
+        return "HU"
+    volume: Volume | None = case.volume
+    return volume.unit if volume is not None else ""
+
+
+def _check_complete(plan: Plan, files: CaseFiles) -> None:
+    if plan.settings.incomplete == "keep":
+        return
+    for path, what in ((files.image, "image"), (files.labels, "label map")):
+        if path is None:
+            other = files.labels or files.image
+            raise PreparationError(
+                f"{other} has no {what}; expected a pair. Add it, take the file away, or give "
+                "--incomplete keep to store it for semi-supervised or unpaired training."
+            )
+
+
+def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
+    """What an earlier run noted of the case; None if it is not there or not whole."""
+    path = store / case_folder / CASE_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        open_case(store, record["entry"] | {"subject": "", "split": "train"})
+        return record | {"notes": [str(note) for note in record["notes"]]}
+    except (OSError, StoreError, ValueError, KeyError, TypeError) as error:
+        _log.warning("%s is not whole and is made again: %s", path.parent, error)
+        return None
+
+
+def _with_split(
+    record: Mapping[str, Any], plan: Plan, files: CaseFiles, was_done: bool
+) -> PreparedCase:
+    entry = record["entry"] | {"subject": files.subject, "split": plan.split_of[files.subject]}
+    return PreparedCase(entry, tuple(record["notes"]), was_done)
+
+
+def _files_of(path: Path | None) -> list[Path]:
+    """Every file that a case's image or label map is read from."""
+    if path is None:
+        return []
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
+    # a header may name a data file beside it
+    beside = path.parent.glob(f"{path.stem}.*") if path.suffix in (".mhd", ".nhdr") else []
+    names = names_file_beside(path)
+    return sorted({path, *beside}) + ([names] if names else [])
+
+
+def _content_hash(file: Path) -> bytes:
+    digest = hashlib.sha256()
+    with open(file, "rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.digest()

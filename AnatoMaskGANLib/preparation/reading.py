@@ -1,0 +1,190 @@
+"""The image and labels of one case, read and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map, read_volume
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
+from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
+from AnatoMaskGANLib.volumes.label_spelling import side_of
+
+from .archives import CaseFiles
+from .case_folders import stem_of
+from .settings import PreparationError
+
+# Masks of different organs may share this share of the smaller one: its rim.
+_LARGEST_OVERLAP = 0.01
+
+
+@dataclass
+class ReadCase:
+    """What the files of a case hold."""
+
+    volume: Volume | None
+    label_map: LabelMap | None
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the case although it is good."""
+
+
+def read_case(files: CaseFiles, tolerance_mm: float) -> ReadCase:
+    """Image and labels of a case on one grid.
+
+    Raises VolumeError for an unreadable file, PreparationError for an image without contrast or
+    with values that are no numbers, for an empty label map, and for two grids.
+    """
+    case = ReadCase(None, None)
+    if files.image is not None:
+        case.volume = read_volume(files.image)
+        _check_intensities(files.image, case.volume)
+    if files.labels is not None:
+        if files.labels.is_dir():
+            case.label_map = read_masks(files.labels, case.notes)
+        else:
+            case.label_map = read_label_map(files.labels)
+        if not case.label_map.values:
+            raise PreparationError(
+                f"{files.labels} has no label, only background; expected a painted label map. "
+                "Paint it, or take it away to keep the image as a case without labels."
+            )
+    if case.volume is not None and case.label_map is not None:
+        check_same_grid(case.volume, case.label_map, tolerance_mm)
+    return case
+
+
+def read_masks(folder: Path, notes: list[str]) -> LabelMap:
+    """One label map of a folder with a mask file for each label, named by the files and numbered in
+    their order.
+
+    Where masks overlap a little, the first one stays, which is noted; raises PreparationError where
+    they overlap by more than 1 % of the smaller one, or where their grids differ.
+    """
+    paths = mask_files(folder)
+    merged: LabelMap | None = None
+    names: dict[int, str] = {}
+    for value, path in enumerate(paths, start=1):
+        mask = read_label_map(path)
+        names[value] = stem_of(path)
+        is_inside = mask.labels_kji > 0
+        if merged is None:
+            labels = np.zeros(mask.shape_kji, dtype=np.int32)
+            merged = replace(mask, labels_kji=labels, names={}, codes={})
+        check_same_grid(mask, merged, 1e-2)
+        overlap = is_inside & (merged.labels_kji > 0)
+        num_shared = int(np.count_nonzero(overlap))
+        if num_shared:
+            other = int(np.bincount(merged.labels_kji[overlap]).argmax())
+            smaller = min(np.count_nonzero(is_inside), np.count_nonzero(merged.labels_kji == other))
+            if num_shared > _LARGEST_OVERLAP * smaller:
+                raise PreparationError(
+                    f"In {folder} the masks {names[other]} and {names[value]} overlap in "
+                    f"{num_shared} voxels; expected one label a voxel. Leave one of them out."
+                )
+            notes.append(f"{num_shared} voxels of {names[value]} belong to {names[other]} as well")
+        merged.labels_kji[is_inside & ~overlap] = value
+    if merged is None:
+        raise PreparationError(f"{folder} holds no mask file; expected one for each label.")
+    return replace(merged, names=names)
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The mask files of a folder in the order of their names."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and stem_of(path))
+
+
+def names_in(files: CaseFiles) -> Mapping[int, str]:
+    """The labels of a case by name, from the names of its mask files, from the label names beside
+    its label map, or from the label map itself; values without a name are "label 7".
+
+    Raises VolumeError if the label map has to be read and cannot be.
+    """
+    if files.labels is None:
+        return {}
+    if files.labels.is_dir():
+        return {value: stem_of(path) for value, path in enumerate(mask_files(files.labels), 1)}
+    beside = names_file_beside(files.labels)
+    if beside is not None:
+        return read_label_names(beside)
+    label_map = read_label_map(files.labels)
+    return {value: label_map.names.get(value, f"label {value}") for value in label_map.values}
+
+
+def check_same_grid(a: Volume | LabelMap, b: Volume | LabelMap, tolerance_mm: float) -> None:
+    """Raises PreparationError unless both have the same voxels, in whatever order of axes."""
+    shape_a, place_a = _in_ras_order(a)
+    shape_b, place_b = _in_ras_order(b)
+    if shape_a != shape_b:
+        raise PreparationError(
+            f"Image and labels have different grids: {_times(shape_a)} and {_times(shape_b)} "
+            "voxels (right, anterior, superior); expected one grid. Resample one onto the other "
+            "first, or check that they belong together."
+        )
+    shift_mm = largest_shift_mm(tuple(reversed(shape_a)), place_a, place_b)
+    if not shift_mm <= tolerance_mm:
+        raise PreparationError(
+            f"Image and labels lie up to {shift_mm:.3g} mm apart; expected one place, within "
+            f"{tolerance_mm:g} mm. Repair the header of one, or resample it onto the other; "
+            "a tolerance above that says that the difference does not matter."
+        )
+
+
+def spacing_ras_mm(volume: Volume | LabelMap) -> tuple[float, float, float]:
+    """Voxel size along the axes closest to right, anterior and superior."""
+    axes, _ = axes_closest_to_ras(volume.ijk_to_ras)
+    spacing = volume.spacing_ijk_mm
+    return spacing[axes[0]], spacing[axes[1]], spacing[axes[2]]
+
+
+def sides_look_exchanged(label_map: LabelMap, swaps: Mapping[int, int]) -> bool:
+    """Whether most left structures lie to the right of their right partners: a mirrored map.
+
+    label_map: in RAS order (i to the right), with the values and names of the table of `swaps`.
+    """
+    votes = []
+    columns = np.arange(label_map.shape_kji[2])
+    present = set(label_map.values)
+    for value, partner in swaps.items():
+        if not {value, partner} <= present or side_of(label_map.names.get(value, "")) != "left":
+            continue
+        middles = []
+        for side in (value, partner):
+            counts = np.count_nonzero(label_map.labels_kji == side, axis=(0, 1))
+            middles.append(float((counts * columns).sum() / counts.sum()))
+        votes.append(middles[0] > middles[1])
+    return bool(votes) and float(np.mean(votes)) > 0.5
+
+
+def _check_intensities(path: Path, volume: Volume) -> None:
+    voxels = volume.voxels_kji
+    if voxels.dtype.kind == "f":
+        is_number = np.isfinite(voxels)
+        if not is_number.all():
+            raise PreparationError(
+                f"{path} has {np.count_nonzero(~is_number)} voxels that are no numbers (NaN or "
+                "infinite); expected a finite intensity in each. Replace them first."
+            )
+    if voxels.min() == voxels.max():
+        raise PreparationError(
+            f"{path} has the value {voxels.flat[0]:g} in every voxel; expected an image."
+        )
+
+
+def _in_ras_order(volume: Volume | LabelMap) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Number of voxels (i, j, k) and matrix of the same voxels, axes ordered as R, A, S."""
+    axes, flips = axes_closest_to_ras(volume.ijk_to_ras)
+    sizes = volume.shape_kji[::-1]
+    ordered = np.array(volume.ijk_to_ras)
+    ordered[:3, :3] = volume.ijk_to_ras[:3, list(axes)]
+    for column, (axis, is_flipped) in enumerate(zip(axes, flips, strict=True)):
+        if is_flipped:
+            ordered[:3, 3] += ordered[:3, column] * (sizes[axis] - 1)
+            ordered[:3, column] *= -1
+    return (sizes[axes[0]], sizes[axes[1]], sizes[axes[2]]), ordered
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in sizes)

@@ -1,0 +1,140 @@
+"""Which subjects train, validate and test: by subject, reproducible, written down.
+
+A subject keeps its split when others are added later: what a model was trained on never becomes its
+test set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
+from AnatoMaskGANLib.volumes.case_store import SPLITS
+
+from .settings import PreparationError
+
+LEFT_OUT = "left_out"
+SPLIT_FILE = "split.json"
+
+
+def split_subjects(
+    subjects: Collection[str],
+    shares: Sequence[float],
+    seed: int,
+    known: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Subject to split. Subjects that are known keep theirs, the others are dealt in the order of a
+    hash of seed and name, to each split as many as its share still lacks.
+
+    Raises PreparationError if there are fewer subjects than splits with a share.
+    """
+    subjects = sorted(set(subjects))
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    if len(subjects) < len(wanted):
+        raise PreparationError(
+            f"There {'is one subject' if len(subjects) == 1 else f'are {len(subjects)} subjects'} "
+            f"for {len(wanted)} splits ({', '.join(wanted)}); expected at least one subject in "
+            "each, because a subject is never in two. Add subjects, or give other shares, such as "
+            '--split "[1, 0, 0]" to train on all.'
+        )
+    assigned = {s: known[s] for s in subjects if known and s in known}
+    counts = split_counts(len(subjects), shares)
+    lacking = {s: counts[s] - sum(v == s for v in assigned.values()) for s in SPLITS}
+    new = sorted((s for s in subjects if s not in assigned), key=lambda s: _draw(seed, s))
+    for subject in new:
+        split = next((s for s in SPLITS if lacking[s] > 0), SPLITS[0])
+        assigned[subject] = split
+        lacking[split] -= 1
+    return dict(sorted(assigned.items()))
+
+
+def split_counts(num_subjects: int, shares: Sequence[float]) -> dict[str, int]:
+    """How many subjects each split gets: its share rounded down, the rest to the largest
+    remainders, and at least one where the share is not zero."""
+    exact = [share * num_subjects for share in shares]
+    counts = [math.floor(number + 1e-9) for number in exact]
+    by_remainder = sorted(range(3), key=lambda n: (counts[n] - exact[n], n))
+    for number in by_remainder[: num_subjects - sum(counts)]:
+        counts[number] += 1
+    for number, share in enumerate(shares):
+        if share > 0 and counts[number] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[number] = 1
+    return dict(zip(SPLITS, counts, strict=True))
+
+
+def read_split(path: Path) -> dict[str, str]:
+    """Subject to split of a JSON file {"train": [...], "validation": [...], "test": [...],
+    "left_out": [...]}.
+
+    Raises PreparationError if it is not one, or if a subject is in two splits.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PreparationError(
+            f"The split {path} cannot be read: {error}. Expected a JSON file like "
+            '{"train": ["sub-01"], "validation": ["sub-02"], "test": ["sub-03"]}.'
+        ) from error
+    lists = (
+        {key: content.get(key, []) for key in (*SPLITS, LEFT_OUT)} if _is_object(content) else {}
+    )
+    if not lists or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in lists.values()
+    ):
+        raise PreparationError(
+            f"The split {path} holds something else; expected lists of subject names under "
+            f"{', '.join(SPLITS)} and {LEFT_OUT}."
+        )
+    assigned: dict[str, str] = {}
+    for split, names in lists.items():
+        for name in names:
+            if assigned.get(name, split) != split:
+                raise PreparationError(
+                    f"The split {path} has subject {name} in {assigned[name]} and in {split}; "
+                    "expected each subject in one split."
+                )
+            assigned[name] = split
+    return assigned
+
+
+def check_split(assigned: Mapping[str, str], subjects: Collection[str], path: Path) -> None:
+    """Raises PreparationError unless a given split names exactly the subjects that were found, and
+    has some to train on."""
+    unlisted = sorted(set(subjects) - set(assigned))
+    if unlisted:
+        raise PreparationError(
+            f"The split {path} does not name {', '.join(unlisted[:10])}"
+            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; expected every "
+            f"subject. Add them to a list; {LEFT_OUT} holds those that are not to be used."
+        )
+    missing = sorted(s for s, split in assigned.items() if s not in subjects and split != LEFT_OUT)
+    if missing:
+        raise PreparationError(
+            f"The split {path} names {', '.join(missing[:10])}, which the archive does not have; "
+            "expected subjects of the archive. Correct the names or take them out."
+        )
+    if "train" not in assigned.values():
+        raise PreparationError(
+            f"The split {path} has no subject to train on; expected at least one."
+        )
+
+
+def write_split(assigned: Mapping[str, str], path: Path) -> None:
+    """Writes the split in the form that `read_split` reads."""
+    splits = (*SPLITS, LEFT_OUT)
+    lists = {split: sorted(s for s, v in assigned.items() if v == split) for split in splits}
+    write_bytes(path, ".json", lambda: json.dumps(lists, indent=1).encode())
+
+
+def _draw(seed: int, subject: str) -> str:
+    return hashlib.sha256(f"{seed}/{subject}".encode()).hexdigest()
+
+
+def _is_object(content: object) -> bool:
+    return isinstance(content, dict) and any(key in content for key in SPLITS)
