@@ -16,12 +16,20 @@ class SettingsError(ValueError):
     """A setting that does not exist or has a value that makes no sense."""
 
 
+GENERATOR_KINDS = ("anatomaskgan", "oasis", "unet", "segmenter")
+DISCRIMINATOR_KINDS = ("patch", "segmentation", "wavelet")
+PATCH_SIZES = {10: 1, 16: 2, 34: 3, 70: 4, 142: 5, 286: 6}  # receptive field in pixels: num_layers
+
+
 @dataclass(frozen=True)
 class GeneratorSettings:
     """Shape of the generator. The presets are `compact_generator` and `paper_generator`."""
 
     num_classes: int
     """Label classes, background (0) included."""
+    kind: str = "anatomaskgan"
+    """anatomaskgan (SPADE with slice-graph fusion and 3-D noise, each on a switch), oasis (noise
+    beside the labels at every SPADE), unet (pix2pix) or segmenter (image to label map)."""
     channels: tuple[int, ...] = (160, 128, 96, 48, 24, 24)
     """Features of the coarse start and after every stage; one stage fewer than entries. Each stage
     has twice the grid of the one before, so the in-plane stride is 2 ** (len(channels) - 2)."""
@@ -44,9 +52,15 @@ class GeneratorSettings:
     noise_sigmas_mm: tuple[float, ...] = (2.0, 6.0, 20.0)
     """Correlation lengths of the noise octaves in mm; ours: texture, shading, bias."""
     context_radius: int = 2
-    """Slices on either side whose labels the finer stages see; 0 turns this context off."""
+    """Slices on either side whose labels the finer stages see; 0 turns this context off. A
+    segmenter sees the gray values of as many."""
+    spectral_norm: bool = False
+    """Spectral normalization of the residual blocks' convolutions."""
+    label_outputs: int = 0
+    """Classes of a second head that gives a label map beside the image; 0 for none."""
 
     def __post_init__(self) -> None:
+        _require(self.kind in GENERATOR_KINDS, "kind", self.kind, ", ".join(GENERATOR_KINDS))
         _require(2 <= self.num_classes <= 4096, "num_classes", self.num_classes, "2 to 4096")
         _require(len(self.channels) >= 3, "channels", self.channels, "three entries or more")
         _require(min(self.channels) >= 8, "channels", self.channels, "entries of 8 or more")
@@ -66,6 +80,13 @@ class GeneratorSettings:
             "noise_sigmas_mm",
             self.noise_sigmas_mm,
             "one or more positive lengths in mm",
+        )
+        _require(self.label_outputs >= 0, "label_outputs", self.label_outputs, "0 or more")
+        _require(
+            self.label_outputs == 0 or self.kind == "anatomaskgan",
+            "label_outputs",
+            self.label_outputs,
+            f"0 for the kind {self.kind}; only anatomaskgan has a second head",
         )
 
     @property
@@ -93,22 +114,46 @@ def paper_generator(num_classes: int, **changes: Any) -> GeneratorSettings:
 
 @dataclass(frozen=True)
 class DiscriminatorSettings:
-    """Shape of the multi-scale PatchGAN (paper, Eq. 5: N_D = 2)."""
+    """Shape of the discriminator; the default is the paper's multi-scale PatchGAN (Eq. 5)."""
 
+    kind: str = "patch"
+    """patch (logits of patches), segmentation (OASIS: a U-Net that gives every pixel its class or
+    "synthetic") or wavelet (one logit a slice, from Haar sub-bands)."""
     channels: int = 64
     """Features of the first layer; doubled by every further one up to eight times."""
     num_layers: int = 4
-    """Convolutions before the last; each but the last of them halves the grid."""
+    """patch: convolutions before the last; each but the last of them halves the grid.
+    segmentation and wavelet: halvings of the grid."""
+    patch_size: int | None = None
+    """patch: receptive field of a logit in pixels (10, 16, 34, 70, 142, 286), instead of
+    num_layers."""
     num_scales: int = 2
-    """Copies that judge the image at full, half, quarter ... resolution."""
+    """patch: copies that judge the image at full, half, quarter ... resolution; N_D = 2 in the
+    paper."""
+    conditional: bool = True
+    """patch: the image is judged together with its label map."""
     label_features: int = 8
-    """Features of the label embedding that the image is judged with; 0 judges the image alone."""
+    """patch: features of the label embedding that the image is judged with; 0 judges the image
+    alone."""
     slices_seen: int = 3
     """Neighboring slices judged together; 1 judges every slice by itself."""
+    norm: str = "instance"
+    """patch: instance, group or none."""
+    spectral_norm: bool = True
+    """Spectral normalization of the convolutions; off for wavelet, which R1 holds in check."""
 
     def __post_init__(self) -> None:
+        kinds = ", ".join(DISCRIMINATOR_KINDS)
+        _require(self.kind in DISCRIMINATOR_KINDS, "kind", self.kind, kinds)
         _require(self.channels >= 4, "channels", self.channels, "4 or more")
         _require(1 <= self.num_layers <= 6, "num_layers", self.num_layers, "1 to 6")
+        sizes = ", ".join(map(str, PATCH_SIZES))
+        _require(
+            self.patch_size is None or self.patch_size in PATCH_SIZES,
+            "patch_size",
+            self.patch_size,
+            f"{sizes}, or none",
+        )
         _require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
         _require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
         _require(
@@ -117,6 +162,19 @@ class DiscriminatorSettings:
             self.slices_seen,
             "an odd number",
         )
+        _require(
+            self.norm in ("instance", "group", "none"), "norm", self.norm, "instance, group, none"
+        )
+
+    @property
+    def depth(self) -> int:
+        """Convolutions before the last, from patch_size where that is given."""
+        return self.num_layers if self.patch_size is None else PATCH_SIZES[self.patch_size]
+
+    @property
+    def condition_features(self) -> int:
+        """Features of the label embedding; 0 where the image is judged alone."""
+        return self.label_features if self.conditional else 0
 
 
 def _require(holds: bool, name: str, value: Any, allowed: str) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib.commands.synthesize import Device
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.training.settings import TrainingSettings
+
+Progress = Literal["bar", "json", "none"]
 
 
 @dataclass(frozen=True)
@@ -18,30 +25,101 @@ class TrainOptions:
     """Train a model on a case store; the same command goes on with a run that was stopped."""
 
     config: Path
-    """YAML file of the run's settings."""
+    """YAML file of the run's settings (see Resources/Examples)."""
+    store: Path | None = None
+    """Folder of the case store, instead of the file's data.store."""
+    output: Path | None = None
+    """Folder of the run, instead of the file's output."""
+    steps: int | None = None
+    """Steps, instead of the file's optimizer.steps."""
+    seed: int | None = None
+    """Seed, instead of the file's."""
+    select_by: Literal["psnr", "ssim", "dz_ratio", "dice"] | None = None
+    """Figure that chooses the best checkpoint, instead of the file's validation.select_by."""
+    set: tuple[str, ...] = ()
+    """Further settings that replace the file's, as losses.r1=10 generator.norm=group."""
+    resume_from: str = "latest"
+    """Checkpoint to go on from: latest, best or a step's number."""
+    check: bool = False
+    """Only read the data, build everything, run two steps and tell parameters, memory and time."""
+    progress: Progress = "bar"
+    """A bar on a terminal, one JSON object a line on stdout, or nothing."""
     device: Device = "auto"
     """Where the networks run; auto takes a GPU when there is one."""
 
 
 def train(options: TrainOptions) -> int:
     """0 when the run reached its last step; prints where its last checkpoint is."""
-    from AnatoMaskGANLib.config import settings_from_dict
     from AnatoMaskGANLib.synthesis.devices import pick_device
+    from AnatoMaskGANLib.training.dry_run import check_run
     from AnatoMaskGANLib.training.loop import train as run_training
-    from AnatoMaskGANLib.training.settings import TrainingSettings
 
-    settings = settings_from_dict(TrainingSettings, read_settings_file(options.config))
-    device = pick_device(options.device)
-    core_log = logging.getLogger("AnatoMaskGANLib")
-    with logging_redirect_tqdm([core_log]), tqdm(unit="step", disable=None) as bar:
-
-        def on_step(step: int, num_steps: int, losses: dict[str, float]) -> None:
-            bar.total, bar.n = num_steps, step
-            bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()})
-
-        checkpoint = run_training(settings, str(device), on_step)
+    settings = run_settings(options)
+    device = str(pick_device(options.device))
+    if options.check:
+        print(check_run(settings, device).text())
+        return 0
+    if options.progress == "json":
+        run_training(settings, device, _print_event, options.resume_from)
+        return 0
+    is_silent = options.progress == "none" or None  # None: a bar on a terminal only
+    with logging_redirect_tqdm(), tqdm(unit="step", disable=is_silent) as bar:
+        checkpoint = run_training(
+            settings, device, lambda event: _show_event(bar, event), options.resume_from
+        )
     print(checkpoint)
     return 0
+
+
+def run_settings(options: TrainOptions) -> TrainingSettings:
+    """The file's settings with what the flags replace.
+
+    Raises SettingsError for settings that do not exist or make no sense.
+    """
+    from AnatoMaskGANLib.config import settings_from_dict
+    from AnatoMaskGANLib.training.settings import TrainingSettings
+
+    values = read_settings_file(options.config)
+    flags = {
+        "data.store": None if options.store is None else str(options.store),
+        "output": None if options.output is None else str(options.output),
+        "optimizer.steps": options.steps,
+        "seed": options.seed,
+        "validation.select_by": options.select_by,
+    }
+    replaced = {name: value for name, value in flags.items() if value is not None}
+    return settings_from_dict(
+        TrainingSettings, with_settings(values, replaced | parse_assignments(options.set))
+    )
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """{"losses.r1": 10} of "losses.r1=10"; values are read as YAML."""
+    import yaml
+
+    parsed = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator or not name.strip():
+            raise ValueError(f"{assignment!r} is no setting; expected NAME=VALUE, as losses.r1=10")
+        try:
+            parsed[name.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"the value of {assignment!r} is not valid YAML: {error}") from error
+    return parsed
+
+
+def with_settings(values: Any, replaced: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """The nested values with those of dotted names replaced; what is no mapping is left as it
+    is.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    result = dict(values)
+    for dotted, value in replaced.items():
+        first, _, rest = dotted.partition(".")
+        result[first] = with_settings(result.get(first) or {}, {rest: value}) if rest else value
+    return result
 
 
 def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anything
@@ -53,3 +131,20 @@ def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anyt
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _show_event(bar: tqdm, event: dict[str, Any]) -> None:
+    if event["event"] == "start":
+        bar.reset(total=event["steps"])
+        bar.initial = bar.n = event["step"]
+    elif event["event"] == "step":
+        bar.n = event["step"]
+        bar.set_postfix({name: f"{value:.3g}" for name, value in event["losses"].items()})
+    elif event["event"] == "validation":
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in event["figures"].items())
+        bar.write(f"step {event['step']}: {shown}")

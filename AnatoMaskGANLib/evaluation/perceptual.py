@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,22 @@ def load_lpips(
     other file and MissingPackageError where lpips or torchvision cannot be loaded.
     `network` is "alex" (alexnet-owt-7be5be79.pth) or "vgg" (vgg16-397923af.pth).
     """
+    torch = import_package("torch", "LPIPS")
+    model = load_lpips_module(backbone_path, sha256, network).eval().to(device)
+
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        with torch.inference_mode():
+            pair = torch.from_numpy(np.stack([first, second]).astype(np.float32)).to(device)
+            pair = pair[:, None].expand(-1, 3, -1, -1)
+            return float(model(pair[:1], pair[1:], normalize=True))
+
+    return distance
+
+
+def load_lpips_module(
+    backbone_path: str | Path, sha256: str | None = None, network: str = "alex"
+) -> Any:  # noqa: ANN401  lpips is not there when types are checked
+    """The LPIPS network itself, through which gradients flow; arguments and errors as above."""
     path = checked_weights(backbone_path, sha256)
     torch = import_package("torch", "LPIPS")
     lpips = import_package(
@@ -35,15 +52,7 @@ def load_lpips(
     # pnet_rand keeps lpips from downloading; its random backbone is replaced in the next lines.
     model = lpips.LPIPS(net=network, pretrained=True, pnet_rand=True, verbose=False)
     _fill_backbone(model.net, torch.load(path, map_location="cpu", weights_only=True), path)
-    model = model.eval().to(device)
-
-    def distance(first: np.ndarray, second: np.ndarray) -> float:
-        with torch.inference_mode():
-            pair = torch.from_numpy(np.stack([first, second]).astype(np.float32)).to(device)
-            pair = pair[:, None].expand(-1, 3, -1, -1)
-            return float(model(pair[:1], pair[1:], normalize=True))
-
-    return distance
+    return model
 
 
 def _fill_backbone(backbone: object, state: dict, path: Path) -> None:

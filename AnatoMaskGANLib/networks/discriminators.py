@@ -8,24 +8,29 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.spade import LEAK
+from AnatoMaskGANLib.networks.spade import LEAK, normalization
 
 
 class PatchDiscriminator(nn.Module):
-    """One scale: strided 4x4 convolutions with spectral and instance norm, one logit a patch."""
+    """One scale: strided 4x4 convolutions, by default with spectral and instance norm, one logit a
+    patch.
+    """
 
     def __init__(self, num_inputs: int, settings: DiscriminatorSettings) -> None:
         super().__init__()
-        layers = [spectral_norm(nn.Conv2d(num_inputs, settings.channels, 4, stride=2, padding=2))]
+        normed = spectral_norm if settings.spectral_norm else _unchanged
+        layers = [normed(nn.Conv2d(num_inputs, settings.channels, 4, stride=2, padding=2))]
         blocks = [nn.Sequential(*layers, nn.LeakyReLU(LEAK))]
         features = settings.channels
-        for number in range(1, settings.num_layers):
+        for number in range(1, settings.depth):
             wider = min(features * 2, settings.channels * 8)
-            stride = 1 if number == settings.num_layers - 1 else 2
-            convolution = spectral_norm(
-                nn.Conv2d(features, wider, 4, stride=stride, padding=2, bias=False)
+            stride = 1 if number == settings.depth - 1 else 2
+            has_bias = settings.norm == "none"
+            convolution = normed(
+                nn.Conv2d(features, wider, 4, stride=stride, padding=2, bias=has_bias)
             )
-            blocks.append(nn.Sequential(convolution, nn.InstanceNorm2d(wider), nn.LeakyReLU(LEAK)))
+            norm = _normalization(settings.norm, wider)
+            blocks.append(nn.Sequential(convolution, norm, nn.LeakyReLU(LEAK)))
             features = wider
         self.blocks = nn.ModuleList(blocks)
         self.logits = nn.Conv2d(features, 1, 4, padding=2)
@@ -39,6 +44,14 @@ class PatchDiscriminator(nn.Module):
         return [*outputs, self.logits(judged)]
 
 
+def _unchanged(layer: nn.Module) -> nn.Module:
+    return layer
+
+
+def _normalization(kind: str, num_features: int) -> nn.Module:
+    return nn.Identity() if kind == "none" else normalization(kind, num_features)
+
+
 class MultiScaleDiscriminator(nn.Module):
     """Judges slices together with their neighbors and labels at several scales."""
 
@@ -46,9 +59,11 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         self.settings = settings
         self.label_embedding = (
-            nn.Embedding(num_classes, settings.label_features) if settings.label_features else None
+            nn.Embedding(num_classes, settings.condition_features)
+            if settings.condition_features
+            else None
         )
-        num_inputs = settings.slices_seen + settings.label_features
+        num_inputs = settings.slices_seen + settings.condition_features
         self.scales = nn.ModuleList(
             PatchDiscriminator(num_inputs, settings) for _ in range(settings.num_scales)
         )
@@ -56,12 +71,12 @@ class MultiScaleDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> list[list[Tensor]]:
         """For every scale the features of its blocks and its logits.
 
-        images: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W]. Slices beyond the stack repeat the last
-        one.
+        images: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W] class indices, or [B,S,C,H,W] shares of the
+        classes, through which gradients flow. Slices beyond the stack repeat the last one.
         """
-        judged = self._with_neighbors(images * 2 - 1)
+        judged = with_neighbors(images * 2 - 1, self.settings.slices_seen)
         if self.label_embedding is not None:
-            embedded = self.label_embedding(labels.flatten(0, 1)).permute(0, 3, 1, 2)
+            embedded = self._embed(labels.flatten(0, 1))
             judged = torch.cat([judged, embedded.to(judged.dtype)], dim=1)
         outputs = []
         for number, scale in enumerate(self.scales):
@@ -70,12 +85,19 @@ class MultiScaleDiscriminator(nn.Module):
             outputs.append(scale(judged))
         return outputs
 
-    def _with_neighbors(self, images: Tensor) -> Tensor:
-        radius = self.settings.slices_seen // 2
-        num_slices = images.shape[1]
-        number = torch.arange(num_slices, device=images.device)
-        seen = [
-            images[:, (number + offset).clamp(0, num_slices - 1)]
-            for offset in range(-radius, radius + 1)
-        ]
-        return torch.cat(seen, dim=2).flatten(0, 1)
+    def _embed(self, labels: Tensor) -> Tensor:
+        if labels.dim() == 3:
+            return self.label_embedding(labels).permute(0, 3, 1, 2)
+        return torch.einsum("nchw,cf->nfhw", labels, self.label_embedding.weight)
+
+
+def with_neighbors(images: Tensor, slices_seen: int) -> Tensor:
+    """[B,S,1,H,W] -> [N,slices_seen,H,W]: every slice with its neighbors as channels."""
+    radius = slices_seen // 2
+    num_slices = images.shape[1]
+    number = torch.arange(num_slices, device=images.device)
+    seen = [
+        images[:, (number + offset).clamp(0, num_slices - 1)]
+        for offset in range(-radius, radius + 1)
+    ]
+    return torch.cat(seen, dim=2).flatten(0, 1)

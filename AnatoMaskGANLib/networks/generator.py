@@ -14,6 +14,7 @@ from AnatoMaskGANLib.networks.label_field import DenseLabelField, LabelField, Wo
 from AnatoMaskGANLib.networks.noise import NoiseInjection, pool_noise
 from AnatoMaskGANLib.networks.slice_graph import SliceGraphFusion, slice_graph, slice_overlaps
 from AnatoMaskGANLib.networks.spade import LEAK, SPADEResidualBlock
+from AnatoMaskGANLib.networks.spectral import normalize_spectrally
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,10 @@ class Generator(nn.Module):
             self.fusion = SliceGraphFusion(num_fused, settings.fusion_rounds)
             self.log_tau_mm = nn.Parameter(torch.tensor(5.0).log())
         self.image = nn.Conv2d(channels[-1], 1, 3, padding=1)
+        if settings.label_outputs:
+            self.label_logits = nn.Conv2d(channels[-1], settings.label_outputs, 3, padding=1)
+        if settings.spectral_norm:
+            normalize_spectrally(self)
 
     @property
     def fusion_stride(self) -> int:
@@ -154,9 +159,21 @@ class Generator(nn.Module):
         noise: NoiseStack | None = None,
     ) -> Tensor:
         """Image [N,1,H,W] in [0,1] from the fused state."""
+        return self.decode_heads(state, field, neighbor_labels, noise)[0]
+
+    def decode_heads(
+        self,
+        state: Tensor,
+        field: LabelField,
+        neighbor_labels: Tensor | None,
+        noise: NoiseStack | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Image [N,1,H,W] in [0,1] and label logits [N,C',H,W], None without a second head."""
         first = self.settings.fusion_stage + 1
         state = self._run(first, len(self.stages), state, field, neighbor_labels, noise)
-        return torch.sigmoid(self.image(functional.leaky_relu(state, LEAK)))
+        state = functional.leaky_relu(state, LEAK)
+        logits = self.label_logits(state) if self.settings.label_outputs else None
+        return torch.sigmoid(self.image(state)), logits
 
     def _run(
         self,
@@ -196,6 +213,23 @@ class Generator(nn.Module):
         H and W may be any size: others than multiples of the stride are padded with background, and
         the image is cropped.
         """
+        arguments = (labels, positions_mm, noise, strength, spacing_ji_mm, halo, use_words)
+        return self.forward_heads(*arguments)[0]
+
+    def forward_heads(
+        self,
+        labels: Tensor,
+        positions_mm: Tensor,
+        noise: Tensor | None = None,
+        strength: Tensor | float = 1.0,
+        spacing_ji_mm: Sequence[float] = (1.0, 1.0),
+        halo: int = 0,
+        use_words: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Image [B,S,1,H,W] and, from the second head, label logits [B,S,C',H,W] or None.
+
+        Arguments as those of `forward`.
+        """
         height, width = labels.shape[2:]
         stride = self.settings.stride
         padding = (0, -width % stride, 0, -height % stride)
@@ -220,8 +254,12 @@ class Generator(nn.Module):
             fractions = field.fractions(self.fusion_stride)
             foreground = 1 - fractions[:, :1]
             state = self.fusion(self.mask_encoder(fractions), state, foreground, graph)
-        image = self.decode(state, field, neighbor_labels.flatten(0, 1), noise_stack)
-        return image[:, :, :height, :width].unflatten(0, (cases, num_slices))
+        heads = self.decode_heads(state, field, neighbor_labels.flatten(0, 1), noise_stack)
+        image, logits = (
+            None if head is None else head[:, :, :height, :width].unflatten(0, (cases, num_slices))
+            for head in heads
+        )
+        return image, logits
 
 
 def stack_neighbors(labels: Tensor, halo: int, radius: int) -> Tensor:

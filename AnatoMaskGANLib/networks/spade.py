@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,17 +16,41 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
     on.
 
     With frozen statistics every slice is normalized independently of its neighbors, which is what
-    exact incremental synthesis needs; evaluation mode always uses the stored statistics.
+    exact incremental synthesis needs; evaluation mode always uses the stored statistics. Where
+    several processes train together, `is_synchronized` makes the statistics those of all batches.
     """
 
     def __init__(self, num_features: int) -> None:
         super().__init__(num_features, affine=False, momentum=0.05)
         self.is_frozen = False
+        self.is_synchronized = False
 
     def forward(self, features: Tensor) -> Tensor:
-        if not self.is_frozen:
-            return super().forward(features)
-        return functional.batch_norm(features, self.running_mean, self.running_var, eps=self.eps)
+        if self.is_frozen:
+            return functional.batch_norm(
+                features, self.running_mean, self.running_var, eps=self.eps
+            )
+        if self.is_synchronized and self.training:
+            return self._normalize_together(features)
+        return super().forward(features)
+
+    def _normalize_together(self, features: Tensor) -> Tensor:
+        # Here, because not every build of PyTorch has these, and synthesis needs them never.
+        from torch import distributed
+        from torch.distributed.nn.functional import all_reduce
+
+        values = features.float()
+        count = values.numel() // values.shape[1] * distributed.get_world_size()
+        mean = all_reduce(values.sum((0, 2, 3))) / count
+        centered = values - mean[:, None, None]
+        variance = all_reduce(centered.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            unbiased = variance.detach() * (count / max(1, count - 1))
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
+            self.num_batches_tracked += 1
+        scale = (variance + self.eps).rsqrt()
+        return (centered * scale[:, None, None]).to(features.dtype)
 
 
 def normalization(kind: str, num_features: int) -> nn.Module:

@@ -13,12 +13,12 @@ from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
+from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
 from AnatoMaskGANLib.volumes import LabelTable, load_label_table
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
-LATEST = "latest"
 NOT_FOR = (
     "Diagnosis, treatment, or any use in which a synthetic image could be taken for a real scan."
 )
@@ -38,12 +38,14 @@ def export_run(
     not_for: str = NOT_FOR,
     checkpoint: str = LATEST,
     metrics: Mapping[str, Any] | None = None,
+    store_folder: Path | None = None,
 ) -> Path:
     """Writes the model folder `target_folder / name` and gives back its path.
 
     checkpoint: "latest", "best" or the step of a numbered checkpoint. The store that the run was
-    trained on must still be there: the label statistics of the card are measured on its training
-    split. Raises RunStateError, StoreError or ExportError for a run that cannot become a model.
+    trained on must still be there, or lie in store_folder: the label statistics of the card are
+    measured on its training split. Raises RunStateError, StoreError or ExportError for a run that
+    cannot become a model.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ExportError(
@@ -57,11 +59,11 @@ def export_run(
                 f"licence its weights may be used. Give {field} in the settings or on the command "
                 "line."
             )
-    tensors, run = read_tensors(checkpoint_path(run_folder, checkpoint))
+    tensors, run = read_tensors(find_checkpoint(run_folder, checkpoint))
     prefix = "module/ema/"
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     generator = _generator(run, weights)
-    store = open_store(Path(run["settings"]["data"]["store"]))
+    store = open_store(store_folder or Path(run["settings"]["data"]["store"]))
     _check_same_store(store, run["store"])
     card = ModelCard(
         name=name,
@@ -82,19 +84,6 @@ def export_run(
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, card, generator)
     return folder
-
-
-def checkpoint_path(run_folder: Path, checkpoint: str) -> Path:
-    """The file of a checkpoint by "latest", "best" or a step's number."""
-    is_step = checkpoint.isdigit()
-    stem = f"step-{int(checkpoint):07d}" if is_step else checkpoint
-    path = run_folder / f"{stem}.safetensors"
-    if path.is_file():
-        return path
-    there = sorted(file.stem for file in run_folder.glob("*.safetensors"))
-    raise RunStateError(
-        f"{run_folder} has no checkpoint {checkpoint!r}; it has {', '.join(there) or 'none'}"
-    )
 
 
 def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Generator:

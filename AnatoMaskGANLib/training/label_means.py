@@ -18,12 +18,15 @@ def measure_label_statistics(
     """Class -> (mean, deviation) of the images in [0,1]; background is class 0, every voxel
     counts.
 
-    Classes that no case has are left out. Reads one slice at a time.
+    Classes that no case has are left out, as are cases without image or labels. Reads one slice at
+    a time.
     """
     counts = np.zeros(num_classes, dtype=np.int64)
     sums = np.zeros(num_classes)
     squares = np.zeros(num_classes)
     for case in cases:
+        if case.image_sjk is None or case.labels_sjk is None:
+            continue
         for image, labels in zip(case.image_sjk, case.labels_sjk, strict=True):
             values = image.reshape(-1) / _FULL_SCALE
             flat = labels.reshape(-1)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from AnatoMaskGANLib.config import DiscriminatorSettings, SettingsError
+from AnatoMaskGANLib.training.combinations import check_combination
+from AnatoMaskGANLib.training.loss_settings import LossSettings
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,6 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
-class LossSettings:
-    """Weights of the objective (paper, Eq. 5, and ours)."""
-
-    adversarial: float = 1.0
-    """Hinge loss against the discriminator."""
-    feature_matching: float = 10.0
-    """lambda_feat of the paper."""
-    gray_texture: float = 10.0
-    """lambda_G-TC of the paper: statistics of every class."""
-    gray_texture_adversarial: float = 0.1
-    """Adversarial part of G-TC, against the trained classifier; ours."""
-    reconstruction: float = 50.0
-    """L1 between the deterministic image (noise strength 0) and the real one."""
-    squared_error: float = 0.0
-    """Mean squared error between the same two; 600 weighs about as much as an L1 weight of 50."""
-    noisy_reconstruction: float = 5.0
-    """L1 between the image with noise and the real one."""
-
-
-@dataclass(frozen=True)
 class OptimizerSettings:
     """How the weights move."""
 
@@ -105,8 +87,12 @@ class OptimizerSettings:
     """Learning rate of the discriminator and the gray-texture classifier."""
     betas: tuple[float, float] = (0.1, 0.9)
     """Adam; paper."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """How the learning rates fall to final_lr_share; linear begins at half of the steps."""
     final_lr_share: float = 1.0
-    """Learning rate at the last step over that of the first; below 1 it falls along a cosine."""
+    """Learning rate at the last step over that of the first; 1 keeps it."""
+    warmup_steps: int = 0
+    """Steps over which the learning rates rise from 0."""
     adversarial_start: int = 0
     """Step before which only reconstruction and G-TC train the generator."""
     freeze_statistics_from: float = 0.6
@@ -114,7 +100,57 @@ class OptimizerSettings:
     ema_decay: float = 0.999
     """Of the averaged weights that become the model."""
     gradient_clip: float = 10.0
-    """Largest norm of the generator's gradient."""
+    """Largest norm of the generator's gradient; 0 leaves it as it is."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged in one step."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "accumulate"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        for name in ("lr_generator", "lr_discriminator"):
+            if not 0 < getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: above 0, below 1")
+        for name in ("final_lr_share", "freeze_statistics_from", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 0 to 1")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise SettingsError(f"betas is {self.betas}; allowed: two numbers from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """How the run is measured on subjects that it does not see (DESIGN, section 8)."""
+
+    every: int = 1000
+    """Steps between two validations; 0 for none."""
+    cases: int = 4
+    """Cases of the validation split that are measured, the first by name."""
+    slices: int = 24
+    """Slices from the middle of each; the figures are means over these."""
+    select_by: Literal["psnr", "ssim", "dz_ratio", "dice"] = "psnr"
+    """The figure whose best value makes `best.safetensors`; dz_ratio is best at 1."""
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.cases < 1 or self.slices < 1:
+            raise SettingsError(
+                f"validation has every {self.every}, cases {self.cases}, slices {self.slices}; "
+                "allowed: every 0 or more, cases and slices 1 or more"
+            )
+
+
+@dataclass(frozen=True)
+class CardSettings:
+    """What the card of the exported model says."""
+
+    description: str = ""
+    """What the model makes, in a sentence."""
+    training_data: str = ""
+    """Which data, from where, under which terms."""
+    licence: str = ""
+    """Of the weights."""
+    not_for: str = ""
+    """What the model must not be used for; empty for the usual words."""
 
 
 @dataclass(frozen=True)
@@ -123,26 +159,47 @@ class TrainingSettings:
 
     data: DataSettings
     output: str
-    """Folder of the run: checkpoints, log, sheets."""
+    """Folder of the run: checkpoints, log, curves, sheets."""
+    direction: Literal["mask2image", "image2mask", "image+labels"] = "mask2image"
+    """What is made from what; image+labels makes both with two heads."""
     preset: Literal["compact", "paper"] = "compact"
     """Size of the generator."""
     generator: dict = field(default_factory=dict)
-    """Changes to the preset, by the names of GeneratorSettings."""
+    """Changes to the preset, by the names of GeneratorSettings; the kind `spade` stands for
+    anatomaskgan with its modules off."""
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
     losses: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
+    validation: ValidationSettings = ValidationSettings()
+    card: CardSettings = CardSettings()
     use_gray_texture: bool = True
     """G-TC, gray-texture classifier (paper, section III-C)."""
     seed: int = 0
     """Of weights, data order, augmentation and noise."""
-    precision: Literal["32", "bf16"] = "32"
-    """bf16 runs convolutions in bfloat16; only for hardware that has it."""
+    precision: Literal["32", "bf16", "16"] = "32"
+    """bf16 and 16 run convolutions in that type, weights stay in 32 bits; only for hardware that
+    has it."""
     checkpoint_every: int = 500
-    """Steps between two checkpoints."""
+    """Steps between two writings of `latest.safetensors`."""
+    keep_every: int = 0
+    """Steps between two numbered checkpoints, which stay; 0 for none."""
     sheet_every: int = 500
-    """Steps between two picture sheets (labels, synthetic, real)."""
+    """Steps between two picture sheets (condition, synthetic, real); 0 for none."""
     log_every: int = 20
     """Steps between two lines of log.csv."""
+    tensorboard: bool = True
+    """Writes TensorBoard files where that is installed."""
+    wandb_project: str | None = None
+    """Project of Weights & Biases that the run reports to; none by default."""
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        for name in ("keep_every", "sheet_every"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 0 or more")
+        check_combination(self)
 
     @property
     def folder(self) -> Path:

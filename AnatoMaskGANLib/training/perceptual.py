@@ -1,0 +1,109 @@
+"""Perceptual distance: features of VGG19 (Johnson 2016, as in pix2pixHD) or LPIPS (Zhang 2018).
+
+The weights are a local file that is checked by its hash; nothing is downloaded, and no random
+network ever stands in for a trained one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from AnatoMaskGANLib.evaluation.perceptual import load_lpips_module
+from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights
+from AnatoMaskGANLib.training.loss_settings import LossSettings
+
+PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
+"""Mean distance of [N,1,H,W] images in [0,1], made and real."""
+
+# Simonyan 2015, configuration E up to the first convolution of its fifth block: features of a 3x3
+# convolution, or "pool". Positions are those of torchvision's `features`.
+_VGG19 = (64, 64, "pool", 128, 128, "pool", *[256] * 4, "pool", *[512] * 4, "pool", 512)
+_TAPS = (1, 6, 11, 20, 29)  # the rectifier after the first convolution of every block
+_TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # deeper features weigh more
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+
+
+def load_perceptual(settings: LossSettings, device: torch.device) -> PerceptualLoss | None:
+    """The loss that the settings ask for, None for none.
+
+    Raises WeightsError for a file that is absent, another, or of another network.
+    """
+    if not settings.perceptual:
+        return None
+    path = checked_weights(settings.perceptual_weights, settings.perceptual_sha256)
+    if settings.perceptual_network == "vgg19":
+        return VGG19Distance(path).to(device)
+    return load_lpips_loss(path, settings.perceptual_sha256, device)
+
+
+class VGG19Distance(nn.Module):
+    """Weighted L1 distance of five feature maps; its weights never change."""
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        num_inputs = 3
+        for entry in _VGG19:
+            if entry == "pool":
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [nn.Conv2d(num_inputs, entry, 3, padding=1), nn.ReLU()]
+            num_inputs = entry
+        self.features = nn.Sequential(*layers)
+        self._fill(weights)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        with torch.no_grad():
+            targets = self._taps(real)
+        pairs = zip(_TAP_WEIGHTS, self._taps(made), targets, strict=True)
+        return sum(weight * functional.l1_loss(a, b) for weight, a, b in pairs)
+
+    def _taps(self, images: Tensor) -> list[Tensor]:
+        state = (images.expand(-1, 3, -1, -1) - self.mean) / self.deviation
+        taps = []
+        for number, layer in enumerate(self.features):
+            state = layer(state)
+            if number in _TAPS:
+                taps.append(state)
+        return taps
+
+    def _fill(self, path: Path) -> None:
+        """Takes torchvision's `features.N.weight` and `.bias` from a file of tensors only."""
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = self.features.state_dict()
+        wrong = [
+            key
+            for key, value in wanted.items()
+            if f"features.{key}" not in state or state[f"features.{key}"].shape != value.shape
+        ]
+        if wrong:
+            raise WeightsError(
+                f"{path} has no tensor 'features.{wrong[0]}' of the shape of VGG19's; expected "
+                "torchvision's VGG19 weights (vgg19-dcbb9e9d.pth)."
+            )
+        self.features.load_state_dict({key: state[f"features.{key}"] for key in wanted})
+
+
+def load_lpips_loss(path: Path, sha256: str | None, device: torch.device) -> PerceptualLoss:
+    """LPIPS as a loss; the kind of backbone is told by the file's name."""
+    network = "vgg" if "vgg" in path.name.lower() else "alex"
+    model = load_lpips_module(path, sha256, network).eval().requires_grad_(False).to(device)
+
+    def distance(made: Tensor, real: Tensor) -> Tensor:
+        pair = (images.expand(-1, 3, -1, -1) for images in (made, real))
+        return model(*pair, normalize=True).mean()
+
+    return distance

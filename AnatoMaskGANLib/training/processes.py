@@ -1,0 +1,92 @@
+"""The processes that train one run together: one as a rule, several under torchrun.
+
+Lightning Fabric starts and joins them. Gradients are averaged after the backward pass, so that the
+networks stay what they are and a run with two processes takes the steps of one process with the
+doubled batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
+
+
+class Processes:
+    """This process among those of its run.
+
+    `torchrun --nproc-per-node 2 --nnodes 3 -m AnatoMaskGANLib.cli train ...` starts six.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = 0
+        self.device = device
+        self._fabric = None
+        if self.count > 1:
+            self._join()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes files."""
+        return self.rank == 0
+
+    def synchronize_statistics(self, network: nn.Module) -> None:
+        """Makes batch normalization use the statistics of the batches of all processes."""
+        for module in network.modules():
+            if isinstance(module, FrozenBatchNorm2d):
+                module.is_synchronized = self.count > 1
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Every gradient becomes the mean over the processes; a missing one counts as zero."""
+        if self._fabric is None:
+            return
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = torch.cat([parameter.grad.reshape(-1) for parameter in trained])
+        flat = self._fabric.all_reduce(flat, reduce_op="mean")
+        parts = flat.split([parameter.numel() for parameter in trained])
+        for parameter, part in zip(trained, parts, strict=True):
+            parameter.grad.copy_(part.view_as(parameter))
+
+    def mean(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """Mean of each value over the processes; all must have the same names."""
+        if not values:
+            return {}
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        if self._fabric is not None:
+            stacked = self._fabric.all_reduce(stacked, reduce_op="mean")
+        return dict(zip(values, stacked.tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Goes on when all processes are here."""
+        if self._fabric is not None:
+            self._fabric.barrier()
+
+    def _join(self) -> None:
+        try:
+            from lightning.fabric import Fabric
+        except ImportError:
+            try:
+                from lightning_fabric import Fabric
+            except ImportError as error:
+                raise ImportError(
+                    f"WORLD_SIZE is {self.count}, so this process is one of several, which needs "
+                    "Lightning Fabric: pip install lightning-fabric"
+                ) from error
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        self._fabric = Fabric(
+            accelerator="cpu" if self.device.type == "cpu" else self.device.type,
+            devices=local,
+            num_nodes=self.count // local,
+            strategy="ddp",
+        )
+        self._fabric.launch()
+        self.rank = self._fabric.global_rank
+        self.device = self._fabric.device
