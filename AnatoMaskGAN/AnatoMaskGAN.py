@@ -14,7 +14,7 @@ import pathlib
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ def resourceFile(filename: str) -> str:
 
 
 class AnatoMaskGAN(ScriptedLoadableModule):
-    def __init__(self, parent):
+    def __init__(self, parent) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = "AnatoMaskGAN"
         self.parent.categories = ["Image Synthesis"]
@@ -159,7 +159,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     WARNING_COLOR = "#d2691e"
     UPDATE_DELAY_MS = 50
 
-    def __init__(self, parent=None):
+    def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
@@ -175,7 +175,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def resourcePath(self, filename: str) -> str:
         return resourceFile(filename)
 
-    def setup(self):
+    def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/AnatoMaskGAN.ui"))
         self.layout.addWidget(uiWidget)
@@ -211,16 +211,16 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.cancelButton.clicked.connect(self.onCancel)
         self.ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         self.logic.cancel()
         self.setParameterNode(None)
         self.removeObservers()
 
-    def enter(self):
+    def enter(self) -> None:
         self.updatePackages()
         self.initializeParameterNode()
 
-    def onReload(self):
+    def onReload(self) -> None:
         """Run the module and the core from their files again."""
         for name in [name for name in sys.modules if name.split(".")[0] == "AnatoMaskGANLib"]:
             del sys.modules[name]
@@ -228,24 +228,24 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # Scene and parameter node
 
-    def onSceneStartClose(self, caller=None, event=None):
+    def onSceneStartClose(self, caller=None, event=None) -> None:
         self.logic.cancel()
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller=None, event=None):
+    def onSceneEndClose(self, caller=None, event=None) -> None:
         self.initializeParameterNode()
 
-    def onNodeAddedOrRemoved(self, caller=None, event=None):
+    def onNodeAddedOrRemoved(self, caller=None, event=None) -> None:
         self._updateTimer.start()
 
-    def initializeParameterNode(self):
+    def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
         if self._parameterNode.inputSegmentation is None:
             first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
             if first is not None:
                 self._parameterNode.inputSegmentation = first
 
-    def setParameterNode(self, parameterNode):
+    def setParameterNode(self, parameterNode) -> None:
         modified = vtk.vtkCommand.ModifiedEvent
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -256,10 +256,10 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(parameterNode, modified, self.onParameterNodeModified)
         self.updateFromScene()
 
-    def onParameterNodeModified(self, caller=None, event=None):
+    def onParameterNodeModified(self, caller=None, event=None) -> None:
         self._updateTimer.start()
 
-    def _observeSegments(self, segmentation):
+    def _observeSegments(self, segmentation) -> None:
         """Follow the segments of one vtkSegmentation: its node does not tell of them."""
         if segmentation is self._observedSegmentation:
             return
@@ -275,18 +275,18 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.addObserver(segmentation, event, self.onSegmentsChanged)
         self._observedSegmentation = segmentation
 
-    def onSegmentsChanged(self, caller=None, event=None):
+    def onSegmentsChanged(self, caller=None, event=None) -> None:
         self._updateTimer.start()
 
     # What the panel shows
 
-    def updateFromScene(self):
+    def updateFromScene(self) -> None:
         """Bring models, label table and buttons up to date with the parameter node."""
         self._updateTimer.stop()
         node = self._parameterNode.inputSegmentation if self._parameterNode is not None else None
         self._observeSegments(node.GetSegmentation() if node is not None else None)
-        isWithoutSegmentation = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-        self.ui.sampleDataButton.setVisible(isWithoutSegmentation == 0)
+        count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+        self.ui.sampleDataButton.setVisible(count == 0)
         displayNode = node.GetDisplayNode() if node is not None else None
         self.ui.showSegmentsCheckBox.setEnabled(displayNode is not None)
         if displayNode is not None:
@@ -295,7 +295,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateLabelTable()
         self.updateButtons()
 
-    def updatePackages(self):
+    def updatePackages(self) -> None:
         """Show what has to be installed, or list the models."""
         missing = self.logic.missingPackages()
         self.ui.packagesFrame.setVisible(bool(missing))
@@ -310,7 +310,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             comboBox.addItems(names)
             comboBox.blockSignals(wasBlocked)
 
-    def onModelSelected(self):
+    def onModelSelected(self) -> None:
         if self._parameterNode is not None and self.ui.modelComboBox.currentIndex >= 0:
             self._parameterNode.model = self.ui.modelComboBox.currentText
 
@@ -320,7 +320,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return None
         return self.logic.models().get(self._parameterNode.model)
 
-    def updateModelInfo(self):
+    def updateModelInfo(self) -> None:
         card = self._selectedCard()
         wasBlocked = self.ui.modelComboBox.blockSignals(True)
         index = self.ui.modelComboBox.findText(card.name) if card is not None else -1
@@ -332,7 +332,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             toolTip = f"<p>{card.training_data}</p><p><b>Not for:</b> {card.not_for}</p>"
             self.ui.modelInfoLabel.setToolTip(toolTip)
 
-    def updateLabelTable(self):
+    def updateLabelTable(self) -> None:
         """One row a segment: the model's label for it and by which rule, unmatched ones marked."""
         node = self._parameterNode.inputSegmentation if self._parameterNode is not None else None
         card = self._selectedCard()
@@ -346,7 +346,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._fillLabelTable()
         self._showLabelSummary()
 
-    def _fillLabelTable(self):
+    def _fillLabelTable(self) -> None:
         table = self.ui.labelTable
         table.clearContents()
         table.setRowCount(len(self._matches))
@@ -368,10 +368,10 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if match.isUnmatched or match.rule == "user":
                 self._addLabelChooser(row)
 
-    def onLabelCellDoubleClicked(self, row: int, column: int):
+    def onLabelCellDoubleClicked(self, row: int, column: int) -> None:
         self._addLabelChooser(row)
 
-    def _addLabelChooser(self, row: int):
+    def _addLabelChooser(self, row: int) -> None:
         """Let the user choose the model's label of the segment in this row."""
         match = self._matches[row]
         modelLabels = self.logic.modelLabels(self._parameterNode.model)
@@ -384,7 +384,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         elif match.rule == "user":
             chooser.setCurrentIndex(1)
 
-        def onChosen():
+        def onChosen() -> None:
             index = chooser.currentIndex
             label = None if index == 0 else "" if index == 1 else modelLabels[index - 2]
             self.onLabelChosen(match.segmentName, label)
@@ -392,7 +392,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         chooser.activated.connect(onChosen)
         self.ui.labelTable.setCellWidget(row, self.COLUMN_LABEL, chooser)
 
-    def onLabelChosen(self, segmentName: str, modelLabel: str | None):
+    def onLabelChosen(self, segmentName: str, modelLabel: str | None) -> None:
         """modelLabel: "" is background, None leaves the segment to the rules."""
         labels = dict(self._parameterNode.userLabels.items())
         labels.pop(segmentName, None)
@@ -403,7 +403,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _unmatchedNames(self) -> list[str]:
         return [match.segmentName for match in self._matches if match.isUnmatched]
 
-    def _showLabelSummary(self):
+    def _showLabelSummary(self) -> None:
         unmatched, count = self._unmatchedNames(), len(self._matches)
         if not self._matches:
             text = _("Each segment and the label of the model that it becomes.")
@@ -416,7 +416,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.labelSummaryLabel.setText(text)
         self.ui.unmatchedWidget.setVisible(bool(unmatched))
 
-    def updateButtons(self):
+    def updateButtons(self) -> None:
         """Let Synthesize be pressed when it can work, else say what is missing."""
         problem = self._problem()
         self.ui.synthesizeButton.setEnabled(problem is None and not self._isRunning)
@@ -452,14 +452,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("Decide on the unmatched segments: choose labels, or drop them to background.")
         return None
 
-    def _showStatus(self, text: str, isWarning: bool = False):
+    def _showStatus(self, text: str, isWarning: bool = False) -> None:
         self.ui.statusLabel.setStyleSheet(f"color: {self.WARNING_COLOR}" if isWarning else "")
         self.ui.statusLabel.setText(text)
 
     # Actions
 
     @contextlib.contextmanager
-    def _errorsShown(self, message: str):
+    def _errorsShown(self, message: str) -> Iterator[None]:
         """Show an error in Slicer's dialog, and keep it in sight in the panel."""
         try:
             with slicer.util.tryWithErrorDisplay(message):
@@ -468,32 +468,32 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             logging.debug(message, exc_info=True)
             self._showStatus(str(error), isWarning=True)
 
-    def onInstall(self):
+    def onInstall(self) -> None:
         with self._errorsShown(_("The packages could not be installed.")):
             self.logic.installPackages()
             self.updatePackages()
             self.updateFromScene()
 
-    def onLoadSampleData(self):
+    def onLoadSampleData(self) -> None:
         with self._errorsShown(_("The sample data could not be loaded.")):
             segmentationNode, volumeNode = self.logic.loadSampleData()
             self._parameterNode.inputSegmentation = segmentationNode
             self._parameterNode.referenceVolume = volumeNode
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
 
-    def onDice(self):
+    def onDice(self) -> None:
         self._parameterNode.seed = random.randrange(LARGEST_SEED)
 
-    def onShowSegments(self, isShown: bool):
+    def onShowSegments(self, isShown: bool) -> None:
         segmentationNode = self._parameterNode.inputSegmentation
         if segmentationNode is not None and segmentationNode.GetDisplayNode() is not None:
             segmentationNode.GetDisplayNode().SetVisibility(isShown)
 
-    def onCancel(self):
+    def onCancel(self) -> None:
         self._showStatus(_("Cancelling..."))
         self.logic.cancel()
 
-    def onSynthesize(self):
+    def onSynthesize(self) -> None:
         self._setRunning(True)
         with self._errorsShown(_("The synthesis failed.")):
             try:
@@ -501,7 +501,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             finally:
                 self._setRunning(False)
 
-    def _synthesize(self):
+    def _synthesize(self) -> None:
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 
         parameters, notes = self._parameterNode, []
@@ -531,7 +531,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if isNewVolume:  # or the segments would hide what was just made of them
             self.ui.showSegmentsCheckBox.setChecked(False)
 
-    def onProgress(self, share: float, text: str):
+    def onProgress(self, share: float, text: str) -> None:
         """Show the progress and let the window answer; the synthesis calls this for every slice."""
         seconds = time.monotonic() - self._startTime
         self.ui.progressBar.setValue(round(100 * share))
@@ -541,7 +541,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.statusLabel.setText(text)
         slicer.app.processEvents()
 
-    def _setRunning(self, isRunning: bool):
+    def _setRunning(self, isRunning: bool) -> None:
         self._isRunning = isRunning
         self.ui.progressBar.setVisible(isRunning)
         if isRunning:
@@ -551,7 +551,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateButtons()
         slicer.app.processEvents()
 
-    def _showDone(self, output, notes: Sequence[str]):
+    def _showDone(self, output, notes: Sequence[str]) -> None:
         seconds = time.monotonic() - self._startTime
         text = _("Made '{name}' in {seconds:.1f} s.").format(name=output.GetName(), seconds=seconds)
         self._showStatus(" ".join([text, *notes]))
@@ -602,7 +602,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     volumeNode = logic.synthesize(segmentationNode, seed=3)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self._cards = {}
         self._synthesizer = None
@@ -610,7 +610,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self._isRunning = False
         self._isCancelled = False
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> AnatoMaskGANParameterNode:
         return AnatoMaskGANParameterNode(super().getParameterNode())
 
     # Packages
@@ -705,7 +705,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentIDs: Sequence[str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-    ):
+    ) -> vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
@@ -733,7 +733,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
                 "user_table": mrml.user_table(export.entries, labels or {}),
             }
             volumes = self._synthesizeVolumes(
-                export.label_map, model, device, seeds, options, report
+                export.label_map, model, device, seeds, options, report, note
             )
         finally:
             self._isRunning = False
@@ -765,7 +765,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         return provenance_of(volumeNode)
 
-    def _checkRequest(self, segmentationNode, outputVolume, referenceVolume, samples, unmatched):
+    def _checkRequest(
+        self, segmentationNode, outputVolume, referenceVolume, samples, unmatched
+    ) -> None:
         """Raises for whatever can be refused before the segmentation is read."""
         from AnatoMaskGANLib.mrml import is_synthetic
 
@@ -799,7 +801,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             note(text.format(count=export.num_overlapping_voxels))
 
     def _synthesizeVolumes(
-        self, labelMap, model: str, device: str, seeds: Sequence[int], options, report
+        self, labelMap, model: str, device: str, seeds: Sequence[int], options, report, note
     ) -> list[Any]:
         """One core `Volume` a seed. The only place that runs a model: a worker can take it over."""
         from AnatoMaskGANLib.synthesis import Synthesizer
@@ -808,6 +810,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if self._synthesizerKey != (model, device):
             self._synthesizer = Synthesizer.from_checkpoint(model, device)
             self._synthesizerKey = (model, device)
+        matches = self._synthesizer.match(labelMap, options["user_table"])
+        dropped = [match.name for match in matches if match.rule == "unmatched"]
+        if dropped and options["unmatched"] == UnmatchedSegments.BACKGROUND.value:
+            note(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
         volumes = []
         for number, seed in enumerate(seeds):
 
@@ -845,16 +851,19 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 class AnatoMaskGANTest(ScriptedLoadableModuleTest):
     """The way of a user on the bundled sample; it runs in Slicer and in the tests' stand-in."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         slicer.mrmlScene.Clear()
+        missing = AnatoMaskGANLogic().missingPackages()
+        if missing:
+            self.skipTest(f"not installed: {', '.join(missing)}")
 
-    def runTest(self):
+    def runTest(self) -> None:
         for test in (self.test_segmentationBecomesVolume, self.test_unmatchedSegmentStops):
             self.setUp()
             test()
         self.delayDisplay("All tests passed")
 
-    def _slab(self, volumeNode):
+    def _slab(self, volumeNode) -> vtkMRMLScalarVolumeNode:
         """A reference volume of a few slices of another one, so that the test is short."""
         voxels = slicer.util.arrayFromVolume(volumeNode)[90:106]
         matrix = vtk.vtkMatrix4x4()
@@ -863,7 +872,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         ijkToRAS[:3, 3] += 90 * ijkToRAS[:3, 2]
         return slicer.util.addVolumeFromArray(voxels, ijkToRAS, "Slab")
 
-    def test_segmentationBecomesVolume(self):
+    def test_segmentationBecomesVolume(self) -> None:
         self.delayDisplay("Synthesizing a few slices of the sample")
         logic = AnatoMaskGANLogic()
         segmentationNode, volumeNode = logic.loadSampleData()
@@ -885,7 +894,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         again = logic.synthesize(segmentationNode, referenceVolume=reference, seed=5)
         self.assertTrue((slicer.util.arrayFromVolume(again) == voxels).all())
 
-    def test_unmatchedSegmentStops(self):
+    def test_unmatchedSegmentStops(self) -> None:
         self.delayDisplay("A segment that the model does not know")
         logic = AnatoMaskGANLogic()
         segmentationNode, _volumeNode = logic.loadSampleData()

@@ -24,6 +24,8 @@ MADE_UP_NAME = re.compile(r"Segment[ _]\d+")
 # Slicer's terminology of a segment that nobody described: "Tissue".
 UNDESCRIBED_CODE = "SCT:85756007"
 SIDES = {"SCT:7771000": "Left", "SCT:24028007": "Right"}
+# Slicer merges segments into signed short voxels.
+LARGEST_VALUE = 2**15 - 1
 # Every volume we make carries its record in node attributes of this prefix.
 ATTRIBUTE_PREFIX = "AnatoMaskGAN."
 SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
@@ -77,8 +79,8 @@ def segment_entries(
     """The segments in their order, all of them or those asked for.
 
     A segment keeps the label value it has in the segmentation; when these are not distinct
-    (segments that overlap may share one) all are numbered from 1. Raises VolumeError on an
-    unknown segment.
+    (segments that overlap may share one) or do not fit all are numbered from 1. Raises VolumeError
+    on an unknown segment.
     """
     segmentation = segmentation_node.GetSegmentation()
     known_ids = list(segmentation.GetSegmentIDs())
@@ -90,7 +92,8 @@ def segment_entries(
         )
     chosen = [i for i in known_ids if segment_ids is None or i in segment_ids]
     values = [segmentation.GetSegment(segment_id).GetLabelValue() for segment_id in chosen]
-    if len(set(values)) < len(values) or min(values, default=1) < 1:
+    is_distinct = len(set(values)) == len(values)
+    if not is_distinct or min(values, default=1) < 1 or max(values, default=1) > LARGEST_VALUE:
         values = list(range(1, len(chosen) + 1))
     entries = []
     for segment_id, value in zip(chosen, values, strict=True):

@@ -43,8 +43,7 @@ def save(name: str) -> None:
     wait()
     path = SCREENSHOTS / f"{name}.png"
     slicer.app.mainWindow().grab().save(str(path))
-    colors = Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    colors.save(path, optimize=True)
+    Image.open(path).convert("RGB").save(path, optimize=True)
     print(f"wrote {path}")
 
 

@@ -188,7 +188,11 @@ def test_an_unknown_segment_stops_unless_it_is_dropped_or_mapped(logic, model: s
     segmentation = add_segmentation({"skin": limb()["skin"], "antenna": limb()["marrow"]})
     with pytest.raises(UnmatchedLabelsError, match="antenna"):
         logic.synthesize(segmentation, model=model)
-    dropped = logic.synthesize(segmentation, model=model, unmatched="background")
+    notes = []
+    dropped = logic.synthesize(
+        segmentation, model=model, unmatched="background", logCallback=notes.append
+    )
+    assert notes == ["Dropped to background: antenna."]
     mapped = logic.synthesize(segmentation, model=model, labels={"antenna": "marrow"})
     assert "unmatched" in logic.provenance(dropped)["LabelMatches"]
     assert "user" in logic.provenance(mapped)["LabelMatches"]

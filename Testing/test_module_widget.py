@@ -31,10 +31,15 @@ def limb() -> dict[str, np.ndarray]:
     }
 
 
-def wait(until: Callable[[], bool] | None = None) -> None:
-    """Let the window work until something is so, 10 s at most; without a condition 0.2 s."""
-    end = time.monotonic() + (0.2 if until is None else 10)
-    while time.monotonic() < end and not (until is not None and until()):
+def has_followed_the_scene() -> bool:
+    return not slicer.modules.AnatoMaskGANWidget._updateTimer.active
+
+
+def wait(until: Callable[[], bool] = has_followed_the_scene) -> None:
+    """Let the window work until something is so, for 30 s at most."""
+    end = time.monotonic() + 30
+    slicer.app.processEvents()
+    while time.monotonic() < end and not until():
         slicer.app.processEvents()
 
 

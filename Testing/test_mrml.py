@@ -82,6 +82,12 @@ def test_label_values_do_not_follow_the_order_of_the_ids_asked_for() -> None:
     np.testing.assert_array_equal(a.labels_kji, b.labels_kji)
 
 
+def test_label_values_that_do_not_fit_are_numbered_from_one() -> None:
+    node = add_segmentation(masks())
+    node.GetSegmentation().GetNthSegment(0).SetLabelValue(614454277)  # as in the Allen atlas
+    assert [entry.label_value for entry in segment_entries(node)] == [1, 2]
+
+
 def test_only_the_chosen_segments_are_exported() -> None:
     node = add_segmentation(masks())
     _, spleen = node.GetSegmentation().GetSegmentIDs()
