@@ -14,10 +14,18 @@ from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
 from AnatoMaskGANLib.commands.models import (
+    ExportModelOptions,
+    InstallModelOptions,
     ListModelsOptions,
+    RemoveModelOptions,
     ShowModelOptions,
+    VerifyModelOptions,
+    export_model,
+    install_model,
     list_models,
+    remove_model,
     show_model,
+    verify_model,
 )
 from AnatoMaskGANLib.commands.options import add_options, read_options
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
@@ -47,10 +55,14 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "models": {
         "list": Command(ListModelsOptions, list_models),
         "show": Command(ShowModelOptions, show_model),
+        "verify": Command(VerifyModelOptions, verify_model),
+        "install": Command(InstallModelOptions, install_model),
+        "remove": Command(RemoveModelOptions, remove_model),
+        "export": Command(ExportModelOptions, export_model),
     },
     "demo": Command(DemoOptions, demo),
 }
-GROUP_HELP = {"models": "List the models and show their cards."}
+GROUP_HELP = {"models": "List, show, verify, install, remove and export models."}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

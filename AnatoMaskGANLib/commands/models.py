@@ -1,8 +1,9 @@
-"""`anatomaskgan models`: which models there are, and what their cards say."""
+"""`anatomaskgan models`: which models there are, and how they come and go."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from AnatoMaskGANLib.commands.options import positional
 
@@ -18,6 +19,62 @@ class ShowModelOptions:
 
     model: str = positional()
     """Name of a model, as the list gives it, or path of a model folder."""
+
+
+@dataclass(frozen=True)
+class VerifyModelOptions:
+    """Read a whole model, check that its weights fit its card, and show its SHA-256."""
+
+    model: str = positional()
+    """Name of a model, as the list gives it, or path of a model folder."""
+    sha256: str | None = None
+    """What the weights' file must have; its first digits suffice, eight or more."""
+
+
+@dataclass(frozen=True)
+class InstallModelOptions:
+    """Install a model from an archive that `models export --archive` wrote, or from a folder."""
+
+    file: Path = positional()
+    """Zip archive, model folder or weights' file."""
+    sha256: str | None = None
+    """What the weights' file must have; its first digits suffice, eight or more."""
+    replace: bool = False
+    """Takes the place of an installed model of the same name."""
+
+
+@dataclass(frozen=True)
+class RemoveModelOptions:
+    """Remove a model that was installed; bundled ones stay."""
+
+    model: str = positional()
+    """Name of the model, as the list gives it."""
+
+
+@dataclass(frozen=True)
+class ExportModelOptions:
+    """Make a model of a training run, from its averaged weights."""
+
+    run: Path = positional()
+    """Folder of the run."""
+    name: str = positional()
+    """Name of the model."""
+    output: Path | None = None
+    """Folder in which the model's folder is made; that of the installed models by default."""
+    checkpoint: str = "latest"
+    """latest, best or the step of a numbered checkpoint."""
+    archive: Path | None = None
+    """Zip file to write as well, for `models install` elsewhere."""
+    description: str | None = None
+    """What the model makes, instead of the run's card.description."""
+    training_data: str | None = None
+    """Which data under which terms, instead of the run's card.training_data."""
+    licence: str | None = None
+    """Of the weights, instead of the run's card.licence."""
+    not_for: str | None = None
+    """What it must not be used for, instead of the run's card.not_for."""
+    store: Path | None = None
+    """Where the run's case store lies now, if it was moved."""
 
 
 def list_models(options: ListModelsOptions) -> int:
@@ -36,4 +93,56 @@ def show_model(options: ShowModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.model_folder import card_text, find_model, read_card
 
     print(card_text(read_card(find_model(options.model))))
+    return 0
+
+
+def verify_model(options: VerifyModelOptions) -> int:
+    """0 for a whole model; prints its name and hash."""
+    from AnatoMaskGANLib.synthesis.model_archive import verify_model as verify
+
+    card = verify(options.model, options.sha256)
+    print(f"{card.name} is whole; SHA-256 {card.sha256}")
+    return 0
+
+
+def install_model(options: InstallModelOptions) -> int:
+    """0 when the model is installed; prints where."""
+    from AnatoMaskGANLib.synthesis.model_archive import install_model as install
+
+    card = install(options.file, options.sha256, options.replace)
+    print(f"{card.name}: {card.path}")
+    return 0
+
+
+def remove_model(options: RemoveModelOptions) -> int:
+    """0 when the model is gone; prints where it was."""
+    from AnatoMaskGANLib.synthesis.model_archive import remove_model as remove
+
+    print(f"removed {remove(options.model)}")
+    return 0
+
+
+def export_model(options: ExportModelOptions) -> int:
+    """0 when the model is made; prints its folder."""
+    from AnatoMaskGANLib.synthesis.model_archive import pack_model
+    from AnatoMaskGANLib.synthesis.model_folder import user_models_folder
+    from AnatoMaskGANLib.training.export import export_run, texts_of_run
+
+    names = ("description", "training_data", "licence", "not_for")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    texts = replace(texts_of_run(options.run, options.checkpoint), **given)
+    folder = export_run(
+        options.run,
+        options.name,
+        options.output or user_models_folder(),
+        texts.description,
+        texts.training_data,
+        texts.licence,
+        texts.not_for,
+        options.checkpoint,
+        store_folder=options.store,
+    )
+    print(folder)
+    if options.archive is not None:
+        print(pack_model(folder, options.archive))
     return 0

@@ -16,6 +16,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+from torch import nn
 
 from AnatoMaskGANLib.config import (
     GeneratorSettings,
@@ -23,7 +24,7 @@ from AnatoMaskGANLib.config import (
     settings_from_dict,
     settings_to_dict,
 )
-from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 
@@ -137,7 +138,7 @@ def read_card(folder: Path) -> ModelCard:
     return replace(card, sha256=file_sha256(path), path=str(folder))
 
 
-def read_model(name_or_path: str | Path) -> tuple[ModelCard, Generator]:
+def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
     """Card and generator (on the CPU, in evaluation mode) of a model.
 
     Raises CheckpointError for anything that is not exactly a whole model of this program.
@@ -149,7 +150,7 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, Generator]:
         tensors = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    generator = Generator(card.generator)
+    generator = build_generator(card.generator)
     try:
         generator.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
@@ -162,7 +163,7 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, Generator]:
     return card, generator.eval().requires_grad_(False)
 
 
-def write_model(folder: Path, card: ModelCard, generator: Generator) -> Path:
+def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     """Writes a model folder, whole or not at all; gives back the weights' path."""
     _check_card(card, folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
-from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
+from AnatoMaskGANLib.synthesis.model_archive import check_model_name
 from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
 from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
+from AnatoMaskGANLib.training.conditions import condition_table
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
+from AnatoMaskGANLib.training.settings import CardSettings
 from AnatoMaskGANLib.volumes import LabelTable, load_label_table
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
@@ -47,11 +49,7 @@ def export_run(
     measured on its training split. Raises RunStateError, StoreError or ExportError for a run that
     cannot become a model.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ExportError(
-            f"{name!r} cannot be a model's name; take letters, digits, dots, dashes and "
-            "underscores, 64 at most, beginning with a letter or digit"
-        )
+    check_model_name(name)
     for field, value in {"training_data": training_data, "licence": licence}.items():
         if not value.strip():
             raise ExportError(
@@ -65,11 +63,12 @@ def export_run(
     generator = _generator(run, weights)
     store = open_store(store_folder or Path(run["settings"]["data"]["store"]))
     _check_same_store(store, run["store"])
+    guidance = run["settings"]["data"].get("guidance", "labels")
     card = ModelCard(
         name=name,
         description=description,
         generator=generator.settings,
-        label_table=_label_table(store.label_table).to_dict(),
+        label_table=_label_table(condition_table(guidance, store.label_table)).to_dict(),
         spacing_ijk_mm=store.spacing_ijk_mm,
         window=store.window,
         unit=store.unit,
@@ -77,7 +76,9 @@ def export_run(
         licence=licence,
         not_for=not_for or NOT_FOR,
         metrics=dict(metrics or {}),
-        label_statistics=measure_label_statistics(store.of_split("train"), store.num_classes),
+        label_statistics=measure_label_statistics(
+            store.of_split("train"), store.num_classes, guidance
+        ),
         training=_training_summary(run),
     )
     folder = target_folder / name
@@ -86,8 +87,14 @@ def export_run(
     return folder
 
 
-def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Generator:
-    generator = Generator(settings_from_dict(GeneratorSettings, run["generator"]))
+def texts_of_run(run_folder: Path, checkpoint: str = LATEST) -> CardSettings:
+    """What the run's settings say for the card; empty texts where they say nothing."""
+    _, run = read_tensors(find_checkpoint(run_folder, checkpoint))
+    return settings_from_dict(CardSettings, run["settings"].get("card", {}))
+
+
+def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+    generator = build_generator(settings_from_dict(GeneratorSettings, run["generator"]))
     try:
         generator.load_state_dict(weights, strict=True)
     except RuntimeError as error:

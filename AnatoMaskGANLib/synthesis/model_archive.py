@@ -1,0 +1,184 @@
+"""Models from files: packing into an archive, installing from one, verifying and removing.
+
+An archive comes from anywhere, so nothing in it is believed: only the two files of a model are
+taken, by content and never by path, within a size that is counted while unpacking; and only what
+reads as a whole model takes its place.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from AnatoMaskGANLib.volumes.atomic_writing import replacing
+
+from .errors import CheckpointError
+from .model_folder import (
+    WEIGHTS_FILE,
+    ModelCard,
+    card_text,
+    file_sha256,
+    find_model,
+    read_card,
+    read_model,
+    user_models_folder,
+)
+
+CARD_FILE = "card.md"
+LARGEST_BYTES = {WEIGHTS_FILE: 4 * 2**30, CARD_FILE: 2**20}
+_MOST_ENTRIES = 8
+_BLOCK = 2**20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_model_name(name: str) -> str:
+    """The name, if it can be a folder's on every system; CheckpointError if not."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise CheckpointError(
+            f"{name!r} cannot be a model's name; take letters, digits, dots, dashes and "
+            "underscores, 64 at most, beginning with a letter or digit"
+        )
+    return name
+
+
+def pack_model(name_or_path: str | Path, archive: Path) -> Path:
+    """Writes a model as a zip archive, whole or not at all; gives back its path."""
+    folder = find_model(name_or_path)
+    card, _ = read_model(folder)
+    name = check_model_name(card.name)
+    with (
+        replacing(archive, ".zip") as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file,
+    ):
+        file.write(folder / WEIGHTS_FILE, f"{name}/{WEIGHTS_FILE}")
+        file.writestr(f"{name}/{CARD_FILE}", card_text(card))
+    return archive
+
+
+def install_model(
+    source: Path, sha256: str | None = None, replace: bool = False, target: Path | None = None
+) -> ModelCard:
+    """Installs a model from a zip archive, a model folder or its weights' file.
+
+    sha256: what the weights' file must have (its first digits suffice, eight or more). Raises
+    CheckpointError for anything else than one whole model, and for one whose name is taken unless
+    `replace`. The card that is given back tells where it lies.
+    """
+    folder = target or user_models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder) as workplace:
+        unpacked = Path(workplace) / "model"
+        unpacked.mkdir()
+        weights = unpacked / WEIGHTS_FILE
+        if source.is_file() and zipfile.is_zipfile(source):
+            _unpack(source, weights)
+        elif source.is_file() or source.is_dir():
+            shutil.copyfile(find_model(source) / WEIGHTS_FILE, weights)
+        else:
+            raise CheckpointError(f"{source} is not there; expected a model's archive or folder")
+        card = verify_model(unpacked, sha256)
+        place = folder / check_model_name(card.name)
+        if place.exists() and not replace:
+            raise CheckpointError(
+                f"a model {card.name!r} is installed already ({place}); remove it first, or take "
+                "its place with --replace"
+            )
+        (unpacked / CARD_FILE).write_text(card_text(card), encoding="utf-8")
+        if place.exists():
+            place.rename(Path(workplace) / "old")
+        unpacked.rename(place)
+    return read_card(place)
+
+
+def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCard:
+    """The card of a model whose weights were all read and fit; CheckpointError if they do not."""
+    folder = find_model(name_or_path)
+    found = file_sha256(folder / WEIGHTS_FILE)
+    if sha256 is not None:
+        wanted = sha256.lower()
+        if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
+            raise CheckpointError(f"{sha256!r} is no SHA-256; expected 8 to 64 hexadecimal digits")
+        if not found.startswith(wanted):
+            raise CheckpointError(
+                f"{WEIGHTS_FILE} has SHA-256 {found}, expected {wanted}; it is another file or a "
+                "changed one, get it again"
+            )
+    return read_model(folder)[0]
+
+
+def remove_model(name: str) -> Path:
+    """Removes a model that the user installed; gives back where it was."""
+    place = user_models_folder() / check_model_name(name)
+    if not (place / WEIGHTS_FILE).is_file():
+        raise CheckpointError(
+            f"no model {name!r} is installed in {user_models_folder()}; bundled models cannot be "
+            "removed (see: anatomaskgan models list)"
+        )
+    if place.is_symlink():
+        place.unlink()
+    else:
+        shutil.rmtree(place)
+    return place
+
+
+def _unpack(archive: Path, weights: Path) -> None:
+    """Writes the archive's one weights' file; everything else in it must be harmless."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            entry = _weights_entry(archive, file.infolist())
+            _copy_counted(file, entry, weights)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{archive} is a damaged archive: {error}") from error
+
+
+def _weights_entry(archive: Path, entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    files = [entry for entry in entries if not entry.is_dir()]
+    if len(entries) > _MOST_ENTRIES:
+        raise CheckpointError(
+            f"{archive} has {len(entries)} entries; a model's archive has {WEIGHTS_FILE} and "
+            f"{CARD_FILE} only"
+        )
+    for entry in entries:
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        mode = entry.external_attr >> 16
+        if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
+            raise CheckpointError(f"{archive} names a path outside itself ({entry.filename!r})")
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise CheckpointError(f"{archive} has a link or device in it ({entry.filename!r})")
+        if entry not in files:
+            continue
+        if path.name not in LARGEST_BYTES or len(path.parts) > 2:
+            raise CheckpointError(
+                f"{archive} holds {entry.filename!r}; a model's archive has {WEIGHTS_FILE} and "
+                f"{CARD_FILE} only, at its top or in one folder"
+            )
+        if entry.file_size > LARGEST_BYTES[path.name]:
+            raise CheckpointError(
+                f"{entry.filename!r} in {archive} would have {entry.file_size} bytes; allowed are "
+                f"{LARGEST_BYTES[path.name]}"
+            )
+    weights = [
+        e for e in files if PurePosixPath(e.filename.replace("\\", "/")).name == WEIGHTS_FILE
+    ]
+    if len(weights) != 1:
+        raise CheckpointError(f"{archive} holds {len(weights)} files {WEIGHTS_FILE}; expected one")
+    return weights[0]
+
+
+def _copy_counted(file: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
+    """Unpacks an entry; stops where it grows beyond what its header says."""
+    written = 0
+    with file.open(entry) as source, open(target, "wb") as sink:
+        while block := source.read(_BLOCK):
+            written += len(block)
+            if written > entry.file_size:
+                raise CheckpointError(
+                    f"{entry.filename!r} unpacks to more than the {entry.file_size} bytes it says"
+                )
+            sink.write(block)

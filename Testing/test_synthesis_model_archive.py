@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from tiny_models import write_tiny_model
+
+from AnatoMaskGANLib.cli import main
+from AnatoMaskGANLib.synthesis import CheckpointError
+from AnatoMaskGANLib.synthesis.model_archive import (
+    LARGEST_BYTES,
+    install_model,
+    pack_model,
+    remove_model,
+    verify_model,
+)
+from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, file_sha256
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_tiny_model(tmp_path / "made")
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The empty folder of the user's models."""
+    folder = tmp_path / "installed"
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(folder))
+    return folder
+
+
+def archive_of(path: Path, entries: dict[str, bytes], mode: int = 0) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in entries.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            file.writestr(entry, content)
+    return path
+
+
+def test_a_packed_model_is_installed_with_the_same_bytes(
+    model: Path, installed: Path, tmp_path: Path
+) -> None:
+    archive = pack_model(model, tmp_path / "model.zip")
+    card = install_model(archive, sha256=file_sha256(model / WEIGHTS_FILE)[:12])
+    assert Path(card.path) == installed / card.name
+    assert (installed / card.name / WEIGHTS_FILE).read_bytes() == (
+        model / WEIGHTS_FILE
+    ).read_bytes()
+    assert card.sha256 in (installed / card.name / "card.md").read_text()
+    assert [entry.name for entry in installed.iterdir()] == [card.name]
+
+
+def test_a_name_that_is_taken_is_refused_unless_replacing_is_asked_for(
+    model: Path, installed: Path
+) -> None:
+    card = install_model(model)
+    with pytest.raises(CheckpointError, match="installed already"):
+        install_model(model)
+    assert install_model(model, replace=True).sha256 == card.sha256
+
+
+def test_a_model_of_another_hash_is_refused_and_nothing_is_left(
+    model: Path, installed: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="expected 00000000"):
+        install_model(model, sha256="00000000")
+    assert list(installed.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (f"../{WEIGHTS_FILE}", "outside itself"),
+        (f"/{WEIGHTS_FILE}", "outside itself"),
+        (f"..\\{WEIGHTS_FILE}", "outside itself"),
+        (f"C:\\{WEIGHTS_FILE}", "outside itself"),
+        ("model.pt", "only"),
+        (f"a/b/{WEIGHTS_FILE}", "only"),
+    ],
+)
+def test_an_archive_with_other_paths_is_refused(
+    installed: Path, tmp_path: Path, name: str, told: str
+) -> None:
+    archive = archive_of(tmp_path / "bad.zip", {name: b"x"})
+    with pytest.raises(CheckpointError, match=told):
+        install_model(archive)
+    assert list(installed.iterdir()) == []
+    assert {entry.name for entry in tmp_path.iterdir()} == {"bad.zip", "installed"}
+
+
+def test_a_link_in_an_archive_is_refused(installed: Path, tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "bad.zip", {WEIGHTS_FILE: b"/etc/passwd"}, stat.S_IFLNK | 0o777)
+    with pytest.raises(CheckpointError, match="link"):
+        install_model(archive)
+
+
+def test_an_archive_that_says_it_is_huge_is_refused(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LARGEST_BYTES, WEIGHTS_FILE, 1000)
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(WEIGHTS_FILE, b"\0" * 100_000)
+    with pytest.raises(CheckpointError, match="100000 bytes"):
+        install_model(bomb)
+    assert list(installed.iterdir()) == []
+
+
+def test_two_weights_files_and_none_are_refused(installed: Path, tmp_path: Path) -> None:
+    none = archive_of(tmp_path / "none.zip", {"card.md": b"# card"})
+    two = archive_of(tmp_path / "two.zip", {WEIGHTS_FILE: b"a", f"b/{WEIGHTS_FILE}": b"b"})
+    for archive, count in ((none, 0), (two, 2)):
+        with pytest.raises(CheckpointError, match=f"holds {count} files"):
+            install_model(archive)
+
+
+def test_a_truncated_archive_and_a_pickle_are_refused(
+    model: Path, installed: Path, tmp_path: Path
+) -> None:
+    whole = pack_model(model, tmp_path / "model.zip").read_bytes()
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(whole[: len(whole) // 2])
+    pickle = tmp_path / "model.pt"
+    pickle.write_bytes(b"\x80\x04}.")
+    for file in (cut, pickle, tmp_path / "absent.zip"):
+        with pytest.raises(CheckpointError):
+            install_model(file)
+    assert list(installed.iterdir()) == []
+
+
+def test_a_changed_weights_file_does_not_verify(model: Path) -> None:
+    assert verify_model(model).sha256 == file_sha256(model / WEIGHTS_FILE)
+    path = model / WEIGHTS_FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(CheckpointError):
+        verify_model(model)
+
+
+def test_an_installed_model_is_removed_and_a_bundled_one_is_not(
+    model: Path, installed: Path
+) -> None:
+    card = install_model(model)
+    assert remove_model(card.name) == installed / card.name
+    assert list(installed.iterdir()) == []
+    with pytest.raises(CheckpointError, match="bundled models cannot be removed"):
+        remove_model("brain-t1")
+    with pytest.raises(CheckpointError, match="cannot be a model's name"):
+        remove_model("../installed")
+
+
+def test_the_command_line_installs_verifies_and_removes(
+    model: Path, installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = pack_model(model, tmp_path / "model.zip")
+    assert main(["models", "install", str(archive)]) == 0
+    name = capsys.readouterr().out.split(":")[0]
+    assert main(["models", "verify", name]) == 0
+    assert "is whole" in capsys.readouterr().out
+    assert main(["models", "remove", name]) == 0
+    assert list(installed.iterdir()) == []
