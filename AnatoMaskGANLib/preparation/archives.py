@@ -46,7 +46,7 @@ class Archive:
 _OASIS_FOLDER = re.compile(r"OASIS_(OAS\d+_\d+)_MR\d+")
 # image and label names of one scan, aligned to each other; the first pair that is there is taken
 _OASIS_PAIRS = (("aligned_norm", "aligned_seg35"), ("norm", "seg35"))
-_L2R_FILE = re.compile(r"(?P<case>.+_\d{4})(_0000)?\.nii(\.gz)?")
+_L2R_FILE = re.compile(r"(?P<case>.+?_\d{4})(_0000)?\.nii(\.gz)?")
 _BTCV_FILE = re.compile(r"(?:img|label)(?P<case>\d{4})\.nii(\.gz)?")
 _MM_WHS_FILE = re.compile(
     r"(?P<case>(?P<modality>ct|mr)_(?P<part>train|test)_\d+)_(?P<kind>image|label)\.nii(\.gz)?"

@@ -58,8 +58,8 @@ def find_case_folders(source: Path) -> list[CaseFiles]:
     for folder in _all_folders(source):
         if folder.name in MASK_FOLDERS or (folder != source and _is_series_of_parent(folder)):
             continue
-        image = _only(folder, IMAGE_STEMS, "image") or _dicom_series_of(folder)
-        labels = _only(folder, LABEL_STEMS, "label map") or _mask_folder_of(folder)
+        labels = _labels_of(folder)
+        image = _only(folder, IMAGE_STEMS, "image") or _dicom_series_of(folder, labels)
         if image is None and labels is None:
             continue
         place = folder.relative_to(source).as_posix()
@@ -170,21 +170,23 @@ def _mask_folder_of(folder: Path) -> Path | None:
     return None
 
 
-def _dicom_series_of(folder: Path) -> Path | None:
-    """The folder itself or the one folder in it that holds DICOM files."""
+def _labels_of(folder: Path) -> Path | None:
+    return _only(folder, LABEL_STEMS, "label map") or _mask_folder_of(folder)
+
+
+def _dicom_series_of(folder: Path, labels: Path | None) -> Path | None:
+    """The folder itself if it holds DICOM files; beside labels also the one folder in it that
+    does."""
     if _holds_dicom(folder):
         return folder
-    inner = [path for path in sorted(folder.iterdir()) if _holds_dicom(path)]
-    return inner[0] if len(inner) == 1 else None
+    inner = [path for path in sorted(folder.iterdir()) if _holds_dicom(path)] if labels else []
+    return inner[0] if len(inner) == 1 and not _labels_of(inner[0]) else None
 
 
 def _is_series_of_parent(folder: Path) -> bool:
     """Whether the folder is the DICOM series of a case folder that holds the labels."""
-    if not _holds_dicom(folder) or _only(folder, LABEL_STEMS, "label map"):
-        return False
     parent = folder.parent
-    has_labels = _only(parent, LABEL_STEMS, "label map") or _mask_folder_of(parent)
-    return bool(has_labels) and _dicom_series_of(parent) == folder
+    return _holds_dicom(folder) and _dicom_series_of(parent, _labels_of(parent)) == folder
 
 
 def _holds_dicom(path: Path) -> bool:
