@@ -40,7 +40,8 @@ def positions_of(num_slices: int, cases: int = 1) -> torch.Tensor:
 
 def noise_of(num_slices: int, height: int = 16, width: int = 24, seed: int = 0) -> torch.Tensor:
     shape = (num_slices, height, width)
-    return noise_field(seed, (0, 0, 0), shape, (1.0, 1.0, 1.0), (2.0, 6.0, 20.0))[None]
+    sigmas_mm = compact_generator(NUM_CLASSES).noise_sigmas_mm
+    return noise_field(seed, (0, 0, 0), shape, (1.0, 1.0, 1.0), sigmas_mm)[None]
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 7])

@@ -13,6 +13,7 @@ from AnatoMaskGANLib.networks.gray_texture import (
     class_regions,
     gray_texture_statistics,
     soft_histogram,
+    through_plane_texture,
 )
 from AnatoMaskGANLib.training.losses import gray_texture
 
@@ -35,7 +36,7 @@ def real(labels: torch.Tensor) -> torch.Tensor:
 def loss(real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor) -> float:
     regions = class_regions(labels, NUM_CLASSES)
     statistics = [gray_texture_statistics(images, regions) for images in (real, fake)]
-    return float(gray_texture(*statistics, regions.is_present))
+    return float(gray_texture(*(s[None] for s in statistics), regions.is_present[None]))
 
 
 def test_the_loss_is_exactly_zero_at_equality(real, labels) -> None:
@@ -105,9 +106,24 @@ def test_gradients_reach_the_image_and_are_finite(real, labels) -> None:
     statistics = gray_texture_statistics(fake, regions)
     logits = classifier(statistics, soft_histogram(fake, regions))
     (
-        gray_texture(gray_texture_statistics(real, regions), statistics, regions.is_present)
+        gray_texture(
+            gray_texture_statistics(real, regions)[None], statistics[None], regions.is_present[None]
+        )
         + logits.mean()
     ).backward()
     assert fake.grad.isfinite().all()
     assert fake.grad.abs().sum() > 0
     assert all(parameter.grad.abs().sum() > 0 for parameter in classifier.parameters())
+
+
+def test_through_plane_texture_is_the_mean_step_between_slices_inside_a_class() -> None:
+    labels = torch.zeros(1, 2, 8, 8, dtype=torch.long)
+    labels[:, 1, 6:] = (
+        1  # two rows change their class: they and the outline beside them do not count
+    )
+    images = torch.zeros(1, 2, 8, 8)
+    images[:, 1] = 0.25
+    images[:, 1, 5:] = 1.0
+    steps, is_judged = through_plane_texture(images, labels, 2)
+    assert steps[0].tolist() == [0.25, 0.0]
+    assert is_judged[0].tolist() == [True, False]

@@ -10,7 +10,7 @@ import torch
 from AnatoMaskGANLib.networks.label_field import DenseLabelField
 from AnatoMaskGANLib.networks.noise import NoiseInjection, noise_field, pool_noise
 
-SIGMAS_MM = (2.0, 6.0, 20.0)
+SIGMAS_MM = (0.7, 2.0, 6.0, 20.0)
 
 
 def fields(sigma_mm: float, shape: tuple[int, int, int], spacing: tuple[float, float, float]):

@@ -77,6 +77,25 @@ def gray_texture_statistics(images: Tensor, regions: ClassRegions) -> Tensor:
     return statistics * regions.is_present[..., None]
 
 
+def through_plane_texture(
+    images: Tensor, labels: Tensor, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """[B*(S-1),C] mean |I(z+1) - I(z)| inside every class, and whether the class is judged there.
+
+    images: [B,S,H,W] in [0,1]; labels: [B,S,H,W]. Counted where both slices have the class, away
+    from its outline in either.
+    """
+    first, second = labels[:, :-1].flatten(0, 1), labels[:, 1:].flatten(0, 1)
+    below, above = class_regions(first, num_classes), class_regions(second, num_classes)
+    counted = below.is_inner * above.is_inner * (first == second)
+    difference = (images[:, 1:] - images[:, :-1]).flatten(0, 1).abs() * counted
+    size = below.areas.numel()
+    areas = _sum_by_class(counted, below.segments, size)
+    means = _sum_by_class(difference, below.segments, size) / areas.clamp(min=1)
+    shape = below.areas.shape
+    return means.view(shape), areas.view(shape) >= MIN_PIXELS
+
+
 def soft_histogram(images: Tensor, regions: ClassRegions) -> Tensor:
     """[N,C,32] share of a class's pixels in every bin of [0,1], each pixel split between two
     bins.
