@@ -8,6 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
 import slicer  # noqa: E402
+import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.pythonqt import qt  # noqa: E402
 
@@ -41,7 +42,7 @@ def test_the_object_name_is_called_name() -> None:
 
 
 def test_the_window_says_that_it_is_not_slicer() -> None:
-    assert "not the 3D Slicer application" in slicer.app.mainWindow().windowTitle
+    assert "not the 3D Slicer application" in slicer.util.mainWindow().windowTitle
 
 
 def test_a_node_combo_box_follows_the_scene() -> None:

@@ -140,6 +140,9 @@ class Application:
     def mainWindow(self):
         return self.window
 
+    def topLevelWidgets(self):
+        return [] if self.window is None else [self.window]
+
     def layoutManager(self):
         return None if self.window is None else self.window.layoutManager
 

@@ -94,6 +94,7 @@ class MainWindow(qt.QMainWindow):
 
     def __init__(self, app, views):
         super().__init__()
+        self.name = "qSlicerMainWindow"  # by which slicer.util finds it
         self.windowTitle = NOTICE
         self.statusBar().showMessage(NOTICE)
         self.layoutManager = LayoutManager(self)
@@ -120,11 +121,16 @@ class MainWindow(qt.QMainWindow):
         self.setCentralWidget(central)
 
 
-def start_window(views=None) -> scene.Application:
-    """The one application of this process, with its one window."""
+def start() -> scene.Application:
+    """The one application of this process, with Qt as `Slicer --no-main-window` has it."""
     if qt.QApplication.instance() is None:
         slicer.hostQtApplication = qt.QApplication([scene.Application.applicationName])
-    app = scene.start()
+    return scene.start()
+
+
+def start_window(views=None) -> scene.Application:
+    """The one application of this process, with its one window."""
+    app = start()
     if app.window is None:
         app.window = MainWindow(app, views or FOUR_UP)
     return app
@@ -132,7 +138,7 @@ def start_window(views=None) -> scene.Application:
 
 def load_module(path: str | Path) -> scene.Module:
     """The module as the application loads it at start-up: the file is run, no widget is made."""
-    app, path = scene.start(), Path(path).resolve()
+    app, path = start(), Path(path).resolve()
     name = path.stem
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
