@@ -25,4 +25,6 @@ class SampleDataLogic:
             "customDownloader": customDownloader,
             "thumbnailFileName": thumbnailFileName,
         }
-        slicer.modules.sampleDataSources.setdefault(category, []).append(source)
+        sources = slicer.modules.sampleDataSources.setdefault(category, [])
+        if all(known["sampleName"] != sampleName for known in sources):
+            sources.append(source)
