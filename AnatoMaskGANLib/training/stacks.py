@@ -141,10 +141,18 @@ class StackSampler:
             )
 
     def batch(self, step: int, rank: int = 0) -> StackBatch:
-        """The stacks of one step of one process."""
+        """The stacks of one step of one process.
+
+        Every stack has a random generator of its own, numbered through all processes: two
+        processes see what one with the doubled batch sees.
+        """
         settings = self.settings
-        generator = np.random.default_rng([self.seed, step, rank])
-        stacks = [self._draw(generator) for _ in range(settings.batch_size)]
+        first = rank * settings.batch_size
+        generators = [
+            np.random.default_rng([self.seed, step, first + number])
+            for number in range(settings.batch_size)
+        ]
+        stacks = [self._draw(generator) for generator in generators]
         size = (settings.stack_size + 2 * self.halo, *settings.crop)
         empty = torch.zeros(size, dtype=torch.int64)
         positions = torch.arange(settings.stack_size) * self.spacing_ijk_mm[2]
@@ -152,7 +160,7 @@ class StackSampler:
             labels=torch.stack([empty if s.labels is None else s.labels for s in stacks]),
             images=torch.stack([stack.image for stack in stacks])[:, :, None],
             positions_mm=positions.expand(settings.batch_size, -1),
-            noise_seeds=tuple(int(generator.integers(2**62)) for _ in range(settings.batch_size)),
+            noise_seeds=tuple(int(generator.integers(2**62)) for generator in generators),
             guidance=None
             if settings.guidance == "labels"
             else torch.stack([stack.guidance for stack in stacks]),
