@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
 
 from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError, Synthesizer
+from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
+from AnatoMaskGANLib.synthesis.label_dictionary import LabelDictionary
 from AnatoMaskGANLib.volumes import LabelMap, UnmatchedLabelsError, same_grid
 
 
@@ -133,3 +137,71 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path, device: str) -> N
     folder = write_tiny_model(tmp_path / "tiny")
     with pytest.raises(DeviceError, match=device):
         Synthesizer.from_checkpoint(folder, device=device)
+
+
+def test_samples_that_share_their_dictionaries_equal_single_ones(
+    synthesizer: Synthesizer,
+) -> None:
+    label_map = label_map_of(random_labels((9, 20, 20)))
+    shares: list[float] = []
+    samples = list(
+        synthesizer.synthesize_samples(
+            label_map, [5, 2, 5], on_progress=lambda share, text: shares.append(share)
+        )
+    )
+    for seed, sample in zip([5, 2, 5], samples, strict=True):
+        assert sample.provenance["Seed"] == str(seed)
+        single = synthesizer.synthesize(label_map, seed=seed)
+        np.testing.assert_allclose(sample.voxels_kji, single.voxels_kji, rtol=0, atol=1e-4)
+    assert shares == sorted(shares) and shares[-1] == 1
+
+
+def test_slices_side_by_side_in_threads_equal_one_after_the_other() -> None:
+    label_map = label_map_of(random_labels((20, 20, 20)))
+    threads = torch.get_num_threads()
+    volumes = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            volumes.append(tiny_synthesizer().synthesize(label_map).voxels_kji)
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(volumes[0], volumes[1], rtol=0, atol=1e-4)
+
+
+def test_a_gpu_without_memory_is_answered_by_smaller_slabs_and_a_log_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    label_map = label_map_of(random_labels((20, 20, 20)))
+    synthesizer = tiny_synthesizer()
+    expected = synthesizer.synthesize(label_map).voxels_kji
+    made = LabelDictionary.__init__
+
+    def with_little_memory(self: LabelDictionary, generator: Any, labels: Any, check: Any) -> None:
+        if labels.shape[0] > 4:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        made(self, generator, labels, check)
+
+    monkeypatch.setattr(LabelDictionary, "__init__", with_little_memory)
+    volume = synthesizer.synthesize(label_map)
+    np.testing.assert_allclose(volume.voxels_kji, expected, rtol=0, atol=1e-4)
+    assert "too little memory for slabs of" in caplog.text
+
+    def without_memory(self: LabelDictionary, *arguments: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(LabelDictionary, "__init__", without_memory)
+    with pytest.raises(MemoryError, match="does not hold one slice"):
+        synthesizer.synthesize(label_map)
+
+
+def test_half_precision_stays_near_single_precision() -> None:
+    """On the CPU with bfloat16 tables and weights, as a GPU would run float16."""
+    label_map = label_map_of(random_labels((6, 20, 20)))
+    synthesizer = tiny_synthesizer()
+    expected = synthesizer.synthesize(label_map).voxels_kji
+    synthesizer.frozen = FrozenGenerator(synthesizer.generator, torch.bfloat16)
+    made = synthesizer.synthesize(label_map).voxels_kji
+    assert made.dtype == np.float32
+    assert np.abs(made - expected).max() < 3  # of a window of 100

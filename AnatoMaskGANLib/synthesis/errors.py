@@ -13,3 +13,7 @@ class DeviceError(ValueError):
 
 class SynthesisCancelledError(RuntimeError):
     """The caller asked to stop."""
+
+
+class MemoryLimitError(ValueError):
+    """A memory limit that is too low for what is asked."""

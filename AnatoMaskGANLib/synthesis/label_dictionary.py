@@ -9,6 +9,8 @@ Shape letters: S slices, H rows, W columns, n pixels of a stage's grid, F featur
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ from .frozen_generator import (
     StageLabels,
 )
 
-LARGEST_SHARE = 0.7
+LARGEST_SHARE = 0.5
 """Of the pixels of a stage: with more distinct words the label branch is convolved instead."""
 
 
@@ -31,15 +33,26 @@ class LabelDictionary:
     """The dictionary of neighboring slices.
 
     labels: [S,H,W] class indices, any integer type; H and W are multiples of the stride.
+    check: called between the stages; what it raises ends the making.
     """
 
-    def __init__(self, generator: FrozenGenerator, labels: Tensor) -> None:
+    def __init__(
+        self, generator: FrozenGenerator, labels: Tensor, check: Callable[[], None] = lambda: None
+    ) -> None:
         self.num_slices = labels.shape[0]
         self._generator = generator
         self._labels = labels
         whole = LabelField(labels, generator.settings.num_classes)
-        self._stages = [_StageDictionary(generator, stage, whole) for stage in generator.stages]
+        self._stages: list[_StageDictionary] = []
+        for stage in generator.stages:
+            check()
+            self._stages.append(_StageDictionary(generator, stage, whole))
         self._coarse: dict[int, CoarseLabels] = {}
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of tables and indices."""
+        return sum(stage.num_bytes for stage in self._stages)
 
     def stage_labels(
         self, slice_number: int, stage_number: int, context: tuple[Tensor, Tensor] | None
@@ -76,6 +89,13 @@ class _StageDictionary:
         if words.words5.shape[0] <= LARGEST_SHARE * labels.numel():
             self._index = words.index.flatten(1).to(torch.int32)
             self._tables = tuple(self._halves(words.table(layer)) for layer in stage.layers)
+
+    @property
+    def num_bytes(self) -> int:
+        kept = [self._labels, *(part for table in self._tables for part in table)]
+        if self._index is not None:
+            kept.append(self._index)
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
     def of_slice(self, slice_number: int, context: tuple[Tensor, Tensor] | None) -> StageLabels:
         if self._index is None:

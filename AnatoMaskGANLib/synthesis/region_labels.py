@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ class RegionLabels:
     """Dictionaries and slice graph of a label map in a region.
 
     labels_kji: model classes on the whole model grid. Slices have their numbers on that grid.
-    slab_size: slices that share a dictionary. Safe to be asked by several threads.
+    slab_size: slices that share a dictionary. keep_bytes: memory for dictionaries that are
+    kept when a pass is through with them. Safe to be asked by several threads.
     """
 
     def __init__(
@@ -40,6 +41,9 @@ class RegionLabels:
         region: Region,
         spacing_ijk_mm: Sequence[float],
         slab_size: int,
+        keep_bytes: int = 0,
+        previous: RegionLabels | None = None,
+        changed: Iterable[int] = (),
     ) -> None:
         self.generator = generator
         self.frozen = frozen
@@ -47,6 +51,8 @@ class RegionLabels:
         self.region = region
         self.spacing_ijk_mm = spacing_ijk_mm
         self.slab_size = slab_size
+        self.keep_bytes = keep_bytes
+        self.check: Callable[[], None] = lambda: None
         self.first, self.end = region.slices
         self.device = frozen.device
         self._words: dict[int, tuple[LabelDictionary, int]] = {}
@@ -56,6 +62,7 @@ class RegionLabels:
         self.graph: SliceGraph | None = None
         self.windows: Tensor | None = None  # [S,(2K+2)^2]
         if frozen.fusion is not None:
+            self.overlaps = self._overlaps(previous, set(changed))
             self._make_graph()
 
     @property
@@ -88,16 +95,26 @@ class RegionLabels:
         self._contexts.clear()
 
     def forget_before(self, number: int) -> None:
-        """Lets the dictionaries of the slices before this one go."""
-        for known in (self._words, self._contexts):
-            for old in [other for other in known if other < number]:
-                del known[old]
+        """Lets dictionaries of the slices before this one go, the latest first, until what is left
+        may be kept."""
+        while self._kept_bytes() > self.keep_bytes:
+            passed = [other for other in self._words if other < number]
+            if not passed:
+                return
+            slab = self._words[max(passed)][0]
+            for old in [other for other in passed if self._words[other][0] is slab]:
+                del self._words[old]
+                self._contexts.pop(old, None)
+
+    def _kept_bytes(self) -> int:
+        return sum(slab.num_bytes for slab in {id(d): d for d, _ in self._words.values()}.values())
 
     def _words_of(self, number: int) -> tuple[LabelDictionary, int]:
         with self._lock:
             if number not in self._words:
                 run = self._missing_run(number, self._words)
-                made = LabelDictionary(self.frozen, self._cut(run.start, run.stop))
+                labels = self._cut(run.start, run.stop)
+                made = LabelDictionary(self.frozen, labels, lambda: self.check())
                 self._words |= {n: (made, place) for place, n in enumerate(run)}
             return self._words[number]
 
@@ -127,19 +144,45 @@ class RegionLabels:
         labels = self.region.cut(self.labels_kji, (first, end))
         return torch.from_numpy(labels.astype(np.int64)).to(self.device)
 
-    def _make_graph(self) -> None:
+    def _overlaps(self, previous: RegionLabels | None, changed: set[int]) -> Tensor:
+        """[1,S,S] Dice overlaps of neighboring slices; of unchanged pairs those of `previous`."""
         num_slices = self.end - self.first
-        overlaps = torch.zeros(1, num_slices, num_slices)
-        for start in range(0, num_slices, _OVERLAP_SLICES):
-            last = min(num_slices, start + _OVERLAP_SLICES + NEIGHBOR_RADIUS)
-            labels = self.region.cut(self.labels_kji, (self.first + start, self.first + last))
+        overlaps = torch.eye(num_slices)[None]
+        stale = set(self.numbers)
+        if previous is not None and previous.overlaps is not None:
+            first, end = max(self.first, previous.first), min(self.end, previous.end)
+            here = slice(first - self.first, end - self.first)
+            there = slice(first - previous.first, end - previous.first)
+            overlaps[:, here, here] = previous.overlaps[:, there, there]
+            stale &= changed
+        for run in _runs(sorted(stale), _OVERLAP_SLICES):
+            start = max(self.first, run.start - NEIGHBOR_RADIUS)
+            stop = min(self.end, run.stop + NEIGHBOR_RADIUS)
+            labels = self.region.cut(self.labels_kji, (start, stop))
             stack = torch.from_numpy(labels.astype(np.int64))[None]
             found = slice_overlaps(stack, self.frozen.settings.num_classes)
-            part = overlaps[:, start:last, start:last]
-            torch.maximum(part, found, out=part)
-        positions = torch.arange(num_slices, dtype=torch.float32)[None] * self.spacing_ijk_mm[2]
+            part = slice(start - self.first, stop - self.first)
+            overlaps[:, part, part] = found
+        return overlaps
+
+    def _make_graph(self) -> None:
+        positions = torch.arange(self.end - self.first, dtype=torch.float32)[None]
         # float32 on the CPU whatever the device: the same weights for every slab and every edit
         tau_mm = self.generator.log_tau_mm.detach().float().cpu().exp()
-        self.overlaps = overlaps
-        self.graph = slice_graph(overlaps, positions, tau_mm, self.frozen.settings.stack_radius)
+        self.graph = slice_graph(
+            self.overlaps,
+            positions * self.spacing_ijk_mm[2],
+            tau_mm,
+            self.frozen.settings.stack_radius,
+        )
         self.windows = graph_windows(self.graph)[0]
+
+
+def _runs(numbers: Sequence[int], longest: int) -> Iterator[range]:
+    """Neighboring numbers together, at most so many."""
+    start = 0
+    for place in range(1, len(numbers) + 1):
+        is_end = place == len(numbers) or numbers[place] != numbers[place - 1] + 1
+        if is_end or place - start == longest:
+            yield range(numbers[start], numbers[place - 1] + 1)
+            start = place

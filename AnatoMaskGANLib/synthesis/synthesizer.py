@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,116 +24,222 @@ from AnatoMaskGANLib.volumes import (
 from .devices import pick_device
 from .errors import SynthesisCancelledError
 from .frozen_generator import FrozenGenerator
+from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
 from .model_folder import ModelCard, read_model
-from .region import labeled_region
+from .region import Region, labeled_region
 from .region_labels import RegionLabels
-from .volume_pass import VolumePass
+from .session import SynthesisSession
+from .volume_pass import MOST_THREADS, VolumePass
 
-SLAB_SIZE = 64
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
 
+IsCancelled = Callable[[], bool]
+"""Asked between slices whether to stop."""
+
+UserTable = Mapping[str, str | int | None]
+"""Name or value of the map to name or value of the model, None for background."""
+
 
 class Synthesizer:
-    """A loaded model on a device."""
+    """A loaded model on a device.
 
-    def __init__(self, card: ModelCard, generator: Generator, device: torch.device) -> None:
+    half_precision: float16 on a GPU, about twice as fast; ignored with a CPU, which has no use
+    for it. memory_limit_bytes: of the whole process, within which slabs are sized.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        generator: Generator,
+        device: torch.device,
+        half_precision: bool = False,
+        memory_limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    ) -> None:
         self.card = card
         self.device = device
+        self.memory_limit_bytes = memory_limit_bytes
         self.generator = generator.to(device).eval().requires_grad_(False)
-        self.frozen = FrozenGenerator(self.generator)
+        is_half = half_precision and device.type == "cuda"
+        self.frozen = FrozenGenerator(self.generator, torch.float16 if is_half else torch.float32)
         self.label_table = LabelTable.from_dict(card.label_table)
 
     @classmethod
-    def from_checkpoint(cls, name_or_path: str | Path, device: str = "auto") -> Synthesizer:
+    def from_checkpoint(
+        cls,
+        name_or_path: str | Path,
+        device: str = "auto",
+        half_precision: bool = False,
+        memory_limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    ) -> Synthesizer:
         """A model by its name or the path of its folder, on auto, cpu, cuda, cuda:N or mps.
 
         Raises CheckpointError for a model that is missing or not whole, DeviceError for a device
         that is not there.
         """
         chosen = pick_device(device)
-        return cls(*read_model(name_or_path), chosen)
+        return cls(*read_model(name_or_path), chosen, half_precision, memory_limit_bytes)
 
     def match(
-        self, label_map: LabelMap, user_table: Mapping[str, str | int | None] | None = None
+        self, label_map: LabelMap, user_table: UserTable | None = None
     ) -> tuple[LabelMatch, ...]:
         """Which class of the model every label of the map becomes, and by which rule."""
         return match_labels(label_map, self.label_table, user_table)
 
-    @torch.inference_mode()
     def synthesize(
         self,
         label_map: LabelMap,
         seed: int = 0,
         noise_strength: float = 1.0,
         on_progress: OnProgress | None = None,
-        is_cancelled: Callable[[], bool] | None = None,
+        is_cancelled: IsCancelled | None = None,
         unmatched: str = "stop",
-        user_table: Mapping[str, str | int | None] | None = None,
-        slab_size: int = SLAB_SIZE,
+        user_table: UserTable | None = None,
     ) -> Volume:
         """The synthetic volume, float32 in the model's physical unit, on exactly the map's grid.
 
         Same map, model, seed and strength, same volume. noise_strength 0 gives the deterministic
         image. unmatched: "stop" raises UnmatchedLabelsError for labels that the model does not
-        know, "background" treats them as background. slab_size: slices held in memory at once.
-        Raises SynthesisCancelledError when is_cancelled says so.
+        know, "background" treats them as background.
+        Raises SynthesisCancelledError when is_cancelled says so, MemoryLimitError where the memory
+        limit is too low for the map.
         """
-        if not (np.isfinite(noise_strength) and noise_strength >= 0):
-            raise ValueError(f"noise_strength is {noise_strength}; expected a number of 0 or more")
+        (volume,) = self.synthesize_samples(
+            label_map, [seed], noise_strength, on_progress, is_cancelled, unmatched, user_table
+        )
+        return volume
+
+    def synthesize_samples(
+        self,
+        label_map: LabelMap,
+        seeds: Iterable[int],
+        noise_strength: float = 1.0,
+        on_progress: OnProgress | None = None,
+        is_cancelled: IsCancelled | None = None,
+        unmatched: str = "stop",
+        user_table: UserTable | None = None,
+    ) -> Iterator[Volume]:
+        """A volume for every seed, each as soon as it is made; arguments as for `synthesize`.
+
+        What does not depend on the noise is found once and kept, as far as the memory limit allows.
+        """
+        seeds = list(seeds)
+        check_noise_strength(noise_strength)
         report = on_progress or (lambda share, text: None)
         report(0.0, "matching labels")
         matches = self.match(label_map, user_table)
-        matched = apply_matches(label_map, matches, unmatched)
-        on_model_grid = to_model_grid(matched, self.card.spacing_ijk_mm)
-        voxels = self._voxels(
-            on_model_grid.labels_kji, seed, noise_strength, slab_size, report, is_cancelled
-        )
-        low, high = self.card.window
-        volume = Volume(
-            voxels * np.float32(high - low) + np.float32(low),
-            on_model_grid.ijk_to_ras,
-            self.card.window,
-            self.card.unit,
-            self._provenance(label_map, matches, seed, noise_strength),
-        )
-        report(0.98, "putting the image on the segmentation's grid")
-        volume = to_grid_of(volume, label_map)
-        report(1.0, "done")
-        return volume
+        model_map = self.on_model_grid(label_map, matches, unmatched)
+        labels = self.region_labels(model_map, label_map, keeps=len(seeds) > 1)
+        for count, seed in enumerate(seeds):
 
-    def _voxels(
+            def report_part(share: float, text: str, count: int = count) -> None:
+                report((count + share) / len(seeds), text)
+
+            voxels = np.full(model_map.shape_kji, self.card.window[0], dtype=np.float32)
+            if labels is not None:
+                self._fill(voxels, labels, seed, noise_strength, report_part, is_cancelled)
+            report_part(0.98, "putting the image on the segmentation's grid")
+            record = self.provenance(label_map, matches, seed, noise_strength)
+            volume = self.volume_on_model_grid(voxels, model_map, record)
+            volume = to_grid_of(volume, label_map)
+            report_part(1.0, "done")
+            yield volume
+
+    def session(
         self,
-        labels_kji: np.ndarray,
-        seed: int,
-        noise_strength: float,
-        slab_size: int,
-        report: OnProgress,
-        is_cancelled: Callable[[], bool] | None,
-    ) -> np.ndarray:
-        """[K,J,I] float32 in [0,1] on the model grid; 0 outside the labeled region."""
-        voxels = np.zeros(labels_kji.shape, dtype=np.float32)
-        region = labeled_region(labels_kji, self.generator.settings.stride)
+        label_map: LabelMap,
+        seed: int = 0,
+        noise_strength: float = 1.0,
+        on_progress: OnProgress | None = None,
+        is_cancelled: IsCancelled | None = None,
+        unmatched: str = "stop",
+        user_table: UserTable | None = None,
+    ) -> SynthesisSession:
+        """A volume that follows its label map: `session.volume`, then `session.update(new_map)`."""
+        check_noise_strength(noise_strength)
+        session = SynthesisSession(self, seed, noise_strength, unmatched, user_table)
+        session.update(label_map, on_progress, is_cancelled)
+        return session
+
+    def on_model_grid(
+        self, label_map: LabelMap, matches: tuple[LabelMatch, ...], unmatched: str
+    ) -> LabelMap:
+        """The map with the model's label values in the model's spacing and orientation."""
+        matched = apply_matches(label_map, matches, unmatched)
+        return to_model_grid(matched, self.card.spacing_ijk_mm)
+
+    def region_labels(
+        self,
+        model_map: LabelMap,
+        label_map: LabelMap,
+        keeps: bool,
+        region: Region | None = None,
+        previous: RegionLabels | None = None,
+        changed: Iterable[int] = (),
+    ) -> RegionLabels | None:
+        """Dictionaries for a map on the model grid; None where nothing is labeled.
+
+        keeps: whether several passes or updates will use them. previous, changed: those of the map
+        before an edit of these slices.
+        """
+        region = region or labeled_region(model_map.labels_kji, self.generator.settings.stride)
         if region is None:
-            return voxels
-        labels = RegionLabels(
+            return None
+        weights = sum(p.numel() * p.element_size() for p in self.generator.parameters())
+        num_voxels = max(model_map.labels_kji.size, label_map.labels_kji.size)
+        slab_size = slab_size_within(
+            self.memory_limit_bytes,
+            self.generator.settings,
+            region,
+            num_voxels,
+            min(torch.get_num_threads(), MOST_THREADS),
+            weights,
+        )
+        return RegionLabels(
             self.generator,
             self.frozen,
-            labels_kji,
+            model_map.labels_kji,
             region,
             self.card.spacing_ijk_mm,
             slab_size,
+            self.memory_limit_bytes // 2 if keeps else 0,
+            previous,
+            changed,
         )
-        volume_pass = VolumePass(labels, seed, noise_strength)
-        num_slices = len(labels.numbers)
-        for count, (number, image) in enumerate(volume_pass.images(), start=1):
-            if is_cancelled is not None and is_cancelled():
-                raise SynthesisCancelledError("The synthesis was cancelled.")
-            region.paste(image, number, voxels)
-            report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
-        return voxels
 
-    def _provenance(
+    def in_window(self, image: np.ndarray) -> np.ndarray:
+        """An image in [0,1] in the model's physical unit."""
+        low, high = self.card.window
+        return image * np.float32(high - low) + np.float32(low)
+
+    def volume_on_model_grid(
+        self, voxels_kji: np.ndarray, model_map: LabelMap, provenance: Mapping[str, str]
+    ) -> Volume:
+        """Voxels in the model's physical unit as a volume."""
+        return Volume(
+            voxels_kji, model_map.ijk_to_ras, self.card.window, self.card.unit, provenance
+        )
+
+    @torch.inference_mode()
+    def _fill(
+        self,
+        voxels_kji: np.ndarray,
+        labels: RegionLabels,
+        seed: int,
+        noise_strength: float,
+        report: OnProgress,
+        is_cancelled: IsCancelled | None,
+    ) -> None:
+        """Writes the image of the region into the voxels of the model grid."""
+        labels.check = stop_if(is_cancelled)
+        num_slices = len(labels.numbers)
+        report(0.02, "finding the distinct label neighborhoods")
+        images = VolumePass(labels, seed, noise_strength).images()
+        for count, (number, image) in enumerate(images, start=1):
+            labels.region.paste(self.in_window(image), number, voxels_kji)
+            report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
+
+    def provenance(
         self,
         label_map: LabelMap,
         matches: tuple[LabelMatch, ...],
@@ -157,3 +263,19 @@ class Synthesizer:
             "Licence": self.card.licence,
             "Notice": "Synthetic image for research; not for diagnosis.",
         }
+
+
+def stop_if(is_cancelled: IsCancelled | None) -> Callable[[], None]:
+    """A function that raises SynthesisCancelledError once is_cancelled says so."""
+
+    def check() -> None:
+        if is_cancelled is not None and is_cancelled():
+            raise SynthesisCancelledError("The synthesis was cancelled.")
+
+    return check
+
+
+def check_noise_strength(noise_strength: float) -> None:
+    """Raises ValueError for a strength that makes no sense."""
+    if not (np.isfinite(noise_strength) and noise_strength >= 0):
+        raise ValueError(f"noise_strength is {noise_strength}; expected a number of 0 or more")

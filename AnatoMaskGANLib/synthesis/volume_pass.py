@@ -64,7 +64,6 @@ class VolumePass:
         seed: int,
         noise_strength: float,
         keeps_all: bool = False,
-        keeps_labels: bool = False,
         threads: int | None = None,
     ) -> None:
         self.labels = labels
@@ -72,7 +71,6 @@ class VolumePass:
         self.seed = seed
         self.noise_strength = noise_strength
         self.keeps_all = keeps_all
-        self.keeps_labels = keeps_labels or keeps_all
         self._threads = threads
         self._encoded: dict[int, _EncodedSlice] = {}
         self._noise: dict[int, tuple[int, Tensor]] = {}  # block -> first slice, [Z,S,H,W]
@@ -84,7 +82,13 @@ class VolumePass:
         A GPU that has too little memory gets smaller slabs; MemoryError where that does not help.
         """
         wanted = sorted(self.labels.numbers if numbers is None else numbers)
-        with side_by_side(self.labels.device, self._threads) as run:
+        with side_by_side(self.labels.device, self._threads) as run_all:
+
+            def run(function: Callable[[int], Result], items: Iterable[int]) -> Iterator[Result]:
+                for result in run_all(function, items):
+                    self.labels.check()
+                    yield result
+
             while wanted:
                 block = [n for n in wanted if n < wanted[0] + BLOCK_SIZE]
                 try:
@@ -92,7 +96,7 @@ class VolumePass:
                     for number, image in zip(block, run(self._image, block), strict=True):
                         wanted.remove(number)
                         yield number, image
-                except torch.OutOfMemoryError as error:
+                except torch.cuda.OutOfMemoryError as error:
                     self._make_slabs_smaller(error)
                 if wanted:
                     self._forget_before(wanted[0])
@@ -161,8 +165,10 @@ class VolumePass:
         encoded = self._encoded[number]
         if len(encoded.values) <= round_number:
             features = encoded.features[round_number]
-            encoded.values.append(self.labels.frozen.fusion.slice_values(round_number, features))
-            encoded.sums.append(stack_sums(features.float(), encoded.foreground.float()))
+            values = self.labels.frozen.fusion.slice_values(round_number, features)
+            sums = stack_sums(features.float(), encoded.foreground.float())
+            encoded.values.append(values)  # both or none, whatever stops it
+            encoded.sums.append(sums)
 
     def _receive(self, number: int, round_number: int) -> None:
         """The features of a slice after a round."""
@@ -234,8 +240,7 @@ class VolumePass:
             del self._encoded[old]
         for old in [block for block in self._noise if (block + 1) * BLOCK_SIZE <= number]:
             del self._noise[old]
-        if not self.keeps_labels:
-            self.labels.forget_before(number)
+        self.labels.forget_before(number)
 
     def _make_slabs_smaller(self, error: Exception) -> None:
         """Halves the slabs and lets go of all that can be made again."""

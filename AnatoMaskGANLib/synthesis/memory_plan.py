@@ -1,0 +1,81 @@
+"""How many slices are prepared at once, so that a synthesis stays below a memory limit."""
+
+from __future__ import annotations
+
+import math
+
+from AnatoMaskGANLib.config import GeneratorSettings
+
+from .errors import MemoryLimitError
+from .label_dictionary import LARGEST_SHARE
+from .region import Region
+from .volume_pass import BLOCK_SIZE
+
+DEFAULT_LIMIT_BYTES = 2 * 2**30
+PROGRAM_BYTES = 450 * 2**20
+"""Python, PyTorch and SimpleITK, loaded."""
+
+_VALUE = 4  # bytes of a float32
+_NUMBERING = 112  # bytes a pixel while words are numbered: labels, keys, runs, indices as int64
+_PER_VOXEL = 16  # bytes a voxel of the whole grid: label maps on both grids, image on both grids
+
+
+def slab_size_within(
+    limit_bytes: int,
+    settings: GeneratorSettings,
+    region: Region,
+    num_voxels: int,
+    threads: int,
+    weights_bytes: int,
+) -> int:
+    """Slices whose labels are prepared at once, at most those of the region.
+
+    limit_bytes: of the whole process. num_voxels: of the label map or the model grid, the larger.
+    Raises MemoryLimitError where not even one slice fits, with the least that does.
+    """
+    pixels = region.shape_sjk[1] * region.shape_sjk[2]
+    fixed = (
+        PROGRAM_BYTES
+        + 2 * weights_bytes
+        + _PER_VOXEL * num_voxels
+        + _bytes_of_passes(settings, pixels, region.shape_sjk[0], threads)
+    )
+    per_slice = pixels * (_NUMBERING + _table_bytes_per_pixel(settings))
+    if fixed + per_slice > limit_bytes:
+        least = math.ceil((fixed + per_slice) / 2**20)
+        raise MemoryLimitError(
+            f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
+            f"{least} MiB. Raise the limit, crop the label map, or resample it to larger voxels."
+        )
+    return max(1, min(region.shape_sjk[0], int((limit_bytes - fixed) // per_slice)))
+
+
+def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
+    """Of the tables when as many neighborhoods are distinct as a dictionary may hold."""
+    total = 0.0
+    for number, (inputs, outputs) in enumerate(
+        zip(settings.channels[:-1], settings.channels[1:], strict=True)
+    ):
+        stride = settings.stride // 2**number
+        features = inputs + min(inputs, outputs)
+        total += LARGEST_SHARE * 2 * features * _VALUE / stride**2
+    return total
+
+
+def _bytes_of_passes(
+    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int
+) -> float:
+    """Noise, states between encoding and decoding, and the features of the slices in work."""
+    octaves = len(settings.noise_sigmas_mm)
+    noise = 2 * BLOCK_SIZE * pixels * _VALUE * (octaves + 4)
+    fused = settings.channels[settings.fusion_stage + 1]
+    fused_pixels = pixels / (settings.stride // 2**settings.fusion_stage) ** 2
+    kept = min(num_slices, BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1))
+    states = kept * 4 * fused * fused_pixels * _VALUE
+    widest = max(
+        max(pair) / (settings.stride // 2**number) ** 2
+        for number, pair in enumerate(
+            zip(settings.channels[:-1], settings.channels[1:], strict=True)
+        )
+    )
+    return noise + states + threads * 6 * widest * pixels * _VALUE
