@@ -15,7 +15,7 @@ from AnatoMaskGANLib.preparation.label_classes import (
     table_of_names,
 )
 from AnatoMaskGANLib.preparation.settings import PreparationError
-from AnatoMaskGANLib.volumes import LabelMap, LabelTable, UnmatchedLabelsError, load_label_table
+from AnatoMaskGANLib.volumes import LabelMap, LabelTable, load_label_table
 
 TABLE = LabelTable(
     "body",
@@ -95,7 +95,7 @@ def test_a_choice_that_makes_no_sense_is_refused(labels, merge, message: str) ->
 
 def test_labels_outside_the_table_stop_or_become_background() -> None:
     classes = choose_classes(TABLE)
-    with pytest.raises(UnmatchedLabelsError, match="9"):
+    with pytest.raises(PreparationError, match="labels 9, which the table 'body' does not"):
         classes.apply(label_map(1, 9))
     assert row(classes.apply(label_map(1, 9), "background")) == [0, 1, 0]
 

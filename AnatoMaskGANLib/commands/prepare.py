@@ -20,6 +20,15 @@ def prepare(settings: PreparationSettings) -> int:
 
     Each case is reported as it is done; the same command goes on where an earlier one stopped.
     """
+    from AnatoMaskGANLib.preparation.one_writer import one_writer
+
+    with one_writer(settings.output):
+        exit_code = _fill_store(settings)
+    print(settings.output)
+    return exit_code
+
+
+def _fill_store(settings: PreparationSettings) -> int:
     from AnatoMaskGANLib.preparation.plan import make_plan
     from AnatoMaskGANLib.preparation.prepared_case import prepare_case
     from AnatoMaskGANLib.preparation.store_index import finish_store
@@ -43,7 +52,6 @@ def prepare(settings: PreparationSettings) -> int:
     _log.info("%s", result.summary())
     counts = finish_store(plan, prepared, result.failed)
     _log.info("%s", ", ".join(f"{count} {split}" for split, count in counts.items()))
-    print(settings.output)
     return result.exit_code
 
 

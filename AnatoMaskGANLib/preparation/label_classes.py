@@ -10,8 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from AnatoMaskGANLib.volumes import LabelMap, LabelTable, apply_matches, load_label_table
-from AnatoMaskGANLib.volumes.label_matching import match_labels
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    LabelTable,
+    UnmatchedLabelsError,
+    apply_matches,
+    load_label_table,
+    match_labels,
+)
 from AnatoMaskGANLib.volumes.label_names import read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
 
@@ -36,11 +42,15 @@ class LabelClasses:
         """The map with classes for labels.
 
         Labels are matched by code, name and alias, in a map without names by value. Raises
-        UnmatchedLabelsError for labels outside the table (unless unmatched is "background") and
-        PreparationError if no chosen label is in the map.
+        PreparationError for labels outside the table, unless unmatched is "background", and if no
+        chosen label is in the map.
         """
         label_map = self._named(label_map)
-        matched = apply_matches(label_map, match_labels(label_map, self.source), unmatched)
+        matches = match_labels(label_map, self.source)
+        try:
+            matched = apply_matches(label_map, matches, unmatched)
+        except UnmatchedLabelsError as error:
+            raise PreparationError(self._outside(error)) from error
         lookup = np.zeros(max(self.source.labels) + 1, dtype=np.int32)
         for value, chosen in self.class_of.items():
             lookup[value] = chosen
@@ -51,6 +61,15 @@ class LabelClasses:
                 "map; expected at least one. Choose others, or leave the case out."
             )
         return classes
+
+    def _outside(self, error: UnmatchedLabelsError) -> str:
+        outside = [f"{match.value} {match.name}".strip() for match in error.unmatched]
+        return (
+            f"The label map has the labels {', '.join(outside[:10])}"
+            f"{' and others' if len(outside) > 10 else ''}, which the table {self.source.name!r} "
+            "does not have; expected only its labels. Give a --table that has them, or "
+            "--unmatched background."
+        )
 
     def _named(self, label_map: LabelMap) -> LabelMap:
         """A map without names with those of the table, so that only values outside it stay

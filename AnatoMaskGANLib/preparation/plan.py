@@ -114,12 +114,7 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
         raise PreparationError(
             f"{settings.source} is no folder; expected the folder of the unpacked archive."
         )
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PreparationError(
-            f"The folder {settings.output} cannot be made: {error.strerror}. Choose another."
-        ) from error
+    settings.output.mkdir(parents=True, exist_ok=True)
     if not (settings.output / INDEX).exists():
         return None
     try:

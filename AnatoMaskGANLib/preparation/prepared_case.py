@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,9 @@ CASE_FILE = "case.json"
 # Raised when the same inputs and settings give other arrays than before.
 _METHOD_VERSION = 1
 
+# The temporary names of `atomic_writing`.
+_HALF_WRITTEN = re.compile(r"\.[a-z]+\.(npy|json|csv)\.[0-9a-f]{12}\.(npy|json|csv)")
+
 _log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float, str], None]
@@ -59,7 +63,7 @@ def prepare_case(
     """Prepares one case, or finds it prepared.
 
     Raises VolumeError for files that cannot be read or written, PreparationError for a case that
-    fails a check, UnmatchedLabelsError for labels outside the table.
+    fails a check or has labels outside the table.
     """
     report = on_progress or (lambda share, text: None)
     _check_complete(plan, files)
@@ -68,6 +72,7 @@ def prepare_case(
     done = _finished_case(plan.settings.output, case_folder)
     if done is not None:
         return _with_split(done, plan, files, was_done=True)
+    remove_half_written(plan.settings.output / case_folder)
     case = read_case(files, plan.settings.grid_tolerance_mm)
     report(0.3, "resampling")
     arrays = _arrays(plan, files, case, report)
@@ -95,6 +100,13 @@ def prepare_case(
     path = plan.settings.output / case_folder / CASE_FILE
     write_bytes(path, ".json", lambda: json.dumps(record, indent=1).encode())
     return _with_split(record, plan, files, was_done=False)
+
+
+def remove_half_written(folder: Path) -> None:
+    """Removes what a killed run was writing in a folder of the store."""
+    for file in folder.glob(".*") if folder.is_dir() else []:
+        if file.is_file() and _HALF_WRITTEN.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def fingerprint(plan: Plan, files: CaseFiles) -> str:

@@ -15,13 +15,13 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS, write_index
 
 from .plan import Plan, plain
-from .prepared_case import CASE_FILE, CASES, PreparedCase
+from .prepared_case import CASE_FILE, CASES, PreparedCase, remove_half_written
 from .settings import PreparationError
 
 REPORT = "report.csv"
 
 _CASE_FOLDER = re.compile(r".+-[0-9a-f]{12}")
-_ARRAY_FILES = re.compile(r"(image|labels|guidance)\.npy|case\.json|\..+\.(npy|json)")
+_ARRAY_FILES = re.compile(r"(image|labels|guidance)\.npy|case\.json")
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ def finish_store(
             "num_failed": len(failed),
         },
     )
+    remove_half_written(output)
     _remove_unnamed(output / CASES, {Path(entry["folder"]).name for entry in entries})
     return counts
 
@@ -106,6 +107,7 @@ def _remove_unnamed(folder: Path, named: set[str]) -> None:
     for old in sorted(folder.iterdir()) if folder.is_dir() else []:
         if old.name in named or not old.is_dir() or not _CASE_FOLDER.fullmatch(old.name):
             continue
+        remove_half_written(old)
         files = list(old.iterdir())
         if not all(file.is_file() and _ARRAY_FILES.fullmatch(file.name) for file in files):
             _log.warning("%s holds files of others and stays", old)

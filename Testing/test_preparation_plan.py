@@ -1,0 +1,93 @@
+"""What a run will do is settled before it writes, and stays settled when a store is continued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_archives
+from tiny_archives import write_nifti
+
+from AnatoMaskGANLib.preparation.plan import make_plan
+from AnatoMaskGANLib.preparation.prepared_case import prepare_case
+from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
+from AnatoMaskGANLib.preparation.store_index import finish_store
+
+
+def settings_for(folder: Path, **changes: object) -> PreparationSettings:
+    return replace(PreparationSettings("folder", folder / "in", folder / "out"), **changes)
+
+
+def add_case(folder: Path, name: str, spacing: tuple[float, ...], values=(1, 2)) -> None:
+    labels = tiny_archives.anatomy(values)
+    write_nifti(folder / name / "image.nii.gz", tiny_archives.image_of(labels, 0, 900), spacing)
+    write_nifti(folder / name / "seg.nii.gz", labels, spacing, dtype=np.uint8)
+
+
+def test_the_spacing_of_a_folder_is_the_median_of_its_cases(tmp_path: Path) -> None:
+    for name, slice_mm in (("a", 2.0), ("b", 3.0), ("c", 5.0)):
+        add_case(tmp_path / "in", name, (0.7, 0.7, slice_mm))
+    assert make_plan(settings_for(tmp_path)).spacing_mm == (0.7, 0.7, 3.0)
+
+
+def test_a_store_that_is_continued_keeps_its_spacing_and_classes(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    plan = make_plan(settings_for(tmp_path))
+    finish_store(plan, [prepare_case(plan, case) for case in plan.cases], {})
+    for name in ("d", "e", "f", "g", "h"):
+        add_case(tmp_path / "in", name, (3.0, 3.0, 3.0), (1, 2, 5))
+    later = make_plan(settings_for(tmp_path))
+    assert later.spacing_mm == (1.0, 1.0, 2.0)
+    assert later.classes.target.labels == plan.classes.target.labels == {1: "label 1", 2: "label 2"}
+    with pytest.raises(PreparationError, match="labels 5"):
+        prepare_case(later, later.cases[-1])
+    other = make_plan(settings_for(tmp_path, percentiles=(1.0, 99.0)))
+    assert other.spacing_mm == (3.0, 3.0, 3.0) and 5 in other.classes.target.labels
+
+
+def test_cases_that_cannot_be_read_do_not_hinder_the_plan(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    (tmp_path / "in" / "b" / "seg.nii.gz").write_bytes(b"damaged")
+    plan = make_plan(settings_for(tmp_path))
+    assert len(plan.cases) == 3 and plan.spacing_mm == (1.0, 1.0, 2.0)
+
+
+def test_a_folder_without_cases_tells_what_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(PreparationError, match="no case of the layout folder; expected case fold"):
+        make_plan(settings_for(tmp_path))
+    with pytest.raises(PreparationError, match="expected img/img0001.nii.gz"):
+        make_plan(settings_for(tmp_path, layout="btcv"))
+    with pytest.raises(PreparationError, match="expected files like"):
+        make_plan(settings_for(tmp_path, images="{case}.nii"))
+
+
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PreparationError, match="is no folder"):
+        make_plan(settings_for(tmp_path))
+
+
+def test_an_archive_of_test_images_only_is_refused(tmp_path: Path) -> None:
+    tiny_archives.btcv(tmp_path / "in", num_training=0, num_test=2)
+    with pytest.raises(PreparationError, match="2 test cases without labels and no other"):
+        make_plan(settings_for(tmp_path, layout="btcv"))
+    kept = make_plan(settings_for(tmp_path, layout="btcv", incomplete="keep", split=(1, 0, 0)))
+    assert len(kept.cases) == 2 and kept.left_out == ()
+
+
+def test_the_median_window_of_the_training_images_is_the_store_s(tmp_path: Path) -> None:
+    tiny_archives.case_folders(tmp_path / "in", 5)
+    plan = make_plan(settings_for(tmp_path))
+    prepared = [prepare_case(plan, case) for case in plan.cases]
+    counts = finish_store(plan, prepared, {})
+    assert counts == {"train": 3, "validation": 1, "test": 1}
+    from AnatoMaskGANLib.volumes.case_store import open_store
+
+    store = open_store(tmp_path / "out")
+    windows = [case.window for case in store.of_split("train")]
+    assert store.window == tuple(np.median(windows, axis=0))
+    assert store.preparation["normalization"] == "percentiles"
