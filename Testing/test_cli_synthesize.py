@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.volumes import LabelMap, read_volume, same_grid, write_label_map
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    read_label_map,
+    read_volume,
+    same_grid,
+    write_label_map,
+)
 
 NAMES = {1: "Skin", 2: "cortical bone", 3: "marrow"}
 
@@ -185,3 +191,20 @@ def test_an_existing_result_stays_when_the_new_one_fails(tiny_model: Path, tmp_p
     output.write_bytes(b"old")
     assert synthesize(tiny_model, tmp_path / "none.nii.gz", "--output", output) == 1
     assert output.read_bytes() == b"old"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_brain_of_the_data_gets_a_finite_volume_on_its_own_grid(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    brains = data_folder / "brain-t1"
+    assert main(["synthesize", str(brains), "--output", str(tmp_path)]) == 0
+    segmentations = sorted(brains.glob("*/seg.nii.gz"))
+    assert segmentations
+    for segmentation in segmentations:
+        volume = read_volume(tmp_path / segmentation.parent.name / "seg_synthetic.nii.gz")
+        label_map = read_label_map(segmentation)
+        assert volume.shape_kji == label_map.shape_kji
+        assert np.abs(volume.ijk_to_ras - label_map.ijk_to_ras).max() <= 1e-6
+        assert np.isfinite(volume.voxels_kji).all()
