@@ -29,6 +29,7 @@ from AnatoMaskGANLib.commands.models import (
 )
 from AnatoMaskGANLib.commands.options import add_options, read_options
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
+from AnatoMaskGANLib.commands.segment import SegmentOptions, segment
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
 from AnatoMaskGANLib.commands.train import TrainOptions, train
 
@@ -50,6 +51,7 @@ class Command:
 COMMANDS: dict[str, Command | dict[str, Command]] = {
     "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
+    "segment": Command(SegmentOptions, segment),
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),
     "models": {

@@ -34,7 +34,7 @@ class Segmenter(nn.Module):
             channels=features,
             strides=(2,) * (len(features) - 1),
             num_res_units=1,
-            norm=("GROUP", {"num_groups": 4}) if is_group else settings.norm,
+            norm=("GROUP", {"num_groups": 1}) if is_group else settings.norm,
         )
 
     def forward(self, images: Tensor) -> Tensor:

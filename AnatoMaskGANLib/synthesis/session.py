@@ -19,6 +19,7 @@ import torch
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, same_grid, to_grid_of
 
 from .errors import SynthesisCancelledError
+from .plain_pass import PlainLabels, PlainPass, start_pass
 from .region import labeled_region
 from .region_labels import RegionLabels
 from .volume_pass import VolumePass
@@ -62,7 +63,7 @@ class SynthesisSession:
         self._volume: Volume | None = None
         self._model_map: LabelMap | None = None
         self._voxels: np.ndarray | None = None  # on the model grid, in the model's physical unit
-        self._pass: VolumePass | None = None
+        self._pass: VolumePass | PlainPass | None = None
         self._stale: set[int] = set()  # slices whose voxels are not those of the model map
         self._untold: set[int] = set()  # slices that changed since the last volume
 
@@ -136,14 +137,14 @@ class SynthesisSession:
         self._stale -= removed
         self._stale |= set(self._pass.replace_labels(labels, changed))
 
-    def _start_again(self, model_map: LabelMap, labels: RegionLabels | None) -> None:
+    def _start_again(self, model_map: LabelMap, labels: RegionLabels | PlainLabels | None) -> None:
         low = self._synthesizer.card.window[0]
         self._voxels = np.full(model_map.shape_kji, low, dtype=np.float32)
         self._untold = set(range(model_map.shape_kji[0]))
         self._stale = set() if labels is None else set(labels.numbers)
         self._pass = None
         if labels is not None:
-            self._pass = VolumePass(labels, self.seed, self.noise_strength, keeps_all=True)
+            self._pass = start_pass(labels, self.seed, self.noise_strength, keeps_all=True)
 
     def _clear(self, numbers: Iterable[int]) -> None:
         for number in numbers:

@@ -22,14 +22,15 @@ from AnatoMaskGANLib.volumes import (
 )
 
 from .devices import pick_device
-from .errors import SynthesisCancelledError
+from .errors import CheckpointError, SynthesisCancelledError
 from .frozen_generator import FrozenGenerator
 from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
 from .model_folder import ModelCard, read_model
+from .plain_pass import PlainLabels, start_pass
 from .region import Region, labeled_region
 from .region_labels import RegionLabels
 from .session import SynthesisSession
-from .volume_pass import MOST_THREADS, VolumePass
+from .volume_pass import MOST_THREADS
 
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
@@ -61,7 +62,16 @@ class Synthesizer:
         self.memory_limit_bytes = memory_limit_bytes
         self.generator = generator.to(device).eval().requires_grad_(False)
         is_half = half_precision and device.type == "cuda"
-        self.frozen = FrozenGenerator(self.generator, torch.float16 if is_half else torch.float32)
+        if card.generator.kind == "segmenter":
+            raise CheckpointError(
+                f"{card.name} makes label maps from images and no images; use it with: "
+                "anatomaskgan segment"
+            )
+        self.frozen = (
+            FrozenGenerator(self.generator, torch.float16 if is_half else torch.float32)
+            if isinstance(self.generator, Generator)
+            else None
+        )
         self.label_table = LabelTable.from_dict(card.label_table)
 
     @classmethod
@@ -174,9 +184,9 @@ class Synthesizer:
         label_map: LabelMap,
         keeps: bool,
         region: Region | None = None,
-        previous: RegionLabels | None = None,
+        previous: RegionLabels | PlainLabels | None = None,
         changed: Iterable[int] = (),
-    ) -> RegionLabels | None:
+    ) -> RegionLabels | PlainLabels | None:
         """Dictionaries for a map on the model grid; None where nothing is labeled.
 
         keeps: whether several passes or updates will use them. previous, changed: those of the map
@@ -185,6 +195,14 @@ class Synthesizer:
         region = region or labeled_region(model_map.labels_kji, self.generator.settings.stride)
         if region is None:
             return None
+        if self.frozen is None:
+            return PlainLabels(
+                self.generator,
+                model_map.labels_kji,
+                region,
+                self.card.spacing_ijk_mm,
+                self.device,
+            )
         weights = sum(p.numel() * p.element_size() for p in self.generator.parameters())
         num_voxels = max(model_map.labels_kji.size, label_map.labels_kji.size)
         slab_size = slab_size_within(
@@ -224,7 +242,7 @@ class Synthesizer:
     def _fill(
         self,
         voxels_kji: np.ndarray,
-        labels: RegionLabels,
+        labels: RegionLabels | PlainLabels,
         seed: int,
         noise_strength: float,
         report: OnProgress,
@@ -234,7 +252,7 @@ class Synthesizer:
         labels.check = stop_if(is_cancelled)
         num_slices = len(labels.numbers)
         report(0.02, "finding the distinct label neighborhoods")
-        images = VolumePass(labels, seed, noise_strength).images()
+        images = start_pass(labels, seed, noise_strength).images()
         for count, (number, image) in enumerate(images, start=1):
             labels.region.paste(self.in_window(image), number, voxels_kji)
             report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")

@@ -1,0 +1,48 @@
+"""`anatomaskgan segment`: scans in, label maps on the same grids out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.result_files import make_folder, volume_stem
+from AnatoMaskGANLib.commands.synthesize import Device
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """Make a label map from each scan, with a model trained in the direction image2mask."""
+
+    inputs: tuple[Path, ...] = positional()
+    """Scans: NIfTI, NRRD or MetaImage files."""
+    output: Path
+    """Folder of the label maps, each named as its scan with -seg.nii.gz behind."""
+    model: str
+    """Name of a model (see: anatomaskgan models list) or path of a model folder."""
+    device: Device = "auto"
+    """Where the network runs; auto takes a GPU when there is one."""
+
+
+def segment(options: SegmentOptions) -> int:
+    """0 when every label map was made, 1 when a scan failed; prints the path of each."""
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+    from AnatoMaskGANLib.volumes import read_volume, write_label_map
+
+    segmenter = VolumeSegmenter.from_checkpoint(options.model, options.device)
+    make_folder(options.output)
+
+    def run_case(source: Path, on_progress: OnProgress) -> None:
+        label_map = segmenter.segment(read_volume(source))
+        target = options.output / f"{volume_stem(source)}-seg.nii.gz"
+        write_label_map(label_map, target)
+        print(target)
+
+    result = run_batch(options.inputs, str, run_case)
+    if len(options.inputs) > 1:
+        _log.info("%s", result.summary())
+    return result.exit_code

@@ -1,0 +1,98 @@
+"""The other direction: a volume on any grid in, its label map on the same grid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    LabelTable,
+    Volume,
+    to_grid_of,
+    to_model_grid,
+    volume_to_model_grid,
+)
+
+from .devices import pick_device
+from .errors import CheckpointError
+from .model_folder import ModelCard, read_model
+
+_BLOCK_SIZE = 8  # slices segmented at once
+
+
+class VolumeSegmenter:
+    """A loaded image-to-label-map model on a device."""
+
+    def __init__(self, card: ModelCard, network: nn.Module, device: torch.device) -> None:
+        if card.generator.kind != "segmenter":
+            raise CheckpointError(
+                f"{card.name} makes images from label maps and no label maps; use it with: "
+                "anatomaskgan synthesize"
+            )
+        self.card = card
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.label_table = LabelTable.from_dict(card.label_table)
+
+    @classmethod
+    def from_checkpoint(cls, name_or_path: str | Path, device: str = "auto") -> VolumeSegmenter:
+        """A model by its name or the path of its folder.
+
+        Raises CheckpointError for a model that is missing, not whole or of the other direction,
+        DeviceError for a device that is not there.
+        """
+        chosen = pick_device(device)
+        return cls(*read_model(name_or_path), chosen)
+
+    @torch.inference_mode()
+    def segment(self, volume: Volume) -> LabelMap:
+        """The label map on exactly the volume's grid, with the model's names and codes."""
+        # A label map of zeros stands for the volume's grid.
+        own_grid = LabelMap(np.zeros(volume.voxels_kji.shape, np.uint8), volume.ijk_to_ras, {})
+        model_grid = to_model_grid(own_grid, self.card.spacing_ijk_mm)
+        image = volume_to_model_grid(volume, model_grid).voxels_kji
+        low, high = self.card.window
+        unit = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+        labels = self._on_own_grid(self._labels(unit), model_grid, volume)
+        present = [int(value) for value in np.unique(labels) if value]
+        table = self.label_table
+        return LabelMap(
+            labels,
+            volume.ijk_to_ras,
+            {value: table.labels[value] for value in present},
+            {value: table.codes[value] for value in present if value in table.codes},
+        )
+
+    def _labels(self, image_kji: np.ndarray) -> np.ndarray:
+        """[K,J,I] classes of an image in [0,1] on the model grid."""
+        radius = self.card.generator.context_radius
+        depth = image_kji.shape[0]
+        found = np.zeros(image_kji.shape, np.uint16)
+        for first in range(0, depth, _BLOCK_SIZE):
+            end = min(depth, first + _BLOCK_SIZE)
+            start, stop = max(0, first - radius), min(depth, end + radius)
+            part = torch.from_numpy(image_kji[start:stop]).to(self.device)
+            logits = self.network(part[None, :, None])[0, first - start : end - start]
+            found[first:end] = logits.argmax(1).cpu().numpy()
+        return found
+
+    def _on_own_grid(
+        self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume
+    ) -> np.ndarray:
+        """The classes on the volume's grid: of every voxel the one with the largest share.
+
+        Shares are interpolated class by class, so that borders stay smooth when the spacing
+        changes.
+        """
+        best = np.full(volume.voxels_kji.shape, -1.0, np.float32)
+        found = np.zeros(volume.voxels_kji.shape, np.uint16)
+        for value in np.unique(labels_kji):
+            share = Volume((labels_kji == value).astype(np.float32), model_grid.ijk_to_ras)
+            own = to_grid_of(share, volume).voxels_kji
+            is_larger = own > best
+            best[is_larger], found[is_larger] = own[is_larger], value
+        return found.astype(np.uint8) if found.max(initial=0) < 256 else found
