@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
+
+from AnatoMaskGANLib.synthesis.exchange import LONGEST_LINE, ExchangeFolder, MessageError
+from AnatoMaskGANLib.synthesis.worker import Worker
+from AnatoMaskGANLib.synthesis.worker_client import (
+    Cancelled,
+    Failed,
+    Finished,
+    LogLine,
+    Message,
+    Progress,
+    Superseded,
+    VolumeChanged,
+    VolumeMade,
+    WorkerClient,
+)
+
+LAST = (Finished, Cancelled, Superseded, Failed)
+SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[WorkerClient]:
+    with WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as client:
+        yield client
+
+
+def until_ended(client: WorkerClient, number: int) -> list[Message]:
+    """The messages up to the last one of the request."""
+    messages: list[Message] = []
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        messages += client.poll()
+        if any(isinstance(m, LAST) and m.request == number for m in messages):
+            return messages
+        time.sleep(0.01)
+    raise AssertionError(f"no end after {SECONDS} s: {messages}")
+
+
+def of_kind(messages: list[Message], kind: type) -> list[Any]:
+    return [message for message in messages if isinstance(message, kind)]
+
+
+def wait_until(is_true: Any, what: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not is_true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_a_volume_of_the_process_equals_one_made_here(client: WorkerClient, model: str) -> None:
+    label_map = label_map_of(random_labels((6, 20, 20)))
+    number = client.synthesize(label_map, model, device="cpu", seeds=[4, 5])
+    assert client.is_busy
+    messages = until_ended(client, number)
+    made = of_kind(messages, VolumeMade)
+    assert [m.seed for m in made] == [4, 5] and isinstance(messages[-1], Finished)
+    for message in made:
+        expected = tiny_synthesizer().synthesize(label_map, seed=message.seed)
+        np.testing.assert_allclose(
+            message.volume.voxels_kji, expected.voxels_kji, rtol=0, atol=1e-4
+        )
+        assert message.volume.window == (0.0, 100.0)
+        assert message.volume.provenance["LabelMapSHA256"] == label_map.sha256()
+    shares = [m.share for m in of_kind(messages, Progress)]
+    assert shares and shares == sorted(shares)
+    assert not client.is_busy
+
+
+def test_updates_follow_the_label_map_and_the_newest_one_wins(
+    client: WorkerClient, model: str
+) -> None:
+    labels = random_labels((30, 20, 20))
+    number = client.synthesize(label_map_of(labels), model, device="cpu", live=True)
+    (first,) = of_kind(until_ended(client, number), VolumeMade)
+    voxels = first.volume.voxels_kji.copy()
+    numbers = []
+    for value in (1, 2, 3, 4):
+        labels = labels.copy()
+        labels[10:20, 4:12, 4:12] = value
+        numbers.append(client.update(label_map_of(labels)))
+    messages = until_ended(client, numbers[-1])
+    for change in of_kind(messages, VolumeChanged):
+        voxels[change.changed.slices] = change.voxels_kji
+    expected = tiny_synthesizer().synthesize(label_map_of(labels)).voxels_kji
+    np.testing.assert_allclose(voxels, expected, rtol=0, atol=1e-4)
+    ended = {m.request: type(m) for m in messages if isinstance(m, LAST)}
+    assert list(ended) == numbers and ended[numbers[-1]] is Finished
+    assert set(ended.values()) <= {Finished, Superseded}
+
+
+def test_cancel_ends_running_and_waiting_requests(client: WorkerClient, model: str) -> None:
+    label_map = label_map_of(random_labels((120, 40, 40)))
+    numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(3)]
+    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
+    client.cancel()
+    messages = until_ended(client, numbers[-1])
+    ended = [m for m in messages if isinstance(m, LAST)]
+    assert [type(m) for m in ended] == [Cancelled] * 3
+    number = client.synthesize(label_map_of(random_labels((2, 12, 12))), model, device="cpu")
+    assert isinstance(until_ended(client, number)[-1], Finished)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"model": "nothing"}, "CheckpointError"),
+        ({"device": "cuda:77"}, "DeviceError"),
+        ({"noise_strength": -1.0}, "ValueError"),
+        ({"seeds": []}, "MessageError"),
+        ({"memory_limit_bytes": 1}, "MemoryLimitError"),
+        ({"unmatched": "explode"}, "ValueError"),
+        ({"live": True, "seeds": [1, 2]}, "MessageError"),
+    ],
+)
+def test_a_bad_request_fails_and_the_next_one_is_served(
+    client: WorkerClient, model: str, change: dict[str, Any], error: str
+) -> None:
+    label_map = label_map_of(random_labels((2, 12, 12)))
+    options = {"model": model, "device": "cpu"} | change
+    (failed,) = of_kind(until_ended(client, client.synthesize(label_map, **options)), Failed)
+    assert failed.error == error and failed.text
+    number = client.synthesize(label_map, model, device="cpu")
+    assert isinstance(until_ended(client, number)[-1], Finished)
+
+
+def test_an_update_without_a_live_synthesis_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="no live synthesis"):
+        WorkerClient().update(label_map_of(random_labels((2, 12, 12))))
+
+
+def test_a_killed_process_is_restarted_once_with_its_requests(
+    client: WorkerClient, model: str
+) -> None:
+    label_map = label_map_of(random_labels((120, 40, 40)))
+    number = client.synthesize(label_map, model, device="cpu")
+    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
+    os.kill(client.process_id, signal.SIGKILL)
+    messages = until_ended(client, number)
+    assert isinstance(messages[-1], Finished) and of_kind(messages, VolumeMade)
+    assert any("started again" in m.text for m in of_kind(messages, LogLine))
+
+
+def test_an_update_after_the_process_was_killed_gives_the_whole_volume(
+    client: WorkerClient, model: str
+) -> None:
+    labels = random_labels((8, 20, 20))
+    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
+    os.kill(client.process_id, signal.SIGKILL)
+    labels[3:5, 4:12, 4:12] = 2
+    messages = until_ended(client, client.update(label_map_of(labels)))
+    (made,) = of_kind(messages, VolumeMade)
+    expected = tiny_synthesizer().synthesize(label_map_of(labels)).voxels_kji
+    np.testing.assert_allclose(made.volume.voxels_kji, expected, rtol=0, atol=1e-4)
+
+
+def test_a_process_that_dies_twice_is_told_with_its_last_words(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no such thing >&2\nexit 7\n")
+    broken.chmod(0o755)
+    with WorkerClient(executable=broken) as client:
+        number = client.synthesize(label_map_of(random_labels((2, 12, 12))), "tiny")
+        (failed,) = of_kind(until_ended(client, number), Failed)
+        assert failed.error == "WorkerDiedError"
+        assert "exit code 7" in failed.text and "no such thing" in failed.text
+        assert not client.is_busy
+
+
+def test_close_ends_the_process_at_once_and_removes_the_folder(model: str) -> None:
+    client = WorkerClient()
+    client.synthesize(label_map_of(random_labels((200, 40, 40))), model, device="cpu")
+    process, folder = psutil.Process(client.process_id), client._folder
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 3
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert not folder.exists()
+    client.close()
+
+
+def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = tmp_path / "parent.py"
+    parent.write_text(
+        textwrap.dedent("""
+        import time
+        from AnatoMaskGANLib.synthesis.worker_client import WorkerClient
+        client = WorkerClient()
+        client.start()
+        print(client.process_id, flush=True)
+        time.sleep(600)
+        """)
+    )
+    root = Path(__file__).resolve().parents[1]
+    process = subprocess.Popen(
+        [sys.executable, str(parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root), "TMPDIR": str(tmp_path)},
+    )
+    worker = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    wait_until(
+        lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE,
+        "the worker outlives its parent",
+    )
+
+
+def answers_to(folder: Path, lines: bytes) -> list[dict[str, Any]]:
+    """What a worker in this process answers to these lines."""
+    answers: list[dict[str, Any]] = []
+    worker = Worker(folder, answers.append)
+    worker.read(io.BytesIO(lines))
+    assert worker.serve() == 0
+    return answers
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"{",
+        b"[]\n",
+        b"\xff\xfe\n",
+        b'{"kind": "synthesize"}\n',
+        b'{"kind": "synthesize", "request": true}\n',
+        b'{"kind": "format the disk", "request": 1}\n',
+        b'{"kind": "synthesize", "request": 1}\n',
+        b'{"kind": "synthesize", "request": 1, "label_map": {"array": "../secret.npy"}}\n',
+        b'{"kind": "synthesize", "request": 1, "label_map": {"array": "/etc/passwd"}}\n',
+        b'{"kind": "synthesize", "request": 1, "label_map": {"array": "none.npy"}}\n',
+        b'{"kind": "update", "request": 1, "label_map": 3}\n',
+        b"[" * 100_000 + b"\n",
+        b"x" * (LONGEST_LINE * 2 + 7) + b"\n",
+    ],
+)
+def test_lines_that_make_no_sense_are_answered_and_survived(tmp_path: Path, line: bytes) -> None:
+    secret = tmp_path / "secret.npy"
+    np.save(secret, np.ones(3))
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    more = b'\n{"kind": "again", "request": 2}\n'
+    answers = answers_to(folder, line + more)
+    assert [answer["kind"] for answer in answers if answer["kind"] != "failed"] == []
+    assert answers[-1]["text"] or answers[0]["text"]
+    assert any("'again'" in answer["text"] for answer in answers)
+    assert secret.exists()
+
+
+def test_an_unknown_option_is_refused_with_its_name(tmp_path: Path) -> None:
+    part = ExchangeFolder(tmp_path).label_map_message(label_map_of(random_labels((2, 8, 8))))
+    request = {"kind": "synthesize", "request": 1, "label_map": part, "sead": 3}
+    (answer,) = answers_to(tmp_path, json.dumps(request).encode() + b"\n")
+    assert "sead" in answer["text"] and answer["request"] == 1
+
+
+def test_arrays_go_through_the_folder_once_and_pickles_do_not(tmp_path: Path) -> None:
+    exchange = ExchangeFolder(tmp_path)
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    name = exchange.write_array(array)
+    np.testing.assert_array_equal(exchange.take_array(name), array)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(MessageError):
+        exchange.take_array(name)
+    np.save(tmp_path / "bad.npy", np.array([object()]), allow_pickle=True)
+    (tmp_path / "link.npy").symlink_to(__file__)
+    for bad in ("bad.npy", "link.npy", "", "..", None, 3, "a/b.npy"):
+        with pytest.raises(MessageError):
+            exchange.take_array(bad)
+    assert Path(__file__).exists()
