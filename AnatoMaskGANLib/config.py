@@ -49,7 +49,7 @@ class GeneratorSettings:
     """Slices on either side over which a slice's stack node takes its mean."""
     use_noise3d: bool = True
     """3D-SNI, spatial noise injection (paper, section III-B)."""
-    noise_sigmas_mm: tuple[float, ...] = (2.0, 6.0, 20.0)
+    noise_sigmas_mm: tuple[float, ...] = (0.7, 2.0, 6.0, 20.0)
     """Correlation lengths of the noise octaves in mm; ours: texture, shading, bias."""
     context_radius: int = 2
     """Slices on either side whose labels the finer stages see; 0 turns this context off. A
@@ -135,6 +135,9 @@ class DiscriminatorSettings:
     label_features: int = 8
     """patch: features of the label embedding that the image is judged with; 0 judges the image
     alone."""
+    detail_gain: float = 8.0
+    """Factor on the image's detail (itself less its 5x5 mean), shown beside it so that texture, a
+    twentieth of the window, is seen from the start; 0 shows the image alone."""
     slices_seen: int = 3
     """Neighboring slices judged together; 1 judges every slice by itself."""
     norm: str = "instance"
@@ -156,6 +159,7 @@ class DiscriminatorSettings:
         )
         _require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
         _require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
+        _require(self.detail_gain >= 0, "detail_gain", self.detail_gain, "0 or more")
         _require(
             self.slices_seen >= 1 and self.slices_seen % 2 == 1,
             "slices_seen",

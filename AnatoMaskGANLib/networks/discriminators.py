@@ -63,7 +63,11 @@ class MultiScaleDiscriminator(nn.Module):
             if settings.condition_features
             else None
         )
-        num_inputs = settings.slices_seen + settings.condition_features
+        if self.label_embedding is not None:
+            # Small beside the image, or its texture would drown in the labels.
+            nn.init.normal_(self.label_embedding.weight, std=0.1)
+        num_images = 2 if settings.detail_gain else 1
+        num_inputs = num_images * settings.slices_seen + settings.condition_features
         self.scales = nn.ModuleList(
             PatchDiscriminator(num_inputs, settings) for _ in range(settings.num_scales)
         )
@@ -75,6 +79,9 @@ class MultiScaleDiscriminator(nn.Module):
         classes, through which gradients flow. Slices beyond the stack repeat the last one.
         """
         judged = with_neighbors(images * 2 - 1, self.settings.slices_seen)
+        if self.settings.detail_gain:
+            detail = self.settings.detail_gain * _detail(images)
+            judged = torch.cat([judged, with_neighbors(detail, self.settings.slices_seen)], dim=1)
         if self.label_embedding is not None:
             embedded = self._embed(labels.flatten(0, 1))
             judged = torch.cat([judged, embedded.to(judged.dtype)], dim=1)
@@ -89,6 +96,12 @@ class MultiScaleDiscriminator(nn.Module):
         if labels.dim() == 3:
             return self.label_embedding(labels).permute(0, 3, 1, 2)
         return torch.einsum("nchw,cf->nfhw", labels, self.label_embedding.weight)
+
+
+def _detail(images: Tensor) -> Tensor:
+    """What a 5x5 mean takes from [B,S,1,H,W] images: texture without its surroundings."""
+    blurred = functional.avg_pool2d(images.flatten(0, 1), 5, 1, 2, count_include_pad=False)
+    return images - blurred.unflatten(0, images.shape[:2])
 
 
 def with_neighbors(images: Tensor, slices_seen: int) -> Tensor:

@@ -34,6 +34,7 @@ from AnatoMaskGANLib.training.perceptual import load_perceptual
 from AnatoMaskGANLib.training.run_networks import Networks
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.training.stacks import StackBatch
+from AnatoMaskGANLib.training.texture_distance import texture_distance
 from AnatoMaskGANLib.volumes.case_store import CaseStore
 
 
@@ -200,18 +201,15 @@ class SynthesisObjective:
         if not made.batch.is_paired or not (weights.gray_texture or classifier is not None):
             return {}
         terms = {}
-        regions, stack = self._regions(made)
-        present = regions.is_present.unflatten(0, stack)
-        fake = made.images.noisy.flatten(0, 2)
-        statistics = gray_texture_statistics(fake, regions)
         if weights.gray_texture:
-            with torch.no_grad():
-                real = gray_texture_statistics(made.batch.images.flatten(0, 2), regions)
-            loss = losses.gray_texture(
-                real.unflatten(0, stack), statistics.unflatten(0, stack), present
-            )
+            num_classes = self.networks.generator.settings.num_classes
+            loss = texture_distance(made.batch.images, made.images.noisy, made.inner, num_classes)
             terms["gray_texture"] = weights.gray_texture * loss
         if is_adversarial and classifier is not None:
+            regions, stack = self._regions(made)
+            present = regions.is_present.unflatten(0, stack)
+            fake = made.images.noisy.flatten(0, 2)
+            statistics = gray_texture_statistics(fake, regions)
             with frozen(classifier):
                 logits = classifier(statistics, soft_histogram(fake, regions))
             loss = losses.present_mean(-logits.unflatten(0, stack), present)
