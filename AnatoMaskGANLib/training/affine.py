@@ -46,27 +46,32 @@ class Affine:
         return int(rows), int(columns)
 
     def nearest(self, labels: Tensor, crop: Sequence[int]) -> Tensor:
-        """The moved crop [S,*crop] of a part [S,H,W] around it, each pixel with the nearest value;
-        0 from outside the part."""
-        # float64 holds every label, and its positions are those of `bicubic`
-        moved = self._sample(labels.double(), crop, "nearest")
-        return moved.to(labels.dtype)
+        """The moved crop [S,*crop] of a part [S,H,W] around it, each pixel with the nearest value.
+
+        The part reaches as far beyond the crop as `reach` says.
+        """
+        height, width = labels.shape[-2:]
+        columns, rows = np.moveaxis(self._sources(crop), -1, 0)
+        # pixels from the center to indices
+        rows = np.rint(rows + (height - 1) / 2).astype(np.int64).clip(0, height - 1)
+        columns = np.rint(columns + (width - 1) / 2).astype(np.int64).clip(0, width - 1)
+        taken = labels.flatten(1)[:, torch.from_numpy((rows * width + columns).ravel())]
+        return taken.reshape(-1, *crop)
 
     def bicubic(self, image: Tensor, crop: Sequence[int]) -> Tensor:
         """The moved crop [S,*crop] of a part [S,H,W] around it; it may overshoot the range."""
-        return self._sample(image, crop, "bicubic")
-
-    def _sample(self, part: Tensor, crop: Sequence[int], mode: str) -> Tensor:
-        height, width = part.shape[-2:]
-        rows = np.arange(crop[0]) - (crop[0] - 1) / 2
-        columns = np.arange(crop[1]) - (crop[1] - 1) / 2
-        targets = np.stack(np.meshgrid(columns, rows), axis=-1)  # [H,W,2] pixels from the center
-        sources = self._source_pixels(targets)
-        grid = torch.from_numpy(sources * 2 / np.array([width - 1, height - 1]))
+        height, width = image.shape[-2:]
+        grid = torch.from_numpy(self._sources(crop) * 2 / np.array([width - 1, height - 1]))
         moved = functional.grid_sample(
-            part[None], grid[None].to(part.dtype), mode=mode, align_corners=True
+            image[None], grid[None].to(image.dtype), mode="bicubic", align_corners=True
         )
         return moved[0]
+
+    def _sources(self, crop: Sequence[int]) -> np.ndarray:
+        """[H,W,2] where each pixel of the crop comes from, (i, j) in pixels from the center."""
+        rows = np.arange(crop[0]) - (crop[0] - 1) / 2
+        columns = np.arange(crop[1]) - (crop[1] - 1) / 2
+        return self._source_pixels(np.stack(np.meshgrid(columns, rows), axis=-1))
 
     def _source_pixels(self, target_pixels_ij: np.ndarray) -> np.ndarray:
         """Source positions [...,2] in pixels from the center, as the target positions are."""

@@ -196,20 +196,21 @@ class StackSampler:
             settings.crop[1] + 2 * margin[1],
         )
 
-        def part(array: np.ndarray | None, letter: str) -> Tensor | None:
+        def part(array: np.ndarray | None, letter: str, dtype: type) -> Tensor | None:
             if array is None or letter not in parts:
                 return None
-            taken = torch.from_numpy(_padded_part(array, starts, sizes).astype(np.int32))
+            taken = torch.from_numpy(_padded_part(array, starts, sizes, dtype))
             return taken.flip(-1) if is_flipped else taken
 
-        labels, guidance = part(case.labels_sjk, "l"), part(case.guidance_sjk, "g")
-        image = part(case.image_sjk, "i")
-        if labels is not None:
-            labels = self._swap[labels.long()] if is_flipped else labels.long()
+        labels = part(case.labels_sjk, "l", np.int64)
+        guidance = part(case.guidance_sjk, "g", np.float32)
+        image = part(case.image_sjk, "i", np.float32)
+        if labels is not None and is_flipped:
+            labels = self._swap[labels]
         if guidance is not None:
-            guidance = guidance.float() / 255
+            guidance = guidance / 255
         if image is not None:
-            image = image[self.halo : image.shape[0] - self.halo].float() / 65535
+            image = image[self.halo : image.shape[0] - self.halo] / 65535
         if affine is not None:
             labels = None if labels is None else affine.nearest(labels, settings.crop)
             guidance = None if guidance is None else affine.nearest(guidance, settings.crop)
@@ -236,10 +237,10 @@ def _draw_start(extent: tuple[int, int], size: int, generator: np.random.Generat
 
 
 def _padded_part(
-    array: np.ndarray, starts: tuple[int, int, int], sizes: tuple[int, int, int]
+    array: np.ndarray, starts: tuple[int, int, int], sizes: tuple[int, int, int], dtype: type
 ) -> np.ndarray:
-    """A part of an array that may reach beyond it; outside lies zero."""
-    part = np.zeros(sizes, dtype=array.dtype)
+    """A part of an array that may reach beyond it, in another type; outside lies zero."""
+    part = np.zeros(sizes, dtype=dtype)
     source, target = [], []
     for start, size, length in zip(starts, sizes, array.shape, strict=True):
         first, last = max(0, start), min(length, start + size)
