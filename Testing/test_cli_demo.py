@@ -19,6 +19,7 @@ from AnatoMaskGANLib.volumes import (
     write_volume,
 )
 
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 FIGURES = r"PSNR (\d+\.\d+) dB, SSIM (\d\.\d+), \|dz\| ratio (\d+\.\d+)"
 
 
@@ -79,6 +80,9 @@ def test_the_bundled_model_beats_the_label_mean_image_on_the_bundled_sample(
 ) -> None:
     assert main(["demo", "--output", str(tmp_path)]) == 0
     figures = figures_of(capsys.readouterr().out)
+    (line_of_readme,) = re.findall(r"^synthetic: .*$", README, flags=re.MULTILINE)
+    for name, told in figures_of(line_of_readme).items():
+        assert figures[name] == pytest.approx(told, abs=0.02), f"the README says {told} for {name}"
     synthetic, label_mean = figures["synthetic"], figures["label-mean image"]
     assert synthetic[0] > label_mean[0]
     assert synthetic[1] > label_mean[1]

@@ -47,7 +47,9 @@ def test_the_model_is_compared_beside_the_label_mean_image(
     assert (output / "sub-1.png").read_bytes().startswith(b"\x89PNG")
     assert "bone" in (output / "labels.csv").read_text()
     printed = capsys.readouterr().out
-    assert LABEL_MEAN in printed and str(output) in printed
+    assert LABEL_MEAN in printed
+    assert str(output / "report.html") in printed
+    assert "sub-1" in (output / "report.html").read_text()
 
 
 def test_a_case_that_fails_is_told_and_the_others_are_compared(
@@ -79,3 +81,13 @@ def test_a_case_folder_is_a_case_and_gives_it_its_name(tmp_path: Path) -> None:
     write_case(tmp_path / "sub-1")
     assert [case.name for case in find_cases(tmp_path / "sub-1")] == ["sub-1"]
     assert [case.name for case in find_cases(tmp_path)] == ["sub-1"]
+
+
+def test_two_cases_with_one_name_are_refused(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "a" / "sub-1")
+    write_case(tmp_path / "b" / "sub-1")
+    assert evaluate(tiny_model, tmp_path, "--output", tmp_path / "figures") == 1
+    assert "two cases with one name" in capsys.readouterr().err
+    assert not (tmp_path / "figures").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ class EvaluateOptions:
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
     image.nii.gz) on one grid; or folders of case folders."""
     output: Path
-    """Folder for figures.csv, labels.csv, figures.json and a picture a case."""
+    """Folder for report.html, figures.csv, labels.csv, figures.json and a picture a case."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
@@ -59,10 +59,11 @@ class CaseFolder:
 
 def evaluate(options: EvaluateOptions) -> int:
     """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
-    from AnatoMaskGANLib.evaluation import Table
+    from AnatoMaskGANLib.evaluation import Table, write_report
     from AnatoMaskGANLib.synthesis import Synthesizer
 
     cases = [case for folder in options.inputs for case in find_cases(folder)]
+    _refuse_equal_names(cases)
     synthesizer = Synthesizer.from_checkpoint(options.model, device=options.device)
     make_folder(options.output)
     rows: list[Row] = []
@@ -73,22 +74,28 @@ def evaluate(options: EvaluateOptions) -> int:
     result = run_batch(cases, lambda case: case.name, run_case)
     if rows:
         table = Table(tuple(rows))
-        _write_text(options.output / "figures.csv", table.to_csv())
-        _write_text(
-            options.output / "labels.csv", table.labels_to_csv(synthesizer.label_table.labels)
+        report = write_report(
+            options.output,
+            table,
+            title=f"Evaluation of {synthesizer.card.name}",
+            baseline=LABEL_MEAN,
+            settings={
+                "Model": f"{synthesizer.card.name}, SHA-256 {synthesizer.card.sha256}",
+                "Seed": str(options.seed),
+                "Failed cases": ", ".join(result.failed) or "none",
+            },
+            label_names=synthesizer.label_table.labels,
+            pictures={row.case: _picture_file(options.output, row.case) for row in rows},
         )
-        _write_text(options.output / "figures.json", table.to_json())
         print(table.to_text(SHOWN_FIGURES))
-        print(f"All figures and pictures: {options.output}")
+        print(f"All figures and pictures: {report}")
     if result.failed:
         _log.info("%s", result.summary())
     return result.exit_code
 
 
-def _write_text(path: Path, text: str) -> None:
-    from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
-
-    write_bytes(path, path.suffix, text.encode)
+def _picture_file(folder: Path, case_name: str) -> Path:
+    return folder / f"{case_name}.png"
 
 
 def find_cases(folder: Path) -> list[CaseFolder]:
@@ -103,6 +110,17 @@ def find_cases(folder: Path) -> list[CaseFolder]:
             ".nrrd, .mha), or folders like that in it."
         )
     return [_case_of(label_map) for label_map in label_maps]
+
+
+def _refuse_equal_names(cases: Sequence[CaseFolder]) -> None:
+    folders: dict[str, Path] = {}
+    for case in cases:
+        other = folders.setdefault(case.name, case.label_map.parent)
+        if other != case.label_map.parent:
+            raise ValueError(
+                f"{other} and {case.label_map.parent} are two cases with one name. Rename a "
+                "folder, so that the figures can be told apart."
+            )
 
 
 def _case_of(label_map: Path) -> CaseFolder:
@@ -174,7 +192,7 @@ def _evaluate_case(
     volumes[LABEL_MEAN] = label_mean_volume(case, synthesizer.card)
     rows = compare(case, volumes, synthesizer.card)
     draw_three_planes(
-        options.output / f"{case.name}.png",
+        _picture_file(options.output, case.name),
         case.label_map,
         {**volumes, "Real": case.real},
         synthesizer.card.window,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import Job, find_label_maps, make_folder, plan_jobs
 
@@ -74,15 +74,16 @@ def _synthesize_label_map(
 
     label_map = read_label_map(job.source, options.labels)
     _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
-    for number, (seed, target) in enumerate(job.targets.items()):
+    for target in job.targets.values():
         make_folder(target.parent)
-        volume = synthesizer.synthesize(
-            label_map,
-            seed=seed,
-            noise_strength=options.noise_strength,
-            on_progress=part_of_progress(on_progress, number, len(job.targets)),
-            unmatched=options.unmatched,
-        )
+    volumes = synthesizer.synthesize_samples(
+        label_map,
+        tuple(job.targets),
+        noise_strength=options.noise_strength,
+        on_progress=on_progress,
+        unmatched=options.unmatched,
+    )
+    for target, volume in zip(job.targets.values(), volumes, strict=True):
         write_volume(volume, target)
         print(target)
 
