@@ -1,0 +1,102 @@
+"""What a batch has made: a file of JSON lines beside the results, which also says what is done.
+
+Every process of a batch appends to a file of its own and reads those of all, so that no two write
+to one file. A line that a crash cut off is left out when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from AnatoMaskGANLib.commands.shards import Shard
+
+MANIFEST_PATTERN = "manifest*.jsonl"
+
+_log = logging.getLogger(__name__)
+
+
+class Manifest:
+    """The manifest of an output folder; None as folder keeps none."""
+
+    def __init__(self, folder: Path | None, shard: Shard) -> None:
+        self._folder = folder
+        self._path: Path | None = None
+        self._records: dict[str, dict[str, Any]] = {}
+        if folder is None:
+            return
+        name = "manifest" if shard.is_whole else f"manifest-{shard.number}-of-{shard.count}"
+        self._path = folder / f"{name}.jsonl"
+        for path in sorted(folder.glob(MANIFEST_PATTERN)):
+            for record in read_records(path):
+                self._records[str(record.get("target"))] = record
+
+    def is_done(self, target: Path, recipe: Mapping[str, Any]) -> bool:
+        """Whether the target was made by this recipe and is still what was written then."""
+        record = self._records.get(self._name(target))
+        if record is None or record.get("status") != "done":
+            return False
+        if any(record.get(key) != value for key, value in recipe.items()):
+            return False
+        return target.is_file() and sha256_of(target) == record.get("target_sha256")
+
+    def add_done(self, target: Path, recipe: Mapping[str, Any], **more: Any) -> None:
+        """Notes that the target was made."""
+        if self._folder is not None:
+            self._add(target, {**recipe, **more, "target_sha256": sha256_of(target)}, "done")
+
+    def add_failed(self, target: Path, recipe: Mapping[str, Any], error: str) -> None:
+        """Notes that the target could not be made."""
+        if self._folder is not None:
+            self._add(target, {**recipe, "error": error}, "failed")
+
+    def _add(self, target: Path, values: Mapping[str, Any], status: str) -> None:
+        record = {"target": self._name(target), "status": status, **values}
+        self._records[record["target"]] = record
+        line = json.dumps(record).encode() + b"\n"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with open(self._path, "ab+") as file:
+            # A crash may have left half a line; the next one starts on its own.
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _name(self, target: Path) -> str:
+        folder = Path("." if self._folder is None else self._folder)
+        return Path(os.path.relpath(target, folder)).as_posix()
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a manifest; lines that are none are left out with a log line."""
+    records = []
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            if isinstance(record, dict):
+                records.append(record)
+            else:
+                _log.warning("%s, line %d is no record and is left out", path, number)
+    return records
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

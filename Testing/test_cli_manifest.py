@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import label_map_of, random_labels, write_tiny_model
+
+from AnatoMaskGANLib.cli import main
+from AnatoMaskGANLib.commands.manifest import Manifest, read_records
+from AnatoMaskGANLib.commands.shards import Shard
+from AnatoMaskGANLib.volumes import read_volume, write_label_map
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    write_tiny_model(tmp_path / "model")
+    for number in range(3):
+        folder = tmp_path / "cases" / f"sub-{number}"
+        folder.mkdir(parents=True)
+        write_label_map(
+            label_map_of(random_labels((3, 12, 12), seed=number)), folder / "seg.nii.gz"
+        )
+    return tmp_path / "cases"
+
+
+def synthesize(cases: Path, *more: str) -> int:
+    root = cases.parent
+    options = ["--model", str(root / "model"), "--output", str(root / "out"), "--device", "cpu"]
+    return main(["synthesize", str(cases), *options, *more])
+
+
+def times_of(folder: Path) -> dict[str, int]:
+    return {str(file): file.stat().st_mtime_ns for file in folder.rglob("*.nii.gz")}
+
+
+def test_a_target_is_done_while_recipe_and_bytes_are_the_same(tmp_path: Path) -> None:
+    target = tmp_path / "scan.nii"
+    target.write_bytes(b"voxels")
+    manifest = Manifest(tmp_path, Shard())
+    assert not manifest.is_done(target, {"seed": 1})
+    manifest.add_done(target, {"seed": 1}, seconds=2.5)
+    for again in (manifest, Manifest(tmp_path, Shard(1, 2))):
+        assert again.is_done(target, {"seed": 1})
+        assert not again.is_done(target, {"seed": 2})
+    target.write_bytes(b"other")
+    assert not manifest.is_done(target, {"seed": 1})
+    target.unlink()
+    assert not manifest.is_done(target, {"seed": 1})
+
+
+def test_a_line_that_a_crash_cut_off_is_left_out_and_the_next_one_is_whole(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "scan.nii"
+    target.write_bytes(b"voxels")
+    Manifest(tmp_path, Shard()).add_done(target, {"seed": 1})
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"target": "scan.nii", "sta')
+    Manifest(tmp_path, Shard()).add_failed(tmp_path / "b.nii", {"seed": 1}, "full disk")
+    records = read_records(path)
+    assert [record["status"] for record in records] == ["done", "failed"]
+    path.write_bytes(b"[]\n\xff\n\n3\n" + path.read_bytes())
+    assert len(read_records(path)) == 2
+
+
+def test_what_is_done_is_skipped_and_what_is_damaged_is_made_again(
+    cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = cases.parent / "out"
+    assert synthesize(cases, "--samples", "2") == 0
+    before, printed = times_of(out), capsys.readouterr().out
+    assert len(before) == 6
+    damaged = out / "sub-1" / "seg_synthetic_seed1.nii.gz"
+    whole = read_volume(damaged).voxels_kji
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    (out / "sub-2" / "seg_synthetic_seed0.nii.gz").unlink()
+    assert synthesize(cases, "--samples", "2") == 0
+    after = times_of(out)
+    assert {Path(f).parent.name for f in after if after[f] != before[f]} == {"sub-1", "sub-2"}
+    assert sum(after[file] != before[file] for file in after) == 2
+    np.testing.assert_allclose(read_volume(damaged).voxels_kji, whole, atol=1e-3)
+    assert sorted(capsys.readouterr().out.split()) == sorted(printed.split())
+
+
+def test_another_seed_strength_or_label_map_is_made_again(cases: Path) -> None:
+    out = cases.parent / "out"
+    synthesize(cases)
+    before = times_of(out)
+    write_label_map(label_map_of(random_labels((3, 12, 12), seed=9)), cases / "sub-0/seg.nii.gz")
+    synthesize(cases)
+    after = times_of(out)
+    assert [Path(f).parent.name for f in after if after[f] != before[f]] == ["sub-0"]
+    synthesize(cases, "--noise-strength", "0.5")
+    assert all(time != after[file] for file, time in times_of(out).items())
+
+
+def test_shards_make_everything_once_and_keep_manifests_of_their_own(cases: Path) -> None:
+    out = cases.parent / "out"
+    for number in range(2):
+        assert synthesize(cases, "--shard", f"{number}/2") == 0
+    names = sorted(file.name for file in out.glob("*.jsonl"))
+    assert names == ["manifest-0-of-2.jsonl", "manifest-1-of-2.jsonl"]
+    assert len(times_of(out)) == 3
+    before = times_of(out)
+    assert synthesize(cases) == 0
+    assert times_of(out) == before
+
+
+def test_a_record_holds_hashes_seed_and_time_and_a_failure_its_error(cases: Path) -> None:
+    (cases / "sub-1" / "seg.nii.gz").write_bytes(b"nothing")
+    assert synthesize(cases, "--seed", "7") == 1
+    lines = (cases.parent / "out" / "manifest.jsonl").read_text().splitlines()
+    records = {record["target"]: record for record in map(json.loads, lines)}
+    assert len(records) == 3
+    done, failed = (records[f"sub-{number}/seg_synthetic.nii.gz"] for number in (0, 1))
+    assert done["status"] == "done" and done["seed"] == 7 and done["seconds"] >= 0
+    for key in ("source_sha256", "target_sha256", "model_sha256", "label_map_sha256"):
+        assert len(done[key]) == 64
+    assert failed["status"] == "failed" and failed["error"]
