@@ -14,6 +14,7 @@ from torch.optim import Adam
 from AnatoMaskGANLib.config import settings_to_dict
 from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
 from AnatoMaskGANLib.training.adversarial import SynthesisObjective
+from AnatoMaskGANLib.training.ahead import SamplerAhead
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.run_identity import check_same_run, describe_store
 from AnatoMaskGANLib.training.run_networks import build_networks
@@ -58,8 +59,8 @@ class Trainer:
             name: torch.amp.GradScaler(self.device.type, enabled=settings.precision == "16")
             for name in self.optimizers
         }
-        self.sampler = StackSampler(
-            store, "train", settings.data, self.objective.halo, settings.seed
+        self.sampler = SamplerAhead(
+            StackSampler(store, "train", settings.data, self.objective.halo, settings.seed)
         )
 
     def _build_optimizers(self) -> dict[str, Adam]:
