@@ -1,59 +1,40 @@
 """The Slicer module: a segmentation node in, a synthetic volume node on the same grid out.
 
-Everything that knows Qt is here; what the module does is in `AnatoMaskGANLogic`, which needs no
-window. The core is imported inside methods, after the packages were checked, so that the module
-loads in a Slicer without PyTorch.
+Slicer looks for the classes of this file by their names; what they are made of is in
+AnatoMaskGANModule. What the module does is in `AnatoMaskGANLogic`, which needs no window. The core
+is imported inside methods, after the packages were checked, so that the module loads in a Slicer
+without PyTorch.
 """
 
 import contextlib
-import enum
 import importlib.util
-import json
 import logging
-import pathlib
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
 
 import qt
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from AnatoMaskGANModule.label_panel import WARNING_COLOR, LabelPanel
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.packages import PACKAGES
+from AnatoMaskGANModule.parameter_node import LARGEST_SEED, UnmatchedSegments
+from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
+from AnatoMaskGANModule.sample_data import registerSampleData
+from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
 
-MODULE_FOLDER = pathlib.Path(__file__).resolve().parent
+OWN_PACKAGES = ("AnatoMaskGANLib", "AnatoMaskGANModule")
 if importlib.util.find_spec("AnatoMaskGANLib") is None:  # run from the source tree
     sys.path.append(str(MODULE_FOLDER.parent))
-
-DEFAULT_MODEL = "brain-t1"
-LARGEST_SEED = 2**31 - 1
-MOST_SAMPLES = 100
-# What synthesis needs and Slicer does not bring: import name, and what a user reads of it.
-PACKAGES = {"torch": "PyTorch (up to 3 GB)", "safetensors": "safetensors (1 MB)"}
-SAMPLE_FOLDER = "SampleData/brain-t1-sub-19"
-SAMPLE_NAME = "AnatoMaskGANBrainT1"
-
-
-def resourceFile(filename: str) -> str:
-    """Path of a resource: beside this file when installed, one folder up in the source tree."""
-    for folder in (MODULE_FOLDER, MODULE_FOLDER.parent):
-        if (folder / "Resources").is_dir():
-            return str(folder / "Resources" / filename)
-    raise FileNotFoundError(
-        f"There is no folder Resources in {MODULE_FOLDER} or {MODULE_FOLDER.parent}. Install the "
-        "extension again."
-    )
 
 
 class AnatoMaskGAN(ScriptedLoadableModule):
@@ -82,81 +63,9 @@ class AnatoMaskGAN(ScriptedLoadableModule):
         return resourceFile(filename)
 
 
-def registerSampleData() -> None:
-    """List the bundled brain and its labels in the Sample Data module."""
-    import SampleData
-
-    files = [pathlib.Path(resourceFile(SAMPLE_FOLDER)) / n for n in ("seg.nii.gz", "image.nii.gz")]
-    if not all(file.is_file() for file in files):
-        logging.warning(f"AnatoMaskGAN: no sample data, because {files[0].parent} is not whole")
-        return
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="AnatoMaskGAN",
-        sampleName=SAMPLE_NAME,
-        uris=[file.as_uri() for file in files],
-        fileNames=[f"{files[0].parent.name}-{file.name}" for file in files],
-        nodeNames=["Brain labels", "Brain T1"],
-        loadFileType=["SegmentationFile", "VolumeFile"],
-        thumbnailFileName=resourceFile(f"Icons/{SAMPLE_NAME}.png"),
-        customDownloader=lambda source=None: AnatoMaskGANLogic().loadSampleData(),
-    )
-
-
-class UnmatchedSegments(enum.Enum):
-    """What becomes of segments that the model does not know."""
-
-    STOP = "stop"
-    BACKGROUND = "background"
-
-    def label(self) -> str:
-        if self is UnmatchedSegments.STOP:
-            return _("Stop until each has a model label")
-        return _("Drop them to background")
-
-
-class Device(enum.Enum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
-
-    def label(self) -> str:
-        return {
-            Device.AUTO: _("Automatic (GPU if there is one)"),
-            Device.CPU: _("CPU"),
-            Device.CUDA: _("NVIDIA GPU (CUDA)"),
-            Device.MPS: _("Apple GPU (MPS)"),
-        }[self]
-
-
-@parameterNodeWrapper
-class AnatoMaskGANParameterNode:
-    """What the panel shows; saved with the scene."""
-
-    inputSegmentation: vtkMRMLSegmentationNode
-    # gives the output its grid; none: the segmentation's own
-    referenceVolume: vtkMRMLScalarVolumeNode
-    # none: a new volume, which is then selected
-    outputVolume: vtkMRMLScalarVolumeNode
-    model: str = DEFAULT_MODEL
-    # segment name -> model label that the user chose; "" is background
-    userLabels: dict[str, str]
-    unmatched: UnmatchedSegments = UnmatchedSegments.STOP
-    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
-    # with the seeds seed, seed + 1, ...
-    samples: Annotated[int, WithinRange(1, MOST_SAMPLES)] = 1
-    # 0 gives the one deterministic image
-    noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
-    device: Device = Device.AUTO
-
-
 class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: it shows the parameter node, the label table and the state of the run."""
 
-    COLUMN_SEGMENT, COLUMN_LABEL, COLUMN_RULE = range(3)
-    WARNING_COLOR = "#d2691e"
     UPDATE_DELAY_MS = 50
 
     def __init__(self, parent=None) -> None:
@@ -166,8 +75,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._observedSegmentation = None
-        self._matches = []
-        self._tableContent = None
+        self.labelPanel = None
         self._shownProblem = None
         self._isRunning = False
         self._startTime = 0.0
@@ -189,10 +97,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.setInterval(self.UPDATE_DELAY_MS)
         self._updateTimer.timeout.connect(self.updateFromScene)
 
-        header = self.ui.labelTable.horizontalHeader()
-        header.setSectionResizeMode(self.COLUMN_SEGMENT, qt.QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(self.COLUMN_LABEL, qt.QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(self.COLUMN_RULE, qt.QHeaderView.ResizeMode.ResizeToContents)
+        self.labelPanel = LabelPanel(self.ui, self.logic)
         self.ui.progressBar.setVisible(False)
         self.ui.provenanceLabel.setVisible(False)
 
@@ -205,7 +110,6 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.installButton.clicked.connect(self.onInstall)
         self.ui.sampleDataButton.clicked.connect(self.onLoadSampleData)
         self.ui.modelComboBox.currentIndexChanged.connect(self.onModelSelected)
-        self.ui.labelTable.cellDoubleClicked.connect(self.onLabelCellDoubleClicked)
         self.ui.diceButton.clicked.connect(self.onDice)
         self.ui.synthesizeButton.clicked.connect(self.onSynthesize)
         self.ui.cancelButton.clicked.connect(self.onCancel)
@@ -222,7 +126,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self) -> None:
         """Run the module and the core from their files again."""
-        for name in [name for name in sys.modules if name.split(".")[0] == "AnatoMaskGANLib"]:
+        for name in [name for name in sys.modules if name.split(".")[0] in OWN_PACKAGES]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
@@ -259,21 +163,23 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onParameterNodeModified(self, caller=None, event=None) -> None:
         self._updateTimer.start()
 
-    def _observeSegments(self, segmentation) -> None:
-        """Follow the segments of one vtkSegmentation: its node does not tell of them."""
-        if segmentation is self._observedSegmentation:
+    def _observeSegments(self, segmentationNode) -> None:
+        """Follow the segments, of which their node does not tell, and what of them is shown."""
+        if segmentationNode is self._observedSegmentation:
             return
-        for event in (
-            slicer.vtkSegmentation.SegmentAdded,
-            slicer.vtkSegmentation.SegmentRemoved,
-            slicer.vtkSegmentation.SegmentModified,
-            slicer.vtkSegmentation.SegmentsOrderModified,
-        ):
-            if self._observedSegmentation is not None:
-                self.removeObserver(self._observedSegmentation, event, self.onSegmentsChanged)
-            if segmentation is not None:
-                self.addObserver(segmentation, event, self.onSegmentsChanged)
-        self._observedSegmentation = segmentation
+        for node, isObserved in ((self._observedSegmentation, False), (segmentationNode, True)):
+            if node is None:
+                continue
+            change = self.addObserver if isObserved else self.removeObserver
+            change(node, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent, self.onSegmentsChanged)
+            for event in (
+                slicer.vtkSegmentation.SegmentAdded,
+                slicer.vtkSegmentation.SegmentRemoved,
+                slicer.vtkSegmentation.SegmentModified,
+                slicer.vtkSegmentation.SegmentsOrderModified,
+            ):
+                change(node.GetSegmentation(), event, self.onSegmentsChanged)
+        self._observedSegmentation = segmentationNode
 
     def onSegmentsChanged(self, caller=None, event=None) -> None:
         self._updateTimer.start()
@@ -284,7 +190,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bring models, label table and buttons up to date with the parameter node."""
         self._updateTimer.stop()
         node = self._parameterNode.inputSegmentation if self._parameterNode is not None else None
-        self._observeSegments(node.GetSegmentation() if node is not None else None)
+        self._observeSegments(node)
         count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         self.ui.sampleDataButton.setVisible(count == 0)
         displayNode = node.GetDisplayNode() if node is not None else None
@@ -292,7 +198,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if displayNode is not None:
             self.ui.showSegmentsCheckBox.setChecked(bool(displayNode.GetVisibility()))
         self.updateModelInfo()
-        self.updateLabelTable()
+        card = self._selectedCard()
+        self.labelPanel.update(self._parameterNode, card.name if card is not None else None)
         self.updateButtons()
 
     def updatePackages(self) -> None:
@@ -332,90 +239,6 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             toolTip = f"<p>{card.training_data}</p><p><b>Not for:</b> {card.not_for}</p>"
             self.ui.modelInfoLabel.setToolTip(toolTip)
 
-    def updateLabelTable(self) -> None:
-        """One row a segment: the model's label for it and by which rule, unmatched ones marked."""
-        node = self._parameterNode.inputSegmentation if self._parameterNode is not None else None
-        card = self._selectedCard()
-        self._matches = []
-        if node is not None and card is not None:
-            userLabels = dict(self._parameterNode.userLabels.items())
-            self._matches = self.logic.matchSegments(node, card.name, userLabels)
-        content = (card.name if card is not None else None, self._matches)
-        if content != self._tableContent:
-            self._tableContent = content
-            self._fillLabelTable()
-        self._showLabelSummary()
-
-    def _fillLabelTable(self) -> None:
-        table = self.ui.labelTable
-        table.clearContents()
-        table.setRowCount(len(self._matches))
-        for row, match in enumerate(self._matches):
-            swatch = qt.QPixmap(12, 12)
-            swatch.fill(qt.QColor.fromRgbF(*match.color))
-            segmentItem = qt.QTableWidgetItem(match.segmentName)
-            segmentItem.setIcon(qt.QIcon(swatch))
-            segmentItem.setToolTip(match.segmentName)
-            labelItem = qt.QTableWidgetItem(match.modelLabel)
-            labelItem.setToolTip(_("Double-click to choose another label of the model"))
-            ruleItem = qt.QTableWidgetItem(match.ruleText)
-            if match.isUnmatched:
-                for item in (segmentItem, ruleItem):
-                    item.setForeground(qt.QBrush(qt.QColor(self.WARNING_COLOR)))
-            table.setItem(row, self.COLUMN_SEGMENT, segmentItem)
-            table.setItem(row, self.COLUMN_LABEL, labelItem)
-            table.setItem(row, self.COLUMN_RULE, ruleItem)
-            if match.isUnmatched or match.rule == "user":
-                self._addLabelChooser(row)
-
-    def onLabelCellDoubleClicked(self, row: int, column: int) -> None:
-        self._addLabelChooser(row)
-
-    def _addLabelChooser(self, row: int) -> None:
-        """Let the user choose the model's label of the segment in this row."""
-        match = self._matches[row]
-        modelLabels = self.logic.modelLabels(self._parameterNode.model)
-        chooser = qt.QComboBox()
-        chooser.addItem(_("Choose a label...") if match.isUnmatched else _("By the rules"))
-        chooser.addItem(_("Background"))
-        chooser.addItems(modelLabels)
-        if match.modelLabel in modelLabels:
-            chooser.setCurrentIndex(modelLabels.index(match.modelLabel) + 2)
-        elif match.rule == "user":
-            chooser.setCurrentIndex(1)
-
-        def onChosen() -> None:
-            index = chooser.currentIndex
-            label = None if index == 0 else "" if index == 1 else modelLabels[index - 2]
-            self.onLabelChosen(match.segmentName, label)
-
-        chooser.activated.connect(onChosen)
-        self.ui.labelTable.setCellWidget(row, self.COLUMN_LABEL, chooser)
-
-    def onLabelChosen(self, segmentName: str, modelLabel: str | None) -> None:
-        """modelLabel: "" is background, None leaves the segment to the rules."""
-        labels = dict(self._parameterNode.userLabels.items())
-        labels.pop(segmentName, None)
-        if modelLabel is not None:
-            labels[segmentName] = modelLabel
-        self._parameterNode.userLabels = labels
-
-    def _unmatchedNames(self) -> list[str]:
-        return [match.segmentName for match in self._matches if match.isUnmatched]
-
-    def _showLabelSummary(self) -> None:
-        unmatched, count = self._unmatchedNames(), len(self._matches)
-        if not self._matches:
-            text = _("Each segment and the label of the model that it becomes.")
-        elif not unmatched:
-            text = _("All {count} segments are matched.").format(count=count)
-        else:
-            text = _("<b>{missing} of {count} segments are unknown to this model:</b> {names}")
-            text = text.format(missing=len(unmatched), count=count, names=", ".join(unmatched))
-            text = f'<span style="color:{self.WARNING_COLOR}">{text}</span>'
-        self.ui.labelSummaryLabel.setText(text)
-        self.ui.unmatchedWidget.setVisible(bool(unmatched))
-
     def updateButtons(self) -> None:
         """Let Synthesize be pressed when it can work, else say what is missing."""
         problem = self._problem()
@@ -443,17 +266,20 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("Select a model.")
         if self._parameterNode.inputSegmentation is None:
             return _("Select a segmentation.")
-        if not self._matches:
-            return _("The segmentation has no segments yet.")
-        unmatched = self._unmatchedNames()
-        if len(unmatched) == len(self._matches):
+        matches, unmatched = self.labelPanel.matches, self.labelPanel.unmatchedNames
+        if not matches:
+            segmentation = self._parameterNode.inputSegmentation.GetSegmentation()
+            if segmentation.GetNumberOfSegments() == 0:
+                return _("The segmentation has no segments yet.")
+            return _("No segment is taken: show or tick at least one.")
+        if len(unmatched) == len(matches):
             return _("No segment is known to this model: choose labels in the table.")
         if unmatched and self._parameterNode.unmatched is UnmatchedSegments.STOP:
             return _("Decide on the unmatched segments: choose labels, or drop them to background.")
         return None
 
     def _showStatus(self, text: str, isWarning: bool = False) -> None:
-        self.ui.statusLabel.setStyleSheet(f"color: {self.WARNING_COLOR}" if isWarning else "")
+        self.ui.statusLabel.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
         self.ui.statusLabel.setText(text)
 
     # Actions
@@ -519,6 +345,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 device=parameters.device.value,
                 unmatched=parameters.unmatched.value,
                 labels=dict(parameters.userLabels.items()),
+                segmentIDs=self.logic.takenSegmentIDs(parameters),
                 progressCallback=self.onProgress,
                 logCallback=notes.append,
             )
@@ -566,286 +393,6 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.ui.provenanceLabel.setToolTip("<br>".join(f"{k}: {v}" for k, v in record.items()))
         self.ui.provenanceLabel.setVisible(True)
-
-
-@dataclass(frozen=True)
-class SegmentMatch:
-    """A row of the label table."""
-
-    segmentName: str
-    color: tuple[float, float, float]
-    modelLabel: str
-    """Empty for background and for unmatched segments."""
-    rule: str
-
-    @property
-    def isUnmatched(self) -> bool:
-        return self.rule == "unmatched"
-
-    @property
-    def ruleText(self) -> str:
-        texts = {
-            "code": _("terminology"),
-            "name": _("name"),
-            "alias": _("alias"),
-            "value": _("label value"),
-            "user": _("your choice"),
-            "unmatched": _("unmatched"),
-        }
-        return texts[self.rule]
-
-
-class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
-    """Everything that the panel can do, for scripts as well: no window and no dialog is needed.
-
-    logic = AnatoMaskGAN.AnatoMaskGANLogic()
-    volumeNode = logic.synthesize(segmentationNode, seed=3)
-    """
-
-    def __init__(self) -> None:
-        ScriptedLoadableModuleLogic.__init__(self)
-        self._cards = {}
-        self._synthesizer = None
-        self._synthesizerKey = None
-        self._isRunning = False
-        self._isCancelled = False
-
-    def getParameterNode(self) -> AnatoMaskGANParameterNode:
-        return AnatoMaskGANParameterNode(super().getParameterNode())
-
-    # Packages
-
-    def missingPackages(self) -> list[str]:
-        """The import names of what has to be installed before the core can be used."""
-        return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-
-    def installPackages(self) -> None:
-        """Install what is missing; Slicer asks the user before. Call it on the user's wish only.
-
-        Raises RuntimeError when PyTorch cannot be installed or the user declined.
-        """
-        if "torch" in self.missingPackages():
-            try:
-                import PyTorchUtils
-            except ModuleNotFoundError as error:
-                raise RuntimeError(
-                    "PyTorch is installed by the PyTorch extension, which this Slicer does not "
-                    "have. Install it in the Extensions Manager and restart Slicer."
-                ) from error
-            if PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True) is None:
-                raise RuntimeError("PyTorch was not installed, so nothing can be synthesized yet.")
-        requirements = pathlib.Path(resourceFile("requirements.txt"))
-        if hasattr(slicer, "packaging"):  # Slicer 5.12 and later
-            slicer.packaging.pip_ensure(requirements, prompt_install=True, requester="AnatoMaskGAN")
-        else:
-            slicer.util.pip_install(["-r", str(requirements)])
-        importlib.invalidate_caches()
-
-    # Models and labels
-
-    def models(self, isReadAgain: bool = False) -> dict[str, Any]:
-        """Name to card (the core's `ModelCard`) of the bundled and the installed models."""
-        from AnatoMaskGANLib.synthesis import list_models
-
-        if isReadAgain or not self._cards:
-            self._cards = {card.name: card for card in list_models()}
-        return self._cards
-
-    def modelLabels(self, model: str) -> list[str]:
-        """The names of the labels that a model knows."""
-        return list(self._labelTable(model).labels.values())
-
-    def _labelTable(self, model: str):
-        from AnatoMaskGANLib.volumes import LabelTable
-
-        if model not in self.models() and model not in self.models(isReadAgain=True):
-            raise ValueError(f"There is no model {model!r}. Known: {', '.join(self.models())}.")
-        return LabelTable.from_dict(self.models()[model].label_table)
-
-    def matchSegments(
-        self,
-        segmentationNode,
-        model: str = DEFAULT_MODEL,
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
-    ) -> list[SegmentMatch]:
-        """For each segment the model's label and the rule that found it; reads no voxel.
-
-        labels: the user's own choice, segment name -> label of the model, "" for background.
-        """
-        from AnatoMaskGANLib.mrml import label_map_of_entries, segment_entries, user_table
-        from AnatoMaskGANLib.volumes import match_labels
-
-        entries = segment_entries(segmentationNode, segmentIDs)
-        if not entries:
-            return []
-        userTable = user_table(entries, labels or {})
-        matches = match_labels(label_map_of_entries(entries), self._labelTable(model), userTable)
-        byValue = {match.value: match for match in matches}
-        rows = []
-        for entry in entries:
-            match = byValue[entry.label_value]
-            rows.append(SegmentMatch(entry.name, entry.color, match.model_name, match.rule))
-        return rows
-
-    # Synthesis
-
-    def synthesize(
-        self,
-        segmentationNode,
-        outputVolume=None,
-        referenceVolume=None,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        samples: int = 1,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
-        progressCallback: Callable[[float, str], None] | None = None,
-        logCallback: Callable[[str], None] | None = None,
-    ) -> vtkMRMLScalarVolumeNode:
-        """The volume node with the synthetic scan, on exactly the reference volume's grid.
-
-        Without a reference volume the grid is the segmentation's own; without an output volume a
-        new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
-        output volume shows one by one. unmatched: "stop" raises for segments that the model does
-        not know, "background" drops them. labels: segment name -> label of the model that replaces
-        the matching rules, "" for background. progressCallback gets the done share in [0,1] and
-        what is being done; `cancel` called from it ends the run with SynthesisCancelledError.
-        Whatever is raised, the scene is as it was before.
-        """
-        from AnatoMaskGANLib import mrml
-
-        self._checkRequest(segmentationNode, outputVolume, referenceVolume, samples, unmatched)
-        report = progressCallback or (lambda share, text: None)
-        note = logCallback or logging.info
-        self._isRunning, self._isCancelled = True, False
-        try:
-            report(0.0, _("Reading the segments"))
-            export = mrml.label_map_from_segmentation(segmentationNode, referenceVolume, segmentIDs)
-            self._noteWhatIsLost(export, note)
-            seeds = [seed + number for number in range(samples)]
-            options = {
-                "noise_strength": noiseStrength,
-                "unmatched": unmatched,
-                "user_table": mrml.user_table(export.entries, labels or {}),
-            }
-            volumes = self._synthesizeVolumes(
-                export.label_map, model, device, seeds, options, report, note
-            )
-        finally:
-            self._isRunning = False
-        for node in (segmentationNode, outputVolume, referenceVolume):
-            if node is not None and node.GetScene() is None:
-                raise RuntimeError(
-                    f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
-                    "place. Nothing was changed; start again."
-                )
-        name = segmentationNode.GetName()
-        if outputVolume is None:
-            outputVolume = slicer.mrmlScene.AddNewNodeByClass(
-                "vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(f"{name} synthetic")
-            )
-        elif "synthetic" not in outputVolume.GetName().lower():
-            outputVolume.SetName(f"{outputVolume.GetName()} (synthetic)")
-        attributes = {"Segmentation": name}
-        mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
-        mrml.place_beside(outputVolume, segmentationNode)
-        return outputVolume
-
-    def cancel(self) -> None:
-        """End the running synthesis at its next slice; without one nothing happens."""
-        self._isCancelled = True
-
-    def provenance(self, volumeNode) -> dict[str, str]:
-        """How a synthetic volume was made; empty for any other volume."""
-        from AnatoMaskGANLib.mrml import provenance_of
-
-        return provenance_of(volumeNode)
-
-    def _checkRequest(
-        self, segmentationNode, outputVolume, referenceVolume, samples, unmatched
-    ) -> None:
-        """Raises for whatever can be refused before the segmentation is read."""
-        from AnatoMaskGANLib.mrml import is_synthetic
-
-        if self._isRunning:
-            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
-        if segmentationNode is None or not segmentationNode.IsA("vtkMRMLSegmentationNode"):
-            raise ValueError(f"Expected a segmentation node, got {segmentationNode}. Select one.")
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        if unmatched not in {choice.value for choice in UnmatchedSegments}:
-            raise ValueError(f"unmatched is {unmatched!r}; expected 'stop' or 'background'.")
-        for node in (outputVolume, referenceVolume):
-            if node is not None and not node.IsA("vtkMRMLScalarVolumeNode"):
-                raise ValueError(f"Expected a scalar volume node, got a {node.GetClassName()}.")
-        if (
-            outputVolume is not None
-            and outputVolume.GetImageData()
-            and not is_synthetic(outputVolume)
-        ):
-            raise ValueError(
-                f"The output volume {outputVolume.GetName()!r} holds an image that was not "
-                "synthesized; it would be lost. Select another output volume, or a new one."
-            )
-
-    def _noteWhatIsLost(self, export, note: Callable[[str], None]) -> None:
-        if export.empty_segments:
-            names = ", ".join(export.empty_segments)
-            note(_("Segments without a voxel on this grid: {names}.").format(names=names))
-        if export.num_overlapping_voxels:
-            text = _("In {count} voxels segments overlap; there the last in the list counts.")
-            note(text.format(count=export.num_overlapping_voxels))
-
-    def _synthesizeVolumes(
-        self, labelMap, model: str, device: str, seeds: Sequence[int], options, report, note
-    ) -> list[Any]:
-        """One core `Volume` a seed. The only place that runs a model: a worker can take it over."""
-        from AnatoMaskGANLib.synthesis import Synthesizer
-
-        report(0.0, _("Loading the model"))
-        if self._synthesizerKey != (model, device):
-            self._synthesizer = Synthesizer.from_checkpoint(model, device)
-            self._synthesizerKey = (model, device)
-        matches = self._synthesizer.match(labelMap, options["user_table"])
-        dropped = [match.name for match in matches if match.rule == "unmatched"]
-        if dropped and options["unmatched"] == UnmatchedSegments.BACKGROUND.value:
-            note(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
-        volumes = []
-        for number, seed in enumerate(seeds):
-
-            def onProgress(share: float, text: str, number: int = number) -> None:
-                prefix = f"{number + 1}/{len(seeds)}: " if len(seeds) > 1 else ""
-                report((number + share) / len(seeds), prefix + text)
-
-            volume = self._synthesizer.synthesize(
-                labelMap,
-                seed=seed,
-                on_progress=onProgress,
-                is_cancelled=lambda: self._isCancelled,
-                **options,
-            )
-            volumes.append(volume)
-        return volumes
-
-    # Sample data
-
-    def loadSampleData(self) -> tuple[Any, Any]:
-        """The bundled brain: its segmentation node, with named segments, and its real T1 volume."""
-        from AnatoMaskGANLib.mrml import name_segments
-        from AnatoMaskGANLib.volumes import load_label_table
-
-        folder = pathlib.Path(resourceFile(SAMPLE_FOLDER))
-        volumeNode = slicer.util.loadVolume(str(folder / "image.nii.gz"), {"name": "Brain T1"})
-        segmentationNode = slicer.util.loadSegmentation(
-            str(folder / "seg.nii.gz"), {"name": "Brain labels"}
-        )
-        colors = json.loads(pathlib.Path(resourceFile("UI/segment-colors.json")).read_text())
-        name_segments(segmentationNode, load_label_table("freesurfer-brain"), colors)
-        return segmentationNode, volumeNode
 
 
 class AnatoMaskGANTest(ScriptedLoadableModuleTest):

@@ -20,6 +20,7 @@ from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, add_volume, box, compare_geometry  # noqa: E402
 
+COLUMN_LABEL = 1
 SHAPE_KJI = (6, 20, 24)
 
 
@@ -53,10 +54,10 @@ def table_texts(panel) -> list[list[str]]:
     table = panel.ui.labelTable
     rows = []
     for row in range(table.rowCount):
-        chooser = table.cellWidget(row, panel.COLUMN_LABEL)
+        chooser = table.cellWidget(row, COLUMN_LABEL)
         texts = [table.item(row, column).text() for column in range(table.columnCount)]
         if chooser is not None:
-            texts[panel.COLUMN_LABEL] = f"<{chooser.currentText}>"
+            texts[COLUMN_LABEL] = f"<{chooser.currentText}>"
         rows.append(texts)
     return rows
 
@@ -193,7 +194,7 @@ def test_a_label_chosen_in_the_table_decides(panel) -> None:
         add_segmentation({"skin": limb()["skin"], "antenna": limb()["marrow"]})
     )
     wait()
-    chooser = panel.ui.labelTable.cellWidget(1, panel.COLUMN_LABEL)
+    chooser = panel.ui.labelTable.cellWidget(1, COLUMN_LABEL)
     choose(chooser, "marrow")
     wait(lambda: panel.ui.synthesizeButton.enabled)
     assert table_texts(panel)[1] == ["antenna", "<marrow>", "your choice"]
@@ -205,15 +206,41 @@ def test_a_label_chosen_in_the_table_decides(panel) -> None:
 def test_a_double_click_lets_a_matched_label_be_changed_and_taken_back(panel) -> None:
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     wait()
-    panel.ui.labelTable.cellDoubleClicked.emit(1, panel.COLUMN_LABEL)
-    chooser = panel.ui.labelTable.cellWidget(1, panel.COLUMN_LABEL)
+    panel.ui.labelTable.cellDoubleClicked.emit(1, COLUMN_LABEL)
+    chooser = panel.ui.labelTable.cellWidget(1, COLUMN_LABEL)
     assert chooser.currentText == "bone"
     choose(chooser, "Background")
     wait()
     assert table_texts(panel)[1] == ["bone", "<Background>", "your choice"]
-    choose(panel.ui.labelTable.cellWidget(1, panel.COLUMN_LABEL), "By the rules")
+    choose(panel.ui.labelTable.cellWidget(1, COLUMN_LABEL), "By the rules")
     wait()
     assert table_texts(panel)[1] == ["bone", "bone", "name"]
+
+
+def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
+    segmentation = add_segmentation(limb())
+    panel.ui.inputSelector.setCurrentNode(segmentation)
+    skin, bone, marrow = segmentation.GetSegmentation().GetSegmentIDs()
+    panel.ui.segmentChoiceComboBox.currentIndex = 1
+    segmentation.GetDisplayNode().SetSegmentVisibility(marrow, False)
+    wait()
+    assert [row[2] for row in table_texts(panel)] == ["name", "name", "left out"]
+    panel.ui.segmentChoiceComboBox.currentIndex = 2
+    wait()
+    item = panel.ui.labelTable.item(0, 0)
+    unticked = item.checkState().Unchecked
+    item.setCheckState(unticked)
+    wait()
+    assert [row[2] for row in table_texts(panel)] == ["left out", "name", "name"]
+    assert panel.ui.labelSummaryLabel.text == "All 2 segments are matched. 1 are left out."
+    panel.ui.synthesizeButton.click()
+    assert (
+        panel.logic.provenance(panel._parameterNode.outputVolume)["LabelMatches"].count("->") == 2
+    )
+    for row in (1, 2):
+        panel.ui.labelTable.item(row, 0).setCheckState(unticked)
+        wait()
+    assert panel.ui.statusLabel.text == "No segment is taken: show or tick at least one."
 
 
 def test_segments_added_after_the_selection_make_the_button_work(panel) -> None:
@@ -281,7 +308,7 @@ def test_settings_are_saved_with_the_scene_and_restored(panel, tmp_path: Path) -
     panel.ui.seedSpinBox.value = 33
     panel.ui.noiseStrengthSlider.value = 0.5
     panel.ui.deviceComboBox.currentIndex = 1
-    panel.onLabelChosen("bone", "marrow")
+    panel.labelPanel.onLabelChosen("bone", "marrow")
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     slicer.mrmlScene.Clear(0)
     wait()

@@ -74,7 +74,7 @@ class Parameter:
         text = node.GetParameter(self.name)
         if self.type is bool:
             return text == "True"
-        if self.type is dict:
+        if self.type in (dict, list):
             return json.loads(text)
         return self.type[text] if issubclass(self.type, enum.Enum) else self.type(text)
 
@@ -92,7 +92,7 @@ class Parameter:
         if isinstance(value, enum.Enum):
             text = value.name
         else:
-            text = json.dumps(value) if self.type is dict else str(value)
+            text = json.dumps(value) if self.type in (dict, list) else str(value)
         node.SetParameter(self.name, text)
 
 

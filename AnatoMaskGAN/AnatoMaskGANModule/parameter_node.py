@@ -1,0 +1,80 @@
+"""The parameter node: what the panel shows, saved with the scene."""
+
+import enum
+from typing import Annotated
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+DEFAULT_MODEL = "brain-t1"
+LARGEST_SEED = 2**31 - 1
+MOST_SAMPLES = 100
+
+
+class UnmatchedSegments(enum.Enum):
+    """What becomes of segments that the model does not know."""
+
+    STOP = "stop"
+    BACKGROUND = "background"
+
+    def label(self) -> str:
+        if self is UnmatchedSegments.STOP:
+            return _("Stop until each has a model label")
+        return _("Drop them to background")
+
+
+class SegmentChoice(enum.Enum):
+    """Which segments are taken."""
+
+    ALL = "all"
+    VISIBLE = "visible"
+    CHOSEN = "chosen"
+
+    def label(self) -> str:
+        return {
+            SegmentChoice.ALL: _("All"),
+            SegmentChoice.VISIBLE: _("Visible ones"),
+            SegmentChoice.CHOSEN: _("Those ticked in the table"),
+        }[self]
+
+
+class Device(enum.Enum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        return {
+            Device.AUTO: _("Automatic (GPU if there is one)"),
+            Device.CPU: _("CPU"),
+            Device.CUDA: _("NVIDIA GPU (CUDA)"),
+            Device.MPS: _("Apple GPU (MPS)"),
+        }[self]
+
+
+@parameterNodeWrapper
+class AnatoMaskGANParameterNode:
+    """What the panel shows; saved with the scene."""
+
+    inputSegmentation: vtkMRMLSegmentationNode
+    segmentChoice: SegmentChoice = SegmentChoice.ALL
+    # IDs of the segments that are not ticked; counts for the choice CHOSEN only
+    leftOutSegments: list[str]
+    # gives the output its grid; none: the segmentation's own
+    referenceVolume: vtkMRMLScalarVolumeNode
+    # none: a new volume, which is then selected
+    outputVolume: vtkMRMLScalarVolumeNode
+    model: str = DEFAULT_MODEL
+    # segment name -> model label that the user chose; "" is background
+    userLabels: dict[str, str]
+    unmatched: UnmatchedSegments = UnmatchedSegments.STOP
+    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
+    # with the seeds seed, seed + 1, ...
+    samples: Annotated[int, WithinRange(1, MOST_SAMPLES)] = 1
+    # 0 gives the one deterministic image
+    noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
+    device: Device = Device.AUTO

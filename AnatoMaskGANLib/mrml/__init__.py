@@ -1,0 +1,37 @@
+"""Slicer's nodes to label maps and volumes, and back.
+
+The only part of the core that knows Slicer. It takes the scene from the nodes and calls the logics'
+static methods, so that it runs the same in the application and under the tests' stand-in.
+"""
+
+from .label_map_export import NodeGrid, SegmentationExport, label_map_from_segmentation
+from .segments import (
+    SegmentEntry,
+    label_map_of_entries,
+    name_segments,
+    segment_entries,
+    user_table,
+)
+from .volume_nodes import (
+    is_synthetic,
+    place_beside,
+    provenance_of,
+    update_scalar_volume,
+    update_volume_samples,
+)
+
+__all__ = [
+    "NodeGrid",
+    "SegmentEntry",
+    "SegmentationExport",
+    "is_synthetic",
+    "label_map_from_segmentation",
+    "label_map_of_entries",
+    "name_segments",
+    "place_beside",
+    "provenance_of",
+    "segment_entries",
+    "update_scalar_volume",
+    "update_volume_samples",
+    "user_table",
+]

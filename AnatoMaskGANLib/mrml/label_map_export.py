@@ -1,0 +1,193 @@
+"""Segmentation node to label map: every voxel of a grid with the value of its segment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from AnatoMaskGANLib.volumes import LabelMap, VolumeError
+
+from .segments import SegmentEntry, codes_of, names_of, segment_entries
+
+# Axes that meet within this cosine of a right angle count as perpendicular.
+RIGHT_ANGLE_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class NodeGrid:
+    """The voxel grid that an output volume node gets: its own, below its parent transform."""
+
+    shape_kji: tuple[int, int, int]
+    ijk_to_node: np.ndarray
+    """4x4, voxel index (i, j, k) to the node's own coordinates in mm."""
+    transform_node_id: str | None
+    """The parent transform, which moves the node's own coordinates into the world's RAS."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationExport:
+    """The label map of a segmentation, and what a user has to know about how it was made."""
+
+    label_map: LabelMap
+    entries: tuple[SegmentEntry, ...]
+    grid: NodeGrid
+    empty_segments: tuple[str, ...]
+    """Names of the segments that have no voxel on the grid."""
+    num_overlapping_voxels: int
+    """Voxels of more than one segment; there the last segment of the list counts."""
+
+
+def label_map_from_segmentation(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    reference_volume: slicer.vtkMRMLScalarVolumeNode | None = None,
+    segment_ids: Sequence[str] | None = None,
+) -> SegmentationExport:
+    """The segments as one label map on the reference volume's grid, or on the segmentation's own.
+
+    The segmentation's own grid is that of the image it was drawn on; without one it is the box of
+    all segments with a voxel around it. Nothing is cropped to the painted voxels. `ijk_to_ras` of
+    the label map is in the world, with the parent transform, so that the model sees the anatomy as
+    the slice views show it; only below a non-linear or shearing transform is it the node's own.
+    Raises VolumeError when there is no segment, or not one voxel of one.
+    """
+    name = segmentation_node.GetName()
+    entries = segment_entries(segmentation_node, segment_ids)
+    if not entries:
+        raise VolumeError(
+            f"The segmentation {name!r} has no segments. Add at least one in the Segment Editor, "
+            "or select another segmentation."
+        )
+    if reference_volume is not None and reference_volume.GetImageData() is None:
+        raise VolumeError(
+            f"The reference volume {reference_volume.GetName()!r} has no voxels; expected a loaded "
+            "volume. Select another one, or none to take the segmentation's own grid."
+        )
+    _make_binary_labelmaps(segmentation_node)
+    image = _merged_labelmap(segmentation_node, reference_volume, entries)
+    labels_kji = _voxels_of(image)
+    present = set(np.unique(labels_kji).tolist())
+    empty = tuple(entry.name for entry in entries if entry.label_value not in present)
+    if len(empty) == len(entries):
+        where = f"on the grid of {reference_volume.GetName()!r}" if reference_volume else "at all"
+        raise VolumeError(
+            f"No segment of {name!r} has a voxel {where}: {_listed(empty)}. Paint at least one "
+            "segment, or select a reference volume that covers them."
+        )
+    owner = reference_volume if reference_volume is not None else segmentation_node
+    grid = NodeGrid(labels_kji.shape, _ijk_to_node(image), owner.GetTransformNodeID())
+    label_map = LabelMap(labels_kji, _ijk_to_ras(grid, owner), names_of(entries), codes_of(entries))
+    overlapping = _num_overlapping_voxels(segmentation_node, reference_volume, entries, labels_kji)
+    return SegmentationExport(label_map, entries, grid, empty, overlapping)
+
+
+def _make_binary_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Let a segmentation of surfaces have label maps beside them, as Slicer's own export does."""
+    segmentation = segmentation_node.GetSegmentation()
+    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    if not segmentation.ContainsRepresentation(kind) and not segmentation.CreateRepresentation(
+        kind
+    ):
+        raise VolumeError(
+            f"The segmentation {segmentation_node.GetName()!r} is stored as "
+            f"{segmentation.GetSourceRepresentationName()!r} and cannot be turned into voxels. "
+            "Convert it to a binary labelmap in the Segmentations module."
+        )
+
+
+def _merged_labelmap(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    reference_volume: slicer.vtkMRMLScalarVolumeNode | None,
+    entries: Sequence[SegmentEntry],
+) -> slicer.vtkOrientedImageData:
+    """All voxels of the grid with the label value of the last segment that covers them."""
+    segment_ids, values = vtk.vtkStringArray(), vtk.vtkIntArray()
+    for entry in entries:
+        segment_ids.InsertNextValue(entry.segment_id)
+        values.InsertNextValue(entry.label_value)
+    image = slicer.vtkOrientedImageData()
+    extents = slicer.vtkSegmentation
+    if reference_volume is not None:
+        slicer.vtkSlicerSegmentationsModuleLogic.GenerateMergedLabelmapInReferenceGeometry(
+            segmentation_node,
+            reference_volume,
+            segment_ids,
+            extents.EXTENT_REFERENCE_GEOMETRY,
+            image,
+            values,
+        )
+        return image
+    geometry = segmentation_node.GetSegmentation().GetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    )
+    # Without a reference geometry EXTENT_REFERENCE_GEOMETRY would crop to the painted voxels.
+    extent = (
+        extents.EXTENT_REFERENCE_GEOMETRY if geometry else extents.EXTENT_UNION_OF_SEGMENTS_PADDED
+    )
+    segmentation_node.GenerateMergedLabelmapForAllSegments(image, extent, None, segment_ids, values)
+    return image
+
+
+def _voxels_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """A copy of the voxels, [K, J, I]; VolumeError when there are none."""
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        raise VolumeError(
+            "The segmentation has no voxels. Paint at least one segment, or select a reference "
+            "volume whose grid the label map shall have."
+        )
+    return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]).copy()
+
+
+def _ijk_to_node(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """4x4 from the index in the array, which starts at 0, to the image's world in mm."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    ijk_to_node = slicer.util.arrayFromVTKMatrix(matrix)
+    first_ijk = image.GetExtent()[::2]
+    ijk_to_node[:3, 3] += ijk_to_node[:3, :3] @ first_ijk
+    return ijk_to_node
+
+
+def _ijk_to_ras(grid: NodeGrid, owner: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+    """4x4 from voxel index to the world's RAS; to the node's own coordinates when that is bent."""
+    transform = owner.GetParentTransformNode()
+    if transform is None or not transform.IsTransformToWorldLinear():
+        return grid.ijk_to_node
+    to_world = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(to_world)
+    ijk_to_ras = slicer.util.arrayFromVTKMatrix(to_world) @ grid.ijk_to_node
+    axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    is_sheared = np.abs(axes.T @ axes - np.eye(3)).max() > RIGHT_ANGLE_TOLERANCE
+    return grid.ijk_to_node if is_sheared else ijk_to_ras
+
+
+def _num_overlapping_voxels(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    reference_volume: slicer.vtkMRMLScalarVolumeNode | None,
+    entries: Sequence[SegmentEntry],
+    merged_kji: np.ndarray,
+) -> int:
+    """Voxels of more than one segment: those whose label changes when one layer stands alone."""
+    segmentation = segmentation_node.GetSegmentation()
+    layers: dict[int, list[SegmentEntry]] = {}
+    for entry in entries:
+        layers.setdefault(segmentation.GetLayerIndex(entry.segment_id), []).append(entry)
+    if len(layers) < 2:
+        return 0
+    is_hidden = np.zeros(merged_kji.shape, dtype=bool)
+    for layer in layers.values():
+        alone = _voxels_of(_merged_labelmap(segmentation_node, reference_volume, layer))
+        if alone.shape == merged_kji.shape:
+            is_hidden |= (alone != 0) & (alone != merged_kji)
+    return int(is_hidden.sum())
+
+
+def _listed(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

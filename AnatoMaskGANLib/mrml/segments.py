@@ -1,0 +1,133 @@
+"""The segments of a segmentation node: their names, codes and values, without their voxels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from AnatoMaskGANLib.volumes import LabelMap, LabelTable, VolumeError
+from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry
+
+# Names that Slicer makes up for segments of a file without names; they say nothing of the anatomy.
+MADE_UP_NAME = re.compile(r"Segment[ _]\d+")
+# Slicer's terminology of a segment that nobody described: "Tissue".
+UNDESCRIBED_CODE = "SCT:85756007"
+SIDES = {"SCT:7771000": "Left", "SCT:24028007": "Right"}
+# Slicer merges segments into signed short voxels.
+LARGEST_VALUE = 2**15 - 1
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """A segment as the label table lists it, before any voxel is read."""
+
+    segment_id: str
+    name: str
+    label_value: int
+    """The value that its voxels get in the label map."""
+    code: str
+    """Terminology code, "SCT:12738006"; empty when the segment has none of its own."""
+    color: tuple[float, float, float]
+    """Red, green and blue in [0, 1]."""
+
+
+def segment_entries(
+    segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence[str] | None = None
+) -> tuple[SegmentEntry, ...]:
+    """The segments in their order, all of them or those asked for.
+
+    A segment keeps the label value it has in the segmentation; when these are not distinct
+    (segments that overlap may share one) or do not fit all are numbered from 1. Raises VolumeError
+    on an unknown segment.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    known_ids = list(segmentation.GetSegmentIDs())
+    unknown = sorted(set(segment_ids or ()) - set(known_ids))
+    if unknown:
+        raise VolumeError(
+            f"The segmentation {segmentation_node.GetName()!r} has no segment {unknown[0]!r}; "
+            f"its segment IDs are {', '.join(known_ids) or 'none'}. Choose among these."
+        )
+    chosen = [i for i in known_ids if segment_ids is None or i in segment_ids]
+    values = [segmentation.GetSegment(segment_id).GetLabelValue() for segment_id in chosen]
+    is_distinct = len(set(values)) == len(values)
+    if not is_distinct or min(values, default=1) < 1 or max(values, default=1) > LARGEST_VALUE:
+        values = list(range(1, len(chosen) + 1))
+    entries = []
+    for segment_id, value in zip(chosen, values, strict=True):
+        segment = segmentation.GetSegment(segment_id)
+        name, color = segment.GetName() or segment_id, segment.GetColor()
+        entries.append(SegmentEntry(segment_id, name, value, _code_of(segment), color))
+    return tuple(entries)
+
+
+def label_map_of_entries(entries: Sequence[SegmentEntry]) -> LabelMap:
+    """One voxel a segment: enough to match labels without reading the segmentation's voxels."""
+    values = np.array([[[entry.label_value for entry in entries]]], dtype=np.int32)
+    return LabelMap(values, np.eye(4), names_of(entries), codes_of(entries))
+
+
+def user_table(entries: Sequence[SegmentEntry], labels: Mapping[str, str]) -> dict[str, str | None]:
+    """The user's choices by segment name ("" is background) as `match_labels` takes them.
+
+    Choices for segments that are not there are left out: they may belong to another segmentation.
+    """
+    return {
+        str(entry.label_value): labels[entry.name] or None
+        for entry in entries
+        if entry.name in labels
+    }
+
+
+def name_segments(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    table: LabelTable,
+    colors: Mapping[str, str],
+) -> None:
+    """Give the segments of a file without names the name, code and color of their label value.
+
+    colors: name to "#rrggbb"; segments without an entry keep the color they have.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    for segment_id in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segment_id)
+        name = table.labels.get(segment.GetLabelValue())
+        if name is None:
+            continue
+        segment.SetName(name)
+        code = table.codes.get(segment.GetLabelValue())
+        if code is not None:
+            segment.SetTerminology(_terminology_entry(code, name))
+        if name in colors:
+            channels = bytes.fromhex(colors[name].removeprefix("#"))
+            segment.SetColor([channel / 255 for channel in channels])
+
+
+def names_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
+    """Label value to name; none at all when Slicer made all of them up."""
+    if all(MADE_UP_NAME.fullmatch(entry.name) for entry in entries):
+        return {}
+    return {entry.label_value: entry.name for entry in entries}
+
+
+def codes_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
+    return {entry.label_value: entry.code for entry in entries if entry.code}
+
+
+def _code_of(segment: slicer.vtkSegment) -> str:
+    """The segment's terminology code; empty when nobody described it."""
+    code = code_of_terminology_entry(segment.GetTerminology() or "")
+    return "" if code == UNDESCRIBED_CODE else code
+
+
+def _terminology_entry(code: str, meaning: str) -> str:
+    """Slicer's terminology entry of a code, "SCT:64033007+SCT:7771000"."""
+    structure, _, side = code.partition("+")
+    type_triple = f"{structure.replace(':', '^')}^{meaning}"
+    side_triple = f"{side.replace(':', '^')}^{SIDES.get(side, '')}" if side else "^^"
+    category = "SCT^123037004^Anatomical Structure"
+    return f"AnatoMaskGAN~{category}~{type_triple}~{side_triple}~~^^~^^"

@@ -1,0 +1,134 @@
+"""Synthetic volume to scalar volume node: voxels, grid, display and the record of its making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import slicer
+import slicer.util
+
+from AnatoMaskGANLib.volumes import Volume, VolumeError
+
+from .label_map_export import NodeGrid
+
+# Every volume we make carries its record in node attributes of this prefix.
+ATTRIBUTE_PREFIX = "AnatoMaskGAN."
+SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
+# On the sequence and its browser that hold several samples of one volume.
+SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
+
+
+def update_scalar_volume(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    volume: Volume,
+    grid: NodeGrid,
+    attributes: Mapping[str, str],
+) -> None:
+    """Put a synthetic volume into a node: voxels, exactly this grid, display and provenance.
+
+    The first time the display gets the volume's window if it is in Hounsfield units, else Slicer's
+    automatic one; later the user's own setting stays. `attributes` join the volume's provenance in
+    the node's attributes.
+    """
+    if volume.shape_kji != grid.shape_kji:
+        raise VolumeError(
+            f"The synthetic volume has {volume.shape_kji} voxels (KJI), but its node needs "
+            f"{grid.shape_kji}. Resample it to the grid of the label map first."
+        )
+    is_first = not is_synthetic(volume_node)
+    with slicer.util.NodeModify(volume_node):
+        volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
+        volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
+        slicer.util.updateVolumeFromArray(volume_node, volume.voxels_kji)
+        for key, value in {**volume.provenance, **attributes}.items():
+            volume_node.SetAttribute(ATTRIBUTE_PREFIX + key, str(value))
+        volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
+        volume_node.SetDescription("Synthetic image made by AnatoMaskGAN; not for diagnosis")
+        if volume.unit == "HU":
+            _mark_as_hounsfield_units(volume_node)
+    volume_node.CreateDefaultDisplayNodes()
+    if is_first:
+        display = volume_node.GetScalarVolumeDisplayNode()
+        display.AutoWindowLevelOn()
+        # off again, so that the gray of the unchanged anatomy stays when a segment is edited
+        display.AutoWindowLevelOff()
+        if volume.unit == "HU" and volume.window is not None:
+            display.SetWindowLevelMinMax(*volume.window)
+
+
+def update_volume_samples(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    volumes: Sequence[Volume],
+    seeds: Sequence[int],
+    grid: NodeGrid,
+    attributes: Mapping[str, str],
+) -> None:
+    """Put one synthetic volume into a node, or several into a sequence that the node shows.
+
+    The sequence is indexed by the seed and starts with the first; one that the node showed before
+    is replaced.
+    """
+    _remove_samples(volume_node)
+    scene, name = volume_node.GetScene(), volume_node.GetName()
+    if len(volumes) == 1:
+        update_scalar_volume(volume_node, volumes[0], grid, attributes)
+        return
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{name} samples")
+    sequence.SetIndexName("seed")
+    sequence.SetIndexUnit("")
+    for seed, volume in zip(seeds, volumes, strict=True):
+        update_scalar_volume(volume_node, volume, grid, attributes)
+        sequence.SetDataNodeAtValue(volume_node, str(seed))
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.AddProxyNode(volume_node, sequence, False)
+    browser.SetSelectedItemNumber(0)
+    for node in (sequence, browser):
+        node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())
+
+
+def is_synthetic(volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether we made the volume."""
+    return volume_node.GetAttribute(SYNTHETIC_ATTRIBUTE) is not None
+
+
+def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
+    """The record of a synthetic volume node, without the prefix; empty for a real one."""
+    return {
+        name.removeprefix(ATTRIBUTE_PREFIX): volume_node.GetAttribute(name)
+        for name in volume_node.GetAttributeNames()
+        if name.startswith(ATTRIBUTE_PREFIX)
+    }
+
+
+def place_beside(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+) -> None:
+    """Put the volume into the segmentation's folder of the subject hierarchy, marked synthetic."""
+    scene = volume_node.GetScene()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(volume_node)
+    if not item:
+        item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume_node)
+    neighbour = hierarchy.GetItemByDataNode(segmentation_node)
+    if neighbour:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(neighbour))
+    hierarchy.SetItemAttribute(item, SYNTHETIC_ATTRIBUTE, "YES")
+
+
+def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    scene = volume_node.GetScene()
+    for class_name in ("vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"):
+        count = scene.GetNumberOfNodesByClass(class_name)
+        for node in [scene.GetNthNodeByClass(index, class_name) for index in range(count)]:
+            if node.GetAttribute(SAMPLES_ATTRIBUTE) == volume_node.GetID():
+                scene.RemoveNode(node)
+
+
+def _mark_as_hounsfield_units(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    quantity, unit = slicer.vtkCodedEntry(), slicer.vtkCodedEntry()
+    quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
+    unit.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    volume_node.SetVoxelValueQuantity(quantity)
+    volume_node.SetVoxelValueUnits(unit)
