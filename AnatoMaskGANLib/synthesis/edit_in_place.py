@@ -1,0 +1,194 @@
+"""Edits in a real scan: only what its labels changed is synthetic, and the seam is not seen.
+
+The synthetic volume of the new labels is brought to the scan's intensities by a line fitted where
+both know the tissue, then by a smooth field that carries the difference at the seam into the edit.
+It replaces the scan where labels changed and fades out over a margin around that. Outside the
+margin every voxel of the scan stays as it is, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK
+
+from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, apply_matches, same_grid
+
+if TYPE_CHECKING:
+    from .synthesizer import Synthesizer
+
+DEFAULT_MARGIN_MM = 4.0
+
+_SURROUNDINGS_MM = 12.0  # beyond the margin, in which intensities are compared
+_FEWEST_VOXELS = 50  # to fit a line through
+_GAINS = (0.25, 4.0)  # a fitted gain outside these says that there is no relation
+
+
+def edit_in_place(
+    synthesizer: Synthesizer,
+    scan: Volume,
+    old_map: LabelMap,
+    new_map: LabelMap,
+    margin_mm: float = DEFAULT_MARGIN_MM,
+    seed: int = 0,
+    noise_strength: float = 1.0,
+    on_progress: Callable[[float, str], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+    unmatched: str = "stop",
+    user_table: Mapping[str, str | int | None] | None = None,
+) -> Volume:
+    """The scan with the anatomy of the new map where the two maps differ, in the scan's own type.
+
+    Labels are compared as the model's classes. Raises VolumeError where scan and maps are not on
+    one grid, ValueError for a margin that is no length; else what `Synthesizer.synthesize` raises.
+    """
+    check_margin(margin_mm)
+    for label_map, which in ((old_map, "old"), (new_map, "new")):
+        if not same_grid(scan, label_map):
+            raise VolumeError(
+                f"The {which} label map ({label_map.shape_kji} voxels) is not on the grid of the "
+                f"scan ({scan.shape_kji} voxels); expected one grid. Use the scan as the reference "
+                "geometry of the segmentation."
+            )
+    old, new = (
+        apply_matches(label_map, synthesizer.match(label_map, user_table), unmatched).labels_kji
+        for label_map in (old_map, new_map)
+    )
+    synthetic = synthesizer.synthesize(
+        new_map, seed, noise_strength, on_progress, is_cancelled, unmatched, user_table
+    )
+    return blend_edit(scan, synthetic, old != new, new != 0, margin_mm)
+
+
+def blend_edit(
+    scan: Volume,
+    synthetic: Volume,
+    is_changed_kji: np.ndarray,
+    is_labeled_kji: np.ndarray,
+    margin_mm: float = DEFAULT_MARGIN_MM,
+) -> Volume:
+    """The scan with the synthetic volume where labels changed, faded out over the margin.
+
+    All on one grid. is_labeled_kji: where the new map has labels; elsewhere the model knows nothing
+    of the tissue, so the margin stops there and intensities are not compared.
+    """
+    check_margin(margin_mm)
+    voxels = scan.voxels_kji.copy()
+    if is_changed_kji.any():
+        spacing = scan.spacing_ijk_mm
+        part = _surroundings(is_changed_kji, spacing, margin_mm + _SURROUNDINGS_MM)
+        is_changed, is_labeled = is_changed_kji[part], is_labeled_kji[part]
+        distance = _distance_mm(is_changed, spacing)
+        # Of the whole volume: 1 where labels changed, 0 from the margin on.
+        share = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
+        share[is_changed] = 1.0
+        real = voxels[part].astype(np.float64)
+        is_known = ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
+        made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm)
+        blended = _as_type(real + share * (made - real), voxels.dtype)
+        voxels[part] = np.where(share > 0, blended, voxels[part])
+    record = {
+        **synthetic.provenance,
+        "EditedInPlace": "YES",
+        "EditedVoxels": str(int(np.count_nonzero(is_changed_kji))),
+        "EditMarginMm": f"{margin_mm:g}",
+    }
+    window = scan.window or synthetic.window
+    return Volume(voxels, scan.ijk_to_ras, window, scan.unit or synthetic.unit, record)
+
+
+def check_margin(margin_mm: float) -> None:
+    """Raises ValueError for a margin that is no length."""
+    if not (math.isfinite(margin_mm) and 0 <= margin_mm <= 100):
+        raise ValueError(f"The margin is {margin_mm} mm; expected 0 to 100 mm")
+
+
+def _like(
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    is_known: np.ndarray,
+    spacing_ijk_mm: tuple[float, float, float],
+    margin_mm: float,
+) -> np.ndarray:
+    """The synthetic voxels in the scan's intensities: a line, then a smooth field."""
+    made = synthetic.astype(np.float64)
+    if not is_known.any():
+        return made
+    gain = _gain(made[is_known], real[is_known])
+    made = gain * made
+    difference = np.where(is_known, real - made, 0.0)
+    weight = is_known.astype(np.float64)
+    field = np.full(made.shape, difference.sum() / weight.sum())
+    # From coarse to fine: near the seam its own difference counts, far inside what is around.
+    sigma = max(margin_mm, 2.0)
+    for factor in (4.0, 2.0, 1.0):
+        smooth = [
+            _smoothed(array, spacing_ijk_mm, factor * sigma) for array in (difference, weight)
+        ]
+        trust = 1e-2
+        field = (smooth[0] + trust * field) / (np.maximum(smooth[1], 0) + trust)
+    return made + field
+
+
+def _gain(made: np.ndarray, real: np.ndarray) -> float:
+    """Slope of the line from synthetic to real intensities; 1 where none can be told."""
+    is_flat = min(made.std(), real.std()) < 1e-6 * max(1.0, np.abs(made).max())
+    if made.size < _FEWEST_VOXELS or is_flat:
+        return 1.0
+    # Deviation over deviation, not the regression slope, which noise in `made` makes too small.
+    correlation = np.corrcoef(made, real)[0, 1]
+    gain = float(real.std() / made.std())
+    return gain if correlation > 0.3 and _GAINS[0] < gain < _GAINS[1] else 1.0
+
+
+def _fade(distance_mm: np.ndarray, margin_mm: float) -> np.ndarray:
+    """1 at distance 0, 0 from the margin on, with a smooth slope between."""
+    if margin_mm == 0:
+        return np.zeros_like(distance_mm)
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip(distance_mm / margin_mm, 0, 1))
+
+
+def _surroundings(
+    is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float], reach_mm: float
+) -> tuple[slice, ...]:
+    """The box of the changed voxels, grown by a length."""
+    part = []
+    for axis, spacing in enumerate(reversed(spacing_ijk_mm)):
+        others = tuple(other for other in range(3) if other != axis)
+        places = np.flatnonzero(is_changed.any(axis=others))
+        reach = math.ceil(reach_mm / spacing)
+        part.append(slice(max(0, int(places[0]) - reach), int(places[-1]) + 1 + reach))
+    return tuple(part)
+
+
+def _distance_mm(is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float]) -> np.ndarray:
+    """Distance of every voxel's center to the nearest changed one's, 0 in it."""
+    image = SimpleITK.GetImageFromArray(is_changed.astype(np.uint8))
+    image.SetSpacing(spacing_ijk_mm)
+    distance = SimpleITK.DanielssonDistanceMap(
+        image, inputIsBinary=True, squaredDistance=False, useImageSpacing=True
+    )
+    return SimpleITK.GetArrayFromImage(distance).astype(np.float64)
+
+
+def _smoothed(
+    array: np.ndarray, spacing_ijk_mm: tuple[float, float, float], sigma_mm: float
+) -> np.ndarray:
+    """Gaussian-smoothed along every axis that is long enough for it."""
+    image = SimpleITK.GetImageFromArray(array)
+    image.SetSpacing(spacing_ijk_mm)
+    for axis, size in enumerate(reversed(array.shape)):
+        if size >= 4:  # what the recursive filter needs
+            image = SimpleITK.RecursiveGaussian(image, sigma_mm, False, 0, axis)
+    return SimpleITK.GetArrayFromImage(image)
+
+
+def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The values in a type; whole numbers are rounded and kept in its range."""
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
