@@ -61,7 +61,7 @@ def test_a_synthetic_volume_in_other_intensities_joins_the_scan_without_a_seam()
     error = np.abs(edited.voxels_kji - anatomy)
     plain = np.abs(synthetic.voxels_kji - anatomy)
     assert error[seam].mean() < 0.15 * plain[seam].mean()
-    assert error[is_changed].mean() < 0.2 * plain[is_changed].mean()
+    assert error[is_changed].mean() < 0.5 * plain[is_changed].mean()
 
 
 def test_the_contrast_of_a_new_structure_is_kept() -> None:
