@@ -65,6 +65,18 @@ def test_the_body_reaches_the_border_of_the_image_without_growing_along_it() -> 
     assert not mask[:, :8].any() and not mask[:, 32:].any()
 
 
+def test_dark_organs_of_an_mr_image_are_body_up_to_the_last_slice() -> None:
+    _, body, _ = scene()
+    k, j, i = np.meshgrid(*[np.arange(size) for size in SHAPE], indexing="ij")
+    fat = body & (((i - 55) / 36.0) ** 2 + ((j - 48) / 26.0) ** 2 >= 1)
+    image = np.where(body, 150.0, 5.0)
+    image[fat] = 900
+    image += np.random.default_rng(0).normal(0, 5, SHAPE)
+    mask = body_mask(image, SPACING)
+    assert np.mean(mask[body]) > 0.995 and np.mean(mask[~body]) < 0.01
+    assert np.mean(mask[-1][body[-1]]) > 0.99
+
+
 def test_an_image_without_a_body_is_refused() -> None:
     image = np.random.default_rng(0).normal(-1000, 5, (8, 40, 40))
     with pytest.raises(PreparationError, match="--body-threshold"):

@@ -13,6 +13,8 @@ from .settings import PreparationError
 _OPENING_MM = 3.0
 # Gaps narrower than twice this belong to the body: skin folds, the cut edges of the opening.
 _CLOSING_MM = 6.0
+BODY_THRESHOLD_HU = -300.0
+"""Between air or clothes and fat, for CT."""
 # Less of the image is no body.
 _SMALLEST_SHARE = 0.005
 
@@ -22,13 +24,14 @@ def body_mask(
 ) -> np.ndarray:
     """[K,J,I] boolean, true in the largest connected bright thing and what it encloses.
 
-    Brighter than the threshold (Otsu's if none is given), opened by 3 mm, the largest component in
-    3-D, closed by 6 mm; then what every axial slice of it encloses (lungs, bowel), so that openings
-    at the ends of the volume do not matter. Raises PreparationError if nothing is left.
+    Brighter than the threshold (the lower of Otsu's two if none is given), opened by 3 mm in
+    plane, the largest component in 3-D, closed by 6 mm in plane; then what every axial slice of it
+    encloses (lungs, bowel). Raises PreparationError if nothing is left.
     """
     if threshold is None:
         image = SimpleITK.GetImageFromArray(voxels_kji.astype(np.float32, copy=False))
-        bright = SimpleITK.OtsuThreshold(image, 0, 1)
+        # air, dark and bright tissue: two classes would take dark organs in MR for air
+        bright = SimpleITK.OtsuMultipleThresholds(image, numberOfThresholds=2) > 0
     else:
         bright = SimpleITK.GetImageFromArray((voxels_kji > threshold).astype(np.uint8))
     opened = SimpleITK.BinaryMorphologicalOpening(bright, _radius(_OPENING_MM, spacing_ijk_mm))
@@ -55,5 +58,6 @@ def body_mask(
 
 
 def _radius(length_mm: float, spacing_ijk_mm: Sequence[float]) -> list[int]:
-    """In voxels (i, j, k); none along an axis whose voxels are longer."""
-    return [int(length_mm / spacing) for spacing in spacing_ijk_mm]
+    """In voxels (i, j, k); none along k, because sheets and gaps are thin within a slice, and the
+    first and last slice have no neighbors to judge them by."""
+    return [int(length_mm / spacing_ijk_mm[0]), int(length_mm / spacing_ijk_mm[1]), 0]

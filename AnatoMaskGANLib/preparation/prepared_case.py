@@ -24,7 +24,7 @@ from AnatoMaskGANLib.volumes.case_store import STORE_VERSION, StoreError, open_c
 from AnatoMaskGANLib.volumes.label_names import names_file_beside
 
 from .archives import CaseFiles
-from .background import body_mask
+from .background import BODY_THRESHOLD_HU, body_mask
 from .intensities import check_window, percentile_window
 from .plan import Plan
 from .reading import ReadCase, read_case, sides_look_exchanged
@@ -35,7 +35,7 @@ CASES = "cases"
 CASE_FILE = "case.json"
 
 # Raised when the same inputs and settings give other arrays than before.
-_METHOD_VERSION = 1
+_METHOD_VERSION = 2
 
 # The temporary names of `atomic_writing`.
 _HALF_WRITTEN = re.compile(r"\.[a-z]+\.(npy|json|csv)\.[0-9a-f]{12}\.(npy|json|csv)")
@@ -164,7 +164,10 @@ def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) ->
     inside = None
     if settings.remove_background:
         report(0.4, "removing the background")
-        inside = body_mask(image, plan.spacing_mm, settings.body_threshold)
+        threshold = settings.body_threshold
+        if threshold is None and _unit(plan, files, case) == "HU":
+            threshold = BODY_THRESHOLD_HU
+        inside = body_mask(image, plan.spacing_mm, threshold)
         _note_labels_outside(case, inside, labels)
         if labels is not None:
             inside |= labels > 0

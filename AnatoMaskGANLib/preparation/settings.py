@@ -64,7 +64,8 @@ class PreparationSettings:
     remove_background: bool = False
     """Clear everything outside the body (table, clothes, air) in 3-D."""
     body_threshold: float | None = None
-    """Intensity above which a voxel may be body; else found by Otsu's method."""
+    """Intensity above which a voxel may be body; else -300 for images in HU, and the lower of
+    Otsu's two thresholds for others."""
     guidance: Literal["none", "superpixels"] = "none"
     """superpixels: also store SLIC superpixels, each with its quantized mean intensity."""
     superpixel_mode: Literal["slice", "volume"] = "slice"
