@@ -5,6 +5,7 @@ Each is written whole or not at all, so the last good one survives a crash while
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from AnatoMaskGANLib.training.run_state import RunStateError
@@ -33,7 +34,7 @@ def find_checkpoint(run_folder: Path, checkpoint: str | int) -> Path:
 
 def is_better(name: str, value: float, best: float | None) -> bool:
     """Whether a validation figure beats the best one so far; dz_ratio is best at 1."""
-    if value != value:  # not a number
+    if math.isnan(value):
         return False
     if best is None:
         return True

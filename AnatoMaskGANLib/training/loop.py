@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ class _Run:
                 if self.is_first:
                     self._after_step(losses, steps)
                 trainer.processes.wait()
+        trainer.sampler.close()
         latest = checkpoint_file(self.folder, LATEST)
         if self.is_first:
             self._save(latest)
@@ -152,7 +154,7 @@ class _Run:
         self._tell({"event": "validation", "step": step, "figures": figures})
         name = self.settings.validation.select_by
         best = trainer.best.get("value") if trainer.best.get("figure") == name else None
-        if is_better(name, figures[name], best):
+        if is_better(name, figures.get(name, math.nan), best):
             trainer.best = {"figure": name, "value": figures[name], "step": step}
             self._save(checkpoint_file(self.folder, BEST))
 

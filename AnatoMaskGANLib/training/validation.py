@@ -44,14 +44,16 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Means over the cases; the network is in evaluation mode."""
+        """Means over the cases; the network is in evaluation mode. A figure that has no value on
+        any of them (3-D SSIM of fewer than seven slices) is left out.
+        """
         if not self.cases:
             return {}
         found = [self._measure_case(network, case) for case in self.cases]
         figures = {name: _mean([values[name] for values in found]) for name in found[0]}
-        if self.settings.direction == "image2mask":
-            return figures
-        return figures | self._label_mean_figures()
+        if self.settings.direction != "image2mask":
+            figures |= self._label_mean_figures()
+        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
     def _measure_case(self, network: nn.Module, case: HeldOutCase) -> dict[str, float]:
         images, labels = [], []
