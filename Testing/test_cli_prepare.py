@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,11 @@ import pytest
 import tiny_archives
 from tiny_archives import write_nifti
 
-from AnatoMaskGANLib.cli import main
+from AnatoMaskGANLib.cli import build_parser, main
+from AnatoMaskGANLib.commands.options import read_options
 from AnatoMaskGANLib.preparation import prepared_case
 from AnatoMaskGANLib.preparation.one_writer import one_writer
+from AnatoMaskGANLib.preparation.settings import PreparationSettings
 from AnatoMaskGANLib.training.settings import DataSettings
 from AnatoMaskGANLib.training.stacks import StackSampler
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
@@ -345,3 +350,21 @@ def test_the_data_sets_of_the_project_become_stores(data_folder: Path, tmp_path:
         source, output = data_folder / name, tmp_path / name
         assert main(["prepare", "folder", str(source), "--output", str(output)]) == 0
         assert len(open_store(output).cases) == len(list(source.glob("sub-*")))
+
+
+def documented_commands() -> list[list[str]]:
+    text = (Path(__file__).resolve().parents[1] / "Documentation" / "preparing-data.md").read_text()
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("arguments", documented_commands(), ids=" ".join)
+def test_every_command_of_the_documentation_is_understood(arguments: list[str]) -> None:
+    values = build_parser().parse_args(arguments)
+    assert read_options(values["prepare"], PreparationSettings).layout == arguments[1]
+
+
+def test_the_documentation_names_every_data_setting() -> None:
+    text = (Path(__file__).resolve().parents[1] / "Documentation" / "preparing-data.md").read_text()
+    missing = [field.name for field in fields(DataSettings) if f"`{field.name}`" not in text]
+    assert missing in ([], ["store"])
