@@ -1,15 +1,33 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from tiny_models import tiny_card, write_tiny_model
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.commands.evaluate import LABEL_MEAN, find_cases
-from AnatoMaskGANLib.volumes import LabelMap, Volume, write_label_map, write_volume
+from AnatoMaskGANLib.commands.evaluate import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
+from AnatoMaskGANLib.commands.evaluation_cases import find_cases, find_volume, named_values
+from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
+from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    Volume,
+    read_label_map,
+    read_volume,
+    write_label_map,
+    write_volume,
+)
+from AnatoMaskGANLib.volumes.case_store import write_case as store_case
+from AnatoMaskGANLib.volumes.case_store import write_index
 
 MEANS = np.array([0.0, 60.0, 180.0, 120.0], dtype=np.float32)
 
@@ -27,6 +45,39 @@ def write_case(folder: Path) -> None:
     write_volume(Volume(MEANS[labels_kji], ijk_to_ras), folder / "image.nii.gz")
 
 
+def write_shifted_case(folder: Path, shift: int) -> None:
+    """The case with its anatomy moved by some voxels and noise on its scan: another subject."""
+    write_case(folder)
+    labels = np.roll(read_label_map(folder / "seg.nii.gz").labels_kji, shift, axis=1)
+    ijk_to_ras = np.diag([2.0, 2.0, 2.0, 1.0])
+    names = {1: "skin", 2: "bone", 3: "marrow"}
+    noise = np.random.default_rng(shift % 100).normal(0, 5, labels.shape).astype(np.float32)
+    write_label_map(LabelMap(labels, ijk_to_ras, names), folder / "seg.nii.gz")
+    write_volume(Volume(MEANS[labels] + noise, ijk_to_ras), folder / "image.nii.gz")
+
+
+def write_script(path: Path, module: torch.nn.Module) -> str:
+    """Saves a module as TorchScript; gives back the file's SHA-256."""
+    torch.jit.script(module).save(str(path))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class PooledPixels(torch.nn.Module):
+    """[N,3,H,W] -> [N,16]: means of 4x4 tiles."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pooled = torch.nn.functional.adaptive_avg_pool2d(images[:, :1], (4, 4))
+        return pooled.flatten(1)
+
+
+class NearestMean(torch.nn.Module):
+    """[N,1,H,W] -> [N,4,H,W]: the label whose mean in [0,1] is nearest."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        means = torch.tensor([0.0, 0.3, 0.9, 0.6]).view(1, 4, 1, 1)
+        return -(images - means).abs()
+
+
 def evaluate(model: Path, *arguments: str | Path) -> int:
     return main(["evaluate", *map(str, arguments), "--model", str(model), "--device", "cpu"])
 
@@ -38,7 +89,8 @@ def test_the_model_is_compared_beside_the_label_mean_image(
     output = tmp_path / "figures"
     assert evaluate(tiny_model, tmp_path / "cases", "--output", output) == 0
     rows = list(csv.DictReader((output / "figures.csv").open()))
-    assert [row["method"] for row in rows] == ["tiny, noise 1", "tiny, noise 0", LABEL_MEAN]
+    methods = ["tiny, noise 1", "tiny, noise 0", LABEL_MEAN, LABEL_GAUSSIAN]
+    assert [row["method"] for row in rows] == methods
     # The scan is the label-mean image, so that one is met exactly.
     assert float(rows[2]["ssim"]) == pytest.approx(1.0, abs=1e-6)
     assert float(rows[2]["dz_ratio"]) == pytest.approx(1.0, abs=1e-6)
@@ -91,3 +143,138 @@ def test_two_cases_with_one_name_are_refused(
     assert evaluate(tiny_model, tmp_path, "--output", tmp_path / "figures") == 1
     assert "two cases with one name" in capsys.readouterr().err
     assert not (tmp_path / "figures").exists()
+
+
+def test_everything_that_is_asked_for_stands_in_one_report(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        write_shifted_case(tmp_path / "cases" / f"sub-{number}", number - 1)
+        write_shifted_case(tmp_path / "training" / f"trained-{number}", -number)
+    (tmp_path / "unet").mkdir()
+    for number in (1, 2):  # a method made elsewhere that is perfect
+        scan = (tmp_path / "cases" / f"sub-{number}" / "image.nii.gz").read_bytes()
+        (tmp_path / "unet" / f"sub-{number}.nii.gz").write_bytes(scan)
+    extractor, segmenter = tmp_path / "pixels.pt", tmp_path / "nearest.pt"
+    extractor_hash = write_script(extractor, PooledPixels())
+    segmenter_hash = write_script(segmenter, NearestMean())
+    output = tmp_path / "figures"
+    caplog.set_level(logging.INFO, logger="AnatoMaskGANLib")
+    arguments = f"""
+        --output {output} --volumes unet={tmp_path / "unet"} --training {tmp_path / "training"}
+        --samples 2 --noise-strength 1 --slice-step 1 --embedding-plot
+        --segmenter {segmenter} --segmenter-sha256 {segmenter_hash}
+        --extractor pixels={extractor} --extractor-sha256 pixels={extractor_hash[:12]}
+        --mm-fid --resolutions 32 64"""
+    assert evaluate(tiny_model, tmp_path / "cases", *arguments.split()) == 0
+    content = json.loads((output / "figures.json").read_text())
+    summary, sets = content["summary"], content["sets"]
+    assert set(summary) == {"tiny, noise 1", "unet", LABEL_MEAN, LABEL_GAUSSIAN, NEAREST}
+    assert summary["unet"]["ssim"]["mean"] == pytest.approx(1)
+    assert summary["unet"]["dice_ratio"]["mean"] == pytest.approx(1)
+    assert summary["unet"]["dice_real"]["mean"] > 0.9
+    assert summary["tiny, noise 1"]["diversity"]["mean"] > 0
+    assert summary["unet"]["diversity"]["mean"] is None
+    assert summary[LABEL_MEAN]["psnr"]["interval_95"] is not None
+    assert sets["unet"]["fid (pixels)"] == pytest.approx(0, abs=1e-9)
+    assert sets["tiny, noise 1"]["fid (pixels)"] > sets["Real, training subjects"]["fid (pixels)"]
+    assert sets["unet"]["mm_fid"] == pytest.approx(0, abs=1e-9)
+    assert sets[NEAREST]["copy_share"] > sets["unet"]["copy_share"]
+    report = (output / "report.html").read_text()
+    assert "Slices in the plane, by pixels" in report
+    assert "Not measured: LPIPS (--lpips)." in report
+    assert extractor_hash[:12] in report or "pixels.pt" in report
+    told = [r.getMessage() for r in caplog.records if "labels matched" in r.getMessage()]
+    assert len(told) == 1
+
+
+def test_a_store_gives_the_training_subjects_too(tiny_model: Path, tmp_path: Path) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    store = tmp_path / "store"
+    entries = []
+    for number in range(2):
+        case = write_case_arrays(tmp_path / f"trained-{number}", -number - 1)
+        entry = store_case(store, f"trained-{number}", *case, (0.0, 200.0))
+        entries.append({**entry, "subject": f"trained-{number}", "split": "train"})
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 200.0), "", table)
+    output = tmp_path / "figures"
+    arguments = ["--output", output, "--training", store, "--noise-strength", "0"]
+    assert evaluate(tiny_model, tmp_path / "cases", *arguments) == 0
+    content = json.loads((output / "figures.json").read_text())
+    # The nearest anatomy is the case's own, moved by one voxel; its noise is all that differs.
+    assert content["summary"][NEAREST]["ssim"]["mean"] > 0.7
+    assert "neighbor_distance_ratio" in content["sets"][NEAREST]
+
+
+def write_case_arrays(folder: Path, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    write_shifted_case(folder, shift)
+    image = read_volume(folder / "image.nii.gz").voxels_kji
+    return image, read_label_map(folder / "seg.nii.gz").labels_kji
+
+
+def test_figures_of_sets_that_cannot_be_found_do_not_lose_the_others(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    digest = write_script(tmp_path / "pixels.pt", PooledPixels())
+    output = tmp_path / "figures"
+    extractor = ["--extractor", f"pixels={tmp_path / 'pixels.pt'}"]
+    hashes = ["--extractor-sha256", f"pixels={digest}", "--slice-step", "8"]
+    assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *extractor, *hashes) == 1
+    assert "figures of sets of images are missing" in (output / "report.html").read_text()
+
+
+def test_a_script_of_another_hash_is_refused_before_anything_is_made(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    write_script(tmp_path / "pixels.pt", PooledPixels())
+    output = tmp_path / "figures"
+    extractor = ["--extractor", f"pixels={tmp_path / 'pixels.pt'}"]
+    hashes = ["--extractor-sha256", "pixels=0123456789ab"]
+    assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *extractor, *hashes) == 1
+    assert "expected 0123456789ab" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_the_encoder_of_a_trained_segmenter_gives_features(tmp_path: Path) -> None:
+    settings = GeneratorSettings(num_classes=4, kind="segmenter", channels=(16, 16, 8, 8))
+    card = tiny_card(settings)
+    segmenter = VolumeSegmenter(card, build_generator(settings), torch.device("cpu"))
+    slices = np.random.default_rng(0).random((3, 32, 48), dtype=np.float32)
+    features = encoder_features(segmenter)(slices)
+    assert features.shape == (3, 16)
+    again = encoder_features(segmenter)(slices[::-1])[::-1]
+    assert np.allclose(features, again, atol=1e-5)
+
+
+def test_models_of_two_windows_are_not_compared(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    other = write_tiny_model(tmp_path / "other", name="other")
+    code = main(
+        ["evaluate", str(tmp_path / "cases"), "--output", str(tmp_path / "figures")]
+        + ["--device", "cpu", "--model", str(tiny_model), str(other)]
+    )
+    assert code == 1
+    assert "expected models of one window" in capsys.readouterr().err
+
+
+def test_volumes_made_elsewhere_are_found_by_the_case_name(tmp_path: Path) -> None:
+    volume = Volume(np.zeros((2, 2, 2), dtype=np.float32), np.eye(4))
+    (tmp_path / "sub-1").mkdir()
+    write_volume(volume, tmp_path / "sub-1" / "seg_synthetic.nii.gz")
+    write_volume(volume, tmp_path / "sub-2.mha")
+    assert find_volume(tmp_path, "sub-1").name == "seg_synthetic.nii.gz"
+    assert find_volume(tmp_path, "sub-2").name == "sub-2.mha"
+    with pytest.raises(ValueError, match="0 volumes of the case sub-3"):
+        find_volume(tmp_path, "sub-3")
+
+
+def test_named_values_have_a_name_and_a_value() -> None:
+    assert named_values(["unet=a=b"], "volumes") == {"unet": "a=b"}
+    for text in ("unet", "=folder", "unet="):
+        with pytest.raises(ValueError, match="expected NAME=VALUE"):
+            named_values([text], "volumes")

@@ -88,3 +88,20 @@ def test_the_gaussian_image_leaves_the_background_smooth() -> None:
     image = label_gaussian_image(_label_map([0, 1, 0, 1]), means, (0.0, 1.0)).voxels_kji.ravel()
     assert image[[0, 2]] == pytest.approx(0.1)
     assert image[1] != image[3]
+
+
+def test_a_label_without_training_mean_takes_the_mean_of_the_other_labels() -> None:
+    means = LabelMeans({0: (0.0, 0.0), 1: (0.2, 0.1), 2: (0.6, 0.3)})
+    labels = np.array([[[0, 1, 7]]], dtype=np.uint8)
+    label_map = LabelMap(labels, np.eye(4), {1: "a", 7: "never seen"})
+    assert means.missing_from(label_map) == (7,)
+    image = label_mean_image(label_map, means.covering(label_map), (0.0, 100.0))
+    assert image.voxels_kji.ravel().tolist() == pytest.approx([0, 20, 40])
+    known = LabelMap(labels[..., :2], np.eye(4), {1: "a"})
+    assert means.covering(known) is means
+
+
+def test_labels_cannot_borrow_a_mean_where_there_is_none() -> None:
+    label_map = LabelMap(np.full((1, 1, 2), 7, dtype=np.uint8), np.eye(4), {7: "never seen"})
+    with pytest.raises(ValueError, match="No label has a training mean"):
+        LabelMeans({0: (0.0, 0.0)}).covering(label_map)

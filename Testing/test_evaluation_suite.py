@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from AnatoMaskGANLib.evaluation.features import thumbnail_features
-from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
+from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase, nearest_training_image
 from AnatoMaskGANLib.evaluation.slice_sets import REAL, TRAINING, SliceSets, set_figures
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
 from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -115,7 +115,8 @@ def test_the_nearest_training_image_is_that_of_the_most_similar_anatomy() -> Non
         LabelMap((case.label_map.labels_kji == 2).astype(np.uint8) * 2, AFFINE, {2: "inner"}),
     )
     near = _case("near", 5, shift=4)
-    image = nearest_training_image(case.label_map, [far, near])
+    training = [TrainingCase(c.name, c.name, c.label_map, lambda c=c: c.real) for c in (far, near)]
+    image = nearest_training_image(case.label_map, training)
     expected = np.roll(near.real.voxels_kji, -4, axis=1)
     assert np.allclose(image.voxels_kji, expected, atol=1e-3)
     assert "near" in image.provenance["maker"]

@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING
 from jsonargparse.typing import NonNegativeInt
 
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
-from AnatoMaskGANLib.commands.evaluate import (
-    LABEL_MEAN,
-    compare,
-    find_cases,
-    label_mean_volume,
-    read_case,
-)
+from AnatoMaskGANLib.commands.evaluate import LABEL_MEAN, compare, label_mean_volume
+from AnatoMaskGANLib.commands.evaluation_cases import CaseReader, find_cases
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.resources import resources_folder
@@ -62,7 +57,7 @@ def _show_sample(
     from AnatoMaskGANLib.evaluation import draw_three_planes
     from AnatoMaskGANLib.volumes import write_volume
 
-    case = read_case(find_cases(sample)[0], synthesizer, None, "stop")
+    case = CaseReader(synthesizer).read(find_cases(sample)[0])
     synthetic = synthesizer.synthesize(case.label_map, seed=options.seed, on_progress=on_progress)
     make_folder(options.output)
     volume_file = options.output / "synthetic.nii.gz"

@@ -1,46 +1,119 @@
-"""`anatomaskgan evaluate`: synthetic against real images, beside the label-mean image."""
+"""`anatomaskgan evaluate`: synthetic against real images, beside the baselines."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.evaluation_cases import (
+    CaseFolder,
+    CaseReader,
+    find_cases,
+    find_training_cases,
+    find_volume,
+    named_values,
+    refuse_equal_names,
+)
+from AnatoMaskGANLib.commands.evaluation_networks import (
+    as_segmenter,
+    load_extractor,
+    load_segmenter,
+)
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.result_files import make_folder, volume_stem, volume_suffix
-from AnatoMaskGANLib.commands.synthesize import Device, Unmatched, describe_matches
+from AnatoMaskGANLib.commands.result_files import make_folder
+from AnatoMaskGANLib.commands.synthesize import Device, Unmatched
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.evaluation import EvaluationCase, Row
+    from matplotlib.figure import Figure
+
+    from AnatoMaskGANLib.evaluation import EvaluationCase, Measurements, Row
+    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+    from AnatoMaskGANLib.evaluation.suite import Method
     from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
-    from AnatoMaskGANLib.volumes import Volume
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 LABEL_MEAN = "label-mean image"
-SHOWN_FIGURES = ("psnr", "ssim", "dz_ratio", "label_deviation_ratio", "label_wasserstein")
+LABEL_GAUSSIAN = "per-label Gaussian"
+NEAREST = "nearest training subject"
+SHOWN_FIGURES = (
+    "psnr",
+    "ssim",
+    "lpips",
+    "dz_ratio",
+    "label_deviation_ratio",
+    "label_wasserstein",
+    "dice_ratio",
+    "diversity",
+)
+EMBEDDED_PICTURES = 6
+"""Cases whose pictures stand in the report; those of all lie beside it."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Compare a model's synthetic volumes with real ones, and both with the label-mean image."""
+    """Compare models' synthetic volumes with real ones, beside images that need no learning."""
 
     inputs: tuple[Path, ...] = positional()
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
-    image.nii.gz) on one grid; or folders of case folders."""
+    image.nii.gz) on one grid; or folders of case folders. No subject of them may have been
+    trained on."""
     output: Path
     """Folder for report.html, figures.csv, labels.csv, figures.json and a picture a case."""
-    model: str = "brain-t1"
-    """Name of a model (see: anatomaskgan models list) or path of a model folder."""
+    model: tuple[str, ...] = ("brain-t1",)
+    """One model or more, by name (see: anatomaskgan models list) or path of a model folder. The
+    first one's classes, grid and window hold for all."""
+    volumes: tuple[str, ...] = ()
+    """Volumes of other methods, as NAME=FOLDER; in the folder a volume named as the case, or one
+    in a folder of that name."""
+    training: Path | None = None
+    """The subjects that were trained on, a case store or a folder of case folders: for the nearest
+    training subject as a baseline, memorization, and real against real."""
     seed: NonNegativeInt = 0
     """Seed of the noise."""
+    noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
+    """Noise strengths at which every model is measured."""
+    samples: PositiveInt = 1
+    """Volumes with the seeds SEED, SEED + 1, ... of each case whose diversity is measured; 1
+    measures none."""
+    segmenter: str | None = None
+    """Frozen segmenter for the Dice on synthetic over that on real images: a model trained in the
+    direction image2mask, the folder of such a run, or a TorchScript file."""
+    segmenter_sha256: str | None = None
+    """SHA-256 of the segmenter's TorchScript file, or its first digits, eight or more."""
+    extractor: tuple[str, ...] = ()
+    """Feature extractors for FID, KID, precision and recall, as NAME=PLACE: a TorchScript file
+    that maps [N,3,H,W] in [0,1] to vectors, or a segmenter as above, whose encoder is taken."""
+    extractor_sha256: tuple[str, ...] = ()
+    """SHA-256 of the extractors' TorchScript files, as NAME=HASH; not needed where the file's name
+    ends in it."""
+    mm_fid: bool = False
+    """Also MM-FID and MM-STD over the extractors and several resolutions."""
+    resolutions: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
+    """Edge lengths of the slices for MM-FID, in pixels."""
+    slice_step: PositiveInt = 4
+    """Every how-manieth compared slice enters the figures of sets (FID and the like)."""
+    embedding_plot: bool = False
+    """Also a t-SNE plot of real and synthetic slices, by the first extractor."""
+    lpips: Path | None = None
+    """Backbone weights of LPIPS, torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth; no
+    weights, no LPIPS."""
+    lpips_sha256: str | None = None
+    """SHA-256 of these weights, where the file's name does not end in it."""
+    lpips_network: Literal["alex", "vgg"] = "alex"
+    """Which network the weights are of."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Where the networks run; auto takes a GPU when there is one."""
     labels: Path | None = None
     """JSON file {"label value": "name"} that names the labels of files that do not."""
     unmatched: Unmatched = "stop"
@@ -48,116 +121,338 @@ class EvaluateOptions:
     background."""
 
 
-@dataclass(frozen=True)
-class CaseFolder:
-    """A subject's files."""
-
-    name: str
-    label_map: Path
-    image: Path
-
-
 def evaluate(options: EvaluateOptions) -> int:
     """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
-    from AnatoMaskGANLib.evaluation import Table, write_report
-    from AnatoMaskGANLib.synthesis import Synthesizer
-
     cases = [case for folder in options.inputs for case in find_cases(folder)]
-    _refuse_equal_names(cases)
-    synthesizer = Synthesizer.from_checkpoint(options.model, device=options.device)
+    refuse_equal_names(cases)
+    evaluation = _Evaluation.of(options, [case.name for case in cases])
     make_folder(options.output)
-    rows: list[Row] = []
-
-    def run_case(case: CaseFolder, on_progress: OnProgress) -> None:
-        rows.extend(_evaluate_case(case, options, synthesizer, on_progress))
-
-    result = run_batch(cases, lambda case: case.name, run_case)
-    if rows:
-        table = Table(tuple(rows))
-        report = write_report(
-            options.output,
-            table,
-            title=f"Evaluation of {synthesizer.card.name}",
-            baseline=LABEL_MEAN,
-            settings={
-                "Model": f"{synthesizer.card.name}, SHA-256 {synthesizer.card.sha256}",
-                "Seed": str(options.seed),
-                "Failed cases": ", ".join(result.failed) or "none",
-            },
-            label_names=synthesizer.label_table.labels,
-            pictures={row.case: _picture_file(options.output, row.case) for row in rows},
-        )
-        print(table.to_text(SHOWN_FIGURES))
-        print(f"All figures and pictures: {report}")
+    result = run_batch(cases, lambda case: case.name, evaluation.run_case)
+    if evaluation.rows:
+        is_whole = evaluation.write(result.failed)
+        if not is_whole:
+            return 1
     if result.failed:
         _log.info("%s", result.summary())
     return result.exit_code
 
 
-def _picture_file(folder: Path, case_name: str) -> Path:
-    return folder / f"{case_name}.png"
+@dataclass
+class _Evaluation:
+    """What is compared, by what, and what was found so far."""
 
+    options: EvaluateOptions
+    synthesizers: tuple[Synthesizer, ...]
+    reader: CaseReader
+    volumes: Mapping[str, Path]
+    training: Sequence[TrainingCase]
+    measurements: Measurements
+    extractors: Mapping[str, Extractor]
+    sets: SliceSets
+    notes: list[str]
+    rows: list[Row] = field(default_factory=list)
+    pictures: dict[str, Path] = field(default_factory=dict)
 
-def find_cases(folder: Path) -> list[CaseFolder]:
-    """The cases in a folder: the folder itself, or the folders in it at any depth.
+    @classmethod
+    def of(cls, options: EvaluateOptions, case_names: Sequence[str]) -> _Evaluation:
+        """Loads and checks everything before the first case is made."""
+        from AnatoMaskGANLib.evaluation import Measurements
+        from AnatoMaskGANLib.evaluation.perceptual import load_lpips
+        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+        from AnatoMaskGANLib.synthesis import Synthesizer
+        from AnatoMaskGANLib.synthesis.devices import pick_device
 
-    Raises ValueError when there is none, or a label map without its scan.
-    """
-    label_maps = [file for file in sorted(folder.rglob("*")) if _is_volume_named(file, "seg")]
-    if not label_maps:
-        raise ValueError(
-            f"{folder} holds no case. Expected a folder with seg.nii.gz and image.nii.gz (or "
-            ".nrrd, .mha), or folders like that in it."
+        synthesizers = tuple(
+            Synthesizer.from_checkpoint(model, device=options.device) for model in options.model
         )
-    return [_case_of(label_map) for label_map in label_maps]
+        _check_comparable([synthesizer.card for synthesizer in synthesizers])
+        reader = CaseReader(synthesizers[0], options.labels, options.unmatched)
+        hashes = named_values(options.extractor_sha256, "extractor-sha256")
+        places = named_values(options.extractor, "extractor")
+        _refuse_other_names(hashes, places)
+        segmenter = perceptual = None
+        if options.segmenter is not None:
+            loaded = load_segmenter(
+                options.segmenter, options.segmenter_sha256, synthesizers[0].card, options.device
+            )
+            segmenter = as_segmenter(loaded, reader)
+        if options.lpips is not None:
+            device = str(pick_device(options.device))
+            perceptual = load_lpips(
+                options.lpips, options.lpips_sha256, options.lpips_network, device
+            )
+        evaluation = cls(
+            options=options,
+            synthesizers=synthesizers,
+            reader=reader,
+            volumes={k: Path(v) for k, v in named_values(options.volumes, "volumes").items()},
+            training=(),
+            measurements=Measurements(perceptual, segmenter, num_samples=options.samples),
+            extractors={
+                name: load_extractor(place, hashes.get(name), options.device)
+                for name, place in places.items()
+            },
+            sets=SliceSets(step=options.slice_step),
+            notes=_notes_on_what_is_left_out(options),
+        )
+        evaluation._take_training(case_names)
+        return evaluation
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the first model, whose grid, window and classes hold for all."""
+        return self.synthesizers[0].card
+
+    def _take_training(self, case_names: Sequence[str]) -> None:
+        """Reads the training subjects; one that is evaluated too is left out, and that is said."""
+        from AnatoMaskGANLib.evaluation.case_figures import to_grid_case
+
+        if self.options.training is None:
+            return
+        found = find_training_cases(self.options.training, self.reader)
+        shared = sorted({case.name for case in found} & set(case_names))
+        if shared:
+            self._note(
+                f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "
+                "left out of these; if the model was trained on them, their figures prove nothing."
+            )
+        self.training = [case for case in found if case.name not in shared]
+        if len({case.subject for case in self.training}) < 2:
+            self._note("Memorization was not measured: it takes two training subjects or more.")
+            return
+        for case in self.training:
+            real = case.read_image()
+            grid = to_grid_case(
+                real, real, case.label_map, self.card.window, self.card.spacing_ijk_mm
+            )
+            self.sets.add_training(case.subject, grid.real_kji, grid.labels_kji)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+            _log.warning("%s", text)
+
+    def run_case(self, case_folder: CaseFolder, on_progress: OnProgress) -> None:
+        """Makes the case's volumes by every method and measures them."""
+        from AnatoMaskGANLib.evaluation import draw_three_planes, evaluate_cases
+        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+
+        case = self.reader.read(case_folder)
+        samples = self._synthesize(case, on_progress)
+        on_progress(0.7, "comparing")
+        volumes = {name: made[0] for name, made in samples.items()} | self._others(case)
+        sets = SliceSets(step=self.options.slice_step)
+        measurements = self.measurements
+        if self.options.samples > 1:
+            samplers = {
+                name: lambda case, seed, made=made: made[seed] for name, made in samples.items()
+            }
+            measurements = replace(measurements, samplers=samplers)
+        table = evaluate_cases(
+            [case],
+            _as_methods(volumes),
+            self.card.window,
+            self.card.spacing_ijk_mm,
+            measurements,
+            sets,
+        )
+        picture = self.options.output / f"{case.name}.png"
+        draw_three_planes(
+            picture,
+            case.label_map,
+            {**volumes, "Real": case.real},
+            self.card.window,
+            self.synthesizers[0].label_table,
+            title=f"{case.name}: synthetic volumes and the real scan",
+        )
+        self.sets.merge(sets)
+        self.rows.extend(table.rows)
+        self.pictures[case.name] = picture
+
+    def _synthesize(self, case: EvaluationCase, on_progress: OnProgress) -> dict[str, list[Volume]]:
+        """Method -> its volumes, one a seed; a model without noise is one method."""
+        options = self.options
+        seeds = range(options.seed, options.seed + options.samples)
+        jobs = [
+            (synthesizer, strength)
+            for synthesizer in self.synthesizers
+            for strength in (options.noise_strength if _has_noise(synthesizer.card) else (0.0,))
+        ]
+        made: dict[str, list[Volume]] = {}
+        for number, (synthesizer, strength) in enumerate(jobs):
+            card = synthesizer.card
+            name = f"{card.name}, noise {strength:g}" if _has_noise(card) else card.name
+            progress = part_of_progress(on_progress, number, len(jobs))
+            made[name] = list(
+                synthesizer.synthesize_samples(
+                    case.label_map,
+                    seeds,
+                    noise_strength=strength,
+                    on_progress=lambda share, text, p=progress: p(0.7 * share, text),
+                    unmatched=options.unmatched,
+                )
+            )
+        return made
+
+    def _others(self, case: EvaluationCase) -> dict[str, Volume]:
+        """The volumes made elsewhere and the baselines."""
+        from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
+        from AnatoMaskGANLib.volumes import read_volume
+
+        volumes = {
+            name: read_volume(find_volume(folder, case.name))
+            for name, folder in self.volumes.items()
+        }
+        missing = labels_without_mean(case.label_map, self.card)
+        if missing:
+            self._note(
+                f"No training subject had {', '.join(missing)}: the label-mean and the per-label "
+                "Gaussian image take the mean of all other labels there."
+            )
+        volumes[LABEL_MEAN] = label_mean_volume(case, self.card)
+        volumes[LABEL_GAUSSIAN] = label_gaussian_volume(case, self.card, self.options.seed)
+        if self.training:
+            volumes[NEAREST] = nearest_training_image(case.label_map, self.training)
+        return volumes
+
+    def write(self, failed: Mapping[str, str]) -> bool:
+        """Writes the report and prints its table; False when figures of sets could not be found."""
+        from AnatoMaskGANLib.evaluation import Table, write_report
+
+        set_figures, plots, is_whole = self._figures_of_sets()
+        table = Table(tuple(self.rows), set_figures)
+        shown = dict(list(self.pictures.items())[:EMBEDDED_PICTURES])
+        report = write_report(
+            self.options.output,
+            table,
+            title=f"Evaluation of {', '.join(s.card.name for s in self.synthesizers)}",
+            baseline=LABEL_MEAN,
+            settings=self._settings(failed),
+            notes=self.notes,
+            label_names=self.synthesizers[0].label_table.labels,
+            pictures=shown,
+            plots=plots,
+        )
+        print(table.to_text([key for key in SHOWN_FIGURES if key in table.keys]))
+        print(f"All figures and pictures: {report}")
+        return is_whole
+
+    def _figures_of_sets(
+        self,
+    ) -> tuple[dict[str, dict[str, float]], dict[str, Figure], bool]:
+        """FID and the like, and the embedding; what cannot be found must not lose the rest."""
+        from AnatoMaskGANLib.evaluation.embedding import embedding_figure
+        from AnatoMaskGANLib.evaluation.features import thumbnail_features
+        from AnatoMaskGANLib.evaluation.slice_sets import set_figures
+
+        resolutions = self.options.resolutions if self.options.mm_fid else ()
+        figures: dict[str, dict[str, float]] = {}
+        plots: dict[str, Figure] = {}
+        try:
+            figures = set_figures(self.sets, self.extractors, resolutions)
+            figures = {method: found for method, found in figures.items() if found}
+            if self.options.embedding_plot:
+                name, extractor = next(
+                    iter(self.extractors.items()), ("pixels of 32x32", thumbnail_features)
+                )
+                features = {one: extractor(self.sets.array(one)) for one in self.sets.slices}
+                plots[f"Slices in the plane, by {name}"] = embedding_figure(
+                    features, self.options.seed
+                )
+        except ValueError as error:
+            self._note(f"The figures of sets of images are missing: {error}")
+            return figures, plots, False
+        return figures, plots, True
+
+    def _settings(self, failed: Mapping[str, str]) -> dict[str, str]:
+        options = self.options
+        settings = {
+            f"Model {s.card.name}": f"SHA-256 {s.card.sha256}; trained on: {s.card.training_data}"
+            for s in self.synthesizers
+        }
+        settings |= {f"Volumes of {name}": str(folder) for name, folder in self.volumes.items()}
+        settings |= {f"Extractor {text.partition('=')[0]}": text for text in options.extractor}
+        low, high = self.card.window
+        return settings | {
+            "Seeds": f"{options.seed} to {options.seed + options.samples - 1}",
+            "Window": f"{low:g} to {high:g} {self.card.unit}".strip(),
+            "Grid": " x ".join(f"{mm:g}" for mm in self.card.spacing_ijk_mm) + " mm",
+            "Training subjects": ", ".join(case.name for case in self.training) or "not given",
+            "Segmenter": options.segmenter or "none",
+            "LPIPS": f"{options.lpips_network}, {options.lpips}" if options.lpips else "none",
+            "Failed cases": ", ".join(failed) or "none",
+            "Program": f"AnatoMaskGAN {__version__}",
+        }
 
 
-def _refuse_equal_names(cases: Sequence[CaseFolder]) -> None:
-    folders: dict[str, Path] = {}
-    for case in cases:
-        other = folders.setdefault(case.name, case.label_map.parent)
-        if other != case.label_map.parent:
+def _notes_on_what_is_left_out(options: EvaluateOptions) -> list[str]:
+    """What was not asked for, so that nobody takes its absence for a good sign."""
+    left_out = {
+        "LPIPS (--lpips)": options.lpips is None,
+        "Dice of a segmenter (--segmenter)": options.segmenter is None,
+        "FID, KID, precision and recall (--extractor)": not options.extractor,
+        "diversity (--samples)": options.samples == 1,
+        "memorization and the nearest training subject (--training)": options.training is None,
+    }
+    missing = [name for name, is_missing in left_out.items() if is_missing]
+    return [f"Not measured: {'; '.join(missing)}."] if missing else []
+
+
+def _check_comparable(cards: Sequence[ModelCard]) -> None:
+    names = [card.name for card in cards]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"Two of the models have one name ({', '.join(names)}), so that their figures could "
+            "not be told apart. Export one of them under another name."
+        )
+    for card in cards[1:]:
+        if (card.window, card.unit) != (cards[0].window, cards[0].unit):
             raise ValueError(
-                f"{other} and {case.label_map.parent} are two cases with one name. Rename a "
-                "folder, so that the figures can be told apart."
+                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, {card.name} "
+                f"{card.window} {card.unit}; expected models of one window. Evaluate them one by "
+                "one."
             )
 
 
-def _case_of(label_map: Path) -> CaseFolder:
-    folder = label_map.parent
-    images = [file for file in sorted(folder.iterdir()) if _is_volume_named(file, "image")]
-    if len(images) != 1:
+def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) -> None:
+    other = [name for name in hashes if name not in places]
+    if other:
         raise ValueError(
-            f"{folder} has a label map and {len(images)} scans named image; expected exactly one "
-            "to compare with."
+            f"--extractor-sha256 names {', '.join(other)}, which is no extractor; expected one of "
+            f"{', '.join(places) or 'none'}."
         )
-    return CaseFolder(folder.resolve().name, label_map, images[0])
 
 
-def _is_volume_named(file: Path, name: str) -> bool:
-    return volume_suffix(file) is not None and volume_stem(file) == name
+def _has_noise(card: ModelCard) -> bool:
+    return card.generator.kind != "unet" and card.generator.use_noise3d
 
 
-def read_case(
-    case: CaseFolder, synthesizer: Synthesizer, labels: Path | None, unmatched: Unmatched
-) -> EvaluationCase:
-    """The case with its labels in the model's classes."""
-    from AnatoMaskGANLib.evaluation import EvaluationCase
-    from AnatoMaskGANLib.volumes import apply_matches, read_label_map, read_volume
+def _as_methods(volumes: Mapping[str, Volume]) -> dict[str, Method]:
+    return {name: lambda case, volume=volume: volume for name, volume in volumes.items()}
 
-    label_map = read_label_map(case.label_map, labels)
-    matches = synthesizer.match(label_map)
-    _log.info("%s: %s", case.name, describe_matches(matches))
-    matched = apply_matches(label_map, matches, unmatched)
-    return EvaluationCase(case.name, read_volume(case.image), matched)
+
+def labels_without_mean(label_map: LabelMap, card: ModelCard) -> tuple[str, ...]:
+    """Value and name of the labels of the map that no training subject of the model had."""
+    from AnatoMaskGANLib.evaluation import LabelMeans
+
+    missing = LabelMeans.from_json(card.label_statistics).missing_from(label_map)
+    return tuple(f"{value} {label_map.names.get(value, '')}".strip() for value in missing)
 
 
 def label_mean_volume(case: EvaluationCase, card: ModelCard) -> Volume:
     """The label-mean image of the case from the training means in the model's card."""
     from AnatoMaskGANLib.evaluation import LabelMeans, label_mean_image
 
-    means = LabelMeans.from_json(card.label_statistics)
+    means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
     return label_mean_image(case.label_map, means, card.window, card.unit)
+
+
+def label_gaussian_volume(case: EvaluationCase, card: ModelCard, seed: int) -> Volume:
+    """The per-label Gaussian image of the case from the statistics in the model's card."""
+    from AnatoMaskGANLib.evaluation import LabelMeans, label_gaussian_image
+
+    means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
+    return label_gaussian_image(case.label_map, means, card.window, seed, card.unit)
 
 
 def compare(
@@ -166,37 +461,4 @@ def compare(
     """A row of figures for every volume, by the protocol of the metrics."""
     from AnatoMaskGANLib.evaluation import evaluate_cases
 
-    methods = {name: lambda case, volume=volume: volume for name, volume in volumes.items()}
-    return evaluate_cases([case], methods, card.window, card.spacing_ijk_mm).rows
-
-
-def _evaluate_case(
-    case_folder: CaseFolder,
-    options: EvaluateOptions,
-    synthesizer: Synthesizer,
-    on_progress: OnProgress,
-) -> tuple[Row, ...]:
-    from AnatoMaskGANLib.evaluation import draw_three_planes
-
-    case = read_case(case_folder, synthesizer, options.labels, options.unmatched)
-    volumes = {
-        f"{synthesizer.card.name}, noise {strength:g}": synthesizer.synthesize(
-            case.label_map,
-            seed=options.seed,
-            noise_strength=strength,
-            on_progress=part_of_progress(on_progress, part, 3),
-        )
-        for part, strength in enumerate((1.0, 0.0))
-    }
-    on_progress(2 / 3, "comparing")
-    volumes[LABEL_MEAN] = label_mean_volume(case, synthesizer.card)
-    rows = compare(case, volumes, synthesizer.card)
-    draw_three_planes(
-        _picture_file(options.output, case.name),
-        case.label_map,
-        {**volumes, "Real": case.real},
-        synthesizer.card.window,
-        synthesizer.label_table,
-        title=f"{case.name}: synthetic volumes and the real scan",
-    )
-    return rows
+    return evaluate_cases([case], _as_methods(volumes), card.window, card.spacing_ijk_mm).rows

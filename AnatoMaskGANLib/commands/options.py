@@ -20,7 +20,7 @@ def add_options(parser: ArgumentParser, options_type: type) -> None:
     """Adds an option for every field: `noise_strength` becomes `--noise-strength`.
 
     The help is the text under the field. A field without a default is required, a `bool` is a
-    switch that is off by default, a tuple takes one value or more.
+    switch that is off by default, a tuple takes one value or more, which replace its default.
     """
     types = get_type_hints(options_type)
     documentation = docstring_parser.parse_from_object(options_type).params
@@ -44,7 +44,8 @@ def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_tex
         parser.add_argument(name, action="store_true", help=help_text)
     elif get_args(value_type)[1:] == (Ellipsis,):
         item_type = get_args(value_type)[0]
-        parser.add_argument(name, type=item_type, nargs="+", default=[], help=help_text)
+        default = [] if is_required else list(option.default)
+        parser.add_argument(name, type=item_type, nargs="+", default=default, help=help_text)
     elif is_required:
         parser.add_argument(name, type=value_type, required=True, help=help_text)
     else:

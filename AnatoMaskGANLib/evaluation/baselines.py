@@ -44,6 +44,29 @@ class LabelMeans:
             for value, (mean, deviation) in sorted(self.by_value.items())
         }
 
+    def missing_from(self, label_map: LabelMap) -> tuple[int, ...]:
+        """Values of the label map that no training subject had, sorted."""
+        return tuple(value for value in label_map.values if value not in self.by_value)
+
+    def covering(self, label_map: LabelMap) -> LabelMeans:
+        """With the mean of all other labels for the values that no training subject had.
+
+        A label that training never saw has no mean of its own; the baselines then know only that
+        it is tissue. Whoever shows their figures says so (`missing_from`). Raises ValueError where
+        no label has a mean.
+        """
+        missing = self.missing_from(label_map)
+        if not missing:
+            return self
+        tissue = [pair for value, pair in self.by_value.items() if value != 0]
+        if not tissue:
+            raise ValueError(
+                "No label has a training mean, so there is no label-mean image. Measure the label "
+                "means on training subjects first."
+            )
+        mean, deviation = np.mean(tissue, axis=0).tolist()
+        return LabelMeans({**self.by_value, **dict.fromkeys(missing, (mean, deviation))})
+
     def lookup(self, labels_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation at every voxel, float32 in [0,1].
 

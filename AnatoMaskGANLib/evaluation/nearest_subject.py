@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from AnatoMaskGANLib.evaluation.faithfulness import dice_by_label
-from AnatoMaskGANLib.evaluation.suite import EvaluationCase
 from AnatoMaskGANLib.volumes import LabelMap, Volume, to_grid_of
 
 STEP = 3
 """Anatomies are compared on every third voxel of each axis."""
 
 
-def nearest_training_image(label_map: LabelMap, training: Sequence[EvaluationCase]) -> Volume:
+@dataclass(frozen=True, eq=False)
+class TrainingCase:
+    """A case that training saw; its image is read when it is needed, as there may be many."""
+
+    name: str
+    subject: str
+    """Person the case belongs to."""
+    label_map: LabelMap
+    """Labels in the model's classes."""
+    read_image: Callable[[], Volume]
+    """Gives the image on the grid of the label map."""
+
+
+def nearest_training_image(label_map: LabelMap, training: Sequence[TrainingCase]) -> Volume:
     """The image of the training case with the highest mean Dice, on the grid of the label map.
 
     Label maps are laid centroid on centroid, not registered. Raises ValueError without training
@@ -28,7 +41,7 @@ def nearest_training_image(label_map: LabelMap, training: Sequence[EvaluationCas
         for case, ijk_to_ras in zip(training, moved, strict=True)
     ]
     best = int(np.argmax(overlaps))
-    real = training[best].real
+    real = training[best].read_image()
     image = Volume(real.voxels_kji, moved[best], real.window, real.unit)
     found = to_grid_of(image, label_map)
     return Volume(

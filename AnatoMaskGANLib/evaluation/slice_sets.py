@@ -52,6 +52,14 @@ class SliceSets:
         self.training_thumbnails.append(thumbnail_features(np.stack(slices)))
         self.thumbnail_subjects.extend([subject] * len(slices))
 
+    def merge(self, other: SliceSets) -> None:
+        """Takes all that another one has gathered: of one case, once all of it succeeded."""
+        for mine, theirs in ((self.slices, other.slices), (self.subjects, other.subjects)):
+            for name, entries in theirs.items():
+                mine.setdefault(name, []).extend(entries)
+        self.training_thumbnails.extend(other.training_thumbnails)
+        self.thumbnail_subjects.extend(other.thumbnail_subjects)
+
     def array(self, name: str) -> np.ndarray:
         """The slices of a set [N,224,224]."""
         return np.stack(self.slices[name])

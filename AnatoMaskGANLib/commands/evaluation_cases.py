@@ -1,0 +1,201 @@
+"""The cases of an evaluation, the training cases beside them, and volumes made elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from AnatoMaskGANLib.commands.result_files import volume_stem, volume_suffix
+from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.evaluation import EvaluationCase
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
+    from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaseFolder:
+    """A subject's files."""
+
+    name: str
+    label_map: Path
+    image: Path
+
+
+def find_cases(folder: Path) -> list[CaseFolder]:
+    """The cases in a folder: the folder itself, or the folders in it at any depth.
+
+    Raises ValueError when there is none, or a label map without its scan.
+    """
+    label_maps = [file for file in sorted(folder.rglob("*")) if _is_volume_named(file, "seg")]
+    if not label_maps:
+        raise ValueError(
+            f"{folder} holds no case. Expected a folder with seg.nii.gz and image.nii.gz (or "
+            ".nrrd, .mha), or folders like that in it."
+        )
+    return [_case_of(label_map) for label_map in label_maps]
+
+
+def refuse_equal_names(cases: Sequence[CaseFolder]) -> None:
+    """Raises ValueError for two cases with one name."""
+    folders: dict[str, Path] = {}
+    for case in cases:
+        other = folders.setdefault(case.name, case.label_map.parent)
+        if other != case.label_map.parent:
+            raise ValueError(
+                f"{other} and {case.label_map.parent} are two cases with one name. Rename a "
+                "folder, so that the figures can be told apart."
+            )
+
+
+def _case_of(label_map: Path) -> CaseFolder:
+    folder = label_map.parent
+    images = [file for file in sorted(folder.iterdir()) if _is_volume_named(file, "image")]
+    if len(images) != 1:
+        raise ValueError(
+            f"{folder} has a label map and {len(images)} scans named image; expected exactly one "
+            "to compare with."
+        )
+    return CaseFolder(folder.resolve().name, label_map, images[0])
+
+
+def _is_volume_named(file: Path, name: str) -> bool:
+    return volume_suffix(file) is not None and volume_stem(file) == name
+
+
+@dataclass
+class CaseReader:
+    """Reads label maps in the model's classes; how labels were matched is told once."""
+
+    synthesizer: Synthesizer
+    labels: Path | None = None
+    """JSON file that names the labels of files that do not."""
+    unmatched: Unmatched = "stop"
+    told: set[str] = field(default_factory=set)
+    """What was said already."""
+
+    def read(self, case: CaseFolder) -> EvaluationCase:
+        """The case with its scan."""
+        from AnatoMaskGANLib.evaluation import EvaluationCase
+        from AnatoMaskGANLib.volumes import read_volume
+
+        return EvaluationCase(case.name, read_volume(case.image), self.read_labels(case))
+
+    def read_labels(self, case: CaseFolder) -> LabelMap:
+        """The label map of the case."""
+        from AnatoMaskGANLib.volumes import read_label_map
+
+        return self.matched(read_label_map(case.label_map, self.labels), case.name)
+
+    def matched(self, label_map: LabelMap, name: str) -> LabelMap:
+        """The label map of that case with the model's values and names."""
+        from AnatoMaskGANLib.volumes import apply_matches
+
+        matches = self.synthesizer.match(label_map)
+        text = describe_matches(matches)
+        if text not in self.told:
+            self.told.add(text)
+            _log.info("%s: %s", name, text)
+        return apply_matches(label_map, matches, self.unmatched)
+
+
+def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
+    """The training split of a case store, or every case of a folder of case folders."""
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.volumes import read_volume
+    from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
+
+    if (place / INDEX).is_file():
+        store = open_store(place)
+        return [
+            _stored_training_case(store, case, reader)
+            for case in store.of_split("train")
+            if case.image_sjk is not None and case.labels_sjk is not None
+        ]
+    return [
+        TrainingCase(
+            case.name,
+            case.name,
+            reader.read_labels(case),
+            lambda image=case.image: read_volume(image),
+        )
+        for case in find_cases(place)
+    ]
+
+
+def _stored_training_case(store: CaseStore, case: StoredCase, reader: CaseReader) -> TrainingCase:
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+
+    label_map = reader.matched(stored_label_map(store, case), case.name)
+    return TrainingCase(case.name, case.subject, label_map, lambda: stored_volume(store, case))
+
+
+def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:
+    """The label map of a stored case, on a grid that begins at the origin of RAS."""
+    import numpy as np
+
+    from AnatoMaskGANLib.volumes import LabelMap
+
+    names = {int(value): name for value, name in store.label_table["labels"].items()}
+    labels = np.asarray(case.labels_sjk)
+    present = {int(value) for value in np.unique(labels)}
+    return LabelMap(
+        labels,
+        np.diag([*store.spacing_ijk_mm, 1.0]),
+        {value: name for value, name in names.items() if value in present},
+    )
+
+
+def stored_volume(store: CaseStore, case: StoredCase) -> Volume:
+    """The image of a stored case in the window's unit, on the grid of its label map."""
+    import numpy as np
+
+    from AnatoMaskGANLib.volumes import Volume
+
+    low, high = case.window or store.window
+    everything = slice(None)
+    unit = case.image(everything, everything, everything)
+    voxels = np.float32(low) + unit * np.float32(high - low)
+    return Volume(voxels, np.diag([*store.spacing_ijk_mm, 1.0]), store.window, store.unit)
+
+
+def find_volume(folder: Path, case_name: str) -> Path:
+    """The one volume file of a case in a folder of volumes that were made elsewhere.
+
+    It is named as the case, or lies in a folder of that name, as `anatomaskgan synthesize` writes
+    it. Raises ValueError for none or several.
+    """
+    found = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if volume_suffix(file) is not None
+        and (volume_stem(file) == case_name or file.parent.name == case_name)
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            f"{folder} has {len(found)} volumes of the case {case_name}; expected one, named "
+            f"{case_name}.nii.gz or in a folder {case_name}."
+        )
+    return found[0]
+
+
+def named_values(texts: Sequence[str], option: str) -> dict[str, str]:
+    """{"unet": "folder"} of NAME=VALUE texts. Raises ValueError for another form."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip() or not value.strip() or name.strip() in values:
+            raise ValueError(
+                f"--{option} got {text!r}; expected NAME=VALUE, every name once, as "
+                f"--{option} unet=some/path."
+            )
+        values[name.strip()] = value.strip()
+    return values

@@ -1,0 +1,152 @@
+"""The frozen networks that an evaluation measures with: segmenter and feature extractors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from AnatoMaskGANLib.commands.evaluation_cases import CaseReader
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from AnatoMaskGANLib.evaluation.faithfulness import Segmenter
+    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
+
+SCRIPT_SUFFIXES = (".pt", ".ts", ".torchscript")
+
+
+def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str) -> VolumeSegmenter:
+    """A segmenter from a model's name or folder, a run's folder, or a TorchScript file.
+
+    The TorchScript maps slices [N,1,H,W] in [0,1] on the grid of the evaluated model to logits
+    [N,C,H,W] of its classes, and is checked by its hash. Raises CheckpointError or WeightsError.
+    """
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+
+    path = Path(place)
+    if path.suffix in SCRIPT_SUFFIXES:
+        return _scripted_segmenter(path, sha256, card, device)
+    if (path / "settings.json").is_file() and any(path.glob("*.safetensors")):
+        return _segmenter_of_run(path, device)
+    return VolumeSegmenter.from_checkpoint(place, device)
+
+
+def _segmenter_of_run(run: Path, device: str) -> VolumeSegmenter:
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+    from AnatoMaskGANLib.training.checkpoints import BEST, LATEST, checkpoint_file
+    from AnatoMaskGANLib.training.export import export_run
+
+    checkpoint = BEST if checkpoint_file(run, BEST).is_file() else LATEST
+    with TemporaryDirectory() as folder:
+        texts = ("A segmenter for an evaluation.", "that of the run", "that of the run's data")
+        model = export_run(run, "segmenter", Path(folder), *texts, checkpoint=checkpoint)
+        return VolumeSegmenter.from_checkpoint(model, device)
+
+
+def _scripted_segmenter(
+    path: Path, sha256: str | None, card: ModelCard, device: str
+) -> VolumeSegmenter:
+    import torch
+
+    from AnatoMaskGANLib.evaluation.weights import checked_weights
+    from AnatoMaskGANLib.synthesis.devices import pick_device
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+
+    chosen = pick_device(device)
+    script = torch.jit.load(str(checked_weights(path, sha256)), map_location=chosen)
+
+    class Scripted(torch.nn.Module):
+        """[1,S,1,H,W] -> [1,S,C,H,W], slice by slice."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.script = script
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.script(images[0])[None]
+
+    settings = replace(card.generator, kind="segmenter", context_radius=0, label_outputs=0)
+    scripted_card = replace(card, name=path.stem, generator=settings, sha256="")
+    return VolumeSegmenter(scripted_card, Scripted(), chosen)
+
+
+def as_segmenter(segmenter: VolumeSegmenter, reader: CaseReader) -> Segmenter:
+    """The segmenter with its labels in the evaluated model's classes, matched by their names.
+
+    What it finds beside them is background.
+    """
+    from AnatoMaskGANLib.volumes import apply_matches
+
+    def segment(volume: Volume) -> LabelMap:
+        found = segmenter.segment(volume)
+        if not found.values:
+            return found
+        matches = reader.synthesizer.match(found)
+        if all(match.model_value is None for match in matches):
+            return replace(found, labels_kji=found.labels_kji * 0, names={}, codes={})
+        return apply_matches(found, matches, "background")
+
+    return segment
+
+
+def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
+    """Slices [N,H,W] to the mean features [N,D] of the deepest level of a segmenter's U-Net.
+
+    Every slice is seen alone, its neighbors beyond it being empty: an extractor, not a
+    segmentation. Raises ValueError for a network that is no U-Net of this program.
+    """
+    import numpy as np
+    import torch
+
+    from AnatoMaskGANLib.networks.segmenter import Segmenter as SegmenterNetwork
+
+    if not isinstance(segmenter.network, SegmenterNetwork):
+        raise ValueError(
+            "Only a segmenter that this program trained gives features; a TorchScript segmenter "
+            "does not show its encoder. Give the encoder as an extractor of its own."
+        )
+    deepest = _deepest_block(segmenter.network.network)
+
+    def extract(slices: np.ndarray) -> np.ndarray:
+        caught: list[Tensor] = []
+        hook = deepest.register_forward_hook(lambda module, inputs, output: caught.append(output))
+        try:
+            with torch.inference_mode():
+                for batch in np.array_split(slices, max(len(slices) // 8, 1)):
+                    images = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
+                    segmenter.network(images[:, None, None].to(segmenter.device))
+        finally:
+            hook.remove()
+        return torch.cat([features.mean(dim=(2, 3)) for features in caught]).cpu().numpy()
+
+    return extract
+
+
+def _deepest_block(unet: nn.Module) -> nn.Module:
+    """The level of MONAI's U-Net that has no skip around it."""
+    from monai.networks.layers.simplelayers import SkipConnection
+
+    skips = [module for module in unet.modules() if isinstance(module, SkipConnection)]
+    return skips[-1].submodule
+
+
+def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
+    """Features of a TorchScript file ([N,3,H,W] in [0,1] to [N,D], checked by its hash) or of the
+    encoder of a segmenter, by a model's name, a model folder or a run's folder."""
+    from AnatoMaskGANLib.evaluation.features import torchscript_features
+    from AnatoMaskGANLib.synthesis.devices import pick_device
+    from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+
+    path = Path(place)
+    if path.suffix in SCRIPT_SUFFIXES:
+        return torchscript_features(path, sha256, str(pick_device(device)))
+    if (path / "settings.json").is_file() and any(path.glob("*.safetensors")):
+        return encoder_features(_segmenter_of_run(path, device))
+    return encoder_features(VolumeSegmenter.from_checkpoint(place, device))
