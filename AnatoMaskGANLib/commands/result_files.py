@@ -12,6 +12,8 @@ SEGMENTATION_SUFFIX = ".seg.nrrd"
 # One file of a DICOM series is one slice, not a label map.
 SLICE_SUFFIX = ".dcm"
 DEFAULT_SUFFIX = ".nii.gz"
+DEFORMED_IMAGE = f"image{DEFAULT_SUFFIX}"
+DEFORMED_LABELS = f"{SEGMENTATION_NAME}{DEFAULT_SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Job:
     """File of the label map."""
     targets: Mapping[int, Path]
     """Seed of the noise -> file of the synthetic volume."""
+    deformation: int | None = None
+    """Number of the new anatomy that is made of the label map first; None keeps it as it is."""
 
 
 def volume_suffix(path: Path) -> str | None:
@@ -110,11 +114,49 @@ def _target_name(label_map: Path, shared: Path, seed: int, seeds: Sequence[int])
     return relative.with_name(f"{volume_stem(label_map)}_synthetic{sample}{suffix}")
 
 
+def plan_deformed_jobs(
+    label_maps: Sequence[Path], output: Path, num_deformations: int, seeds: Sequence[int]
+) -> list[Job]:
+    """One job a label map and deformation; every result is a case folder with image and seg.
+
+    `a/seg.nii.gz` becomes `output/a_deform1/image.nii.gz` beside its new label map, with
+    `_seed<number>` behind the folder's name for several seeds: what `prepare folder` and
+    `evaluate` read. Raises ValueError as `plan_jobs` does, and for an output that is a file's name.
+    """
+    if volume_suffix(output) is not None and not output.is_dir():
+        raise ValueError(
+            f"The output {output} is one file, but every deformation makes a folder with an image "
+            "and its label map. Give a folder as output."
+        )
+    shared = Path(os.path.commonpath([os.path.abspath(path.parent) for path in label_maps]))
+    jobs = []
+    for path in label_maps:
+        is_case = volume_stem(path) == SEGMENTATION_NAME
+        whole = Path(os.path.abspath(path))
+        name = whole.parent.name if is_case else volume_stem(path)
+        place = whole.parent.parent if is_case and whole.parent != shared else whole.parent
+        for number in range(1, num_deformations + 1):
+            case = f"{name}_deform{number}"
+            targets = {}
+            for seed in seeds:
+                folder = f"{case}_seed{seed}" if len(seeds) > 1 else case
+                targets[seed] = output / place.relative_to(shared) / folder / DEFORMED_IMAGE
+            jobs.append(Job(path, targets, number))
+    _refuse_lost_files(jobs)
+    return jobs
+
+
+def deformed_label_file(image: Path) -> Path:
+    """Where the label map of a deformed case lies, beside its image."""
+    return image.with_name(DEFORMED_LABELS)
+
+
 def _refuse_lost_files(jobs: Sequence[Job]) -> None:
     sources = {os.path.abspath(job.source) for job in jobs}
     makers: dict[str, Path] = {}
     for job in jobs:
-        for target in job.targets.values():
+        labels = map(deformed_label_file, job.targets.values()) if job.deformation else ()
+        for target in (*job.targets.values(), *labels):
             place = os.path.abspath(target)
             if place in sources:
                 raise ValueError(

@@ -17,12 +17,19 @@ from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.result_files import Job, find_label_maps, make_folder, plan_jobs
+from AnatoMaskGANLib.commands.result_files import (
+    Job,
+    deformed_label_file,
+    find_label_maps,
+    make_folder,
+    plan_deformed_jobs,
+    plan_jobs,
+)
 from AnatoMaskGANLib.commands.shards import device_of_rank, shard_of
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
-    from AnatoMaskGANLib.volumes import LabelMatch
+    from AnatoMaskGANLib.volumes import LabelMap, LabelMatch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Unmatched = Literal["stop", "background"]
@@ -54,6 +61,10 @@ class SynthesizeOptions:
     unmatched: Unmatched = "stop"
     """What happens to labels that the model does not know: stop with an error, or treat them as
     background."""
+    deform: NonNegativeInt = 0
+    """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
+    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. 0 makes volumes
+    of the label maps as they are."""
     shard: str | None = None
     """Part of the batch that this process does, i/n with i from 0, for many machines that share
     one list. Under torchrun the rank is taken."""
@@ -74,7 +85,12 @@ def synthesize(options: SynthesizeOptions) -> int:
     shard = shard_of(options.shard)
     label_maps = find_label_maps(options.inputs)
     seeds = range(options.seed, options.seed + options.samples)
-    jobs = shard.part_of(plan_jobs(label_maps, options.output, seeds))
+    jobs = (
+        plan_deformed_jobs(label_maps, options.output, options.deform, seeds)
+        if options.deform
+        else plan_jobs(label_maps, options.output, seeds)
+    )
+    jobs = shard.part_of(jobs)
     synthesizer = Synthesizer.from_checkpoint(
         options.model,
         device_of_rank(options.device),
@@ -87,7 +103,7 @@ def synthesize(options: SynthesizeOptions) -> int:
     def run_job(job: Job, on_progress: OnProgress) -> None:
         _synthesize_label_map(job, options, synthesizer, manifest, on_progress)
 
-    result = run_batch(jobs, lambda job: str(job.source), run_job)
+    result = run_batch(jobs, _name_of, run_job)
     if len(jobs) > 1:
         _log.info("%s", result.summary())
     return result.exit_code
@@ -101,12 +117,13 @@ def _synthesize_label_map(
     on_progress: OnProgress,
 ) -> None:
     """Makes the volumes of a job that are not done yet, and prints the paths of all."""
-    from AnatoMaskGANLib.volumes import read_label_map, write_volume
+    from AnatoMaskGANLib.volumes import read_label_map, write_label_map, write_volume
 
     if not job.source.is_file():
         read_label_map(job.source, options.labels)  # tells what is wrong with it
     recipes = {
-        seed: _recipe(job.source, seed, options, synthesizer) | {"source": str(job.source)}
+        seed: _recipe(job.source, seed, options, synthesizer)
+        | {"source": str(job.source), "deformation": job.deformation}
         for seed in job.targets
     }
     open_targets = {
@@ -123,8 +140,12 @@ def _synthesize_label_map(
     try:
         label_map = read_label_map(job.source, options.labels)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
+        if job.deformation is not None:
+            label_map = _deformed(label_map, job.deformation, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
+            if job.deformation is not None:
+                write_label_map(label_map, deformed_label_file(target))
         volumes = synthesizer.synthesize_samples(
             label_map,
             tuple(open_targets),
@@ -150,6 +171,22 @@ def _synthesize_label_map(
             with contextlib.suppress(OSError):  # the error itself is what has to be told
                 manifest.add_failed(target, recipes[seed], error_line(error))
         raise
+
+
+def _name_of(job: Job) -> str:
+    return f"{job.source}, deformation {job.deformation}" if job.deformation else str(job.source)
+
+
+def _deformed(
+    label_map: LabelMap, number: int, options: SynthesizeOptions, synthesizer: Synthesizer
+) -> LabelMap:
+    """The new anatomy of that number, in the model's classes; another seed gives others."""
+    from AnatoMaskGANLib.volumes import apply_matches
+    from AnatoMaskGANLib.volumes.deformation import deform_label_map
+
+    matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
+    table = synthesizer.label_table
+    return deform_label_map(matched, table, seed=options.seed * 100_003 + number)
 
 
 def _recipe(

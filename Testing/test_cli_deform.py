@@ -1,0 +1,88 @@
+"""`anatomaskgan synthesize --deform N`: case folders of new anatomies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from AnatoMaskGANLib.cli import main
+from AnatoMaskGANLib.commands.evaluation_cases import find_cases
+from AnatoMaskGANLib.commands.result_files import plan_deformed_jobs
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    read_label_map,
+    read_volume,
+    same_grid,
+    write_label_map,
+)
+
+IJK_TO_RAS = np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+def limb() -> LabelMap:
+    labels = np.zeros((16, 40, 40), dtype=np.uint8)
+    labels[2:14, 6:34, 6:34] = 1
+    labels[4:12, 12:28, 12:28] = 2
+    labels[6:10, 16:24, 16:24] = 3
+    return LabelMap(labels, IJK_TO_RAS, {1: "skin", 2: "bone", 3: "marrow"})
+
+
+def synthesize(model: Path, source: Path, output: Path, *arguments: str) -> int:
+    places = ["synthesize", str(source), "--output", str(output)]
+    return main([*places, "--model", str(model), "--device", "cpu", *arguments])
+
+
+def test_each_deformation_is_a_case_that_evaluate_and_prepare_can_read(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sub-1").mkdir()
+    write_label_map(limb(), tmp_path / "sub-1" / "seg.nii.gz")
+    output = tmp_path / "made"
+    assert synthesize(tiny_model, tmp_path / "sub-1", output, "--deform", "2") == 0
+    cases = find_cases(output)
+    assert [case.name for case in cases] == ["sub-1_deform1", "sub-1_deform2"]
+    maps = [read_label_map(case.label_map) for case in cases]
+    for case, label_map in zip(cases, maps, strict=True):
+        assert same_grid(read_volume(case.image), label_map)
+        assert same_grid(label_map, limb())
+        assert label_map.names == limb().names
+        assert not np.array_equal(label_map.labels_kji, limb().labels_kji)
+    assert not np.array_equal(maps[0].labels_kji, maps[1].labels_kji)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [str(case.image) for case in cases]
+    # A second run finds them made.
+    assert synthesize(tiny_model, tmp_path / "sub-1", output, "--deform", "2") == 0
+    assert capsys.readouterr().err.count("was made already") == 2
+
+
+def test_a_file_as_output_is_refused_for_deformations(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_label_map(limb(), tmp_path / "seg.nii.gz")
+    assert synthesize(tiny_model, tmp_path, tmp_path / "out.nii.gz", "--deform", "1") == 1
+    assert "Give a folder as output" in capsys.readouterr().err
+
+
+def folders_of(output: Path, *label_maps: Path, seeds: tuple[int, ...] = (0,)) -> list[str]:
+    jobs = plan_deformed_jobs(label_maps, output, 1, seeds)
+    return [t.parent.relative_to(output).as_posix() for job in jobs for t in job.targets.values()]
+
+
+def test_case_folders_are_named_by_the_case_or_the_file(tmp_path: Path) -> None:
+    root, output = tmp_path / "in", tmp_path / "out"
+    assert folders_of(output, root / "a" / "seg.nii.gz") == ["a_deform1"]
+    pair = (root / "x" / "a" / "seg.nii.gz", root / "y" / "a" / "seg.nii.gz")
+    assert folders_of(output, *pair) == ["x/a_deform1", "y/a_deform1"]
+    assert folders_of(output, root / "liver.mha", seeds=(3, 4)) == [
+        "liver_deform1_seed3",
+        "liver_deform1_seed4",
+    ]
+
+
+def test_a_deformed_label_map_never_replaces_a_label_map(tmp_path: Path) -> None:
+    source = tmp_path / "a" / "seg.nii.gz"
+    inside = tmp_path / "a_deform1" / "seg.nii.gz"
+    with pytest.raises(ValueError, match="would replace a label map"):
+        plan_deformed_jobs([source, inside], tmp_path, 1, (0,))
