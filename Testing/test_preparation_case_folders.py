@@ -74,6 +74,12 @@ def test_a_folder_of_masks_beside_the_image_is_its_label_map(tmp_path: Path) -> 
     assert found.image == case / "ct.nii.gz" and found.labels == case / "segmentations"
 
 
+def test_a_link_that_leads_back_up_is_not_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "image.nii.gz", tmp_path / "a" / "seg.nii.gz")
+    (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert [case.name for case in find_case_folders(tmp_path)] == ["a"]
+
+
 def test_a_folder_with_two_images_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "image.nii.gz", tmp_path / "a" / "image.mha")
     with pytest.raises(PreparationError, match="image.mha and image.nii.gz; expected one image"):

@@ -11,7 +11,7 @@ import tiny_archives
 from tiny_archives import write_nifti
 
 from AnatoMaskGANLib.preparation.plan import Plan, make_plan
-from AnatoMaskGANLib.preparation.prepared_case import PreparedCase, fingerprint, prepare_case
+from AnatoMaskGANLib.preparation.prepared_case import PreparedCase, prepare_case
 from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
 from AnatoMaskGANLib.volumes.case_store import StoredCase, open_case
 
@@ -168,33 +168,6 @@ def test_a_case_without_a_partner_is_kept_only_when_asked_for(tmp_path: Path) ->
         stored(keeping, prepare_case(keeping, case)) for case in keeping.cases
     )
     assert image_only.labels_sjk is None and labels_only.image_sjk is None
-
-
-def test_the_fingerprint_changes_with_what_makes_the_arrays_and_with_nothing_else(
-    tmp_path: Path,
-) -> None:
-    tiny_archives.case_folders(tmp_path / "in", 1)
-    plan = plan_for(tmp_path)
-    first = fingerprint(plan, plan.cases[0])
-    same = [{"split_seed": 4}, {"grid_tolerance_mm": 0.5}, {"num_superpixels": 9}]
-    other = [
-        {"window": (0.0, 800.0)},
-        {"spacing_mm": (2.0, 2.0, 2.0)},
-        {"labels": ("heart",)},
-        {"merge": {"lungs": [1, 3]}},
-        {"guidance": "superpixels"},
-        {"remove_background": True},
-        {"percentiles": (1.0, 99.0)},
-        {"unmatched": "background"},
-    ]
-    for change in same:
-        changed = plan_for(tmp_path, **change)
-        assert fingerprint(changed, changed.cases[0]) == first, change
-    for change in other:
-        changed = plan_for(tmp_path, **change)
-        assert fingerprint(changed, changed.cases[0]) != first, change
-    write_pair(tmp_path / "in" / "sub-01")
-    assert fingerprint(plan, plan.cases[0]) != first
 
 
 def test_a_case_that_is_not_whole_is_made_again(tmp_path: Path) -> None:

@@ -227,6 +227,16 @@ def test_few_labeled_subjects_can_be_chosen_of_many(tmp_path: Path) -> None:
         StackSampler(store, "train", replace(settings, num_labeled_subjects=9), 0, seed=0)
 
 
+def test_superpixels_stand_for_labels_where_there_are_none(tmp_path: Path) -> None:
+    store = make_store(tmp_path, num_cases=3, labeled=0, with_guidance=True)
+    settings = replace(SETTINGS, guidance="superpixels")
+    batch = StackSampler(store, "train", settings, 0, seed=0).batch(0)
+    assert batch.has_labels.tolist() == [False, False] and not batch.labels.any()
+    assert torch.equal(batch.guidance > 0, batch.images[:, :, 0] > 0)
+    with pytest.raises(StoreError, match="paired training needs cases with labels and image"):
+        StackSampler(store, "train", replace(settings, guidance="both"), 0, seed=0)
+
+
 def test_fewer_slices_than_a_stack_needs_are_refused_with_the_case(tmp_path: Path) -> None:
     store = make_store(tmp_path, shape=(6, 40, 48))
     with pytest.raises(StoreError, match="case-0 has 6 slices, a stack needs 8"):

@@ -140,11 +140,13 @@ def _expression_of(pattern: str) -> str:
     return "".join([*pieces, re.escape(pattern[end:])])
 
 
-def _all_folders(source: Path) -> Iterator[Path]:
+def _all_folders(source: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The folder and all below it, sorted, without hidden ones and links that lead back up."""
     yield source
+    above = (*above, source.resolve())
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
-        if not folder.name.startswith("."):
-            yield from _all_folders(folder)
+        if not folder.name.startswith(".") and folder.resolve() not in above:
+            yield from _all_folders(folder, above)
 
 
 def _only(folder: Path, stems: tuple[str, ...], what: str) -> Path | None:

@@ -7,7 +7,6 @@ settings gets a new folder beside the old one, which the store's index names unt
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -20,11 +19,11 @@ import numpy as np
 
 from AnatoMaskGANLib.volumes import LabelMap, Volume, to_model_grid, volume_to_model_grid
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
-from AnatoMaskGANLib.volumes.case_store import STORE_VERSION, StoreError, open_case, write_case
-from AnatoMaskGANLib.volumes.label_names import names_file_beside
+from AnatoMaskGANLib.volumes.case_store import StoreError, open_case, write_case
 
 from .archives import CaseFiles
 from .background import BODY_THRESHOLD_HU, body_mask
+from .fingerprint import fingerprint
 from .intensities import check_window, percentile_window
 from .plan import Plan
 from .reading import ReadCase, read_case, sides_look_exchanged
@@ -33,9 +32,6 @@ from .superpixels import superpixel_guidance
 
 CASES = "cases"
 CASE_FILE = "case.json"
-
-# Raised when the same inputs and settings give other arrays than before.
-_METHOD_VERSION = 2
 
 # The temporary names of `atomic_writing`.
 _HALF_WRITTEN = re.compile(r"\.[a-z]+\.(npy|json|csv)\.[0-9a-f]{12}\.(npy|json|csv)")
@@ -107,39 +103,6 @@ def remove_half_written(folder: Path) -> None:
     for file in folder.glob(".*") if folder.is_dir() else []:
         if file.is_file() and _HALF_WRITTEN.fullmatch(file.name):
             file.unlink(missing_ok=True)
-
-
-def fingerprint(plan: Plan, files: CaseFiles) -> str:
-    """SHA-256 of the content of a case's files and of the settings that its arrays depend on."""
-    settings = plan.settings
-    guidance = (
-        None
-        if settings.guidance == "none"
-        else [
-            settings.superpixel_mode,
-            settings.num_superpixels,
-            settings.compactness,
-            settings.superpixel_step,
-        ]
-    )
-    made_with = {
-        "versions": [STORE_VERSION, _METHOD_VERSION],
-        "source_table": plan.classes.source.to_dict(),
-        "class_of": sorted(plan.classes.class_of.items()),
-        "unmatched": settings.unmatched,
-        "slips": sorted(plan.slips.items()),
-        "spacing_mm": plan.spacing_mm,
-        "window": plan.window_for(files) or ["percentiles", *settings.percentiles],
-        "unit": settings.unit,
-        "background": [settings.body_threshold] if settings.remove_background else None,
-        "guidance": guidance,
-    }
-    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode())
-    for path in (files.image, files.labels):
-        for file in _files_of(path):
-            digest.update(b"\0" + file.name.encode() + b"\0")
-            digest.update(_content_hash(file))
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,23 +240,3 @@ def _with_split(
 ) -> PreparedCase:
     entry = record["entry"] | {"subject": files.subject, "split": plan.split_of[files.subject]}
     return PreparedCase(entry, tuple(record["notes"]), was_done)
-
-
-def _files_of(path: Path | None) -> list[Path]:
-    """Every file that a case's image or label map is read from."""
-    if path is None:
-        return []
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file())
-    # a header may name a data file beside it
-    beside = path.parent.glob(f"{path.stem}.*") if path.suffix in (".mhd", ".nhdr") else []
-    names = names_file_beside(path)
-    return sorted({path, *beside}) + ([names] if names else [])
-
-
-def _content_hash(file: Path) -> bytes:
-    digest = hashlib.sha256()
-    with open(file, "rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.digest()

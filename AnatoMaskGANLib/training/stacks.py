@@ -38,7 +38,8 @@ class StackBatch:
     """[B,S+2*halo,H,W] float32 in [0,1], superpixel means of the case that gives the labels (of
     the case of the image in a stack without labels); None unless the settings ask for it."""
     has_labels: Tensor | None = None
-    """[B] bool; false for the stacks without labels of semi-supervised training."""
+    """[B] bool; false for stacks without labels, of semi-supervised training or of cases that have
+    superpixels only."""
     is_paired: bool = True
     """False in unpaired training: each image comes from another subject than the labels."""
 
@@ -102,7 +103,13 @@ class StackSampler:
     def _choose_sources(self, cases: Sequence[StoredCase]) -> None:
         """Which cases give labels, which images, and which images without labels."""
         supervision = self.settings.supervision
-        has_both = [c for c in cases if c.image_sjk is not None and c.labels_sjk is not None]
+        # superpixels stand for labels, so a case without labels is whole
+        needs_labels = self.settings.guidance != "superpixels" or supervision == "semi"
+        has_both = [
+            case
+            for case in cases
+            if case.image_sjk is not None and (case.labels_sjk is not None or not needs_labels)
+        ]
         if supervision == "unpaired":
             self._image_cases = [case for case in cases if case.image_sjk is not None]
             subjects = {case.subject for case in self._image_cases}

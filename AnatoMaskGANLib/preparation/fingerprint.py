@@ -1,0 +1,69 @@
+"""What the arrays of a case depend on, as one hash: its files and the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from AnatoMaskGANLib.volumes.case_store import STORE_VERSION
+from AnatoMaskGANLib.volumes.label_names import names_file_beside
+
+from .archives import CaseFiles
+from .plan import Plan
+
+# Raised when the same inputs and settings give other arrays than before.
+_METHOD_VERSION = 2
+
+
+def fingerprint(plan: Plan, files: CaseFiles) -> str:
+    """SHA-256 of the content of a case's files and of the settings that its arrays depend on."""
+    settings = plan.settings
+    guidance = (
+        None
+        if settings.guidance == "none"
+        else [
+            settings.superpixel_mode,
+            settings.num_superpixels,
+            settings.compactness,
+            settings.superpixel_step,
+        ]
+    )
+    made_with = {
+        "versions": [STORE_VERSION, _METHOD_VERSION],
+        "source_table": plan.classes.source.to_dict(),
+        "class_of": sorted(plan.classes.class_of.items()),
+        "unmatched": settings.unmatched,
+        "slips": sorted(plan.slips.items()),
+        "spacing_mm": plan.spacing_mm,
+        "window": plan.window_for(files) or ["percentiles", *settings.percentiles],
+        "unit": settings.unit,
+        "background": [settings.body_threshold] if settings.remove_background else None,
+        "guidance": guidance,
+    }
+    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode())
+    for path in (files.image, files.labels):
+        for file in _files_of(path):
+            digest.update(b"\0" + file.name.encode() + b"\0")
+            digest.update(_content_hash(file))
+    return digest.hexdigest()
+
+
+def _files_of(path: Path | None) -> list[Path]:
+    """Every file that a case's image or label map is read from."""
+    if path is None:
+        return []
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
+    # a header may name a data file beside it
+    beside = path.parent.glob(f"{path.stem}.*") if path.suffix in (".mhd", ".nhdr") else []
+    names = names_file_beside(path)
+    return sorted({path, *beside}) + ([names] if names else [])
+
+
+def _content_hash(file: Path) -> bytes:
+    digest = hashlib.sha256()
+    with open(file, "rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
