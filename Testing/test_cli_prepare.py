@@ -296,6 +296,13 @@ def test_labels_are_chosen_and_merged_from_the_command_line(tmp_path: Path) -> N
     assert store_in(tmp_path).label_table["labels"] == {"1": "heart", "2": "lungs"}
 
 
+def test_a_store_of_one_side_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_archives.case_folders(tmp_path / "in", 3)
+    assert prepare("folder", tmp_path, "--labels", "heart", "left lung") == 0
+    assert "train with flip: false" in capsys.readouterr().err
+    assert store_in(tmp_path).preparation["one_sided"] == ["left lung"]
+
+
 def test_patterns_find_pairs_of_any_file_type(tmp_path: Path) -> None:
     import SimpleITK
 

@@ -154,6 +154,13 @@ def test_flipping_the_image_flips_the_labels_and_swaps_left_and_right(tmp_path: 
     assert seen == {True, False}
 
 
+def test_a_store_with_labels_of_one_side_is_not_flipped(tmp_path: Path) -> None:
+    store = replace(make_store(tmp_path), preparation={"one_sided": ["left kidney"]})
+    with pytest.raises(StoreError, match="left kidney without the partner.*set flip: false"):
+        StackSampler(store, "train", SETTINGS, 0, seed=0)
+    StackSampler(store, "train", replace(SETTINGS, flip=False), 0, seed=0)
+
+
 def test_what_lies_beside_the_crop_enters_it_when_it_turns(tmp_path: Path) -> None:
     folder = tmp_path
     labels = np.ones((8, 64, 64), dtype=np.uint8)

@@ -14,6 +14,7 @@ import numpy as np
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS, write_index
 
+from .label_classes import one_sided_labels
 from .plan import Plan, plain
 from .prepared_case import CASE_FILE, CASES, PreparedCase, remove_half_written
 from .settings import PreparationError
@@ -60,6 +61,7 @@ def finish_store(
             "settings": plain(plan.settings),
             "source_table": plan.classes.source.to_dict(),
             "normalization": "percentiles" if archive_window is None else "window",
+            "one_sided": one_sided_labels(plan.classes),
             "num_failed": len(failed),
         },
     )

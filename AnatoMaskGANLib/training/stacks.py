@@ -88,6 +88,12 @@ class StackSampler:
                     f"case {case.name} has {case.shape_kji[0]} slices, a stack needs "
                     f"{settings.stack_size}; lower stack_size or leave the case out"
                 )
+        one_sided = store.preparation.get("one_sided", [])
+        if settings.flip and one_sided:
+            raise StoreError(
+                f"flip is on, but {store.folder} has {', '.join(one_sided)} without the partner on "
+                "the other side, so flipped images would not match their labels; set flip: false"
+            )
         if settings.guidance != "labels" and not all(
             case.guidance_sjk is not None for case in cases
         ):
