@@ -96,7 +96,7 @@ def test_flip_consistency_is_zero_without_neighborhoods_that_know_sides(store: P
         for parameter in trainer.networks.generator.parameters():
             parameter.zero_()
     made = trainer.objective.make(trainer.sampler.batch(0))
-    assert float(trainer.objective.own_terms(made, 0)["flip_consistency"]) < 1e-6
+    assert float(trainer.objective.own_terms(made, 0)["flip_consistency"].detach()) < 1e-6
 
 
 def test_judges_rest_until_the_adversarial_start(store: Path) -> None:
@@ -159,3 +159,11 @@ def test_label_mix_is_zero_where_the_mixed_image_is_judged_as_its_parts() -> Non
     oracle = _Oracle(logits.repeat(3, 1, 1, 1))
     terms = discriminator_terms(oracle, judged, judged, (0,), LossSettings(), False)
     assert float(terms["label_mix"]) == 0
+
+
+def test_the_label_dictionary_gives_the_losses_of_the_plain_convolution(store: Path) -> None:
+    on, off = (trainer_of(store, label_dictionary=value) for value in (True, False))
+    for _ in range(2):
+        found, expected = on.train_step(), off.train_step()
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name

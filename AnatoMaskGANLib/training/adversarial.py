@@ -86,6 +86,7 @@ class SynthesisObjective:
             batch.noise_seeds,
             self._spacing_ijk_mm,
             self.halo,
+            self.settings.label_dictionary,
         )
         end = condition.shape[1] - self.halo
         inner, labels = condition[:, self.halo : end], batch.labels[:, self.halo : end]

@@ -27,15 +27,19 @@ def make_images(
     noise_seeds: tuple[int, ...],
     spacing_ijk_mm: tuple[float, float, float],
     halo: int,
+    use_words: bool = True,
 ) -> Images:
     """Both images of every stack; they are the same tensor where the generator has no noise.
 
     condition: [B,S+2*halo,H,W] condition classes. Noise depends on a stack's seed alone.
+    use_words: as for `Generator.forward`.
     """
     settings = generator.settings
     spacing_ji_mm = (spacing_ijk_mm[1], spacing_ijk_mm[0])
     if not settings.use_noise3d:
-        heads = _heads(generator, condition, positions_mm, None, 0.0, spacing_ji_mm, halo)
+        heads = _heads(
+            generator, condition, positions_mm, None, 0.0, spacing_ji_mm, halo, use_words
+        )
         return Images(heads[0], heads[0], heads[1])
     num_slices, height, width = positions_mm.shape[1], *condition.shape[2:]
     noise = torch.stack(
@@ -62,6 +66,7 @@ def make_images(
         strength,
         spacing_ji_mm,
         halo,
+        use_words,
     )
     return Images(*image.chunk(2), None if logits is None else logits[:cases])
 
@@ -86,9 +91,10 @@ def _heads(
     strength: Tensor | float,
     spacing_ji_mm: tuple[float, float],
     halo: int,
+    use_words: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
     arguments = (condition, positions_mm, noise, strength, spacing_ji_mm, halo)
     if not isinstance(generator, Generator):
         return generator(*arguments).float(), None
-    image, logits = generator.forward_heads(*arguments)
+    image, logits = generator.forward_heads(*arguments, use_words)
     return image.float(), None if logits is None else logits.float()

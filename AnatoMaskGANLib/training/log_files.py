@@ -9,6 +9,11 @@ from pathlib import Path
 
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 
+NO_LOSSES = ("seconds", "lr_generator", "data_seconds")
+"""Columns of log.csv that are no losses."""
+SHOWN_FIGURES = ("psnr", "ssim", "dz_ratio", "label_deviation_ratio", "dice")
+"""Columns of validation.csv that are drawn."""
+
 
 class WideTable:
     """A CSV file with the column `step` and one for every value; lines of later steps are dropped
@@ -71,34 +76,33 @@ class LossMeans:
         return means
 
 
-def draw_curves(tables: Mapping[str, WideTable], path: Path) -> None:
-    """Writes a PNG with one small plot for every column of the tables."""
+def draw_curves(log: WideTable, figures: WideTable, path: Path) -> None:
+    """Writes a PNG: all losses in one plot, and one for each of the figures that tell most, beside
+    the label-mean image's.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    curves = [
-        (f"{title}: {name}", *table.column(name))
-        for title, table in tables.items()
-        for name in table.columns[1:]
-        if table.column(name)[0]
-    ]
-    if not curves:
-        return
-    width = 4
-    height = -(-len(curves) // width)
-    figure, axes = pyplot.subplots(
-        height, width, figsize=(3.4 * width, 2.4 * height), squeeze=False
-    )
-    for axis, (title, steps, values) in zip(axes.flat, curves, strict=False):
-        axis.plot(steps, values, linewidth=1, marker="." if len(steps) < 30 else "")
-        axis.set_title(title, fontsize=8)
+    losses = [name for name in log.columns[1:] if name not in NO_LOSSES]
+    shown = [name for name in SHOWN_FIGURES if figures.column(name)[0]]
+    plots = {"losses": {name: log.column(name) for name in losses}}
+    for name in shown:
+        beside = {"run": name, "label mean": f"label_mean_{name}"}
+        plots[name] = {title: figures.column(column) for title, column in beside.items()}
+    figure, axes = pyplot.subplots(1, len(plots), figsize=(4 * len(plots), 3.4), squeeze=False)
+    for axis, (title, curves) in zip(axes.flat, plots.items(), strict=True):
+        for name, (steps, values) in curves.items():
+            if steps:
+                axis.plot(steps, values, linewidth=1, marker="." * (len(steps) < 30), label=name)
+        axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
-    for axis in axes.flat[len(curves) :]:
-        axis.axis("off")
-    figure.tight_layout()
+        if axis.lines:
+            axis.legend(fontsize=6)
+    axes[0, 0].set_yscale("symlog", linthresh=0.01)  # a generator's hinge loss may be negative
+    figure.subplots_adjust(0.04, 0.08, 0.99, 0.92)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     pyplot.close(figure)

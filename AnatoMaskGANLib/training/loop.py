@@ -159,5 +159,4 @@ class _Run:
             self._save(checkpoint_file(self.folder, BEST))
 
     def _draw_curves(self) -> None:
-        tables = {"training": self.log, "validation": self.figures}
-        draw_curves(tables, self.folder / "curves.png")
+        draw_curves(self.log, self.figures, self.folder / "curves.png")

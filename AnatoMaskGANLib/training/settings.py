@@ -174,6 +174,9 @@ class TrainingSettings:
     card: CardSettings = CardSettings()
     use_gray_texture: bool = True
     """G-TC, gray-texture classifier (paper, section III-C)."""
+    label_dictionary: bool = True
+    """Evaluates SPADE's label branches once for every distinct label neighborhood of a batch; off
+    convolves the one-hot map, which gives the same numbers."""
     seed: int = 0
     """Of weights, data order, augmentation and noise."""
     precision: Literal["32", "bf16", "16"] = "32"
