@@ -13,6 +13,7 @@ from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
+from AnatoMaskGANLib.commands.evaluate_utility import UtilityOptions, evaluate_utility
 from AnatoMaskGANLib.commands.models import (
     ExportModelOptions,
     InstallModelOptions,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "segment": Command(SegmentOptions, segment),
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),
+    "evaluate-utility": Command(UtilityOptions, evaluate_utility),
     "models": {
         "list": Command(ListModelsOptions, list_models),
         "show": Command(ShowModelOptions, show_model),
@@ -64,6 +66,8 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     },
     "demo": Command(DemoOptions, demo),
 }
+# Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
+TWO_WORDS = {("evaluate", "utility"): "evaluate-utility"}
 GROUP_HELP = {"models": "List, show, verify, install, remove and export models."}
 
 
@@ -72,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Takes the program's own arguments when none are given.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        namespace = build_parser().parse_args(arguments)
+        namespace = build_parser().parse_args(with_joined_words(arguments))
     except ArgumentError as error:
         message = " ".join(str(error).split())
         return _tell(f"{message} (see {PROGRAM} --help)", USAGE_ERROR)
@@ -87,6 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if values["debug"]:
             raise
         return _tell(error_line(error), 1)
+
+
+def with_joined_words(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the two words of a command as its one name."""
+    name = TWO_WORDS.get(tuple(arguments[:2]))
+    return list(arguments) if name is None else [name, *arguments[2:]]
 
 
 def _tell(message: str, exit_code: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from AnatoMaskGANLib.cli import build_parser
+from AnatoMaskGANLib.cli import build_parser, with_joined_words
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -21,11 +21,14 @@ def code_blocks(language: str) -> list[str]:
 
 
 def shell_lines() -> list[list[str]]:
-    lines = [line for block in code_blocks("bash") for line in block.splitlines()]
+    joined = [block.replace("\\\n", " ") for block in code_blocks("bash")]
+    lines = [line for block in joined for line in block.splitlines()]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-PROGRAM_LINES = [words[1:] for words in shell_lines() if words[0].endswith("anatomaskgan")]
+PROGRAM_LINES = [
+    with_joined_words(words[1:]) for words in shell_lines() if words[0].endswith("anatomaskgan")
+]
 
 
 @pytest.mark.parametrize("arguments", PROGRAM_LINES, ids=" ".join)

@@ -75,6 +75,9 @@ FIGURES: tuple[Figure, ...] = (
         "Share of labels whose deviation ratio lies between 0.8 and 1.2.",
     ),
     Figure(
+        "dice", "Dice", "higher", 4, "Of a segmenter on held-out real images, mean over labels."
+    ),
+    Figure(
         "dice_real",
         "Dice real",
         "higher",

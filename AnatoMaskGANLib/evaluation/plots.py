@@ -14,6 +14,7 @@ from AnatoMaskGANLib.evaluation.plot_style import INK, MARKERS, SERIES_COLORS, p
 from AnatoMaskGANLib.evaluation.table import Table
 
 HEADLINE_KEYS = ("psnr", "ssim", "ssim_foreground", "dz_ratio", "label_deviation_ratio", "lpips")
+HEADLINE_KEYS += ("dice",)
 
 
 def subjects_figure(table: Table, keys: Sequence[str] = HEADLINE_KEYS) -> Figure:

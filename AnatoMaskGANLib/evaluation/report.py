@@ -20,6 +20,12 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 
 FEW_SUBJECTS = 10
 
+BLUR_NOTE = (
+    "PSNR and SSIM reward blur, and their level depends on the intensity window and on the share "
+    "of empty background: read them beside the label-mean image, which knows nothing but each "
+    "label's training mean, and beside the ratios, which blur cannot win."
+)
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #22262b; --faint: #5d6670; --line: #dfe3e8;
   --paper: #ffffff; --panel: #f5f7f9; --mark: #e4f3ea; }
@@ -56,7 +62,8 @@ def write_report(
     pictures: Mapping[str, Path] | None = None,
     plots: Mapping[str, Plot] | None = None,
 ) -> Path:
-    """Writes figures.csv, labels.csv, figures.json and report.html; returns the report's path.
+    """Writes figures.csv, figures.json, report.html, and labels.csv where labels were measured;
+    returns the report's path.
 
     `baseline` names the method with which the others are compared, subject by subject. `settings`
     says what was evaluated (model, hash, seed, command); `notes` what was left out and why.
@@ -76,10 +83,11 @@ def write_report(
     )
     files = {
         "figures.csv": table.to_csv(),
-        "labels.csv": table.labels_to_csv(label_names),
         "figures.json": table.to_json(),
         "report.html": document,
     }
+    if any(row.labels for row in table.rows):
+        files["labels.csv"] = table.labels_to_csv(label_names)
     for name, text in files.items():
         path = folder / name
         write_bytes(path, path.suffix, text.encode)
@@ -153,12 +161,7 @@ def report_html(
 
 
 def _box(table: Table, notes: Sequence[str]) -> str:
-    lines = [
-        "PSNR and SSIM reward blur, and their level depends on the intensity window and on the "
-        "share of empty background: read them beside the label-mean image, which knows nothing "
-        "but each label's training mean, and beside the ratios, which blur cannot win.",
-        *notes,
-    ]
+    lines = [*([BLUR_NOTE] if "psnr" in table.keys else []), *notes]
     if table.num_subjects < FEW_SUBJECTS:
         lines.append(
             f"With {_count(table.num_subjects, 'subject')} the intervals are too narrow: small "

@@ -1,0 +1,144 @@
+"""What synthetic images are worth for training: Dice of one segmenter by what it learned from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from AnatoMaskGANLib.evaluation.plot_style import INK, MARKERS, SERIES_COLORS, plain_axes
+from AnatoMaskGANLib.evaluation.table import Row, Table
+
+
+@dataclass(frozen=True)
+class UtilityRun:
+    """One segmenter, trained once, on held-out real images."""
+
+    source: str
+    """What it learned from: real, synthetic, ..."""
+    num_subjects: int
+    """Real subjects whose label maps, and with `real` scans, it learned from."""
+    seed: int
+    dice: Mapping[str, Mapping[int, float]]
+    """Held-out case -> label -> Dice."""
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over cases of the mean over each case's labels."""
+        return float(np.mean([mean_of_labels(labels) for labels in self.dice.values()]))
+
+
+def mean_of_labels(dice: Mapping[int, float]) -> float:
+    """Mean Dice over the labels of a case."""
+    return float(np.mean(list(dice.values())))
+
+
+@dataclass(frozen=True)
+class UtilityTable:
+    """All runs of an experiment."""
+
+    runs: tuple[UtilityRun, ...]
+    subject_of: Mapping[str, str]
+    """Held-out case -> its person."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """In the order in which they came."""
+        return tuple(dict.fromkeys(run.source for run in self.runs))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of real subjects, ascending."""
+        return tuple(sorted({run.num_subjects for run in self.runs}))
+
+    def over_seeds(self, source: str, size: int) -> tuple[float, float, int]:
+        """Mean and deviation (n - 1) over seeds of the mean Dice, and how many seeds; the deviation
+        of one seed is nan."""
+        found = [
+            run.mean_dice for run in self.runs if (run.source, run.num_subjects) == (source, size)
+        ]
+        deviation = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
+        return float(np.mean(found)) if found else float("nan"), deviation, len(found)
+
+    def to_text(self) -> str:
+        """A line a source, a column a number of real subjects: mean Dice, +- deviation of seeds."""
+        head = ["Dice", *(f"{size} subject{'s' if size != 1 else ''}" for size in self.sizes)]
+        lines = [
+            [source, *(self._cell(source, size) for size in self.sizes)] for source in self.sources
+        ]
+        widths = [max(len(line[n]) for line in [head, *lines]) for n in range(len(head))]
+        padded = [
+            [cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(cells)]
+            for cells in (list(zip(line, widths, strict=True)) for line in [head, *lines])
+        ]
+        return "\n".join("  ".join(cells).rstrip() for cells in padded)
+
+    def _cell(self, source: str, size: int) -> str:
+        mean, deviation, count = self.over_seeds(source, size)
+        if not count:
+            return "-"
+        return f"{mean:.4f}" + (f" ± {deviation:.4f}" if count > 1 else "")
+
+    def to_csv(self, names: Mapping[int, str] | None = None) -> str:
+        """One line a run, held-out case and label."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("source", "real_subjects", "seed", "case", "label", "name", "dice"))
+        for run in self.runs:
+            for case, labels in run.dice.items():
+                for value, dice in labels.items():
+                    name = (names or {}).get(value, "")
+                    writer.writerow(
+                        (run.source, run.num_subjects, run.seed, case, value, name, f"{dice:.6f}")
+                    )
+        return text.getvalue()
+
+    def as_table(self) -> Table:
+        """The same for a report: a method a source and size, a row a seed and held-out case.
+
+        Its intervals are over held-out persons; how much the seed of training matters, `to_text`
+        and the plot show.
+        """
+        rows = [
+            Row(
+                f"{run.source}, {run.num_subjects}",
+                f"{case}, seed {run.seed}",
+                self.subject_of[case],
+                {"dice": mean_of_labels(labels)},
+            )
+            for run in sorted(self.runs, key=self._order)
+            for case, labels in run.dice.items()
+        ]
+        return Table(tuple(rows))
+
+    def _order(self, run: UtilityRun) -> tuple[int, int, int]:
+        return self.sources.index(run.source), run.num_subjects, run.seed
+
+    def figure(self) -> Figure:
+        """Dice against the number of real subjects: a line a source, a dot a seed."""
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        for number, source in enumerate(self.sources):
+            color, marker = SERIES_COLORS[number % 7], MARKERS[number % 7]
+            own = [run for run in self.runs if run.source == source]
+            sizes = sorted({run.num_subjects for run in own})
+            means = [self.over_seeds(source, size)[0] for size in sizes]
+            axes.plot(sizes, means, color=color, marker=marker, linewidth=1.6, label=source)
+            axes.scatter(
+                [run.num_subjects for run in own],
+                [run.mean_dice for run in own],
+                color=color,
+                s=14,
+                alpha=0.45,
+                linewidths=0,
+            )
+        plain_axes(axes)
+        axes.set_xticks(self.sizes)
+        axes.set_xlabel("real subjects whose label maps were learned from", color=INK)
+        axes.set_ylabel("mean Dice on held-out real images", color=INK)
+        figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=9)
+        return figure
