@@ -25,8 +25,14 @@ from .frozen_generator import (
     StageLabels,
 )
 
-LARGEST_SHARE = 0.5
-"""Of the pixels of a stage: with more distinct words the label branch is convolved instead."""
+
+def largest_share(stride: int) -> float:
+    """Of the pixels of a stage: with more distinct words the label branch is convolved instead.
+
+    Words pay as long as some pixels share one, because their inner 3x3 words are fewer still; on
+    fine grids, which hold most of the pixels, the limit bounds the memory of the tables.
+    """
+    return 0.5 if stride == 1 else 0.75 if stride == 2 else 0.98
 
 
 class LabelDictionary:
@@ -86,7 +92,7 @@ class _StageDictionary:
         self._index: Tensor | None = None
         self._tables: tuple[tuple[Tensor, Tensor], ...] = ()
         words = LabelWords(labels, self._num_classes)
-        if words.words5.shape[0] <= LARGEST_SHARE * labels.numel():
+        if words.words5.shape[0] <= largest_share(stage.stride) * labels.numel():
             self._index = words.index.flatten(1).to(torch.int32)
             self._tables = tuple(self._halves(words.table(layer)) for layer in stage.layers)
 

@@ -7,7 +7,7 @@ import math
 from AnatoMaskGANLib.config import GeneratorSettings
 
 from .errors import MemoryLimitError
-from .label_dictionary import LARGEST_SHARE
+from .label_dictionary import largest_share
 from .region import Region
 from .volume_pass import BLOCK_SIZE
 
@@ -58,7 +58,7 @@ def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
     ):
         stride = settings.stride // 2**number
         features = inputs + min(inputs, outputs)
-        total += LARGEST_SHARE * 2 * features * _VALUE / stride**2
+        total += largest_share(stride) * 2 * features * _VALUE / stride**2
     return total
 
 
