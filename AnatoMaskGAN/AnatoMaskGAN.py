@@ -12,16 +12,20 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import qt
 import slicer
 import vtk
+from AnatoMaskGANModule.compare_panel import ComparePanel
 from AnatoMaskGANModule.label_panel import WARNING_COLOR, LabelPanel
+from AnatoMaskGANModule.live import LiveResynthesis, LiveState
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
-from AnatoMaskGANModule.packages import PACKAGES
+from AnatoMaskGANModule.packages import PACKAGES, installComparePackages
 from AnatoMaskGANModule.parameter_node import LARGEST_SEED, UnmatchedSegments
 from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
+from AnatoMaskGANModule.runners import ProcessRunner
 from AnatoMaskGANModule.sample_data import registerSampleData
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
@@ -67,6 +71,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: it shows the parameter node, the label table and the state of the run."""
 
     UPDATE_DELAY_MS = 50
+    runnerClass = ProcessRunner
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -76,6 +81,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._observedSegmentation = None
         self.labelPanel = None
+        self.comparePanel = None
+        self.live = None
         self._shownProblem = None
         self._isRunning = False
         self._startTime = 0.0
@@ -89,7 +96,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = AnatoMaskGANLogic()
+        self.logic = AnatoMaskGANLogic(self.runnerClass())
 
         # Segments often arrive one by one: the panel follows shortly after the last of them.
         self._updateTimer = qt.QTimer()
@@ -98,8 +105,10 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.timeout.connect(self.updateFromScene)
 
         self.labelPanel = LabelPanel(self.ui, self.logic)
+        self.comparePanel = ComparePanel(self.ui, self.logic)
+        self.live = LiveResynthesis(self.logic, self.onLiveChanged)
         self.ui.progressBar.setVisible(False)
-        self.ui.provenanceLabel.setVisible(False)
+        self.ui.provenanceWidget.setVisible(False)
 
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -113,10 +122,15 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.diceButton.clicked.connect(self.onDice)
         self.ui.synthesizeButton.clicked.connect(self.onSynthesize)
         self.ui.cancelButton.clicked.connect(self.onCancel)
+        self.ui.liveCheckBox.toggled.connect(self.onLiveToggled)
+        self.ui.makeAgainButton.clicked.connect(self.onMakeAgain)
+        self.ui.compareButton.clicked.connect(self.onCompare)
         self.ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
 
     def cleanup(self) -> None:
+        self.live.stop()
         self.logic.cancel()
+        self.logic.runner.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -133,6 +147,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # Scene and parameter node
 
     def onSceneStartClose(self, caller=None, event=None) -> None:
+        self.live.stop()
         self.logic.cancel()
         self.setParameterNode(None)
 
@@ -162,6 +177,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onParameterNodeModified(self, caller=None, event=None) -> None:
         self._updateTimer.start()
+        self.live.onEdited()
 
     def _observeSegments(self, segmentationNode) -> None:
         """Follow the segments, of which their node does not tell, and what of them is shown."""
@@ -183,6 +199,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSegmentsChanged(self, caller=None, event=None) -> None:
         self._updateTimer.start()
+        if event == slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent:
+            self.live.onEdited()  # the choice may be the visible segments
 
     # What the panel shows
 
@@ -198,6 +216,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if displayNode is not None:
             self.ui.showSegmentsCheckBox.setChecked(bool(displayNode.GetVisibility()))
         self.updateModelInfo()
+        self.updateProvenance()
         card = self._selectedCard()
         self.labelPanel.update(self._parameterNode, card.name if card is not None else None)
         self.updateButtons()
@@ -242,14 +261,22 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def updateButtons(self) -> None:
         """Let Synthesize be pressed when it can work, else say what is missing."""
         problem = self._problem()
-        self.ui.synthesizeButton.setEnabled(problem is None and not self._isRunning)
-        self.ui.synthesizeButton.setToolTip(problem or _("Make a synthetic volume"))
+        isFree = not self._isRunning and not self.live.isOn
+        self.ui.synthesizeButton.setEnabled(problem is None and isFree)
+        tip = _("The volume follows its segments by itself") if self.live.isOn else None
+        self.ui.synthesizeButton.setToolTip(problem or tip or _("Make a synthetic volume"))
+        self.ui.liveCheckBox.setEnabled(self.live.isOn or (problem is None and isFree))
+        self.ui.makeAgainButton.setEnabled(isFree)
+        compareProblem = self.comparePanel.problem(self._parameterNode)
+        self.ui.compareButton.setEnabled(compareProblem is None and isFree)
+        self.ui.compareButton.setToolTip(compareProblem or _("Count the figures"))
         self.ui.cancelButton.setEnabled(self._isRunning)
         for section in (
             self.ui.inputsCollapsibleButton,
             self.ui.labelsCollapsibleButton,
             self.ui.samplingCollapsibleButton,
             self.ui.outputCollapsibleButton,
+            self.ui.compareCollapsibleButton,
         ):
             section.setEnabled(not self._isRunning)
         if problem != self._shownProblem and not self._isRunning:
@@ -319,44 +346,97 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showStatus(_("Cancelling..."))
         self.logic.cancel()
 
+    def onLiveToggled(self, isOn: bool) -> None:
+        if isOn:
+            self.live.start(self._parameterNode)
+        else:
+            self.live.stop()
+
+    def onLiveChanged(self) -> None:
+        """Show where the live volume stands."""
+        texts = {
+            LiveState.OFF: "",
+            LiveState.PENDING: _("Edited; starting soon..."),
+            LiveState.RUNNING: _("Running: {text}"),
+            LiveState.UP_TO_DATE: _("Up to date ({text})"),
+            LiveState.FAILED: _("Not up to date: {text}"),
+        }
+        state = self.live.state
+        self.ui.liveStateLabel.setText(texts[state].format(text=self.live.text))
+        color = f"color: {WARNING_COLOR}" if state is LiveState.FAILED else ""
+        self.ui.liveStateLabel.setStyleSheet(color)
+        if self.ui.liveCheckBox.checked != self.live.isOn:
+            wasBlocked = self.ui.liveCheckBox.blockSignals(True)
+            self.ui.liveCheckBox.setChecked(self.live.isOn)
+            self.ui.liveCheckBox.blockSignals(wasBlocked)
+        if state is not LiveState.RUNNING:
+            self._updateTimer.start()
+
     def onSynthesize(self) -> None:
+        self._runWhileShown(self._synthesize)
+
+    def onMakeAgain(self) -> None:
+        self._runWhileShown(self._makeAgain)
+
+    def onCompare(self) -> None:
         self._setRunning(True)
-        with self._errorsShown(_("The synthesis failed.")):
+        with self._errorsShown(_("The comparison failed.")):
             try:
-                self._synthesize()
+                installComparePackages()
+                self.comparePanel.compare(self._parameterNode)
+                self._showStatus(_("Compared."))
             finally:
                 self._setRunning(False)
 
-    def _synthesize(self) -> None:
+    def _runWhileShown(self, run: Callable[[Callable[[str], None]], Any]) -> None:
+        """Run something that gives back a synthetic volume, and show how it goes and ends."""
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 
-        parameters, notes = self._parameterNode, []
-        isNewVolume = parameters.outputVolume is None
+        notes = []
+        self._setRunning(True)
         self._startTime = time.monotonic()
-        try:
-            output = self.logic.synthesize(
-                parameters.inputSegmentation,
-                outputVolume=parameters.outputVolume,
-                referenceVolume=parameters.referenceVolume,
-                model=parameters.model,
-                seed=parameters.seed,
-                samples=parameters.samples,
-                noiseStrength=parameters.noiseStrength,
-                device=parameters.device.value,
-                unmatched=parameters.unmatched.value,
-                labels=dict(parameters.userLabels.items()),
-                segmentIDs=self.logic.takenSegmentIDs(parameters),
-                progressCallback=self.onProgress,
-                logCallback=notes.append,
-            )
-        except SynthesisCancelledError:
-            self._showStatus(_("Cancelled; nothing was changed."))
-            return
+        with self._errorsShown(_("The synthesis failed.")):
+            try:
+                self._showDone(run(notes.append), notes)
+            except SynthesisCancelledError:
+                self._showStatus(_("Cancelled; nothing was changed."))
+            finally:
+                self._setRunning(False)
+
+    def _makeAgain(self, note: Callable[[str], None]):
+        """The selected synthetic volume once more, beside it, by its record."""
+        parameters = self._parameterNode
+        return self.logic.makeAgain(
+            parameters.outputVolume,
+            device=parameters.device.value,
+            progressCallback=self.onProgress,
+            logCallback=note,
+        )
+
+    def _synthesize(self, note: Callable[[str], None]):
+        parameters = self._parameterNode
+        isNewVolume = parameters.outputVolume is None
+        source = self.logic.sourceOf(parameters)
+        output = self.logic.synthesize(
+            source.segmentationNode,
+            outputVolume=parameters.outputVolume,
+            referenceVolume=source.referenceVolume,
+            model=parameters.model,
+            seed=parameters.seed,
+            samples=parameters.samples,
+            noiseStrength=parameters.noiseStrength,
+            device=parameters.device.value,
+            unmatched=source.unmatched,
+            labels=source.labels,
+            segmentIDs=source.segmentIDs,
+            progressCallback=self.onProgress,
+            logCallback=note,
+        )
         parameters.outputVolume = output
-        self._showDone(output, notes)
         slicer.util.setSliceViewerLayers(background=output, fit=isNewVolume)
         if isNewVolume:  # or the segments would hide what was just made of them
             self.ui.showSegmentsCheckBox.setChecked(False)
+        return output
 
     def onProgress(self, share: float, text: str) -> None:
         """Show the progress and let the window answer; the synthesis calls this for every slice."""
@@ -373,7 +453,6 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.progressBar.setVisible(isRunning)
         if isRunning:
             self.ui.progressBar.setValue(0)
-            self.ui.provenanceLabel.setVisible(False)
             self._showStatus(_("Starting..."))
         self.updateButtons()
         slicer.app.processEvents()
@@ -382,7 +461,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         seconds = time.monotonic() - self._startTime
         text = _("Made '{name}' in {seconds:.1f} s.").format(name=output.GetName(), seconds=seconds)
         self._showStatus(" ".join([text, *notes]))
-        record = self.logic.provenance(output)
+        self.updateProvenance()
+
+    def updateProvenance(self) -> None:
+        """Show how the selected output volume was made, when it is a synthetic one."""
+        output = self._parameterNode.outputVolume if self._parameterNode is not None else None
+        isMade = output is not None and not self.logic.missingPackages()
+        record = self.logic.provenance(output) if isMade else {}
+        self.ui.provenanceWidget.setVisible("Model" in record)
         text = _("Synthetic, not for diagnosis. Model {model} ({hash}), seed {seed}.")
         self.ui.provenanceLabel.setText(
             text.format(
@@ -392,7 +478,6 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         )
         self.ui.provenanceLabel.setToolTip("<br>".join(f"{k}: {v}" for k, v in record.items()))
-        self.ui.provenanceLabel.setVisible(True)
 
 
 class AnatoMaskGANTest(ScriptedLoadableModuleTest):

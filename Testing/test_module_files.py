@@ -19,6 +19,6 @@ def test_no_file_of_the_module_loads_the_core_or_pytorch_when_it_is_imported() -
         str(found)
         for file in sorted(MODULE_FOLDER.rglob("*.py"))
         for found in imports_of(file, MODULE_FOLDER)
-        if found.at_load and top_package(found.imported) in {CORE, "torch", "safetensors", "numpy"}
+        if found.at_load and top_package(found.imported) in {CORE, "torch", "safetensors"}
     ]
     assert not wrong, wrong

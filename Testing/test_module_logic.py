@@ -19,6 +19,7 @@ from slicer_host.nodes import (  # noqa: E402
     add_volume,
     box,
     compare_geometry,
+    oriented_image,
 )
 
 from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError  # noqa: E402
@@ -160,6 +161,61 @@ def test_the_record_is_saved_with_the_scene(logic, model: str, tmp_path) -> None
     slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {})
     restored = slicer.mrmlScene.GetFirstNodeByName("Case synthetic")
     assert logic.provenance(restored) == record
+
+
+def test_a_volume_is_made_again_from_its_own_record_in_another_session(
+    logic, module: types.ModuleType, model: str, tmp_path
+) -> None:
+    grid = oblique_grid() @ np.diag([-1, 1, 1, 1])  # Slicer's reader makes grids right-handed
+    parts = limb() | {"antenna": box(SHAPE_KJI, (0, 18, 20), (1, 19, 22))}
+    segmentation = add_segmentation(parts, grid)
+    skin, bone, *_ = segmentation.GetSegmentation().GetSegmentIDs()
+    ids = list(segmentation.GetSegmentation().GetSegmentIDs())
+    scan = add_volume((8, 20, 24), grid)
+    options = {"seed": 6, "noiseStrength": 0.7, "unmatched": "background", "labels": {"bone": ""}}
+    first = logic.synthesize(
+        segmentation, referenceVolume=scan, model=model, segmentIDs=[skin, bone, ids[3]], **options
+    )
+    made, record = voxels(first), logic.provenance(first)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {})
+    restored = slicer.mrmlScene.GetFirstNodeByName("Case synthetic")
+    again = module.AnatoMaskGANLogic().makeAgain(restored)
+    assert again is not restored
+    np.testing.assert_array_equal(voxels(again), made)
+    assert logic.provenance(again) == record
+
+
+def test_each_sample_of_a_sequence_can_be_made_again(logic, model: str) -> None:
+    output = logic.synthesize(add_segmentation(limb()), model=model, seed=7, samples=2)
+    slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode").SetSelectedItemNumber(1)
+    again = logic.makeAgain(output)
+    assert logic.provenance(again)["Seed"] == "8"
+    np.testing.assert_array_equal(voxels(again), voxels(output))
+
+
+def test_what_cannot_be_made_again_is_told(logic, model: str) -> None:
+    segmentation = add_segmentation(limb())
+    output = logic.synthesize(segmentation, model=model)
+    with pytest.raises(ValueError, match="'Scan' is not a synthetic volume"):
+        logic.makeAgain(add_volume(SHAPE_KJI))
+    grown = oriented_image(box(SHAPE_KJI, (0, 5, 16), (4, 13, 20)).astype(np.uint8), np.eye(4))
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        grown,
+        segmentation,
+        "marrow",
+        slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
+        grown.GetExtent(),
+    )
+    with pytest.raises(ValueError, match="since then the segmentation 'Case'"):
+        logic.makeAgain(output)
+    output.SetAttribute("AnatoMaskGAN.ModelSHA256", "f" * 64)
+    with pytest.raises(ValueError, match="SHA-256 ffffffff"):
+        logic.makeAgain(output)
+    slicer.mrmlScene.RemoveNode(segmentation)
+    with pytest.raises(ValueError, match="'Case' that 'Case synthetic' was made from"):
+        logic.makeAgain(output)
 
 
 def test_a_given_output_volume_is_filled_and_marked_by_its_name(logic, model: str) -> None:

@@ -91,6 +91,24 @@ def test_the_result_is_not_hidden_by_its_segments(panel) -> None:
     assert segmentation.GetDisplayNode().GetVisibility()
 
 
+def test_a_click_on_make_again_makes_the_same_voxels_beside(panel) -> None:
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    panel.ui.seedSpinBox.value = 4
+    wait(lambda: panel.ui.synthesizeButton.enabled)
+    assert not panel.ui.provenanceWidget.visible
+    panel.ui.synthesizeButton.click()
+    panel.ui.seedSpinBox.value = 5  # the record counts, not what is set now
+    wait()
+    assert panel.ui.provenanceWidget.visible
+    panel.ui.makeAgainButton.click()
+    assert "Made 'Case synthetic_1'" in panel.ui.statusLabel.text
+    first, again = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    np.testing.assert_array_equal(
+        slicer.util.arrayFromVolume(first), slicer.util.arrayFromVolume(again)
+    )
+    assert panel._parameterNode.outputVolume is first
+
+
 def test_a_second_click_fills_the_same_volume(panel) -> None:
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     wait(lambda: panel.ui.synthesizeButton.enabled)

@@ -327,15 +327,25 @@ def test_hounsfield_units_are_written_into_the_node() -> None:
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-1000, 1000)
 
 
-def test_an_mr_volume_is_shown_with_slicers_automatic_window_and_keeps_it() -> None:
+def test_an_mr_volume_is_shown_with_the_models_window_and_keeps_it() -> None:
+    """Slicer's automatic window ends below the brightest tissue, which is then all white."""
     export = label_map_from_segmentation(add_segmentation(masks()))
     output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
-    update_scalar_volume(output, synthesized(export), export.grid, {})
-    real = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(output).copy())
-    shown, automatic = (node.GetScalarVolumeDisplayNode() for node in (output, real))
-    assert shown.GetWindow() == automatic.GetWindow() > 0
-    assert shown.GetLevel() == automatic.GetLevel()
+    volume = synthesized(export)
+    update_scalar_volume(output, volume, export.grid, {})
+    shown = output.GetScalarVolumeDisplayNode()
+    assert (shown.GetWindowLevelMin(), shown.GetWindowLevelMax()) == volume.window
     assert not shown.GetAutoWindowLevel()
+
+
+def test_label_values_can_be_given() -> None:
+    node = add_segmentation(masks())
+    liver, spleen = node.GetSegmentation().GetSegmentIDs()
+    export = label_map_from_segmentation(node, label_values={liver: 7, spleen: 3})
+    np.testing.assert_array_equal(
+        export.label_map.labels_kji, 7 * masks()["Liver"] + 3 * masks()["Spleen"]
+    )
+    assert export.label_map.names == {7: "Liver", 3: "Spleen"}
 
 
 def test_a_volume_of_another_size_is_refused() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import slicer
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import packages, sample_data
+from .comparison import Comparison, compareVolumes
 from .parameter_node import (
     DEFAULT_MODEL,
     MOST_SAMPLES,
@@ -18,6 +18,8 @@ from .parameter_node import (
     SegmentChoice,
     UnmatchedSegments,
 )
+from .runners import DirectRunner, ProcessRunner, SynthesisRequest
+from .volume_source import VolumeSource, sourceOfVolume
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     volumeNode = logic.synthesize(segmentationNode, seed=3)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runner: DirectRunner | ProcessRunner | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
+        self.runner = runner or DirectRunner()
         self._cards = {}
-        self._synthesizer = None
-        self._synthesizerKey = None
         self._isRunning = False
         self._isCancelled = False
 
@@ -172,47 +173,146 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         what is being done; `cancel` called from it ends the run with SynthesisCancelledError.
         Whatever is raised, the scene is as it was before.
         """
-        from AnatoMaskGANLib import mrml
+        source = VolumeSource(
+            segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
+        )
+        return self._synthesizeFrom(
+            source,
+            outputVolume,
+            model,
+            device,
+            [seed + number for number in range(self._checkedSamples(samples))],
+            noiseStrength,
+            progressCallback,
+            logCallback,
+        )
 
-        self._checkRequest(segmentationNode, outputVolume, referenceVolume, samples, unmatched)
+    def _synthesizeFrom(
+        self,
+        source: VolumeSource,
+        outputVolume,
+        model: str,
+        device: str,
+        seeds: Sequence[int],
+        noiseStrength: float,
+        progressCallback: Callable[[float, str], None] | None,
+        logCallback: Callable[[str], None] | None,
+    ) -> vtkMRMLScalarVolumeNode:
+        self._checkRequest(source, outputVolume)
         report = progressCallback or (lambda share, text: None)
         note = logCallback or logging.info
         self._isRunning, self._isCancelled = True, False
         try:
             report(0.0, _("Reading the segments"))
-            export = mrml.label_map_from_segmentation(segmentationNode, referenceVolume, segmentIDs)
-            self._noteWhatIsLost(export, note)
-            seeds = [seed + number for number in range(samples)]
-            options = {
-                "noise_strength": noiseStrength,
-                "unmatched": unmatched,
-                "user_table": mrml.user_table(export.entries, labels or {}),
-            }
-            volumes = self._synthesizeVolumes(
-                export.label_map, model, device, seeds, options, report, note
-            )
+            export = source.labelMapExport()
+            request = self._request(source, export, model, device, seeds, noiseStrength)
+            self._noteWhatIsLost(export, request, note)
+            volumes = self.runner.run(request, report, lambda: self._isCancelled)
         finally:
             self._isRunning = False
-        for node in (segmentationNode, outputVolume, referenceVolume):
+        for node in (source.segmentationNode, outputVolume, source.referenceVolume):
             if node is not None and node.GetScene() is None:
                 raise RuntimeError(
                     f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
                     "place. Nothing was changed; start again."
                 )
-        name = segmentationNode.GetName()
+        return self.putVolumes(source, outputVolume, volumes, seeds, export)
+
+    def _request(
+        self, source: VolumeSource, export, model: str, device: str, seeds, noiseStrength: float
+    ) -> SynthesisRequest:
+        from AnatoMaskGANLib.mrml import user_table
+
+        userTable = user_table(export.entries, source.labels)
+        return SynthesisRequest(
+            export.label_map, model, device, seeds, noiseStrength, source.unmatched, userTable
+        )
+
+    def putVolumes(
+        self, source: VolumeSource, outputVolume, volumes, seeds: Sequence[int], export
+    ) -> vtkMRMLScalarVolumeNode:
+        """The node with these volumes and their record; a new one beside the segmentation if None.
+
+        volumes: one core `Volume` a seed. export: the core's `SegmentationExport` that they are of.
+        """
+        from AnatoMaskGANLib import mrml
+
+        scene, name = source.segmentationNode.GetScene(), source.segmentationNode.GetName()
         if outputVolume is None:
-            outputVolume = slicer.mrmlScene.AddNewNodeByClass(
-                "vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(f"{name} synthetic")
+            outputVolume = scene.AddNewNodeByClass(
+                "vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(f"{name} synthetic")
             )
         elif "synthetic" not in outputVolume.GetName().lower():
             outputVolume.SetName(f"{outputVolume.GetName()} (synthetic)")
-        attributes = {"Segmentation": name}
+        source.linkFrom(outputVolume)
+        attributes = source.attributes(export)
         mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
-        mrml.place_beside(outputVolume, segmentationNode)
+        mrml.place_beside(outputVolume, source.segmentationNode)
         return outputVolume
 
+    def makeAgain(
+        self,
+        volumeNode,
+        outputVolume=None,
+        device: str = "auto",
+        progressCallback: Callable[[float, str], None] | None = None,
+        logCallback: Callable[[str], None] | None = None,
+    ) -> vtkMRMLScalarVolumeNode:
+        """A volume node with the same voxels as a synthetic one, by its record alone.
+
+        Raises ValueError when it cannot be: not synthetic, another model, an edited segmentation.
+        """
+        record = self.provenance(volumeNode)
+        name = volumeNode.GetName()
+        if not self.isMadeHere(volumeNode):
+            raise ValueError(f"{name!r} is not a synthetic volume: it carries no record.")
+        source = sourceOfVolume(volumeNode, record)
+        card = self.models(isReadAgain=True).get(record["Model"])
+        if card is None or card.sha256 != record["ModelSHA256"]:
+            found = "it is not installed" if card is None else f"installed is {card.sha256[:8]}"
+            raise ValueError(
+                f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
+                f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
+            )
+        if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
+            raise ValueError(
+                f"{name!r} cannot be made again: since then the segmentation "
+                f"{source.segmentationNode.GetName()!r}, or the grid that it was put on, changed. "
+                "Undo the edits, or press Synthesize for a volume of what is there now."
+            )
+        return self._synthesizeFrom(
+            source,
+            outputVolume,
+            record["Model"],
+            device,
+            [int(record["Seed"])],
+            float(record["NoiseStrength"]),
+            progressCallback,
+            logCallback,
+        )
+
+    # Comparison
+
+    def compare(self, syntheticVolume, realVolume) -> Comparison:
+        """Figures, difference volume and table by segment of a synthetic volume and the real scan.
+
+        Raises ValueError when the volume is not synthetic, or its model or segmentation is gone.
+        """
+        record = self.provenance(syntheticVolume)
+        if not self.isMadeHere(syntheticVolume):
+            name = syntheticVolume.GetName()
+            raise ValueError(f"{name!r} is not a synthetic volume: it carries no record.")
+        card = self.models(isReadAgain=True).get(record["Model"])
+        if card is None:
+            raise ValueError(
+                f"The model {record['Model']!r} is not installed; its window and labels are needed."
+            )
+        return compareVolumes(
+            syntheticVolume, realVolume, sourceOfVolume(syntheticVolume, record), card
+        )
+
     def cancel(self) -> None:
-        """End the running synthesis at its next slice; without one nothing happens."""
+        """End the running synthesis; without one nothing happens."""
         self._isCancelled = True
 
     def provenance(self, volumeNode) -> dict[str, str]:
@@ -221,71 +321,75 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         return provenance_of(volumeNode)
 
-    def _checkRequest(
-        self, segmentationNode, outputVolume, referenceVolume, samples, unmatched
-    ) -> None:
-        """Raises for whatever can be refused before the segmentation is read."""
+    def isMadeHere(self, volumeNode) -> bool:
+        """Whether the volume carries the record of a synthesis from a segmentation of a scene."""
+        return {"Model", "Segments"} <= self.provenance(volumeNode).keys()
+
+    def updateRecord(self, volumeNode, provenance: Mapping[str, str]) -> None:
+        """Renew how a synthetic volume was made, after its voxels were changed."""
+        from AnatoMaskGANLib.mrml import update_record
+
+        update_record(volumeNode, provenance)
+
+    def sourceOf(self, parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
+        """What the panel's settings say a volume is to be made from."""
+        return VolumeSource(
+            parameterNode.inputSegmentation,
+            parameterNode.referenceVolume,
+            self.takenSegmentIDs(parameterNode),
+            dict(parameterNode.userLabels.items()),
+            parameterNode.unmatched.value,
+        )
+
+    def checkOutput(self, outputVolume) -> None:
+        """Raises ValueError for a node that must not be filled; None is a new volume."""
         from AnatoMaskGANLib.mrml import is_synthetic
 
-        if self._isRunning:
-            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
-        if segmentationNode is None or not segmentationNode.IsA("vtkMRMLSegmentationNode"):
-            raise ValueError(f"Expected a segmentation node, got {segmentationNode}. Select one.")
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        if unmatched not in {choice.value for choice in UnmatchedSegments}:
-            raise ValueError(f"unmatched is {unmatched!r}; expected 'stop' or 'background'.")
-        for node in (outputVolume, referenceVolume):
-            if node is not None and not node.IsA("vtkMRMLScalarVolumeNode"):
-                raise ValueError(f"Expected a scalar volume node, got a {node.GetClassName()}.")
-        if (
-            outputVolume is not None
-            and outputVolume.GetImageData()
-            and not is_synthetic(outputVolume)
-        ):
+        if outputVolume is None:
+            return
+        if not outputVolume.IsA("vtkMRMLScalarVolumeNode"):
+            kind = outputVolume.GetClassName()
+            raise ValueError(f"Expected a scalar volume node, got a {kind}.")
+        if outputVolume.GetImageData() and not is_synthetic(outputVolume):
             raise ValueError(
                 f"The output volume {outputVolume.GetName()!r} holds an image that was not "
                 "synthesized; it would be lost. Select another output volume, or a new one."
             )
 
-    def _noteWhatIsLost(self, export, note: Callable[[str], None]) -> None:
+    def _checkedSamples(self, samples: int) -> int:
+        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
+            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
+        return samples
+
+    def _checkRequest(self, source: VolumeSource, outputVolume) -> None:
+        """Raises for whatever can be refused before the segmentation is read."""
+        node, reference = source.segmentationNode, source.referenceVolume
+        if self._isRunning:
+            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
+        if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+            raise ValueError(f"Expected a segmentation node, got {node}. Select one.")
+        if source.unmatched not in {choice.value for choice in UnmatchedSegments}:
+            raise ValueError(f"unmatched is {source.unmatched!r}; expected 'stop' or 'background'.")
+        if reference is not None and not reference.IsA("vtkMRMLScalarVolumeNode"):
+            raise ValueError(f"Expected a scalar volume node, got a {reference.GetClassName()}.")
+        self.checkOutput(outputVolume)
+
+    def _noteWhatIsLost(
+        self, export, request: SynthesisRequest, note: Callable[[str], None]
+    ) -> None:
+        from AnatoMaskGANLib.volumes import match_labels
+
         if export.empty_segments:
             names = ", ".join(export.empty_segments)
             note(_("Segments without a voxel on this grid: {names}.").format(names=names))
         if export.num_overlapping_voxels:
             text = _("In {count} voxels segments overlap; there the last in the list counts.")
             note(text.format(count=export.num_overlapping_voxels))
-
-    def _synthesizeVolumes(
-        self, labelMap, model: str, device: str, seeds: Sequence[int], options, report, note
-    ) -> list[Any]:
-        """One core `Volume` a seed. The only place that runs a model: a worker can take it over."""
-        from AnatoMaskGANLib.synthesis import Synthesizer
-
-        report(0.0, _("Loading the model"))
-        if self._synthesizerKey != (model, device):
-            self._synthesizer = Synthesizer.from_checkpoint(model, device)
-            self._synthesizerKey = (model, device)
-        matches = self._synthesizer.match(labelMap, options["user_table"])
+        table = self._labelTable(request.model)
+        matches = match_labels(request.labelMap, table, request.userTable)
         dropped = [match.name for match in matches if match.rule == "unmatched"]
-        if dropped and options["unmatched"] == UnmatchedSegments.BACKGROUND.value:
+        if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
             note(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
-        volumes = []
-        for number, seed in enumerate(seeds):
-
-            def onProgress(share: float, text: str, number: int = number) -> None:
-                prefix = f"{number + 1}/{len(seeds)}: " if len(seeds) > 1 else ""
-                report((number + share) / len(seeds), prefix + text)
-
-            volume = self._synthesizer.synthesize(
-                labelMap,
-                seed=seed,
-                on_progress=onProgress,
-                is_cancelled=lambda: self._isCancelled,
-                **options,
-            )
-            volumes.append(volume)
-        return volumes
 
     # Sample data
 

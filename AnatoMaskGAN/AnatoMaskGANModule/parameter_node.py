@@ -68,6 +68,8 @@ class AnatoMaskGANParameterNode:
     referenceVolume: vtkMRMLScalarVolumeNode
     # none: a new volume, which is then selected
     outputVolume: vtkMRMLScalarVolumeNode
+    # what the output is compared with
+    realVolume: vtkMRMLScalarVolumeNode
     model: str = DEFAULT_MODEL
     # segment name -> model label that the user chose; "" is background
     userLabels: dict[str, str]

@@ -4,6 +4,7 @@ The only part of the core that knows Slicer. It takes the scene from the nodes a
 static methods, so that it runs the same in the application and under the tests' stand-in.
 """
 
+from .comparison_nodes import update_difference, update_table, volume_of_node
 from .label_map_export import NodeGrid, SegmentationExport, label_map_from_segmentation
 from .segments import (
     SegmentEntry,
@@ -16,6 +17,7 @@ from .volume_nodes import (
     is_synthetic,
     place_beside,
     provenance_of,
+    update_record,
     update_scalar_volume,
     update_volume_samples,
 )
@@ -31,7 +33,11 @@ __all__ = [
     "place_beside",
     "provenance_of",
     "segment_entries",
+    "update_difference",
+    "update_record",
     "update_scalar_volume",
+    "update_table",
     "update_volume_samples",
     "user_table",
+    "volume_of_node",
 ]

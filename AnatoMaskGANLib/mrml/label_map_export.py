@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,7 @@ def label_map_from_segmentation(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     reference_volume: slicer.vtkMRMLScalarVolumeNode | None = None,
     segment_ids: Sequence[str] | None = None,
+    label_values: Mapping[str, int] | None = None,
 ) -> SegmentationExport:
     """The segments as one label map on the reference volume's grid, or on the segmentation's own.
 
@@ -54,10 +55,11 @@ def label_map_from_segmentation(
     all segments with a voxel around it. Nothing is cropped to the painted voxels. `ijk_to_ras` of
     the label map is in the world, with the parent transform, so that the model sees the anatomy as
     the slice views show it; only below a non-linear or shearing transform is it the node's own.
+    segment_ids and label_values as for `segment_entries`.
     Raises VolumeError when there is no segment, or not one voxel of one.
     """
     name = segmentation_node.GetName()
-    entries = segment_entries(segmentation_node, segment_ids)
+    entries = segment_entries(segmentation_node, segment_ids, label_values)
     if not entries:
         raise VolumeError(
             f"The segmentation {name!r} has no segments. Add at least one in the Segment Editor, "
@@ -81,7 +83,9 @@ def label_map_from_segmentation(
         )
     owner = reference_volume if reference_volume is not None else segmentation_node
     grid = NodeGrid(labels_kji.shape, _ijk_to_node(image), owner.GetTransformNodeID())
-    label_map = LabelMap(labels_kji, _ijk_to_ras(grid, owner), names_of(entries), codes_of(entries))
+    label_map = LabelMap(
+        labels_kji, ijk_to_ras_of(grid, owner), names_of(entries), codes_of(entries)
+    )
     overlapping = _num_overlapping_voxels(segmentation_node, reference_volume, entries, labels_kji)
     return SegmentationExport(label_map, entries, grid, empty, overlapping)
 
@@ -154,7 +158,7 @@ def _ijk_to_node(image: slicer.vtkOrientedImageData) -> np.ndarray:
     return ijk_to_node
 
 
-def _ijk_to_ras(grid: NodeGrid, owner: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+def ijk_to_ras_of(grid: NodeGrid, owner: slicer.vtkMRMLTransformableNode) -> np.ndarray:
     """4x4 from voxel index to the world's RAS; to the node's own coordinates when that is bent."""
     transform = owner.GetParentTransformNode()
     if transform is None or not transform.IsTransformToWorldLinear():

@@ -36,13 +36,15 @@ class SegmentEntry:
 
 
 def segment_entries(
-    segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence[str] | None = None
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    segment_ids: Sequence[str] | None = None,
+    label_values: Mapping[str, int] | None = None,
 ) -> tuple[SegmentEntry, ...]:
     """The segments in their order, all of them or those asked for.
 
     A segment keeps the label value it has in the segmentation; when these are not distinct
-    (segments that overlap may share one) or do not fit all are numbered from 1. Raises VolumeError
-    on an unknown segment.
+    (segments that overlap may share one) or do not fit all are numbered from 1. label_values,
+    segment ID to value, takes their place. Raises VolumeError on an unknown segment.
     """
     segmentation = segmentation_node.GetSegmentation()
     known_ids = list(segmentation.GetSegmentIDs())
@@ -53,7 +55,10 @@ def segment_entries(
             f"its segment IDs are {', '.join(known_ids) or 'none'}. Choose among these."
         )
     chosen = [i for i in known_ids if segment_ids is None or i in segment_ids]
-    values = [segmentation.GetSegment(segment_id).GetLabelValue() for segment_id in chosen]
+    if label_values is not None:
+        values = [label_values[segment_id] for segment_id in chosen]
+    else:
+        values = [segmentation.GetSegment(segment_id).GetLabelValue() for segment_id in chosen]
     is_distinct = len(set(values)) == len(values)
     if not is_distinct or min(values, default=1) < 1 or max(values, default=1) > LARGEST_VALUE:
         values = list(range(1, len(chosen) + 1))

@@ -26,9 +26,10 @@ def update_scalar_volume(
 ) -> None:
     """Put a synthetic volume into a node: voxels, exactly this grid, display and provenance.
 
-    The first time the display gets the volume's window if it is in Hounsfield units, else Slicer's
-    automatic one; later the user's own setting stays. `attributes` join the volume's provenance in
-    the node's attributes.
+    The first time the display gets the volume's window, which holds the brightest tissue that the
+    model can make; later the user's own setting stays, so that the gray of unchanged anatomy does
+    not jump when a segment is edited. `attributes` join the volume's provenance in the node's
+    attributes.
     """
     if volume.shape_kji != grid.shape_kji:
         raise VolumeError(
@@ -40,8 +41,7 @@ def update_scalar_volume(
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
         slicer.util.updateVolumeFromArray(volume_node, volume.voxels_kji)
-        for key, value in {**volume.provenance, **attributes}.items():
-            volume_node.SetAttribute(ATTRIBUTE_PREFIX + key, str(value))
+        update_record(volume_node, {**volume.provenance, **attributes})
         volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
         volume_node.SetDescription("Synthetic image made by AnatoMaskGAN; not for diagnosis")
         if volume.unit == "HU":
@@ -50,9 +50,8 @@ def update_scalar_volume(
     if is_first:
         display = volume_node.GetScalarVolumeDisplayNode()
         display.AutoWindowLevelOn()
-        # off again, so that the gray of the unchanged anatomy stays when a segment is edited
         display.AutoWindowLevelOff()
-        if volume.unit == "HU" and volume.window is not None:
+        if volume.window is not None:
             display.SetWindowLevelMinMax(*volume.window)
 
 
@@ -85,6 +84,14 @@ def update_volume_samples(
     browser.SetSelectedItemNumber(0)
     for node in (sequence, browser):
         node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())
+
+
+def update_record(
+    volume_node: slicer.vtkMRMLScalarVolumeNode, provenance: Mapping[str, str]
+) -> None:
+    """Write into the node's attributes how its voxels were made."""
+    for key, value in provenance.items():
+        volume_node.SetAttribute(ATTRIBUTE_PREFIX + key, str(value))
 
 
 def is_synthetic(volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:

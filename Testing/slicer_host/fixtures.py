@@ -46,8 +46,28 @@ def without_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def panel(scene: slicer.vtkMRMLScene, module: types.ModuleType, model: str) -> Iterator:
-    """The module's widget in the window, with the tiny model selected."""
+def panel(
+    scene: slicer.vtkMRMLScene,
+    module: types.ModuleType,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator:
+    """The module's widget in the window, with the tiny model, which runs in this process."""
+    from AnatoMaskGANModule.runners import DirectRunner
+
+    monkeypatch.setattr(module.AnatoMaskGANWidget, "runnerClass", DirectRunner)
+    yield from shown_panel(model)
+
+
+@pytest.fixture
+def panel_with_process(
+    scene: slicer.vtkMRMLScene, module: types.ModuleType, model: str
+) -> Iterator:
+    """The same as the application shows it: the model runs in a process beside it."""
+    yield from shown_panel(model)
+
+
+def shown_panel(model: str) -> Iterator:
     app = window.start_window()
     app.window.show()
     widget = window.show_module(app.modules.anatomaskgan)

@@ -1,0 +1,86 @@
+"""What a comparison reads from volume nodes, and the nodes that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from AnatoMaskGANLib.volumes import Volume, VolumeError
+
+from .label_map_export import NodeGrid, ijk_to_ras_of
+from .volume_nodes import place_beside, update_scalar_volume
+
+# A comparison made once more goes into the nodes of the first one.
+DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"
+TABLE_ROLE = "AnatoMaskGAN.Table"
+# Of the model's intensities: a difference this large is shown black or white.
+SHOWN_DIFFERENCE = 0.25
+
+
+def volume_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The voxels of a node and where they lie, below its parent transform as for label maps.
+
+    Raises VolumeError for a node without voxels.
+    """
+    if volume_node.GetImageData() is None:
+        raise VolumeError(
+            f"The volume {volume_node.GetName()!r} has no voxels; expected a loaded scan."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    voxels = slicer.util.arrayFromVolume(volume_node)
+    grid = NodeGrid(
+        voxels.shape, slicer.util.arrayFromVTKMatrix(matrix), volume_node.GetTransformNodeID()
+    )
+    return Volume(np.array(voxels, dtype=np.float32), ijk_to_ras_of(grid, volume_node))
+
+
+def update_difference(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode,
+    difference: Volume,
+    grid: NodeGrid,
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node with the difference of a synthetic volume and a real one, beside both.
+
+    `difference.window` is the model's; a quarter of it up or down is shown white or black.
+    """
+    node = _referred_node(synthetic_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
+    update_scalar_volume(node, difference, grid, {})
+    low, high = difference.window
+    limit = SHOWN_DIFFERENCE * (high - low)
+    node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
+    place_beside(node, segmentation_node)
+    return node
+
+
+def update_table(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode, columns: Mapping[str, Sequence[str | float]]
+) -> slicer.vtkMRMLTableNode:
+    """The table node of a comparison: a column for each name, of texts or of numbers."""
+    node = _referred_node(synthetic_node, TABLE_ROLE, "vtkMRMLTableNode", "by segment")
+    node.RemoveAllColumns()
+    for name, values in columns.items():
+        is_text = any(isinstance(value, str) for value in values)
+        array = vtk.vtkStringArray() if is_text else vtk.vtkDoubleArray()
+        array.SetName(name)
+        for value in values:
+            array.InsertNextValue(value)
+        node.AddColumn(array)
+    return node
+
+
+def _referred_node(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode, role: str, class_name: str, word: str
+) -> slicer.vtkMRMLNode:
+    node = synthetic_node.GetNodeReference(role)
+    if node is None:
+        scene = synthetic_node.GetScene()
+        name = scene.GenerateUniqueName(f"{synthetic_node.GetName()} {word}")
+        node = scene.AddNewNodeByClass(class_name, name)
+        synthetic_node.SetNodeReferenceID(role, node.GetID())
+    return node

@@ -1,0 +1,88 @@
+"""The comparison with a real scan, by a click, in the stand-in host."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
+
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
+from slicer_host.nodes import add_segmentation, box, compare_geometry  # noqa: E402
+
+SHAPE_KJI = (8, 20, 24)
+
+
+@pytest.fixture
+def synthesized_panel(panel):  # noqa: F811
+    """The panel with a synthetic volume and a real one: twice as bright in the bone."""
+    masks = {
+        "skin": box(SHAPE_KJI, (0, 2, 2), (7, 17, 8)),
+        "bone": box(SHAPE_KJI, (0, 2, 10), (7, 17, 20)),
+    }
+    segmentation = add_segmentation(masks)
+    output = panel.logic.synthesize(segmentation, model=panel._parameterNode.model)
+    real = slicer.util.arrayFromVolume(output).copy()
+    real[masks["bone"]] += 10
+    scan = slicer.util.addVolumeFromArray(real, np.eye(4), "Scan")
+    panel._parameterNode.inputSegmentation = segmentation
+    panel._parameterNode.outputVolume = output
+    panel._parameterNode.realVolume = scan
+    panel.ui.compareCollapsibleButton.collapsed = False
+    panel.updateFromScene()
+    return panel
+
+
+def shown_figures(panel) -> dict[str, str]:
+    table = panel.ui.figuresTable
+    return {table.item(r, 0).text(): table.item(r, 1).text() for r in range(table.rowCount)}
+
+
+def test_a_click_on_compare_gives_figures_a_difference_and_a_table(synthesized_panel) -> None:
+    panel = synthesized_panel
+    synthetic, real = panel._parameterNode.outputVolume, panel._parameterNode.realVolume
+    panel.ui.compareButton.click()
+    labeled, bone = 8 * 16 * (7 + 11), 8 * 16 * 11
+    assert shown_figures(panel)["MAE fg \u2193"] == f"{10 * bone / labeled:.2f}"
+    difference = slicer.util.getNode("Case synthetic difference")
+    assert compare_geometry(difference, synthetic) == ""
+    np.testing.assert_allclose(
+        slicer.util.arrayFromVolume(difference),
+        slicer.util.arrayFromVolume(synthetic) - slicer.util.arrayFromVolume(real),
+        atol=1e-4,
+    )
+    table = slicer.util.getNode("Case synthetic by segment").GetTable()
+    assert [table.GetValueByName(row, "Label").ToString() for row in range(2)] == ["skin", "bone"]
+    assert table.GetValueByName(1, "Voxels").ToDouble() == bone
+    means = [table.GetValueByName(1, f"{which} mean").ToDouble() for which in ("Real", "Synthetic")]
+    assert means[0] - means[1] == pytest.approx(10, abs=0.01)
+    assert "Made the volume 'Case synthetic difference'" in panel.ui.compareLabel.text
+
+
+def test_comparing_once_more_fills_the_same_nodes(synthesized_panel) -> None:
+    panel = synthesized_panel
+    panel.ui.compareButton.click()
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    panel.ui.compareButton.click()
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+def test_a_scan_on_another_grid_is_interpolated_and_that_is_said(synthesized_panel) -> None:
+    panel = synthesized_panel
+    shifted = np.eye(4)
+    shifted[0, 3] = -0.25
+    panel._parameterNode.realVolume = slicer.util.addVolumeFromArray(
+        np.zeros((8, 20, 26), np.int16), shifted, "Elsewhere"
+    )
+    panel.updateFromScene()
+    panel.ui.compareButton.click()
+    assert "interpolated" in panel.ui.compareLabel.text
+
+
+def test_what_is_missing_for_a_comparison_is_told(panel) -> None:  # noqa: F811
+    panel.updateFromScene()
+    assert not panel.ui.compareButton.enabled
+    assert "Synthesize a volume first" in panel.ui.compareButton.toolTip

@@ -1,0 +1,177 @@
+"""Live resynthesis in the stand-in host: the volume follows the edits of its segmentation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
+
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+from slicer_host import window  # noqa: E402
+from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
+from slicer_host.nodes import add_segmentation, box, oriented_image  # noqa: E402
+
+SHAPE_KJI = (24, 40, 48)
+
+
+def limb() -> dict[str, np.ndarray]:
+    return {
+        "skin": box(SHAPE_KJI, (0, 2, 2), (23, 36, 12)),
+        "bone": box(SHAPE_KJI, (1, 4, 16), (20, 30, 28)),
+    }
+
+
+def wait(until: Callable[[], bool]) -> None:
+    """Let the window work until something is so, for 60 s at most."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not until():
+        slicer.app.processEvents()
+        time.sleep(0.005)
+    assert until()
+
+
+def state_of(panel) -> str:
+    return panel.live.state.value
+
+
+def is_up_to_date(panel) -> bool:
+    return state_of(panel) == "up to date"
+
+
+def paint(segmentation, name: str, mask_kji: np.ndarray) -> None:
+    """What an effect of the Segment Editor does at the end of a stroke."""
+    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
+    replace = slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    image = oriented_image(mask_kji.astype(np.uint8), np.eye(4))
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        image, segmentation, segment_id, replace, image.GetExtent()
+    )
+
+
+def voxels(node) -> np.ndarray:
+    return slicer.util.arrayFromVolume(node).copy()
+
+
+@pytest.fixture
+def live_panel(panel_with_process):  # noqa: F811
+    """The panel after a click on "Resynthesize while editing", its first volume made."""
+    panel = panel_with_process
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait(lambda: panel.ui.liveCheckBox.enabled)
+    panel.ui.liveCheckBox.click()
+    wait(lambda: is_up_to_date(panel))
+    return panel
+
+
+def test_the_volume_follows_a_stroke_in_place_as_a_full_synthesis_would(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    segmentation, output = parameters.inputSegmentation, parameters.outputVolume
+    before, record = voxels(output), live_panel.logic.provenance(output)
+    display = output.GetDisplayNode()
+    display.SetWindowLevelMinMax(11, 99)
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26)))
+    wait(lambda: state_of(live_panel) == "pending")
+    assert "Edited" in live_panel.ui.liveStateLabel.text
+    wait(lambda: is_up_to_date(live_panel))
+    after = voxels(output)
+    assert parameters.outputVolume is output
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+    assert (after != before).any()
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (11, 99)
+    new_record = live_panel.logic.provenance(output)
+    assert new_record["LabelMapSHA256"] != record["LabelMapSHA256"]
+    live_panel.ui.liveCheckBox.click()
+    whole = live_panel.logic.synthesize(segmentation, model=parameters.model)
+    np.testing.assert_allclose(after, voxels(whole), atol=1e-5 * 200)
+    assert live_panel.logic.provenance(whole)["LabelMapSHA256"] == new_record["LabelMapSHA256"]
+
+
+def test_edits_while_an_update_runs_become_one_more_update(live_panel, monkeypatch) -> None:
+    client = live_panel.logic.runner.client
+    sent = []
+    update = client.update
+    monkeypatch.setattr(client, "update", lambda labels: sent.append(labels) or update(labels))
+    segmentation = live_panel._parameterNode.inputSegmentation
+    paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
+    wait(lambda: state_of(live_panel) == "running")
+    for column in (20, 22, 24):
+        mask = limb()["bone"] | box(SHAPE_KJI, (4, 31, column), (5, 36, column + 2))
+        paint(segmentation, "bone", mask)
+    wait(lambda: is_up_to_date(live_panel) and not live_panel._updateTimer.active)
+    wait(lambda: is_up_to_date(live_panel))
+    assert len(sent) == 2
+
+
+def test_an_edit_that_leaves_every_label_costs_no_synthesis(live_panel, monkeypatch) -> None:
+    client = live_panel.logic.runner.client
+    monkeypatch.setattr(client, "update", lambda labels: pytest.fail("nothing changed"))
+    segmentation = live_panel._parameterNode.inputSegmentation
+    segmentation.GetSegmentation().GetNthSegment(0).SetColor([1, 0, 0])
+    segmentation.GetSegmentation().Modified()
+    paint(segmentation, "bone", limb()["bone"])
+    wait(lambda: state_of(live_panel) == "pending")
+    wait(lambda: is_up_to_date(live_panel))
+
+
+def test_another_seed_makes_the_whole_volume_again(live_panel) -> None:
+    output = live_panel._parameterNode.outputVolume
+    live_panel.ui.seedSpinBox.value = 8
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert live_panel.logic.provenance(output)["Seed"] == "8"
+    assert live_panel._parameterNode.outputVolume is output
+
+
+def test_a_segment_that_the_model_does_not_know_is_told_and_following_goes_on(live_panel) -> None:
+    segmentation = live_panel._parameterNode.inputSegmentation
+    segment = segmentation.GetSegmentation().GetNthSegment(1)
+    segment.SetName("antenna")
+    wait(lambda: state_of(live_panel) == "failed")
+    assert "antenna" in live_panel.ui.liveStateLabel.text
+    segment.SetName("bone")
+    wait(lambda: is_up_to_date(live_panel))
+
+
+def test_synthesize_waits_while_the_volume_follows_by_itself(live_panel) -> None:
+    wait(lambda: not live_panel._updateTimer.active)
+    assert not live_panel.ui.synthesizeButton.enabled
+    live_panel.ui.liveCheckBox.click()
+    wait(lambda: live_panel.ui.synthesizeButton.enabled)
+    assert live_panel.ui.liveStateLabel.text == ""
+    live_panel.ui.synthesizeButton.click()
+    assert "Made" in live_panel.ui.statusLabel.text
+
+
+@pytest.mark.parametrize("gone", ["segmentation", "output", "scene"])
+def test_following_ends_with_its_nodes(live_panel, gone: str) -> None:
+    parameters = live_panel._parameterNode
+    segmentation, output = parameters.inputSegmentation, parameters.outputVolume
+    if gone == "scene":
+        slicer.mrmlScene.Clear(0)
+    elif gone == "output":
+        paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
+        wait(lambda: state_of(live_panel) == "running")
+        slicer.mrmlScene.RemoveNode(output)
+    else:
+        slicer.mrmlScene.RemoveNode(segmentation)
+    wait(lambda: state_of(live_panel) == "off")
+    assert not live_panel.ui.liveCheckBox.checked
+
+
+def test_observers_and_process_end_with_the_panel(live_panel) -> None:
+    segmentation = live_panel._parameterNode.inputSegmentation
+    window.close_module(slicer.modules.anatomaskgan)
+    assert state_of(live_panel) == "off"
+    assert live_panel.live.Observations == [] or not live_panel.live.Observations
+    assert live_panel.logic.runner._client is None
+    paint(segmentation, "bone", limb()["skin"])
+    slicer.app.processEvents()
+    assert state_of(live_panel) == "off"
+    window.show_module(slicer.modules.anatomaskgan)

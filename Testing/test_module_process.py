@@ -1,0 +1,120 @@
+"""The panel with its synthesis process, in the stand-in host, which is not the application."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
+
+import psutil  # noqa: E402
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
+from slicer_host.nodes import add_segmentation, box  # noqa: E402
+from slicer_host.pythonqt import qt  # noqa: E402
+
+SHAPE_KJI = (24, 40, 48)
+
+
+def limb() -> dict[str, np.ndarray]:
+    return {
+        "skin": box(SHAPE_KJI, (0, 2, 2), (23, 36, 12)),
+        "bone": box(SHAPE_KJI, (1, 4, 16), (20, 30, 28)),
+    }
+
+
+def wait(until: Callable[[], bool]) -> None:
+    """Let the window work until something is so, for 60 s at most."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not until():
+        slicer.app.processEvents()
+        time.sleep(0.005)
+    assert until()
+
+
+@pytest.fixture
+def ready_panel(panel_with_process):  # noqa: F811
+    panel_with_process.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait(lambda: panel_with_process.ui.synthesizeButton.enabled)
+    return panel_with_process
+
+
+def process_of(panel) -> psutil.Process:
+    return psutil.Process(panel.logic.runner.client.process_id)
+
+
+def when_running(panel, action: Callable[[], None]) -> list[str]:
+    """Does something once, when the process has told its first progress; gives back what was."""
+    seen = []
+
+    def look(value: int) -> None:
+        if value > 0 and not seen:
+            seen.append(panel.ui.statusLabel.text)
+            action()
+
+    panel.ui.progressBar.valueChanged.connect(look)
+    return seen
+
+
+def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:
+    ticks = []
+    timer = qt.QTimer()
+    timer.setInterval(20)
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start()
+    ready_panel.ui.synthesizeButton.click()
+    timer.stop()
+    assert "Made 'Case synthetic'" in ready_panel.ui.statusLabel.text
+    assert np.diff(ticks).max() < 1.0
+    first = slicer.util.arrayFromVolume(ready_panel._parameterNode.outputVolume).copy()
+    process = process_of(ready_panel)
+    ready_panel.ui.synthesizeButton.click()  # by the same process, with the model still loaded
+    again = slicer.util.arrayFromVolume(ready_panel._parameterNode.outputVolume)
+    np.testing.assert_array_equal(first, again)
+    assert process_of(ready_panel) == process
+    ready_panel.cleanup()
+    assert not process.is_running()
+
+
+def test_a_click_on_cancel_ends_the_process_with_all_it_started(ready_panel) -> None:
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    processes = []
+
+    def cancel() -> None:
+        process = process_of(ready_panel)
+        processes.extend([process, *process.children(recursive=True)])
+        ready_panel.ui.cancelButton.click()
+
+    ready_panel._parameterNode.samples = 20
+    when_running(ready_panel, cancel)
+    ready_panel.ui.synthesizeButton.click()
+    assert ready_panel.ui.statusLabel.text == "Cancelled; nothing was changed."
+    assert processes and not any(process.is_running() for process in processes)
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
+    def kill() -> None:
+        os.kill(process_of(ready_panel).pid, signal.SIGKILL)
+
+    ready_panel._parameterNode.samples = 3
+    seen = when_running(ready_panel, kill)
+    ready_panel.ui.synthesizeButton.click()
+    assert seen
+    assert "Made" in ready_panel.ui.statusLabel.text
+
+
+def test_an_error_of_the_process_is_told_in_the_panel(ready_panel, monkeypatch) -> None:
+    ready_panel.ui.deviceComboBox.currentIndex = 2  # a GPU
+    ready_panel.ui.synthesizeButton.click()
+    text = ready_panel.ui.statusLabel.text
+    if "Made" in text:
+        pytest.skip("this machine has a GPU")
+    assert "cuda" in text.lower()
