@@ -106,13 +106,14 @@ def ceiling(options: argparse.Namespace) -> Row:
     image, kernel = (x.contiguous(memory_format=torch.channels_last) for x in (image, kernel))
     giga = 2 * 256 * 256 * 9 * 96 * 96 / 1e9
     row: Row = {}
+    best_by_wall = best_by_cpu = 0.0
     with torch.inference_mode():
-        best = 0.0
         for _ in range(15):
             with measured(row):
                 torch.nn.functional.conv2d(image, kernel, padding=1)
-            best = max(best, giga / row["wall"])
-    return {"gigaflops_per_second": best, **row}
+            best_by_wall = max(best_by_wall, giga / row["wall"])
+            best_by_cpu = max(best_by_cpu, giga / row["cpu"])
+    return {"gigaflop_per_second": best_by_wall, "gigaflop_per_cpu_second": best_by_cpu}
 
 
 def naive(preset: str, options: argparse.Namespace) -> Row:
@@ -208,18 +209,20 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
 
 
 def monai(preset: str, options: argparse.Namespace) -> Row:
-    """MONAI's SPADENet of the same channels, one slice, after a warm-up."""
+    """MONAI's SPADENet of the same channels (five stages), one slice, after a warm-up."""
     import torch
     from monai.networks.nets import SPADENet
 
     settings = random_generator(preset).settings
+    # Five stages, the most that 224 pixels can be halved into; of six the coarsest is left out.
+    channels = settings.channels[-5:]
     network = SPADENet(
         spatial_dims=2,
         in_channels=1,
         out_channels=1,
         label_nc=NUM_CLASSES,
         input_shape=[SIZE, SIZE],
-        channels=list(reversed(settings.channels[1:])),
+        channels=list(reversed(channels)),  # from fine to coarse
         z_dim=64,
         is_vae=False,
         spade_intermediate_channels=settings.spade_hidden,
@@ -339,13 +342,14 @@ def table(rows: dict[str, Row], options: argparse.Namespace) -> list[str]:
     """The table in Markdown."""
     lines = ["| work | CPU-s | wall s | peak MiB | against naive | share of ceiling |"]
     lines.append("|---|---|---|---|---|---|")
-    per_second = rows.get("ceiling", {}).get("gigaflops_per_second", 0.0)
+    most = rows.get("ceiling") or {}
+    per_cpu_second = most.get("gigaflop_per_cpu_second", 0.0)
 
     def add(work: str, row: Row, peak: float | None, naive_row: Row | None = None) -> None:
         ratio = f"{naive_row['cpu'] / row['cpu']:.1f}x" if naive_row else ""
         share = ""
-        if per_second and "gigaflop" in row:
-            share = f"{100 * row['gigaflop'] / (row['cpu'] / options.threads) / per_second:.0f} %"
+        if per_cpu_second and "gigaflop" in row:
+            share = f"{100 * row['gigaflop'] / row['cpu'] / per_cpu_second:.0f} %"
         memory = "" if peak is None else f"{peak:.0f}"
         lines.append(
             f"| {work} | {row['cpu']:.3f} | {row['wall']:.3f} | {memory} | {ratio} | {share} |"
@@ -375,8 +379,12 @@ def table(rows: dict[str, Row], options: argparse.Namespace) -> list[str]:
             add(f"brain-t1, {whole['shape']}: {work}", whole[name], whole[name].get("peak"))
     if rows.get("large"):
         add("compact, 512x512x400, limit 4 GiB: whole", rows["large"], rows["large"]["peak"])
-    if per_second:
-        lines += ["", f"Ceiling: {per_second:.0f} GFLOP/s in large float32 convolutions."]
+    if most:
+        lines += [
+            "",
+            f"Ceiling: {most['gigaflop_per_second']:.0f} GFLOP/s in large float32 convolutions, "
+            f"{per_cpu_second:.0f} a CPU-second.",
+        ]
     return lines
 
 
