@@ -7,6 +7,7 @@ without PyTorch.
 """
 
 import contextlib
+import functools
 import importlib.util
 import logging
 import random
@@ -22,6 +23,7 @@ from AnatoMaskGANModule.compare_panel import ComparePanel
 from AnatoMaskGANModule.label_panel import WARNING_COLOR, LabelPanel
 from AnatoMaskGANModule.live import LiveResynthesis, LiveState
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.models_panel import ModelsPanel
 from AnatoMaskGANModule.packages import PACKAGES, installComparePackages
 from AnatoMaskGANModule.parameter_node import LARGEST_SEED, UnmatchedSegments
 from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
@@ -82,6 +84,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._observedSegmentation = None
         self.labelPanel = None
         self.comparePanel = None
+        self.modelsPanel = None
         self.live = None
         self._shownProblem = None
         self._isRunning = False
@@ -105,6 +108,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.timeout.connect(self.updateFromScene)
 
         self.labelPanel = LabelPanel(self.ui, self.logic)
+        self.modelsPanel = ModelsPanel(self.ui, self.logic, self.onModelsChanged)
         self.comparePanel = ComparePanel(self.ui, self.logic)
         self.live = LiveResynthesis(self.logic, self.onLiveChanged)
         self.ui.progressBar.setVisible(False)
@@ -125,6 +129,12 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.liveCheckBox.toggled.connect(self.onLiveToggled)
         self.ui.makeAgainButton.clicked.connect(self.onMakeAgain)
         self.ui.compareButton.clicked.connect(self.onCompare)
+        for button, action in (
+            (self.ui.verifyModelButton, self.modelsPanel.verify),
+            (self.ui.installModelButton, self.modelsPanel.install),
+            (self.ui.removeModelButton, self.modelsPanel.remove),
+        ):
+            button.clicked.connect(functools.partial(self.onModelAction, action))
         self.ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
 
     def cleanup(self) -> None:
@@ -235,6 +245,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             comboBox.clear()
             comboBox.addItems(names)
             comboBox.blockSignals(wasBlocked)
+        self.ui.installModelButton.setEnabled(not missing)
+        self.modelsPanel.update()
 
     def onModelSelected(self) -> None:
         if self._parameterNode is not None and self.ui.modelComboBox.currentIndex >= 0:
@@ -277,6 +289,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui.samplingCollapsibleButton,
             self.ui.outputCollapsibleButton,
             self.ui.compareCollapsibleButton,
+            self.ui.modelsCollapsibleButton,
         ):
             section.setEnabled(not self._isRunning)
         if problem != self._shownProblem and not self._isRunning:
@@ -377,6 +390,18 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onMakeAgain(self) -> None:
         self._runWhileShown(self._makeAgain)
+
+    def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
+        """Verify, install or remove a model, and tell what became of it."""
+        with self._errorsShown(_("The model could not be handled.")):
+            text = action()
+            if text is not None:
+                self._showStatus(text)
+
+    def onModelsChanged(self) -> None:
+        self.live.stop()
+        self.updatePackages()
+        self.updateFromScene()
 
     def onCompare(self) -> None:
         self._setRunning(True)

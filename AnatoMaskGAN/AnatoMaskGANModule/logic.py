@@ -1,6 +1,7 @@
 """The logic: everything that the panel can do, for scripts as well."""
 
 import logging
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,43 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if isReadAgain or not self._cards:
             self._cards = {card.name: card for card in list_models()}
         return self._cards
+
+    def isInstalled(self, model: str) -> bool:
+        """Whether the user installed the model, and so may remove it."""
+        from AnatoMaskGANLib.synthesis import user_models_folder
+
+        return (user_models_folder() / model).is_dir()
+
+    def verifyModel(self, model: str):
+        """The card of a model whose weights were all read and fit; CheckpointError if not."""
+        from AnatoMaskGANLib.synthesis.model_archive import verify_model
+
+        return verify_model(model)
+
+    def installModel(self, path: str, isReplaced: bool = False):
+        """The card of a model installed from its archive, folder or weights' file.
+
+        Raises CheckpointError for anything else, and for a name that is taken unless isReplaced.
+        """
+        from AnatoMaskGANLib.synthesis.model_archive import install_model
+
+        card = install_model(pathlib.Path(path), replace=isReplaced)
+        self._forgetModels()
+        return card
+
+    def removeModel(self, model: str) -> None:
+        """Remove a model that the user installed; CheckpointError for a bundled one."""
+        from AnatoMaskGANLib.synthesis.model_archive import remove_model
+
+        remove_model(model)
+        self._forgetModels()
+
+    def _forgetModels(self) -> None:
+        """Neither the list nor a loaded model may outlive what lies in the folder."""
+        if self._isRunning:
+            raise RuntimeError("A synthesis is running. Wait for it, or cancel it.")
+        self.runner.close()
+        self._cards = {}
 
     def modelLabels(self, model: str) -> list[str]:
         """The names of the labels that a model knows."""
