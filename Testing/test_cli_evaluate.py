@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_models import tiny_card, write_tiny_model
+from tiny_models import tiny_card, tiny_generator, tiny_settings, write_tiny_model
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.commands.evaluate import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
@@ -17,6 +17,7 @@ from AnatoMaskGANLib.commands.evaluation_cases import find_cases, find_volume, n
 from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
 from AnatoMaskGANLib.config import GeneratorSettings
 from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.synthesis import write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import (
     LabelMap,
@@ -247,6 +248,21 @@ def test_the_encoder_of_a_trained_segmenter_gives_features(tmp_path: Path) -> No
     assert features.shape == (3, 16)
     again = encoder_features(segmenter)(slices[::-1])[::-1]
     assert np.allclose(features, again, atol=1e-5)
+
+
+def test_a_model_without_noise_is_measured_once(tmp_path: Path) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    statistics = {"0": (0.0, 0.0), "1": (0.3, 0.1), "2": (0.9, 0.1)}  # no marrow
+    settings = tiny_settings(num_classes=4, use_noise3d=False)
+    card = tiny_card(settings, label_table=table, window=(0.0, 200.0), label_statistics=statistics)
+    write_model(tmp_path / "plain", card, tiny_generator(settings))
+    output = tmp_path / "figures"
+    assert evaluate(tmp_path / "plain", tmp_path / "cases", "--output", output) == 0
+    rows = list(csv.DictReader((output / "figures.csv").open()))
+    assert [row["method"] for row in rows] == ["tiny", LABEL_MEAN, LABEL_GAUSSIAN]
+    report = (output / "report.html").read_text()
+    assert "No training subject had 3 marrow: the label-mean and the per-label Gaussian" in report
 
 
 def test_models_of_two_windows_are_not_compared(

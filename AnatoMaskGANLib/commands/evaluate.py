@@ -424,7 +424,7 @@ def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) ->
 
 
 def _has_noise(card: ModelCard) -> bool:
-    return card.generator.kind != "unet" and card.generator.use_noise3d
+    return card.generator.use_noise3d
 
 
 def _as_methods(volumes: Mapping[str, Volume]) -> dict[str, Method]:
