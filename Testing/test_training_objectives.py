@@ -120,7 +120,7 @@ def test_two_batches_accumulated_are_one_of_twice_the_size(store: Path) -> None:
         plain.objective.own_terms(plain.objective.make(batch), 0)["reconstruction"]
         for batch in (first, second)
     ]
-    assert found["reconstruction"] == pytest.approx(float(sum(losses)) / 2, rel=1e-5)
+    assert found["reconstruction"] == pytest.approx(float(sum(losses).detach()) / 2, rel=1e-5)
 
 
 class _Oracle(SegmentationUNet):
@@ -167,3 +167,15 @@ def test_the_label_dictionary_gives_the_losses_of_the_plain_convolution(store: P
         found, expected = on.train_step(), off.train_step()
         for name, value in expected.items():
             assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+
+
+def test_the_averaged_weights_follow_and_statistics_are_taken_over(store: Path) -> None:
+    trainer = trainer_of(store, generator={"norm": "batch"}, optimizer={"ema_decay": 0.5})
+    before = {name: value.clone() for name, value in trainer.ema.named_parameters()}
+    trainer.train_step()
+    trained = dict(trainer.networks.generator.named_parameters())
+    for name, value in trainer.ema.named_parameters():  # the first step averages by a tenth
+        torch.testing.assert_close(value, before[name].lerp(trained[name].detach(), 0.9))
+    buffers = dict(trainer.networks.generator.named_buffers())
+    for name, value in trainer.ema.named_buffers():
+        assert torch.equal(value, buffers[name])

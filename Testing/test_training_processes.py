@@ -64,7 +64,7 @@ def run_processes(config: Path, count: int) -> list[dict[str, float]]:
     return [event["losses"] for event in events if event["event"] == "step"]
 
 
-@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("group", marks=pytest.mark.slow)])
 def test_two_processes_give_the_losses_and_weights_of_one_with_the_doubled_batch(
     tmp_path: Path, norm: str
 ) -> None:

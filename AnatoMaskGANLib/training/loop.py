@@ -94,18 +94,19 @@ class _Run:
         trainer, steps = self.trainer, self.settings.optimizer.steps
         self._tell({"event": "start", "step": trainer.step, "steps": steps})
         with Interrupts() as interrupts:
-            while trainer.step < steps and not interrupts.came:
+            is_stopped = False
+            while trainer.step < steps and not is_stopped:
                 losses = trainer.train_step()
                 if self.is_first:
                     self._after_step(losses, steps)
-                trainer.processes.wait()
+                is_stopped = trainer.processes.any(interrupts.came)
         trainer.sampler.close()
         latest = checkpoint_file(self.folder, LATEST)
         if self.is_first:
             self._save(latest)
             self._draw_curves()
             self.boards.close()
-        if interrupts.came:
+        if is_stopped:
             raise KeyboardInterrupt
         self._tell({"event": "done", "step": trainer.step, "checkpoint": str(latest)})
         return latest

@@ -64,10 +64,12 @@ class Processes:
             stacked = self._fabric.all_reduce(stacked, reduce_op="mean")
         return dict(zip(values, stacked.tolist(), strict=True))
 
-    def wait(self) -> None:
-        """Goes on when all processes are here."""
-        if self._fabric is not None:
-            self._fabric.barrier()
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process; goes on when all have come here."""
+        if self._fabric is None:
+            return flag
+        told = torch.tensor(float(flag), device=self.device)
+        return bool(self._fabric.all_reduce(told, reduce_op="sum") > 0)
 
     def _join(self) -> None:
         try:

@@ -55,10 +55,12 @@ class Trainer:
             else SynthesisObjective(settings, store, self.networks, self.device)
         )
         self.optimizers = self._build_optimizers()
-        self.scalers = {
-            name: torch.amp.GradScaler(self.device.type, enabled=settings.precision == "16")
-            for name in self.optimizers
-        }
+        # Gradients of 16-bit floats vanish unless the loss is scaled up.
+        self.scalers = (
+            {name: torch.amp.GradScaler(self.device.type) for name in self.optimizers}
+            if settings.precision == "16"
+            else {}
+        )
         self.sampler = SamplerAhead(
             StackSampler(store, "train", settings.data, self.objective.halo, settings.seed)
         )
@@ -156,7 +158,8 @@ class Trainer:
         optimizer = self.optimizers[name]
         if not self._has_gradients(optimizer):
             optimizer.zero_grad(set_to_none=True)
-        self.scalers[name].scale(total / count).backward()
+        total = total / count
+        (self.scalers[name].scale(total) if name in self.scalers else total).backward()
 
     @staticmethod
     def _has_gradients(optimizer: Adam) -> bool:
@@ -165,15 +168,19 @@ class Trainer:
     def _update(self, name: str, terms: dict[str, Tensor]) -> None:
         if not terms:
             return
-        optimizer, scaler = self.optimizers[name], self.scalers[name]
+        optimizer, scaler = self.optimizers[name], self.scalers.get(name)
         parameters = optimizer.param_groups[0]["params"]
         self.processes.average_gradients(parameters)
-        scaler.unscale_(optimizer)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
         clip = self.settings.optimizer.gradient_clip
         if name == "generator" and clip:
             nn.utils.clip_grad_norm_(parameters, clip)
-        scaler.step(optimizer)
-        scaler.update()
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
     def _set_rates(self) -> None:
@@ -190,14 +197,13 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Moves the averaged weights; statistics are taken as they are."""
+        """Moves the averaged weights; statistics of normalizations are taken as they are."""
         decay = min(self.settings.optimizer.ema_decay, (1 + self.step) / (10 + self.step))
-        current = self.networks.generator.state_dict()
-        for name, value in self.ema.state_dict().items():
-            if value.is_floating_point() and not name.endswith(("running_mean", "running_var")):
-                value.lerp_(current[name], 1 - decay)
-            else:
-                value.copy_(current[name])
+        generator = self.networks.generator
+        for own, value in zip(self.ema.parameters(), generator.parameters(), strict=True):
+            own.lerp_(value, 1 - decay)
+        for own, value in zip(self.ema.buffers(), generator.buffers(), strict=True):
+            own.copy_(value)
 
     def save(self, path: Path) -> None:
         """Writes everything that a resumed run needs."""
