@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import shutil
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -25,17 +29,20 @@ from AnatoMaskGANLib.volumes import (  # noqa: E402
     write_volume,
 )
 
-SCRIPT = (
-    Path(__file__).resolve().parents[1] / "Resources" / "Scripts" / "synthesize_segmentation.py"
-)
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS = REPOSITORY / "Resources" / "Scripts"
 
 pytestmark = pytest.mark.usefixtures("scene", "without_window")
 
 
-def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", [str(SCRIPT), *map(str, arguments)])
+def run_script(
+    monkeypatch: pytest.MonkeyPatch,
+    *arguments: object,
+    script: Path = SCRIPTS / "synthesize_segmentation.py",
+) -> int:
+    monkeypatch.setattr("sys.argv", [str(script), *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        runpy.run_path(str(script), run_name="__main__")
     return ended.value.code
 
 
@@ -87,3 +94,65 @@ def test_a_script_that_fails_ends_with_exit_code_1_and_writes_nothing(
     assert code == 1
     assert "not synthesized" in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.fixture
+def folder(segmentation_file: Path, tmp_path: Path) -> Path:
+    """Two good cases and a damaged one between them."""
+    folder = tmp_path / "segmentations"
+    folder.mkdir()
+    for name in ("a.seg.nrrd", "c.seg.nrrd"):
+        shutil.copy(segmentation_file, folder / name)
+    (folder / "b.seg.nrrd").write_bytes(segmentation_file.read_bytes()[:250])
+    return folder
+
+
+def test_a_folder_is_synthesized_in_slicer_and_a_bad_case_does_not_stop_it(
+    module: types.ModuleType,  # noqa: F811
+    model: str,  # noqa: F811
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = SCRIPTS / "synthesize_folder_in_slicer.py"
+    output, log = tmp_path / "synthetic", tmp_path / "batch.log"
+    arguments = (folder, output, "--model", model, "--log", log)
+    assert run_script(monkeypatch, *arguments, script=script) == 1
+    assert sorted(file.name for file in output.iterdir()) == ["a.nrrd", "c.nrrd"]
+    first, bad, last, summary = log.read_text().splitlines()
+    assert first.endswith("a.nrrd: made") and last.endswith("c.nrrd: made")
+    assert "b.seg.nrrd: not synthesized" in bad
+    assert summary == "2 of 3 are there, 1 failed"
+    assert read_volume(output / "a.nrrd").voxels_kji.std() > 0
+    (folder / "b.seg.nrrd").unlink()
+    assert run_script(monkeypatch, *arguments, script=script) == 0
+    assert [line.split(": ")[-1] for line in log.read_text().splitlines()[:2]] == [
+        "there already",
+        "there already",
+    ]
+
+
+def test_a_folder_that_is_not_there_ends_slicer_with_exit_code_1(
+    module: types.ModuleType,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = SCRIPTS / "synthesize_folder_in_slicer.py"
+    assert run_script(monkeypatch, tmp_path / "none", tmp_path / "out", script=script) == 1
+
+
+def test_a_folder_is_synthesized_in_plain_python(folder: Path, tiny_model: Path, tmp_path) -> None:
+    output = tmp_path / "synthetic"
+    script = SCRIPTS / "synthesize_folder.py"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(
+        [sys.executable, str(script), str(folder), str(output), "--model", str(tiny_model)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert sorted(file.name for file in output.iterdir()) == ["a.nii.gz", "c.nii.gz"]
+    assert "b.seg.nrrd: not synthesized" in ended.stderr
+    assert same_grid(read_volume(output / "a.nii.gz"), read_volume(folder / "a.seg.nrrd"))
