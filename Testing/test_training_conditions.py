@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS
 from AnatoMaskGANLib.training.conditions import (
-    NUM_LEVELS,
     condition_map,
     condition_swaps,
     condition_table,

@@ -10,10 +10,12 @@ from tiny_runs import LABEL_TABLE, SPACING_IJK_MM, tiny_case, write_tiny_store
 
 from AnatoMaskGANLib.commands.train import with_settings
 from AnatoMaskGANLib.config import settings_from_dict
+from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS
+from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import Synthesizer
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
-from AnatoMaskGANLib.training.conditions import NUM_LEVELS, condition_table
+from AnatoMaskGANLib.training.conditions import condition_table
 from AnatoMaskGANLib.training.dry_run import check_run
 from AnatoMaskGANLib.training.export import export_run
 from AnatoMaskGANLib.training.loop import train
@@ -99,11 +101,13 @@ def test_an_example_trains_two_epochs_and_its_model_works(
         settings.folder, "example", tmp_path, card.description, card.training_data, card.licence
     )
     image, labels = tiny_case(7)
-    if settings.direction == "image2mask":
-        found = VolumeSegmenter.from_checkpoint(folder, "cpu").segment(
+    if settings.direction != "mask2image":
+        found = VolumeSegmenter.from_checkpoint(folder, "cpu", superpixel_guidance).segment(
             Volume(image.astype(np.float32), IJK_TO_RAS)
         )
         assert found.labels_kji.shape == labels.shape
+        assert set(found.names.values()) <= set(LABEL_TABLE["labels"].values())
+    if settings.direction == "image2mask":
         return
     if settings.data.guidance == "superpixels":
         labels = (np.clip(image, 0, 200) / 200 * 255 // 10).astype(np.uint8)

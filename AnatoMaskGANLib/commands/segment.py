@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """Make a label map from each scan, with a model trained in the direction image2mask."""
+    """Make a label map from each scan, with a model trained for image2mask or image+labels."""
 
     inputs: tuple[Path, ...] = positional()
     """Scans: NIfTI, NRRD or MetaImage files."""
@@ -30,10 +30,11 @@ class SegmentOptions:
 
 def segment(options: SegmentOptions) -> int:
     """0 when every label map was made, 1 when a scan failed; prints the path of each."""
+    from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import read_volume, write_label_map
 
-    segmenter = VolumeSegmenter.from_checkpoint(options.model, options.device)
+    segmenter = VolumeSegmenter.from_checkpoint(options.model, options.device, superpixel_guidance)
     make_folder(options.output)
 
     def run_case(source: Path, on_progress: OnProgress) -> None:

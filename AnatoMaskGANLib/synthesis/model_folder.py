@@ -58,6 +58,8 @@ class ModelCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Label value -> (mean, deviation) of the training images in [0,1]: the label-mean baseline."""
+    output_labels: Mapping[str, Any] = field(default_factory=dict)
+    """Label table of the second head, of a model that makes image and labels; empty for others."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Steps, seconds, settings of the run."""
     sha256: str = ""

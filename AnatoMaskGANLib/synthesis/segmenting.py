@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from AnatoMaskGANLib.networks.superpixel_levels import superpixel_levels
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     LabelTable,
@@ -23,30 +25,50 @@ from .model_folder import ModelCard, read_model
 
 _BLOCK_SIZE = 8  # slices segmented at once
 
+Superpixels = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray]
+"""[K,J,I] superpixel means in [0,1] of an image in [0,1] with a spacing_ijk_mm."""
+
 
 class VolumeSegmenter:
-    """A loaded image-to-label-map model on a device."""
+    """A loaded model that makes label maps, on a device.
 
-    def __init__(self, card: ModelCard, network: nn.Module, device: torch.device) -> None:
-        if card.generator.kind != "segmenter":
+    superpixels: what a model of two heads (image and labels) is guided by; others need none.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: nn.Module,
+        device: torch.device,
+        superpixels: Superpixels | None = None,
+    ) -> None:
+        self._is_two_headed = card.generator.label_outputs > 0
+        if card.generator.kind != "segmenter" and not self._is_two_headed:
             raise CheckpointError(
                 f"{card.name} makes images from label maps and no label maps; use it with: "
                 "anatomaskgan synthesize"
             )
         self.card = card
         self.device = device
+        self.superpixels = superpixels
         self.network = network.to(device).eval().requires_grad_(False)
-        self.label_table = LabelTable.from_dict(card.label_table)
+        table = card.output_labels if self._is_two_headed else card.label_table
+        self.label_table = LabelTable.from_dict(table)
 
     @classmethod
-    def from_checkpoint(cls, name_or_path: str | Path, device: str = "auto") -> VolumeSegmenter:
+    def from_checkpoint(
+        cls,
+        name_or_path: str | Path,
+        device: str = "auto",
+        superpixels: Superpixels | None = None,
+    ) -> VolumeSegmenter:
         """A model by its name or the path of its folder.
 
         Raises CheckpointError for a model that is missing, not whole or of the other direction,
         DeviceError for a device that is not there.
         """
         chosen = pick_device(device)
-        return cls(*read_model(name_or_path), chosen)
+        return cls(*read_model(name_or_path), chosen, superpixels)
 
     @torch.inference_mode()
     def segment(self, volume: Volume) -> LabelMap:
@@ -69,16 +91,30 @@ class VolumeSegmenter:
 
     def _labels(self, image_kji: np.ndarray) -> np.ndarray:
         """[K,J,I] classes of an image in [0,1] on the model grid."""
+        seen = torch.from_numpy(image_kji)
+        if self._is_two_headed:
+            means = self.superpixels(image_kji, self.card.spacing_ijk_mm)
+            seen = superpixel_levels(torch.from_numpy(means))
         radius = self.card.generator.context_radius
         depth = image_kji.shape[0]
         found = np.zeros(image_kji.shape, np.uint16)
         for first in range(0, depth, _BLOCK_SIZE):
             end = min(depth, first + _BLOCK_SIZE)
             start, stop = max(0, first - radius), min(depth, end + radius)
-            part = torch.from_numpy(image_kji[start:stop]).to(self.device)
-            logits = self.network(part[None, :, None])[0, first - start : end - start]
-            found[first:end] = logits.argmax(1).cpu().numpy()
+            logits = self._logits(seen[start:stop].to(self.device))
+            found[first:end] = logits[first - start : end - start].argmax(1).cpu().numpy()
         return found
+
+    def _logits(self, seen: torch.Tensor) -> torch.Tensor:
+        """[S,C,H,W] of slices [S,H,W]: gray values, or superpixel levels for two heads."""
+        if not self._is_two_headed:
+            return self.network(seen[None, :, None])[0]
+        spacing = self.card.spacing_ijk_mm
+        positions = torch.arange(seen.shape[0], device=self.device)[None] * spacing[2]
+        _, logits = self.network.forward_heads(
+            seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0])
+        )
+        return logits[0]
 
     def _on_own_grid(
         self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NUM_LEVELS = 26  # means of 0..255 in steps of ten, as in SemiCS2
+from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS, superpixel_levels
+
 LEVEL_NAME = "superpixel-level"
 
 
@@ -30,7 +31,7 @@ def condition_map(
     """Condition classes of the shape of the labels; superpixels: their means in [0,1]."""
     if guidance == "labels":
         return labels
-    levels = (superpixels * 255).round().long().clamp(0, 255) // 10
+    levels = superpixel_levels(superpixels)
     if guidance == "superpixels":
         return levels
     filled = torch.where(levels > 0, levels + num_classes - 1, levels)

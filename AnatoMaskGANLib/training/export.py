@@ -79,6 +79,9 @@ def export_run(
         label_statistics=measure_label_statistics(
             store.of_split("train"), store.num_classes, guidance
         ),
+        output_labels=(
+            _label_table(store.label_table).to_dict() if generator.settings.label_outputs else {}
+        ),
         training=_training_summary(run),
     )
     folder = target_folder / name
