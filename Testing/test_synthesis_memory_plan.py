@@ -50,3 +50,14 @@ def test_a_synthesizer_refuses_a_limit_that_is_too_low_for_the_map() -> None:
     )
     with pytest.raises(MemoryLimitError, match="Raise the limit"):
         synthesizer.synthesize(label_map_of(random_labels((3, 12, 12))))
+
+
+def test_a_session_needs_memory_for_what_every_slice_encoded() -> None:
+    region = Region((0, 400), (0, 512), (0, 512))
+    sizes = [
+        slab_size_within(
+            8 * GIB, compact_generator(36), region, 400 * 512**2, 2, 5 * 2**20, keeps_states
+        )
+        for keeps_states in (False, True)
+    ]
+    assert sizes[1] < sizes[0]

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
 
+from AnatoMaskGANLib.synthesis import worker as worker_module
 from AnatoMaskGANLib.synthesis.exchange import LONGEST_LINE, ExchangeFolder, MessageError
 from AnatoMaskGANLib.synthesis.worker import Worker
 from AnatoMaskGANLib.synthesis.worker_client import (
@@ -274,6 +275,22 @@ def test_an_unknown_option_is_refused_with_its_name(tmp_path: Path) -> None:
     request = {"kind": "synthesize", "request": 1, "label_map": part, "sead": 3}
     (answer,) = answers_to(tmp_path, json.dumps(request).encode() + b"\n")
     assert "sead" in answer["text"] and answer["request"] == 1
+
+
+def test_a_gpu_that_fails_is_told_and_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(worker_module.Synthesizer, "from_checkpoint", fail)
+    part = ExchangeFolder(tmp_path).label_map_message(label_map_of(random_labels((2, 8, 8))))
+    line = json.dumps({"kind": "synthesize", "request": 1, "label_map": part}).encode() + b"\n"
+    answers: list[dict[str, Any]] = []
+    worker = Worker(tmp_path, answers.append)
+    worker.read(io.BytesIO(line))
+    assert worker.serve() == worker_module.GPU_FAILED
+    assert answers[-1]["kind"] == "failed" and "CUDA error" in answers[-1]["text"]
 
 
 def test_arrays_go_through_the_folder_once_and_pickles_do_not(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class FrozenSPADE:
         gamma_bias, beta_bias = bias.chunk(2)
         scale_weight, scale_bias = gamma_weight, 1 + gamma_bias
         if self.is_folded:
-            inverse = (layer.normalize.running_var.double() + layer.normalize.eps).rsqrt().float()
+            inverse = (layer.normalize.running_var + layer.normalize.eps).rsqrt()
             mean = layer.normalize.running_mean
             scale_weight = scale_weight * inverse[:, None, None, None]
             scale_bias = scale_bias * inverse

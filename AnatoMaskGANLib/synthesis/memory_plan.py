@@ -27,10 +27,12 @@ def slab_size_within(
     num_voxels: int,
     threads: int,
     weights_bytes: int,
+    keeps_states: bool = False,
 ) -> int:
     """Slices whose labels are prepared at once, at most those of the region.
 
     limit_bytes: of the whole process. num_voxels: of the label map or the model grid, the larger.
+    keeps_states: whether what every slice encoded is kept, as a session does.
     Raises MemoryLimitError where not even one slice fits, with the least that does.
     """
     pixels = region.shape_sjk[1] * region.shape_sjk[2]
@@ -38,7 +40,7 @@ def slab_size_within(
         PROGRAM_BYTES
         + 2 * weights_bytes
         + _PER_VOXEL * num_voxels
-        + _bytes_of_passes(settings, pixels, region.shape_sjk[0], threads)
+        + _bytes_of_passes(settings, pixels, region.shape_sjk[0], threads, keeps_states)
     )
     per_slice = pixels * (_NUMBERING + _table_bytes_per_pixel(settings))
     if fixed + per_slice > limit_bytes:
@@ -63,14 +65,16 @@ def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
 
 
 def _bytes_of_passes(
-    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int
+    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int, keeps_states: bool
 ) -> float:
     """Noise, states between encoding and decoding, and the features of the slices in work."""
     octaves = len(settings.noise_sigmas_mm)
     noise = 2 * BLOCK_SIZE * pixels * _VALUE * (octaves + 4)
     fused = settings.channels[settings.fusion_stage + 1]
     fused_pixels = pixels / (settings.stride // 2**settings.fusion_stage) ** 2
-    kept = min(num_slices, BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1))
+    kept = num_slices
+    if not keeps_states:
+        kept = min(kept, BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1))
     states = kept * 4 * fused * fused_pixels * _VALUE
     widest = max(
         max(pair) / (settings.stride // 2**number) ** 2

@@ -22,7 +22,7 @@ from .errors import SynthesisCancelledError
 from .plain_pass import PlainLabels, PlainPass, start_pass
 from .region import labeled_region
 from .region_labels import RegionLabels
-from .volume_pass import VolumePass
+from .volume_pass import BLOCK_SIZE, VolumePass
 
 if TYPE_CHECKING:
     from .synthesizer import Synthesizer
@@ -123,7 +123,7 @@ class SynthesisSession:
             or (region.rows, region.columns) != (old.region.rows, old.region.columns)
         )
         if is_other_box:
-            labels = self._synthesizer.region_labels(model_map, label_map, True, region)
+            labels = self._synthesizer.region_labels(model_map, label_map, True, True, region)
             self._start_again(model_map, labels)
             return
         differs = (old_map.labels_kji != model_map.labels_kji).any(axis=(1, 2))
@@ -131,7 +131,11 @@ class SynthesisSession:
         changed |= set(old.numbers) ^ set(range(*region.slices))
         if not changed:
             return
-        labels = self._synthesizer.region_labels(model_map, label_map, True, region, old, changed)
+        labels = self._synthesizer.region_labels(
+            model_map, label_map, True, True, region, old, changed
+        )
+        # What had to be forgotten is made again for few slices only.
+        labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
         removed = set(old.numbers) - set(labels.numbers)
         self._clear(removed)
         self._stale -= removed

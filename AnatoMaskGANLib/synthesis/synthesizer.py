@@ -183,13 +183,15 @@ class Synthesizer:
         model_map: LabelMap,
         label_map: LabelMap,
         keeps: bool,
+        keeps_states: bool = False,
         region: Region | None = None,
         previous: RegionLabels | PlainLabels | None = None,
         changed: Iterable[int] = (),
     ) -> RegionLabels | PlainLabels | None:
         """Dictionaries for a map on the model grid; None where nothing is labeled.
 
-        keeps: whether several passes or updates will use them. previous, changed: those of the map
+        keeps: whether several passes or updates will use them. keeps_states: whether the pass keeps
+        what every slice encoded. previous, changed: those of the map
         before an edit of these slices.
         """
         region = region or labeled_region(model_map.labels_kji, self.generator.settings.stride)
@@ -212,6 +214,7 @@ class Synthesizer:
             num_voxels,
             min(torch.get_num_threads(), MOST_THREADS),
             weights,
+            keeps_states,
         )
         return RegionLabels(
             self.generator,

@@ -54,8 +54,8 @@ class _EncodedSlice:
 class VolumePass:
     """Synthesizes slices of a region with the noise of one seed.
 
-    Slices have their numbers on the model grid. keeps_all: nothing is forgotten when a slice is
-    made, so that `replace_labels` can make few slices again.
+    Slices have their numbers on the model grid. keeps_all: what slices have encoded is kept when
+    they are made, so that `replace_labels` can make few of them again.
     """
 
     def __init__(
@@ -233,14 +233,15 @@ class VolumePass:
         return range(max(first, number - radius), min(end, number + radius + 1))
 
     def _forget_before(self, number: int) -> None:
-        if self.keeps_all:
-            return
-        reach = self.settings.fusion_rounds * self._reach
-        for old in [other for other in self._encoded if other < number - reach]:
-            del self._encoded[old]
-        for old in [block for block in self._noise if (block + 1) * BLOCK_SIZE <= number]:
-            del self._noise[old]
         self.labels.forget_before(number)
+        kept_noise = sum(drawn.numel() * drawn.element_size() for _, drawn in self._noise.values())
+        if not self.keeps_all or kept_noise > self.labels.keep_bytes // 4:
+            for old in [block for block in self._noise if (block + 1) * BLOCK_SIZE <= number]:
+                del self._noise[old]
+        if not self.keeps_all:
+            reach = self.settings.fusion_rounds * self._reach
+            for old in [other for other in self._encoded if other < number - reach]:
+                del self._encoded[old]
 
     def _make_slabs_smaller(self, error: Exception) -> None:
         """Halves the slabs and lets go of all that can be made again."""
