@@ -59,7 +59,7 @@ def test_new_images_are_no_copies() -> None:
     assert figures["copy_share"] < 0.15
 
 
-def test_neighbouring_slices_of_one_training_subject_do_not_hide_a_copy() -> None:
+def test_neighboring_slices_of_one_training_subject_do_not_hide_a_copy() -> None:
     """The second nearest must be another person: two near slices of one would give a ratio of 1."""
     training = np.array([[0.0, 0.0], [0.0, 1.0], [10.0, 0.0]])
     figures = memorization(

@@ -58,7 +58,7 @@ def test_slices_that_shrink_are_smoothed_first() -> None:
     assert inner.min() > 0.4 and inner.max() < 0.6
 
 
-def test_masks_are_resized_as_pytorch_does_it_with_the_nearest_neighbour() -> None:
+def test_masks_are_resized_as_pytorch_does_it_with_the_nearest_neighbor() -> None:
     mask = np.random.default_rng(0).random((160, 300)) > 0.5
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(mask)[None, None].float(), size=(224, 224), mode="nearest-exact"

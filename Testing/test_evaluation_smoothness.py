@@ -1,4 +1,4 @@
-"""Ratios of steps and of similarity between neighbouring slices, worked out by hand."""
+"""Ratios of steps and of similarity between neighboring slices, worked out by hand."""
 
 import math
 
@@ -50,13 +50,13 @@ def test_through_plane_and_in_plane_are_told_apart() -> None:
     assert ratios["dz_ratio"] > 2
 
 
-def test_neighbouring_slices_that_are_equal_have_similarity_one() -> None:
+def test_neighboring_slices_that_are_equal_have_similarity_one() -> None:
     image = np.repeat(np.random.default_rng(0).random((1, 30, 30)), 3, axis=0).astype(np.float32)
     labels = np.ones(image.shape, dtype=np.uint8)
     assert adjacent_similarity(image, labels) == pytest.approx(1.0)
 
 
-def test_flicker_lowers_and_blur_raises_the_similarity_of_neighbours() -> None:
+def test_flicker_lowers_and_blur_raises_the_similarity_of_neighbors() -> None:
     generator = np.random.default_rng(0)
     real = gaussian_filter(generator.random((8, 40, 40)), 1.0).astype(np.float32)
     labels = np.ones(real.shape, dtype=np.uint8)
@@ -67,7 +67,7 @@ def test_flicker_lowers_and_blur_raises_the_similarity_of_neighbours() -> None:
     assert adjacent_similarity_ratio(real, blurred, labels) > 1.05
 
 
-def test_slices_on_both_sides_of_a_gap_are_not_neighbours() -> None:
+def test_slices_on_both_sides_of_a_gap_are_not_neighbors() -> None:
     labels = np.ones((3, 20, 20), dtype=np.uint8)
     labels[1] = 0
     assert math.isnan(adjacent_similarity(np.zeros((3, 20, 20), dtype=np.float32), labels))

@@ -48,7 +48,7 @@ def embedding_figure(features: Mapping[str, np.ndarray], seed: int = 0) -> Figur
     plain_axes(axes)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel("t-SNE 1 (no unit: only neighbourhoods mean something)")
+    axes.set_xlabel("t-SNE 1 (no unit: only neighborhoods mean something)")
     axes.set_ylabel("t-SNE 2")
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure

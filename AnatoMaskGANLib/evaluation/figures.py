@@ -51,7 +51,7 @@ FIGURES: tuple[Figure, ...] = (
         "adj. SSIM",
         "one",
         3,
-        "SSIM of neighbouring slices inside the labels, synthetic over real.",
+        "SSIM of neighboring slices inside the labels, synthetic over real.",
     ),
     Figure(
         "label_wasserstein",
@@ -107,14 +107,14 @@ FIGURES: tuple[Figure, ...] = (
         "precision",
         "higher",
         2,
-        "Share of synthetic slices that lie among the real ones, k = 5 neighbours.",
+        "Share of synthetic slices that lie among the real ones, k = 5 neighbors.",
     ),
     Figure(
         "recall",
         "recall",
         "higher",
         2,
-        "Share of real slices that lie among the synthetic ones, k = 5 neighbours.",
+        "Share of real slices that lie among the synthetic ones, k = 5 neighbors.",
     ),
     Figure(
         "mm_fid",

@@ -1,4 +1,4 @@
-"""A color for every label: far from its neighbours' values, the same for left and right."""
+"""A color for every label: far from its neighbors' values, the same for left and right."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _moved_onto(moving: LabelMap, fixed: LabelMap) -> np.ndarray:
 
 
 def _mean_dice(fixed: LabelMap, moving: LabelMap, moving_ijk_to_ras: np.ndarray) -> float:
-    """Mean Dice over the labels of `fixed`, on a thinned grid, nearest neighbour."""
+    """Mean Dice over the labels of `fixed`, on a thinned grid, nearest neighbor."""
     thinned = fixed.labels_kji[::STEP, ::STEP, ::STEP]
     grid_kji = np.stack(np.meshgrid(*(np.arange(n) * STEP for n in thinned.shape), indexing="ij"))
     ijk = grid_kji.reshape(3, -1)[::-1]

@@ -1,4 +1,4 @@
-"""Figures from nearest neighbours among feature vectors: precision, recall, memorization."""
+"""Figures from nearest neighbors among feature vectors: precision, recall, memorization."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def precision_and_recall(
     """Improved precision and recall of two feature sets [N,D] and [M,D] (Kynkaanniemi 2019).
 
     Precision: share of synthetic vectors inside some ball around a real one with the radius of
-    its k-th neighbour among the real ones. Recall: the same with the sets exchanged. Raises
+    its k-th neighbor among the real ones. Recall: the same with the sets exchanged. Raises
     ValueError for sets of k vectors or fewer.
     """
     smallest = min(len(real), len(synthetic))

@@ -61,7 +61,7 @@ def resize_slice(image_hw: np.ndarray) -> np.ndarray:
 
 
 def resize_mask(mask_hw: np.ndarray) -> np.ndarray:
-    """The boolean mask as [224,224], nearest neighbour."""
+    """The boolean mask as [224,224], nearest neighbor."""
     height, width = mask_hw.shape
     rows = ((np.arange(SLICE_SIZE) + 0.5) * height / SLICE_SIZE).astype(int)
     columns = ((np.arange(SLICE_SIZE) + 0.5) * width / SLICE_SIZE).astype(int)

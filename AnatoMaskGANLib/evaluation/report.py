@@ -190,6 +190,8 @@ def _advantage_table(table: Table, baseline: str) -> str:
     for figure in map(figure_named, table.keys):
         if figure.better in ("higher", "lower"):
             found = [table.advantage(method, figure.key, baseline) for method in others]
+            if all(math.isnan(mean) for mean, _ in found):
+                continue  # the baseline has no such figure, as diversity
             cells = [_cell(mean, interval, figure, signed=True) for mean, interval in found]
             lines.append((figure, cells))
     return _html_table(others, lines)

@@ -28,7 +28,7 @@ class SliceSets:
     """Every `step`-th compared slice of each method, of the real images and of training images."""
 
     step: int = 4
-    """Neighbouring slices are nearly the same image: one in four says as much."""
+    """Neighboring slices are nearly the same image: one in four says as much."""
     slices: dict[str, list[np.ndarray]] = field(default_factory=dict)
     """Set -> slices [224,224] float32 in [0,1]."""
     subjects: dict[str, list[str]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from AnatoMaskGANLib.evaluation.protocol import compared_slices, resize_mask, re
 
 
 def mean_step(image_kji: np.ndarray, labels_kji: np.ndarray, axis: int) -> float:
-    """Mean absolute difference of neighbours along the axis where both are labelled; nan if none.
+    """Mean absolute difference of neighbors along the axis where both are labelled; nan if none.
 
     The outline against the background is left out: it is the largest step of all and the label
     map gives it away, so that even the label-mean image would seem nearly right.
@@ -45,7 +45,7 @@ def step_ratios(
 
 
 def adjacent_similarity(image_kji: np.ndarray, labels_kji: np.ndarray) -> float:
-    """Mean SSIM between neighbouring slices over pixels labelled in both; nan if there are none."""
+    """Mean SSIM between neighboring slices over pixels labelled in both; nan if there are none."""
     indices = compared_slices(labels_kji)
     values = []
     previous_k, previous = -2, None
@@ -62,7 +62,7 @@ def adjacent_similarity(image_kji: np.ndarray, labels_kji: np.ndarray) -> float:
 def adjacent_similarity_ratio(
     real_kji: np.ndarray, synthetic_kji: np.ndarray, labels_kji: np.ndarray
 ) -> float:
-    """SSIM of neighbouring slices, synthetic over real: above 1 too smooth, below 1 jumping."""
+    """SSIM of neighboring slices, synthetic over real: above 1 too smooth, below 1 jumping."""
     return _ratio(
         adjacent_similarity(synthetic_kji, labels_kji), adjacent_similarity(real_kji, labels_kji)
     )
