@@ -88,6 +88,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.live = None
         self._shownProblem = None
         self._isRunning = False
+        self._canCancel = True
         self._startTime = 0.0
 
     def resourcePath(self, filename: str) -> str:
@@ -129,6 +130,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.liveCheckBox.toggled.connect(self.onLiveToggled)
         self.ui.makeAgainButton.clicked.connect(self.onMakeAgain)
         self.ui.compareButton.clicked.connect(self.onCompare)
+        self.ui.rememberButton.clicked.connect(self.onRememberSegments)
+        self.ui.editScanButton.clicked.connect(self.onEditInPlace)
+        self.ui.showBeforeButton.toggled.connect(self.onShowBefore)
         for button, action in (
             (self.ui.verifyModelButton, self.modelsPanel.verify),
             (self.ui.installModelButton, self.modelsPanel.install),
@@ -278,18 +282,23 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         tip = _("The volume follows its segments by itself") if self.live.isOn else None
         self.ui.synthesizeButton.setToolTip(problem or tip or _("Make a synthetic volume"))
         self.ui.liveCheckBox.setEnabled(self.live.isOn or (problem is None and isFree))
-        self.ui.makeAgainButton.setEnabled(isFree)
+        editProblem = problem or self._editProblem()
+        self.ui.editScanButton.setEnabled(editProblem is None and isFree)
+        self.ui.editScanButton.setToolTip(editProblem or _("Make an edited copy of the scan"))
+        self.ui.rememberButton.setEnabled(problem is None)
         compareProblem = self.comparePanel.problem(self._parameterNode)
         self.ui.compareButton.setEnabled(compareProblem is None and isFree)
         self.ui.compareButton.setToolTip(compareProblem or _("Count the figures"))
-        self.ui.cancelButton.setEnabled(self._isRunning)
+        self.ui.cancelButton.setEnabled(self._isRunning and self._canCancel)
         for section in (
             self.ui.inputsCollapsibleButton,
             self.ui.labelsCollapsibleButton,
             self.ui.samplingCollapsibleButton,
             self.ui.outputCollapsibleButton,
+            self.ui.editCollapsibleButton,
             self.ui.compareCollapsibleButton,
             self.ui.modelsCollapsibleButton,
+            self.ui.provenanceWidget,
         ):
             section.setEnabled(not self._isRunning)
         if problem != self._shownProblem and not self._isRunning:
@@ -316,6 +325,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("No segment is known to this model: choose labels in the table.")
         if unmatched and self._parameterNode.unmatched is UnmatchedSegments.STOP:
             return _("Decide on the unmatched segments: choose labels, or drop them to background.")
+        return None
+
+    def _editProblem(self) -> str | None:
+        """Why no scan can be edited yet, in words for the user."""
+        if self._parameterNode.editedScan is None:
+            return _("Select the real scan.")
+        if self._parameterNode.segmentationBefore is None:
+            return _("Remember the segments before you edit them.")
         return None
 
     def _showStatus(self, text: str, isWarning: bool = False) -> None:
@@ -391,6 +408,41 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onMakeAgain(self) -> None:
         self._runWhileShown(self._makeAgain)
 
+    def onRememberSegments(self) -> None:
+        """Keep the segments as they are now, before the user edits them."""
+        parameters = self._parameterNode
+        parameters.segmentationBefore = self.logic.rememberSegments(parameters.inputSegmentation)
+
+    def onEditInPlace(self) -> None:
+        self._runWhileShown(self._editInPlace)
+
+    def _editInPlace(self, note: Callable[[str], None]):
+        parameters = self._parameterNode
+        edited = self.logic.editInPlace(
+            parameters.editedScan,
+            parameters.segmentationBefore,
+            parameters.inputSegmentation,
+            marginMm=parameters.marginMm,
+            model=parameters.model,
+            seed=parameters.seed,
+            noiseStrength=parameters.noiseStrength,
+            device=parameters.device.value,
+            unmatched=parameters.unmatched.value,
+            labels=dict(parameters.userLabels.items()),
+            progressCallback=self.onProgress,
+        )
+        parameters.outputVolume = edited
+        slicer.util.setSliceViewerLayers(background=edited)
+        self.ui.showSegmentsCheckBox.setChecked(False)
+        return edited
+
+    def onShowBefore(self, isBefore: bool) -> None:
+        """Show the scan as it was, or as it is edited."""
+        parameters = self._parameterNode
+        shown = parameters.editedScan if isBefore else parameters.outputVolume
+        if shown is not None:
+            slicer.util.setSliceViewerLayers(background=shown)
+
     def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
         """Verify, install or remove a model, and tell what became of it."""
         with self._errorsShown(_("The model could not be handled.")):
@@ -404,7 +456,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateFromScene()
 
     def onCompare(self) -> None:
-        self._setRunning(True)
+        self._setRunning(True, canCancel=False)
         with self._errorsShown(_("The comparison failed.")):
             try:
                 installComparePackages()
@@ -473,8 +525,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.statusLabel.setText(text)
         slicer.app.processEvents()
 
-    def _setRunning(self, isRunning: bool) -> None:
-        self._isRunning = isRunning
+    def _setRunning(self, isRunning: bool, canCancel: bool = True) -> None:
+        self._isRunning, self._canCancel = isRunning, canCancel
         self.ui.progressBar.setVisible(isRunning)
         if isRunning:
             self.ui.progressBar.setValue(0)
@@ -494,6 +546,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         isMade = output is not None and not self.logic.missingPackages()
         record = self.logic.provenance(output) if isMade else {}
         self.ui.provenanceWidget.setVisible("Model" in record)
+        self.ui.makeAgainButton.setVisible(bool(record) and self.logic.isMadeHere(output))
         text = _("Synthetic, not for diagnosis. Model {model} ({hash}), seed {seed}.")
         self.ui.provenanceLabel.setText(
             text.format(

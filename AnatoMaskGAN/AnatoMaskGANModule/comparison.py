@@ -61,7 +61,7 @@ def compareVolumes(syntheticNode, realNode, source: VolumeSource, card) -> Compa
         return paired_figures(to_grid_case(real, synthetic, matched, card.window))
 
     figures, statistics = resultOfThread(count)
-    voxels = synthetic.voxels_kji - real.voxels_kji
+    voxels = synthetic.voxels_kji - real.voxels_kji.astype("float32")
     difference = Volume(voxels, labelMap.ijk_to_ras, card.window, card.unit)
     differenceVolume = update_difference(
         syntheticNode, difference, export.grid, source.segmentationNode

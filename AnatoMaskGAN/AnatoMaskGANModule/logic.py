@@ -1,11 +1,13 @@
 """The logic: everything that the panel can do, for scripts as well."""
 
+import contextlib
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import slicer
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -13,6 +15,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from . import packages, sample_data
 from .comparison import Comparison, compareVolumes
 from .parameter_node import (
+    DEFAULT_MARGIN_MM,
     DEFAULT_MODEL,
     MOST_SAMPLES,
     AnatoMaskGANParameterNode,
@@ -20,6 +23,7 @@ from .parameter_node import (
     UnmatchedSegments,
 )
 from .runners import DirectRunner, ProcessRunner, SynthesisRequest
+from .scan_edit import editedScan, rememberSegments
 from .volume_source import VolumeSource, sourceOfVolume
 
 
@@ -239,22 +243,32 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self._checkRequest(source, outputVolume)
         report = progressCallback or (lambda share, text: None)
         note = logCallback or logging.info
-        self._isRunning, self._isCancelled = True, False
-        try:
+        with self._running():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
             request = self._request(source, export, model, device, seeds, noiseStrength)
             self._noteWhatIsLost(export, request, note)
             volumes = self.runner.run(request, report, lambda: self._isCancelled)
+        self._checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
+        return self.putVolumes(source, outputVolume, volumes, seeds, export)
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """One run at a time, which `cancel` ends."""
+        self._isRunning, self._isCancelled = True, False
+        try:
+            yield
         finally:
             self._isRunning = False
-        for node in (source.segmentationNode, outputVolume, source.referenceVolume):
+
+    def _checkStillThere(self, *nodes) -> None:
+        """Raises RuntimeError when a node was removed while a synthesis ran."""
+        for node in nodes:
             if node is not None and node.GetScene() is None:
                 raise RuntimeError(
                     f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
                     "place. Nothing was changed; start again."
                 )
-        return self.putVolumes(source, outputVolume, volumes, seeds, export)
 
     def _request(
         self, source: VolumeSource, export, model: str, device: str, seeds, noiseStrength: float
@@ -287,6 +301,58 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
         mrml.place_beside(outputVolume, source.segmentationNode)
         return outputVolume
+
+    def editInPlace(
+        self,
+        scan,
+        segmentationBefore,
+        segmentationNode,
+        outputVolume=None,
+        marginMm: float = DEFAULT_MARGIN_MM,
+        model: str = DEFAULT_MODEL,
+        seed: int = 0,
+        noiseStrength: float = 1.0,
+        device: str = "auto",
+        unmatched: str = "stop",
+        labels: Mapping[str, str] | None = None,
+        progressCallback: Callable[[float, str], None] | None = None,
+    ) -> vtkMRMLScalarVolumeNode:
+        """A copy of a real scan in which only what its segments changed is synthetic.
+
+        segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
+        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. Raises
+        ValueError where nothing was edited; the rest is as for `synthesize`.
+        """
+        before, after = (
+            VolumeSource(node, scan, None, dict(labels or {}), unmatched)
+            for node in (segmentationBefore, segmentationNode)
+        )
+        self._checkRequest(before, outputVolume)
+        self._checkRequest(after, outputVolume)
+        if scan is None:
+            raise ValueError("Expected the real scan that is to be edited, got none. Select one.")
+        report = progressCallback or (lambda share, text: None)
+
+        def run(export) -> list[Any]:
+            request = self._request(after, export, model, device, [seed], noiseStrength)
+            return self.runner.run(request, report, lambda: self._isCancelled)
+
+        with self._running():
+            table = self._labelTable(model)
+            volume, export = editedScan(before, after, table, marginMm, run)
+        self._checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
+        if outputVolume is None:
+            name = slicer.mrmlScene.GenerateUniqueName(f"{scan.GetName()} edited, synthetic")
+            outputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        self.putVolumes(after, outputVolume, [volume], [seed], export)
+        shown, made = scan.GetScalarVolumeDisplayNode(), outputVolume.GetScalarVolumeDisplayNode()
+        if shown is not None:
+            made.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
+        return outputVolume
+
+    def rememberSegments(self, segmentationNode):
+        """A hidden copy of a segmentation as it is now, for `editInPlace` after later edits."""
+        return rememberSegments(segmentationNode)
 
     def makeAgain(
         self,
@@ -360,8 +426,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         return provenance_of(volumeNode)
 
     def isMadeHere(self, volumeNode) -> bool:
-        """Whether the volume carries the record of a synthesis from a segmentation of a scene."""
-        return {"Model", "Segments"} <= self.provenance(volumeNode).keys()
+        """Whether the whole volume is synthetic, with the record of its segmentation."""
+        record = self.provenance(volumeNode)
+        return {"Model", "Segments"} <= record.keys() and "EditedInPlace" not in record
 
     def updateRecord(self, volumeNode, provenance: Mapping[str, str]) -> None:
         """Renew how a synthetic volume was made, after its voxels were changed."""

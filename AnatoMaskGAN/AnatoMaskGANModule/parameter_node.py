@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 DEFAULT_MODEL = "brain-t1"
+DEFAULT_MARGIN_MM = 4.0
 LARGEST_SEED = 2**31 - 1
 MOST_SAMPLES = 100
 
@@ -70,6 +71,11 @@ class AnatoMaskGANParameterNode:
     outputVolume: vtkMRMLScalarVolumeNode
     # what the output is compared with
     realVolume: vtkMRMLScalarVolumeNode
+    # the real scan that is edited, and its segments before the edits
+    editedScan: vtkMRMLScalarVolumeNode
+    segmentationBefore: vtkMRMLSegmentationNode
+    # over which an edit fades out into the scan
+    marginMm: Annotated[float, WithinRange(0.0, 20.0)] = DEFAULT_MARGIN_MM
     model: str = DEFAULT_MODEL
     # segment name -> model label that the user chose; "" is background
     userLabels: dict[str, str]

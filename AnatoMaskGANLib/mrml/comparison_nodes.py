@@ -36,7 +36,7 @@ def volume_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     grid = NodeGrid(
         voxels.shape, slicer.util.arrayFromVTKMatrix(matrix), volume_node.GetTransformNodeID()
     )
-    return Volume(np.array(voxels, dtype=np.float32), ijk_to_ras_of(grid, volume_node))
+    return Volume(np.array(voxels), ijk_to_ras_of(grid, volume_node))
 
 
 def update_difference(

@@ -1,0 +1,54 @@
+"""Edits in a real scan: only where the segments changed does it become synthetic."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from .volume_source import VolumeSource
+
+
+def rememberSegments(segmentationNode):
+    """A hidden copy of a segmentation as it is now: what later edits are compared with."""
+    name = _("{name} before").format(name=segmentationNode.GetName())
+    scene = segmentationNode.GetScene()
+    copy = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    copy.CreateDefaultDisplayNodes()
+    copy.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
+    copy.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    copy.GetDisplayNode().SetVisibility(False)
+    return copy
+
+
+def editedScan(
+    before: VolumeSource,
+    after: VolumeSource,
+    labelTable,
+    marginMm: float,
+    run: Callable[[Any], Sequence[Any]],
+) -> tuple[Any, Any]:
+    """The scan's edited `Volume`, and the export of the segments after the edit.
+
+    Both sources have the scan as reference volume. run makes the synthetic volume of an export.
+    Raises ValueError where nothing was edited.
+    """
+    from AnatoMaskGANLib.mrml import user_table, volume_of_node
+    from AnatoMaskGANLib.synthesis import blend_edit
+    from AnatoMaskGANLib.volumes import apply_matches, match_labels
+
+    classes = []
+    for source in (before, after):
+        export = source.labelMapExport()
+        userTable = user_table(export.entries, source.labels)
+        matches = match_labels(export.label_map, labelTable, userTable)
+        classes.append(apply_matches(export.label_map, matches, source.unmatched).labels_kji)
+    isChanged = classes[0] != classes[1]
+    if not isChanged.any():
+        raise ValueError(
+            f"The segments of {after.segmentationNode.GetName()!r} are those of "
+            f"{before.segmentationNode.GetName()!r}: there is no edit. Edit a segment first."
+        )
+    (synthetic,) = run(export)
+    scan = volume_of_node(after.referenceVolume)
+    edited = blend_edit(scan, synthetic, isChanged, classes[1] != 0, marginMm)
+    return edited, export

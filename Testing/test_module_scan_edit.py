@@ -1,0 +1,104 @@
+"""Editing a real scan in place, by clicks, in the stand-in host."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
+
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
+from slicer_host.nodes import (  # noqa: E402
+    add_segmentation,
+    box,
+    compare_geometry,
+    oriented_image,
+)
+
+SHAPE_KJI = (12, 30, 36)
+SKIN = box(SHAPE_KJI, (0, 2, 2), (11, 27, 33))
+BONE = box(SHAPE_KJI, (3, 8, 6), (8, 20, 14))
+GROWTH = box(SHAPE_KJI, (4, 10, 15), (7, 16, 18))
+
+
+def paint(segmentation, name: str, mask_kji: np.ndarray) -> None:
+    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    image = oriented_image(mask_kji.astype(np.uint8), np.eye(4))
+    logic.SetBinaryLabelmapToSegment(
+        image, segmentation, segment_id, logic.MODE_REPLACE, image.GetExtent()
+    )
+
+
+@pytest.fixture
+def panel_with_scan(panel):  # noqa: F811
+    """The panel with a scan and its segments; "Remember segments" was clicked."""
+    segmentation = add_segmentation({"skin": SKIN, "bone": BONE})
+    rng = np.random.default_rng(3)
+    voxels = np.where(BONE, 180, 60) + rng.integers(-20, 20, SHAPE_KJI)
+    scan = slicer.util.addVolumeFromArray(voxels.astype(np.int16), np.eye(4), "Scan")
+    scan.CreateDefaultDisplayNodes()
+    scan.GetScalarVolumeDisplayNode().AutoWindowLevelOff()
+    scan.GetScalarVolumeDisplayNode().SetWindowLevel(333, 44)
+    panel._parameterNode.inputSegmentation = segmentation
+    panel._parameterNode.editedScan = scan
+    panel._parameterNode.marginMm = 2.0
+    panel.ui.editCollapsibleButton.collapsed = False
+    panel.updateFromScene()
+    panel.ui.rememberButton.click()
+    panel.updateFromScene()
+    return panel
+
+
+def test_only_the_edit_and_its_margin_become_synthetic(panel_with_scan) -> None:
+    panel = panel_with_scan
+    scan = panel._parameterNode.editedScan
+    before = slicer.util.arrayFromVolume(scan).copy()
+    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
+    panel.updateFromScene()
+    panel.ui.editScanButton.click()
+    edited = panel._parameterNode.outputVolume
+    assert "Made 'Scan edited, synthetic'" in panel.ui.statusLabel.text
+    assert compare_geometry(edited, scan) == ""
+    voxels = slicer.util.arrayFromVolume(edited)
+    assert voxels.dtype == before.dtype
+    reach = box(SHAPE_KJI, (2, 8, 13), (9, 18, 20))
+    np.testing.assert_array_equal(voxels[~reach], before[~reach])
+    assert (voxels[GROWTH] != before[GROWTH]).mean() > 0.5
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(scan), before)
+    record = panel.logic.provenance(edited)
+    assert (record["EditedInPlace"], record["SyntheticData"]) == ("YES", "YES")
+    shown = edited.GetScalarVolumeDisplayNode()
+    assert (shown.GetWindow(), shown.GetLevel()) == (333, 44)
+
+
+def test_the_scan_can_be_seen_as_it_was(panel_with_scan) -> None:
+    panel = panel_with_scan
+    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
+    panel.ui.editScanButton.click()
+    composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    edited, scan = panel._parameterNode.outputVolume, panel._parameterNode.editedScan
+    assert composite.GetBackgroundVolumeID() == edited.GetID()
+    panel.ui.showBeforeButton.click()
+    assert composite.GetBackgroundVolumeID() == scan.GetID()
+    panel.ui.showBeforeButton.click()
+    assert composite.GetBackgroundVolumeID() == edited.GetID()
+
+
+def test_without_an_edit_nothing_is_made(panel_with_scan) -> None:
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    panel_with_scan.ui.editScanButton.click()
+    assert "there is no edit" in panel_with_scan.ui.statusLabel.text
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
+
+
+def test_an_edited_scan_is_not_offered_to_be_made_again_from_segments_alone(
+    panel_with_scan,
+) -> None:
+    panel = panel_with_scan
+    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
+    panel.ui.editScanButton.click()
+    assert not panel.logic.isMadeHere(panel._parameterNode.outputVolume)
