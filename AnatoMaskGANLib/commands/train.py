@@ -95,16 +95,14 @@ def run_settings(options: TrainOptions) -> TrainingSettings:
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """{"losses.r1": 10} of "losses.r1=10"; values are read as YAML."""
-    import yaml
-
     parsed = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name.strip():
             raise ValueError(f"{assignment!r} is no setting; expected NAME=VALUE, as losses.r1=10")
         try:
-            parsed[name.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            parsed[name.strip()] = _from_yaml(text)
+        except ValueError as error:
             raise ValueError(f"the value of {assignment!r} is not valid YAML: {error}") from error
     return parsed
 
@@ -124,13 +122,24 @@ def with_settings(values: Any, replaced: Mapping[str, Any]) -> Any:  # noqa: ANN
 
 def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anything
     """What a YAML file holds. Raises ValueError for a file that is no YAML, OSError for none."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return _from_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def _from_yaml(text: str) -> Any:  # noqa: ANN401
+    """What a YAML text says; ValueError for anything that PyYAML stumbles over."""
     import yaml
 
-    text = path.read_text(encoding="utf-8")
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(str(error)) from error
+    # what its constructors of tagged values raise, and too deep a nesting
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _print_event(event: dict[str, Any]) -> None:

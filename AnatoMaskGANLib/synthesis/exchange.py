@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,8 @@ class ExchangeFolder:
             raise MessageError(f"{name} is a link; expected a file")
         try:
             return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        # NumPy reads the header of an array as Python's tokens, and lets their errors through
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
             raise MessageError(f"The array {name} cannot be read: {error}") from error
         finally:
             path.unlink(missing_ok=True)

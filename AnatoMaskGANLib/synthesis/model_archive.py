@@ -7,11 +7,13 @@ reads as a whole model takes its place.
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
@@ -31,6 +33,8 @@ from .model_folder import (
 CARD_FILE = "card.md"
 LARGEST_BYTES = {WEIGHTS_FILE: 4 * 2**30, CARD_FILE: 2**20}
 _MOST_ENTRIES = 8
+# A place before the file's beginning is an OSError of `seek`.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError)
 _BLOCK = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -131,7 +135,7 @@ def _unpack(archive: Path, weights: Path) -> None:
         with zipfile.ZipFile(archive) as file:
             entry = _weights_entry(archive, file.infolist())
             _copy_counted(file, entry, weights)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (*_DAMAGES, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{archive} is a damaged archive: {error}") from error

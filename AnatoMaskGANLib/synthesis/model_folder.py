@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +21,6 @@ from torch import nn
 
 from AnatoMaskGANLib.config import (
     GeneratorSettings,
-    SettingsError,
     settings_from_dict,
     settings_to_dict,
 )
@@ -29,6 +29,7 @@ from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 
 from .errors import CheckpointError
+from .size_limit import AtMostNumbers
 
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = "anatomaskgan-model"
@@ -134,7 +135,7 @@ def read_card(folder: Path) -> ModelCard:
     try:
         values = json.loads(header["card"])
         card = settings_from_dict(ModelCard, values)
-    except (KeyError, json.JSONDecodeError, SettingsError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"The card in {path} cannot be read: {error}") from error
     _check_card(card, path)
     return replace(card, sha256=file_sha256(path), path=str(folder))
@@ -152,10 +153,13 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
         tensors = safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    generator = build_generator(card.generator)
+    # Twice: a network also has constants, and initial values, that are not in its file.
+    most_numbers = 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**20
     try:
+        with AtMostNumbers(most_numbers):
+            generator = build_generator(card.generator)
         generator.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError, OverflowError, CheckpointError) as error:
         raise CheckpointError(
             f"The weights in {path} do not fit their card; the file was changed or damaged: {error}"
         ) from error
@@ -234,10 +238,12 @@ def _header(path: Path) -> dict[str, str]:
 
 
 def _check_card(card: ModelCard, path: Path) -> None:
-    if not card.window[0] < card.window[1]:
-        raise CheckpointError(f"{path}: the window {card.window} is empty")
-    if min(card.spacing_ijk_mm) <= 0:
-        raise CheckpointError(f"{path}: the spacing {card.spacing_ijk_mm} is not positive")
+    if not -math.inf < card.window[0] < card.window[1] < math.inf:
+        raise CheckpointError(f"{path}: the window {card.window} is empty or not finite")
+    if not all(0 < spacing < math.inf for spacing in card.spacing_ijk_mm):
+        raise CheckpointError(
+            f"{path}: the spacing {card.spacing_ijk_mm} is not positive and finite"
+        )
     try:
         values = [int(value) for value in card.label_table["labels"]]
     except (KeyError, TypeError, ValueError) as error:

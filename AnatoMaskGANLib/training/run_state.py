@@ -65,7 +65,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunStateError(
             f"{path} is of version {header.get('version')}, this program reads {STATE_VERSION}"
         )
-    return tensors, json.loads(header["run"])
+    try:
+        metadata = json.loads(header["run"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise RunStateError(f"{path} has a damaged header ({error!r:.200})") from error
+    if not isinstance(metadata, dict):
+        raise RunStateError(f"{path} has a damaged header: the run is no object")
+    return tensors, metadata
 
 
 def read_run_state(

@@ -10,14 +10,17 @@ one step after the arrays that it names are whole, so a store is always the old 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from .atomic_writing import replacing, write_bytes
+from .label_table import LabelTable
 
 STORE_VERSION = 2
 SPLITS = ("train", "validation", "test")
@@ -169,7 +172,7 @@ def open_store(folder: Path) -> CaseStore:
     """The store in a folder; raises `StoreError` where it is not whole."""
     index = read_index(folder)
     try:
-        return CaseStore(
+        store = CaseStore(
             folder=folder,
             spacing_ijk_mm=_numbers(index["spacing_ijk_mm"], 3),
             window=_numbers(index["window"], 2),
@@ -178,9 +181,11 @@ def open_store(folder: Path) -> CaseStore:
             cases=tuple(open_case(folder, entry) for entry in index["cases"]),
             preparation=index["preparation"],
         )
+        _check_store(store)
+        return store
     except StoreError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(
             f"{folder / INDEX} is damaged ({type(error).__name__}: {error}); prepare the store "
             "again with: anatomaskgan prepare"
@@ -248,7 +253,8 @@ def open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
 def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    # NumPy reads the header of an array as Python's tokens, and lets their errors through
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
         raise StoreError(f"{path} cannot be read ({error}); prepare the store again") from error
     if array.shape != shape or array.dtype.name not in dtypes:
         raise StoreError(
@@ -256,6 +262,18 @@ def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> 
             f"{' or '.join(dtypes)}; prepare the store again"
         )
     return array
+
+
+def _check_store(store: CaseStore) -> None:
+    """Raises VolumeError or ValueError for what would only be found while training."""
+    LabelTable.from_dict(store.label_table)
+    if not all(0 < spacing < math.inf for spacing in store.spacing_ijk_mm):
+        raise ValueError(f"the spacing is {store.spacing_ijk_mm}")
+    for case in store.cases:
+        extents = (case.labeled_slices, case.labeled_rows, case.labeled_columns)
+        for (first, last), size in zip(extents, case.shape_kji, strict=True):
+            if not 0 <= first <= last <= size:
+                raise ValueError(f"{case.name} has labels from {first} to {last} of {size}")
 
 
 def _numbers(values: Sequence[Any], length: int) -> tuple[float, ...]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from .errors import VolumeError
 from .label_table import label_table_path
 
+_LONGEST_VALUE = 19  # digits of a 64-bit number
+
 NAMES_FILE = "labels.json"
 """The file beside a label map, or one folder up beside its case, that names its values."""
 
@@ -35,10 +37,11 @@ def read_label_names(name_or_path: str | Path) -> dict[int, str]:
             '{"1": "liver", "2": "spleen"}.'
         )
     for key, name in content.items():
-        if not (key.strip().isdecimal() and isinstance(name, str) and name.strip()):
+        is_value = key.strip().isdecimal() and len(key) <= _LONGEST_VALUE
+        if not (is_value and isinstance(name, str) and name.strip()):
             raise VolumeError(
-                f"The label names {path} have the entry {key!r}: {name!r}; expected a whole "
-                'number and a name, like "1": "liver".'
+                f"The label names {path} have the entry {key!r:.99}: {name!r:.99}; expected a "
+                'whole number and a name, like "1": "liver".'
             )
         names[int(key)] = name
     return names

@@ -84,7 +84,7 @@ class LabelTable:
                 swaps={int(v): int(other) for v, other in content.get("swaps", {}).items()},
                 description=str(content.get("description", "")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, VolumeError):
                 raise
             raise VolumeError(

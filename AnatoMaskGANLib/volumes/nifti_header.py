@@ -22,7 +22,7 @@ from .stored_volume import LARGEST_FILE_VOXELS
 _logger = logging.getLogger(__name__)
 
 # A deflate stream cannot shrink its input by more than this factor.
-_LARGEST_DEFLATE_RATIO = 1032
+LARGEST_DEFLATE_RATIO = 1032
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
 # half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
@@ -78,7 +78,7 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
             start = file.read(_SIZES[1])
             header = _parsed(path, start)
             _check_place(path, header)
-            possible = path.stat().st_size * (_LARGEST_DEFLATE_RATIO if is_compressed else 1)
+            possible = path.stat().st_size * (LARGEST_DEFLATE_RATIO if is_compressed else 1)
             content = b""
             if header.bytes_of_file <= possible:
                 content = start + file.read(max(0, header.bytes_of_file - len(start)))

@@ -1,0 +1,157 @@
+"""What fuzzing found, one test a finding; `python -m Testing.fuzz` looks for more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from AnatoMaskGANLib.commands.train import TrainOptions, run_settings
+from AnatoMaskGANLib.synthesis import CheckpointError
+from AnatoMaskGANLib.synthesis.model_archive import install_model
+from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, read_model
+from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_tensors
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map
+from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
+from AnatoMaskGANLib.volumes.label_names import read_label_names
+from Testing.fuzz import corpus
+from Testing.tiny_runs import write_tiny_store
+
+
+def write_model_with(folder: Path, **changes: object) -> Path:
+    """A model folder whose card has other values."""
+    whole = corpus.tiny_model_bytes()
+    card = json.loads(corpus.header_of(whole)[0]["__metadata__"]["card"])
+    (folder / WEIGHTS_FILE).write_bytes(corpus.with_card(whole, json.dumps(card | changes)))
+    return folder
+
+
+def test_a_card_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    content = corpus.with_card(corpus.tiny_model_bytes(), "[" * 100_000)
+    (tmp_path / WEIGHTS_FILE).write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_model(tmp_path)
+
+
+def test_a_card_of_a_network_of_terabytes_is_refused_without_taking_memory(tmp_path: Path) -> None:
+    generator = {"num_classes": 6, "channels": [2**20] * 4, "fusion_stage": 0}
+    with pytest.raises(CheckpointError, match="do not fit their card"):
+        read_model(write_model_with(tmp_path, generator=generator))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spacing_ijk_mm": [1.0, float("nan"), 1.0]},
+        {"spacing_ijk_mm": [1.0, float("inf"), 1.0]},
+        {"window": [float("-inf"), 1.0]},
+    ],
+)
+def test_a_card_without_finite_spacing_and_window_is_refused(tmp_path: Path, change: dict) -> None:
+    with pytest.raises(CheckpointError, match="finite"):
+        read_model(write_model_with(tmp_path, **change))
+
+
+def test_an_infinite_swap_partner_in_a_label_table_is_refused() -> None:
+    content = {"name": "x", "labels": {"1": "a"}, "swaps": {"1": float("inf")}}
+    with pytest.raises(VolumeError, match="damaged"):
+        LabelTable.from_dict(content)
+
+
+def test_a_label_value_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"9" * 5000: "liver"}))
+    with pytest.raises(VolumeError, match="whole number") as raised:
+        read_label_names(path)
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "output: !!int ''", "output: !!bool perhaps", "output: !!timestamp x"]
+)
+def test_yaml_that_its_reader_stumbles_over_is_told_as_no_yaml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is not valid YAML"):
+        run_settings(TrainOptions(config=path))
+
+
+def test_an_nrrd_origin_of_thousands_of_digits_is_refused_before_itk_overruns(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.nrrd"
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1 1 1\nspace: left-posterior-superior\n"
+    origin = f"space origin: ({'9' * 5000},0,0)\n"
+    path.write_bytes((header + origin + "encoding: raw\n\n").encode() + b"\1")
+    with pytest.raises(VolumeError, match="5006 characters"):
+        read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300\nencoding: raw\n\n",
+        "ObjectType = Image\nNDims = 3\nDimSize = 1200 1200 1300\nElementType = MET_UCHAR\n"
+        "ElementDataFile = LOCAL\n",
+    ],
+)
+def test_a_header_that_promises_more_than_its_file_is_refused_before_memory_is_taken(
+    tmp_path: Path, lines: str
+) -> None:
+    path = tmp_path / ("a.nrrd" if lines.startswith("NRRD") else "a.mha")
+    path.write_bytes(lines.encode() + bytes(8))
+    with pytest.raises(VolumeError, match="only 8 bytes follow"):
+        read_label_map(path)
+
+
+def test_an_archive_whose_packed_data_are_torn_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    content = bytearray(corpus.zip_of({WEIGHTS_FILE: corpus.tiny_model_bytes()}))
+    content[60:90] = b"\xff" * 30
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged archive"):
+        install_model(path, target=tmp_path / "models")
+    assert not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spacing_ijk_mm", [1.0, float("nan"), 1.0]),
+        ("spacing_ijk_mm", [1.0, 10**400, 1.0]),
+        ("label_table", {"labels": {}}),
+        ("label_table", {"name": "x", "labels": {"9" * 5000: "a"}}),
+    ],
+)
+def test_a_store_that_training_would_stumble_over_is_refused_when_opened(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    index = json.loads((write_tiny_store(tmp_path) / INDEX).read_text())
+    (tmp_path / INDEX).write_text(json.dumps(index | {key: value}))
+    with pytest.raises(StoreError, match="damaged"):
+        open_store(tmp_path)
+
+
+def test_labels_beyond_the_end_of_a_stored_case_are_refused(tmp_path: Path) -> None:
+    index = json.loads((write_tiny_store(tmp_path) / INDEX).read_text())
+    index["cases"][0]["labeled_extent"][0] = [0, 99]
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    with pytest.raises(StoreError, match="from 0 to 99 of 14"):
+        open_store(tmp_path)
+
+
+def test_an_array_whose_header_is_torn_is_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path) / "sub-0" / "image.npy"
+    path.write_bytes(path.read_bytes().replace(b"}", b"(", 1))
+    with pytest.raises(StoreError, match="cannot be read"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
+def test_a_run_state_with_a_damaged_header_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "latest.safetensors"
+    write_tensors(path, {"a": torch.zeros(1)}, {"version": "1", "run": text})
+    with pytest.raises(RunStateError, match="damaged header"):
+        read_tensors(path)
