@@ -38,6 +38,7 @@ class PlainLabels:
         self.spacing_ijk_mm = spacing_ijk_mm
         self.device = device
         self.first, self.end = region.slices
+        self.slab_size = 1  # slices that share what was found of their labels: nothing is found
         self.check: Callable[[], None] = lambda: None
 
     @property
