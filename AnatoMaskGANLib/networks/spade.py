@@ -11,6 +11,22 @@ from AnatoMaskGANLib.networks.label_field import LabelField
 LEAK = 0.2  # slope of every leaky rectifier of the generator; paper, section III
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum of a tensor over all processes of a run; the gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 class FrozenBatchNorm2d(nn.BatchNorm2d):
     """Batch normalization without affine part whose statistics can be frozen while training goes
     on.
@@ -35,15 +51,11 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         return super().forward(features)
 
     def _normalize_together(self, features: Tensor) -> Tensor:
-        # Here, because not every build of PyTorch has these, and synthesis needs them never.
-        from torch import distributed
-        from torch.distributed.nn.functional import all_reduce
-
         values = features.float()
-        count = values.numel() // values.shape[1] * distributed.get_world_size()
-        mean = all_reduce(values.sum((0, 2, 3))) / count
+        count = values.numel() // values.shape[1] * torch.distributed.get_world_size()
+        mean = _SumOverProcesses.apply(values.sum((0, 2, 3))) / count
         centered = values - mean[:, None, None]
-        variance = all_reduce(centered.square().sum((0, 2, 3))) / count
+        variance = _SumOverProcesses.apply(centered.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             unbiased = variance.detach() * (count / max(1, count - 1))
             self.running_mean.lerp_(mean.detach(), self.momentum)
