@@ -64,21 +64,17 @@ def test_all_configurations_are_trained_and_stand_in_one_table_with_the_baseline
 ) -> None:
     store = write_tiny_store(tmp_path / "store", ("train", "train", "test"))
     places = ["--store", str(store), "--output", str(tmp_path / "out"), "--device", "cpu"]
-    assert ablation.main([*places, "--seeds", "0", "1", "--steps", "2", "--set", *SMALL]) == 0
+    assert ablation.main([*places, "--seeds", "4", "--steps", "2", "--set", *SMALL]) == 0
     printed = capsys.readouterr().out
     methods = ["label-mean image", "per-label Gaussian", "SPADE", "+ GNN-SIF"]
     methods += ["+ GNN-SIF + 3D-SNI, noise 1", "+ GNN-SIF + 3D-SNI, noise 0"]
     methods += ["+ GNN-SIF + 3D-SNI + G-TC, noise 1", "+ GNN-SIF + 3D-SNI + G-TC, noise 0"]
     lines = [line for line in printed.splitlines() if line.startswith("| ")][1:]
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == methods
-    # A baseline has no seed, a configuration has the deviation of its seeds.
-    assert "±" not in lines[0] and lines[2].count("±") >= 7
-    assert len(list((tmp_path / "out" / "models").iterdir())) == 8
+    assert "±" not in printed.replace("± deviation", "")  # one seed has no deviation
+    assert len(list((tmp_path / "out" / "models").iterdir())) == 4
     rows = list(csv.DictReader((tmp_path / "out" / "figures.csv").open()))
-    assert {row["case"] for row in rows if row["method"] == "SPADE"} == {
-        "sub-2, seed 0",
-        "sub-2, seed 1",
-    }
+    assert {row["case"] for row in rows if row["method"] == "SPADE"} == {"sub-2, seed 4"}
     assert "Over SPADE" in (tmp_path / "out" / "report.html").read_text()
 
 

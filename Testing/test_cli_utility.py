@@ -46,7 +46,7 @@ def test_segmenters_learn_from_every_source_and_are_measured_on_held_out_scans(
     store = write_tiny_store(tmp_path / "store", SPLITS)
     model = write_limb_model(tmp_path / "limb")
     output = tmp_path / "utility"
-    arguments = ["--steps", "60", "--fractions", "0.5", "1", "--seeds", "3", "--deform", "1"]
+    arguments = ["--steps", "40", "--fractions", "0.5", "1", "--seeds", "3", "--deform", "1"]
     assert utility(store, model, output, *arguments) == 0
     rows = list(csv.DictReader((output / "utility.csv").open()))
     assert {row["source"] for row in rows} == {"real", "synthetic", "both", "gaussian"}
