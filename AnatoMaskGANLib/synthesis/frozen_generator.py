@@ -25,7 +25,10 @@ from AnatoMaskGANLib.networks.spade import LEAK, SPADE, FrozenBatchNorm2d
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 STRIP_VALUES = 1 << 15
-"""Values of one strip: with those it is combined with it fits into a core's second-level cache."""
+"""Values of one strip: with those it is combined with it fits into a core's second-level cache.
+
+Strips give most of what torch.compile gives by fusing the same operations, without its half minute
+of compilation for every size of the region, so it is not used."""
 
 
 @dataclass(frozen=True)

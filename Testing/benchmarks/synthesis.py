@@ -335,7 +335,9 @@ def run_row(name: str, options: argparse.Namespace) -> Row | None:
     if done.returncode != 0:
         print(f"{name}: left out, exit code {done.returncode}", file=sys.stderr)
         return None
-    return json.loads(done.stdout.splitlines()[-1])
+    line = done.stdout.splitlines()[-1]
+    print(f"{name}: {line}", file=sys.stderr)  # what is known, should the rest be cut off
+    return json.loads(line)
 
 
 def table(rows: dict[str, Row], options: argparse.Namespace) -> list[str]:
