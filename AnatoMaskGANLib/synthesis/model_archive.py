@@ -8,6 +8,7 @@ reads as a whole model takes its place.
 from __future__ import annotations
 
 import lzma
+import os
 import re
 import shutil
 import stat
@@ -93,8 +94,11 @@ def install_model(
             )
         (unpacked / CARD_FILE).write_text(card_text(card), encoding="utf-8")
         if place.exists():
-            place.rename(Path(workplace) / "old")
-        unpacked.rename(place)
+            # The weights' file is the whole model: one step, and never a moment without a model.
+            os.replace(weights, place / WEIGHTS_FILE)
+            os.replace(unpacked / CARD_FILE, place / CARD_FILE)
+        else:
+            unpacked.rename(place)
     return read_card(place)
 
 

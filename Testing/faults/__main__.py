@@ -1,0 +1,134 @@
+"""Kills programs at random moments, and checks that nothing is lost and nothing half is believed.
+
+    python -m Testing.faults [--kills 100] [--seed 0] [--only NAME]
+
+Each scenario starts a command of the program again and again and ends it with SIGKILL, until it
+was killed so often; a command that comes to its end is begun anew. After every kill what lies on
+the disk must be whole or not there, and what was done before must still be; at every end the
+result must be the one of a run that was left alone. Exit code 1 when anything was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from AnatoMaskGANLib.cli import main as run_program
+
+from .scenarios import SCENARIOS, Scenario
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened in a scenario."""
+
+    kills: int
+    ends: int
+    """Commands that came to their end, each compared with the run that was left alone."""
+    wrong: tuple[str, ...]
+
+
+def run_scenario(scenario: Scenario, kills: int, seed: int) -> Result:
+    """Kills the scenario's command so often; needs `os.fork`."""
+    draws = Random(f"{seed}/{scenario.name}")
+    wrong: list[str] = []
+    done = ends = 0
+    started = time.perf_counter()
+    _finish(scenario.commands(scenario.expected)[0])
+    seconds = time.perf_counter() - started
+    commands = scenario.commands(scenario.place)
+    while done < kills or ends == 0:
+        # a command that goes on where it was stopped needs ever less time
+        limit = draws.uniform(0, seconds) if done < kills else 600.0
+        code = _run(commands[ends % len(commands)], limit)
+        try:
+            if code is None:
+                done += 1
+                scenario.check_after_kill()
+            else:
+                if code != 0:
+                    wrong.append(f"after {done} kills the command ended with {code}")
+                ends += 1
+                scenario.check_at_end()
+                scenario.begin_anew()
+        except Exception as error:  # what is wrong is told; the next kill may find more
+            wrong.append(f"after {done} kills: {type(error).__name__}: {error!s:.300}")
+            scenario.begin_anew()
+        if len(wrong) > 5:
+            break
+    return Result(done, ends, tuple(wrong))
+
+
+def _finish(command: Sequence[str]) -> None:
+    code = _run(command, 600.0)
+    if code != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {code} without being killed")
+
+
+def _run(command: Sequence[str], limit: float) -> int | None:
+    """The exit code of the command; None when it was killed after so many seconds.
+
+    It runs in a fork of this process, which has PyTorch loaded and no threads, so that moments of
+    work are hit and not those of loading.
+    """
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            code = run_program(command)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    end = time.perf_counter() + limit
+    while time.perf_counter() < end:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return None
+
+
+def main() -> int:
+    """1 when anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100, help="of every scenario")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=[kind.name for kind in SCENARIOS])
+    options = parser.parse_args()
+    is_wrong = False
+    for kind in SCENARIOS:
+        if options.only not in (None, kind.name):
+            continue
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            result = run_scenario(kind(Path(folder)), options.kills, options.seed)
+        seconds = time.perf_counter() - started
+        print(
+            f"{kind.name:12} {result.kills:4} kills, {result.ends:3} ends, "
+            f"{len(result.wrong)} wrong, {seconds:.0f} s",
+            flush=True,
+        )
+        for text in result.wrong:
+            print(f"  WRONG {text}")
+        is_wrong = is_wrong or bool(result.wrong)
+    return int(is_wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
