@@ -9,6 +9,9 @@ import pytest
 
 # Pictures go to files; a machine that runs tests may have no display.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Test tensors are small and two tests run side by side: one thread each is fastest, also for the
+# programs that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
