@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,57 @@ def test_a_run_state_with_a_damaged_header_is_refused(tmp_path: Path, text: str)
     write_tensors(path, {"a": torch.zeros(1)}, {"version": "1", "run": text})
     with pytest.raises(RunStateError, match="damaged header"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": True, "labels": {"1": "a"}},
+        {"name": "x", "labels": {"1": "a", "2": "a"}},
+        {"name": "x", "labels": ["1"]},
+        {"name": "x", "labels": {"1": "a"}, "odd": 1},
+    ],
+)
+def test_a_card_with_a_damaged_label_table_is_refused(tmp_path: Path, table: dict) -> None:
+    with pytest.raises(CheckpointError, match="label table of the card is damaged"):
+        read_model(write_model_with(tmp_path, label_table=table))
+
+
+def test_an_archive_with_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    path.write_bytes(corpus.zip_of({"": b"", WEIGHTS_FILE: corpus.tiny_model_bytes()}))
+    with pytest.raises(CheckpointError, match="damaged archive|holds ''"):
+        install_model(path, target=tmp_path / "models")
+
+
+@pytest.mark.parametrize(("offset", "value"), [(4, 0), (20, -1329460727)])
+def test_an_mgh_file_without_size_or_of_an_unknown_type_is_refused(
+    tmp_path: Path, offset: int, value: int
+) -> None:
+    (whole,) = [seed for seed in corpus.label_map_seeds() if seed.name == "a.mgz"]
+    content = bytearray(gzip.decompress(whole.content))
+    struct.pack_into(">i", content, offset, value)
+    path = tmp_path / "a.mgz"
+    path.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(VolumeError, match="cannot be read"):
+        read_label_map(path)
+
+
+def test_segment_values_of_thousands_of_digits_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.seg.nrrd"
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1 1 1\nspace: left-posterior-superior\n"
+    header += "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n"
+    notes = f"Segment0_LabelValue:={'9' * 5000}\nSegment0_Name:=a\n"
+    record = json.dumps({"names": {"9" * 5000: "a", "1": "skin"}})
+    path.write_bytes((header + notes + f"AnatoMaskGAN:={record}\n\n").encode() + b"\1")
+    assert dict(read_label_map(path).names) == {1: "skin"}
+
+
+def test_a_metaimage_whose_data_file_has_a_name_of_thousands_of_letters_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.mha"
+    lines = "ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nElementType = MET_UCHAR\n"
+    path.write_text(lines + f"CompressedData = True\nElementDataFile = {'9' * 5000}\n")
+    with pytest.raises(VolumeError, match="cannot be read"):
+        read_label_map(path)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -34,8 +35,8 @@ from .model_folder import (
 CARD_FILE = "card.md"
 LARGEST_BYTES = {WEIGHTS_FILE: 4 * 2**30, CARD_FILE: 2**20}
 _MOST_ENTRIES = 8
-# A place before the file's beginning is an OSError of `seek`.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError)
+# A place before the file's beginning is an OSError of `seek`, an empty name an IndexError.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, LookupError)
 _BLOCK = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

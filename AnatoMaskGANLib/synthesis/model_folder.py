@@ -26,6 +26,7 @@ from AnatoMaskGANLib.config import (
 )
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 
 from .errors import CheckpointError
@@ -245,9 +246,11 @@ def _check_card(card: ModelCard, path: Path) -> None:
             f"{path}: the spacing {card.spacing_ijk_mm} is not positive and finite"
         )
     try:
-        values = [int(value) for value in card.label_table["labels"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the label table of the card is damaged") from error
+        values = list(LabelTable.from_dict(card.label_table).labels)
+    except (VolumeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: the label table of the card is damaged: {error!s:.300}"
+        ) from error
     if not values or max(values) >= card.generator.num_classes or min(values) < 1:
         raise CheckpointError(
             f"{path}: the card's labels do not fit its {card.generator.num_classes} classes"

@@ -204,7 +204,12 @@ def _noted_names(record: Mapping[str, Any]) -> tuple[dict[int, str], dict[int, s
         entries = record.get(key)
         if not isinstance(entries, dict):
             return {}
-        return {int(v): str(name) for v, name in entries.items() if str(v).isdecimal()}
+        # 18 digits are what 64 bits hold
+        return {
+            int(v): str(name)
+            for v, name in entries.items()
+            if str(v).isdecimal() and len(str(v)) <= 18
+        }
 
     return of("names"), of("codes")
 

@@ -80,7 +80,8 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
         return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
-    except (*_FAILURES, *_failures_of(nibabel)) as error:
+    # an unknown type of numbers is a KeyError
+    except (*_FAILURES, *_failures_of(nibabel), LookupError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -138,7 +139,11 @@ def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:
 
 
 def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
-    return nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError
+    return (
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.freesurfer.mghformat.MGHError,
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> VolumeError:

@@ -40,7 +40,7 @@ def segments_of(header: Mapping[str, str]) -> tuple[Segment, ...]:
     segments = []
     for _, segment in sorted(fields.items()):
         value, layer = segment.get("LabelValue", "1"), segment.get("Layer", "0")
-        if not (value.strip().isdecimal() and layer.strip().isdecimal()):
+        if not (_is_number(value) and _is_number(layer)):
             continue
         name = segment.get("Name", segment.get("ID", ""))
         code = _code_of_tags(segment.get("Tags", ""))
@@ -88,6 +88,11 @@ def merged_layers(
         merged[mask] = new_value
         numbered.append(Segment(segment.name, new_value, 0, segment.code))
     return merged, tuple(numbered)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a whole number that 64 bits can hold."""
+    return text.strip().isdecimal() and len(text) < 19
 
 
 def _code_of_tags(tags: str) -> str:

@@ -22,7 +22,7 @@ from .targets import Target, all_targets
 
 MOST_MEMORY = 3 * 2**30
 """Address space, beside that of the loaded libraries."""
-MOST_GROWTH = 640 * 2**20
+MOST_GROWTH = 192 * 2**20
 """By which one input may raise the process's peak; bombs of the corpus hold more than that."""
 
 
