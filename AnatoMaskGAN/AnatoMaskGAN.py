@@ -601,7 +601,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         self.assertIn("synthetic", output.GetName())
         voxels = slicer.util.arrayFromVolume(output)
         self.assertGreater(voxels.std(), 0)
-        again = logic.synthesize(segmentationNode, referenceVolume=reference, seed=5)
+        again = logic.makeAgain(output)
         self.assertTrue((slicer.util.arrayFromVolume(again) == voxels).all())
 
     def test_unmatchedSegmentStops(self) -> None:

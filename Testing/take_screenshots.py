@@ -33,13 +33,15 @@ SLICE_OFFSETS_MM = {"Axial": 6.0, "Coronal": -8.0}
 
 
 def wait(until: Callable[[], bool] | None = None) -> None:
-    """Let the window work until something is so, 30 s at most, or half a second."""
-    end = time.monotonic() + (0.5 if until is None else 30)
+    """Let the window work until something is so, 5 minutes at most, or half a second."""
+    end = time.monotonic() + (0.5 if until is None else 300)
     while time.monotonic() < end and not (until is not None and until()):
         slicer.app.processEvents()
 
 
 def save(name: str) -> None:
+    for widget in slicer.app.mainWindow().sliceWidgets.values():
+        widget.draw()  # the views do not follow an edit of the segments by themselves
     wait()
     path = SCREENSHOTS / f"{name}.png"
     slicer.app.mainWindow().grab().save(str(path))
@@ -78,6 +80,42 @@ def rename(segmentation, number: int, name: str) -> str:
     segment.SetName(name)
     segment.SetTerminology("")
     return old_name
+
+
+def show_in_panel(panel, *shown) -> None:
+    """Unfold these sections and fold the others, from the top of the panel."""
+    ui = panel.ui
+    for section in (
+        ui.inputsCollapsibleButton,
+        ui.labelsCollapsibleButton,
+        ui.samplingCollapsibleButton,
+        ui.outputCollapsibleButton,
+        ui.editCollapsibleButton,
+        ui.compareCollapsibleButton,
+        ui.modelsCollapsibleButton,
+    ):
+        section.collapsed = section not in shown
+
+
+def set_same_window(*volumes) -> None:
+    """Gray values that can be compared: all as the first volume is shown."""
+    first = volumes[0].GetScalarVolumeDisplayNode()
+    for volume in volumes[1:]:
+        display = volume.GetScalarVolumeDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(first.GetWindow(), first.GetLevel())
+
+
+def grow_ventricle(segmentation, scan) -> None:
+    """An edit that is seen at a glance: the left ventricle grows by 5 voxels to all sides."""
+    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName("Left-Lateral-Ventricle")
+    grown = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, scan) > 0
+    for _ in range(5):
+        neighbors = [np.roll(grown, step, axis) for axis in range(3) for step in (-1, 1)]
+        grown = np.any([grown, *neighbors], axis=0)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        grown.astype(np.uint8), segmentation, segment_id, scan
+    )
 
 
 def write_thumbnail() -> None:
@@ -127,9 +165,48 @@ def main() -> None:
     for column, volume in zip(COLUMNS, (scan, output, scan), strict=True):
         show(column, volume)
     center_views()
+    set_same_window(output, scan)
     panel.updateFromScene()
     save("AnatoMaskGAN")
     write_thumbnail()
+
+    show_in_panel(panel, panel.ui.inputsCollapsibleButton, panel.ui.editCollapsibleButton)
+    panel.ui.editedScanSelector.setCurrentNode(scan)
+    panel.ui.rememberButton.click()
+    panel.ui.liveCheckBox.click()
+    wait(lambda: panel.live.state.value == "up to date")
+    grow_ventricle(segmentation, scan)
+    wait(lambda: panel.live.state.value == "running")
+    wait(lambda: panel.live.state.value == "up to date")
+    save("AnatoMaskGAN-live")
+    panel.ui.liveCheckBox.click()
+    wait(lambda: panel.ui.editScanButton.enabled)
+    panel.ui.editScanButton.click()
+    show_segments_in(segmentation, "Labels")
+    edited = panel._parameterNode.outputVolume
+    for column, volume in zip(COLUMNS, (scan, edited, scan), strict=True):
+        show(column, volume)
+    save("AnatoMaskGAN-edit")
+
+    show_in_panel(panel, panel.ui.compareCollapsibleButton)
+    before = panel._parameterNode.segmentationBefore
+    panel.ui.inputSelector.setCurrentNode(before)
+    panel.ui.outputSelector.setCurrentNode(None)
+    wait(lambda: panel.ui.synthesizeButton.enabled)
+    panel.ui.synthesizeButton.click()
+    panel.ui.realSelector.setCurrentNode(scan)
+    wait(lambda: panel.ui.compareButton.enabled)
+    panel.ui.compareButton.click()
+    segmentation.GetDisplayNode().SetVisibility(False)
+    show_segments_in(before, "Labels")
+    center_views()
+    difference = slicer.util.getNode(f"{panel._parameterNode.outputVolume.GetName()} difference")
+    for column, volume in zip(COLUMNS, (scan, difference, scan), strict=True):
+        show(column, volume)
+    save("AnatoMaskGAN-compare")
+
+    show_in_panel(panel, panel.ui.modelsCollapsibleButton)
+    save("AnatoMaskGAN-models")
 
 
 if __name__ == "__main__":
