@@ -143,22 +143,34 @@ class LabelWords:
 
     def table(self, branch: LabelBranch) -> Tensor:
         """[U5,2F] gamma and beta of every distinct 5x5 word."""
-        taps = torch.arange(9, device=self.words3.device)
+        return self.rows(self.hidden(branch), branch.modulation.weight, branch.modulation.bias)
+
+    def hidden(self, branch: LabelBranch) -> Tensor:
+        """[U3,hidden] activation of the branch's first convolution at every distinct 3x3 word."""
         kernel = branch.hidden.weight  # [hidden,C,3,3]
         num_hidden = kernel.shape[0]
         rows = kernel.permute(1, 2, 3, 0).reshape(-1, num_hidden)  # [C*9,hidden]
         rows = torch.cat([rows, rows.new_zeros(9, num_hidden)])  # "outside" contributes nothing
-        hidden = functional.embedding_bag(self.words3 * 9 + taps, rows, mode="sum")
+        hidden = functional.embedding_bag(self.words3 * 9 + self._taps, rows, mode="sum")
         hidden = functional.relu(hidden + branch.hidden.bias)
         # The second convolution pads its input with zeros: no activation outside the image.
-        hidden = hidden.masked_fill(self.is_outside[:, None], 0.0)
-        kernel = branch.modulation.weight  # [2F,hidden,3,3]
-        num_outputs = kernel.shape[0]
-        products = hidden @ kernel.permute(1, 2, 3, 0).reshape(num_hidden, -1)  # [U3,9*2F]
+        return hidden.masked_fill(self.is_outside[:, None], 0.0)
+
+    def rows(self, hidden: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """[U5,Fout] of the second convolution, or of some of its outputs, at every 5x5 word.
+
+        kernel: [Fout,hidden,3,3]; bias: [Fout].
+        """
+        num_outputs, num_hidden = kernel.shape[:2]
+        products = hidden @ kernel.permute(1, 2, 3, 0).reshape(num_hidden, -1)  # [U3,9*Fout]
         table = functional.embedding_bag(
-            self.words5 * 9 + taps, products.reshape(-1, num_outputs), mode="sum"
+            self.words5 * 9 + self._taps, products.reshape(-1, num_outputs), mode="sum"
         )
-        return table + branch.modulation.bias
+        return table.add_(bias)
+
+    @property
+    def _taps(self) -> Tensor:
+        return torch.arange(9, device=self.words3.device)
 
 
 def _number_neighborhoods(ids: Tensor, num_ids: int) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,7 @@ class _StageDictionary:
         words = LabelWords(labels, self._num_classes)
         if words.words5.shape[0] <= largest_share(stage.stride) * labels.numel():
             self._index = words.index.flatten(1).to(torch.int32)
-            self._tables = tuple(self._halves(words.table(layer)) for layer in stage.layers)
+            self._tables = tuple(self._table(words, layer) for layer in stage.layers)
 
     @property
     def num_bytes(self) -> int:
@@ -114,6 +114,17 @@ class _StageDictionary:
             modulations = tuple(Modulation(*table, index) for table in self._tables)
         classes = self._labels[slice_number].flatten()
         return StageLabels(self._grid, classes, context, modulations)
+
+    def _table(self, words: LabelWords, layer: FrozenSPADE) -> tuple[Tensor, Tensor]:
+        """[U5,F] scale and [U5,F] shift."""
+        hidden = words.hidden(layer)
+        kernels = layer.modulation.weight.chunk(2)
+        biases = layer.modulation.bias.chunk(2)
+        scale, shift = (
+            words.rows(hidden, kernel, bias).to(self._dtype)
+            for kernel, bias in zip(kernels, biases, strict=True)
+        )
+        return scale, shift
 
     def _convolved(self, layer: FrozenSPADE, field: DenseLabelField) -> Modulation:
         both = field.modulation(layer, 1)[0].flatten(1).t()
