@@ -67,8 +67,8 @@ memory. | As above; its last words stand in the message. |
 | The loss is no number (TrainingDivergedError) | Training diverged. | Go on from an earlier \
 checkpoint with lower learning rates. |
 | The model does not know labels of the map (UnmatchedLabelsError) | Names or values that no rule \
-matches; the message lists them. | Map them in the module's label table, name them with `--labels`, \
-or take `--unmatched background`. |
+matches; the message lists them. | Map them in the module's label table, name them with \
+`--labels`, or take `--unmatched background`. |
 | Killed, power lost | | Run the same command again: files are replaced whole or not at all, and \
 training goes on from its last checkpoint. |
 """
