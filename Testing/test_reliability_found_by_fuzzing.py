@@ -95,6 +95,7 @@ def test_an_nrrd_origin_of_thousands_of_digits_is_refused_before_itk_overruns(
     "lines",
     [
         "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300\nencoding: raw\n\n",
+        "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300x\nencoding: raw\n\n",
         "ObjectType = Image\nNDims = 3\nDimSize = 1200 1200 1300\nElementType = MET_UCHAR\n"
         "ElementDataFile = LOCAL\n",
     ],
@@ -198,6 +199,7 @@ def test_segment_values_of_thousands_of_digits_are_left_out(tmp_path: Path) -> N
     header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1 1 1\nspace: left-posterior-superior\n"
     header += "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n"
     notes = f"Segment0_LabelValue:={'9' * 5000}\nSegment0_Name:=a\n"
+    notes += f"Segment{'9' * 5000}_LabelValue:=1\n"
     record = json.dumps({"names": {"9" * 5000: "a", "1": "skin"}})
     path.write_bytes((header + notes + f"AnatoMaskGAN:={record}\n\n").encode() + b"\1")
     assert dict(read_label_map(path).names) == {1: "skin"}
@@ -211,3 +213,8 @@ def test_a_metaimage_whose_data_file_has_a_name_of_thousands_of_letters_is_refus
     path.write_text(lines + f"CompressedData = True\nElementDataFile = {'9' * 5000}\n")
     with pytest.raises(VolumeError, match="cannot be read"):
         read_label_map(path)
+
+
+def test_a_card_with_half_a_character_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_model(write_model_with(tmp_path, description="\ud800"))

@@ -135,6 +135,7 @@ def read_card(folder: Path) -> ModelCard:
         )
     try:
         values = json.loads(header["card"])
+        json.dumps(values, ensure_ascii=False).encode()  # no halves of characters
         card = settings_from_dict(ModelCard, values)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"The card in {path} cannot be read: {error}") from error

@@ -15,7 +15,7 @@ import numpy as np
 from .errors import VolumeError
 from .terminology import code_of_terminology_entry
 
-_SEGMENT_KEY = re.compile(r"Segment(\d+)_(ID|Name|LabelValue|Layer|Tags)")
+_SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|LabelValue|Layer|Tags)")
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,9 @@ def _check_size(path: Path, header: Mapping[str, str], size_of_header: int) -> N
     if is_elsewhere or "data file" in header or "datafile" in header or packing.startswith("bz"):
         return
     is_packed = packing.startswith("gz") or header.get("compresseddata", "").lower() == "true"
-    sizes = header.get("sizes", header.get("dimsize", "")).split()
-    if not sizes or not all(size.isdecimal() and len(size) < 20 for size in sizes):
+    # as ITK does, whatever else stands behind the digits
+    sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
+    if not sizes:
         return  # ITK says what is wrong
     num_voxels = math.prod(map(int, sizes))
     num_bytes = path.stat().st_size - size_of_header
