@@ -98,8 +98,8 @@ class Preparation:
         self._had_store = False
 
     def commands(self, place: Path) -> list[list[str]]:
-        command = ["prepare", "folder", str(self._input), "--output", str(place), "--spacing"]
-        return [[*command, *["1.5"] * 3], [*command, *["1.2"] * 3]]
+        command = ["prepare", "folder", str(self._input), "--output", str(place), "--spacing-mm"]
+        return [[*command, "[1.5, 1.5, 1.5]"], [*command, "[1.2, 1.2, 1.2]"]]
 
     def check_after_kill(self) -> None:
         if not (self.place / INDEX).exists():
