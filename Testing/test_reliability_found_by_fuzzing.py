@@ -218,3 +218,10 @@ def test_a_metaimage_whose_data_file_has_a_name_of_thousands_of_letters_is_refus
 def test_a_card_with_half_a_character_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_model(write_model_with(tmp_path, description="\ud800"))
+
+
+def test_a_long_nrrd_line_without_a_colon_is_refused_before_itk_overruns(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nend " + b"9" * 5000 + b"\n\n\1")
+    with pytest.raises(VolumeError, match="5004 characters"):
+        read_label_map(path)

@@ -86,6 +86,8 @@ def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
             key = key.strip().lower()
             if found:
                 lines.append((key, value.strip()))
+            elif len(text) > _LONGEST_FIELD:  # the reader's message about it overruns as well
+                lines.append((key[:20], text))
             if key == "elementdatafile":
                 break
     return lines, size
