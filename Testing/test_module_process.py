@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,6 +110,33 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
     ready_panel.ui.synthesizeButton.click()
     assert seen
     assert "Made" in ready_panel.ui.statusLabel.text
+
+
+def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) -> None:
+    from AnatoMaskGANModule.runners import ProcessRunner
+
+    from AnatoMaskGANLib.synthesis import worker_client as messages
+
+    class RestartedClient:
+        def synthesize(self, *arguments, **keywords) -> int:
+            return 1
+
+        def poll(self) -> list:
+            made = [messages.VolumeMade(1, seed, f"volume {seed}") for seed in (4, 4, 5, 6)]
+            return [*made, messages.Finished(1)]
+
+    monkeypatch.setattr(ProcessRunner, "client", RestartedClient())
+    request = SimpleNamespace(
+        labelMap=None,
+        model="",
+        device="cpu",
+        seeds=[4, 5, 6],
+        noiseStrength=1.0,
+        unmatched="stop",
+        userTable=None,
+    )
+    volumes = ProcessRunner().run(request, lambda share, text: None, lambda: False)
+    assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
 def test_an_error_of_the_process_is_told_in_the_panel(ready_panel, monkeypatch) -> None:

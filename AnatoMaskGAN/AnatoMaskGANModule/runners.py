@@ -93,7 +93,7 @@ class ProcessRunner:
 
         report(0.0, _("Starting the synthesis process"))
         number = sendRequest(self.client, request)
-        volumes = []
+        volumes = {}  # by seed: a process that was started again makes each once more
         while True:
             for message in self.client.poll():
                 if getattr(message, "request", None) not in (number, None):
@@ -101,11 +101,11 @@ class ProcessRunner:
                 if isinstance(message, messages.Progress):
                     report(message.share, message.text)
                 elif isinstance(message, messages.VolumeMade):
-                    volumes.append(message.volume)
+                    volumes[message.seed] = message.volume
                 elif isinstance(message, messages.Failed):
                     raise RuntimeError(message.text)
                 elif isinstance(message, messages.Finished):
-                    return volumes
+                    return [volumes[seed] for seed in request.seeds]
             slicer.app.processEvents()
             if isCancelled():
                 self.close()
