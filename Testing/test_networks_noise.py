@@ -63,6 +63,18 @@ def test_seeds_and_octaves_are_independent() -> None:
     assert off_diagonal.abs().max() < 0.06
 
 
+def test_a_sigma_far_below_the_spacing_gives_white_noise() -> None:
+    field = noise_field(3, (0, 0, 0), (24, 96, 96), (1.0, 1.0, 1.0), (0.1,) * 4)
+    assert (field.var(dim=(1, 2, 3)) - 1).abs().max() < 0.02
+    for dim in (1, 2, 3):
+        size = field.shape[dim] - 1
+        first, second = (field.narrow(dim, start, size).reshape(4, -1) for start in (0, 1))
+        # five standard errors of 210,000 pairs
+        assert ((first * second).mean(1)).abs().max() < 0.011
+    between_channels = torch.corrcoef(field.reshape(4, -1)) - torch.eye(4)
+    assert between_channels.abs().max() < 0.011
+
+
 def test_noise_pooled_to_a_stage_keeps_variance_one() -> None:
     spacing = (1.0, 1.0, 1.0)
     samples = torch.cat(
