@@ -12,6 +12,7 @@ from AnatoMaskGANLib.training.run_state import RunStateError
 
 LATEST = "latest"
 BEST = "best"
+LOWER_IS_BETTER = ("fid", "kid", "lpips")
 
 
 def checkpoint_file(run_folder: Path, checkpoint: str | int) -> Path:
@@ -33,9 +34,13 @@ def find_checkpoint(run_folder: Path, checkpoint: str | int) -> Path:
 
 
 def is_better(name: str, value: float, best: float | None) -> bool:
-    """Whether a validation figure beats the best one so far; dz_ratio is best at 1."""
+    """Whether a validation figure beats the best one so far; dz_ratio is best at 1, distances
+    are where they are lowest.
+    """
     if math.isnan(value):
         return False
     if best is None:
         return True
-    return abs(value - 1) < abs(best - 1) if name == "dz_ratio" else value > best
+    if name == "dz_ratio":
+        return abs(value - 1) < abs(best - 1)
+    return value < best if name in LOWER_IS_BETTER else value > best

@@ -55,9 +55,18 @@ def _rules(settings: TrainingSettings) -> list[tuple[bool, str]]:
             "measured; set validation.select_by: dice",
         ),
         (
+            direction == "image2mask"
+            and (
+                settings.validation.extractor is not None
+                or settings.validation.lpips_weights is not None
+            ),
+            "the direction image2mask makes no image, so FID, KID and LPIPS cannot be measured; "
+            "leave validation.extractor and validation.lpips_weights out",
+        ),
+        (
             direction == "mask2image" and settings.validation.select_by == "dice",
             "the direction mask2image makes no label map, so dice cannot be measured; set "
-            "validation.select_by: psnr, ssim or dz_ratio",
+            "validation.select_by to a figure of the image, as psnr, ssim or dz_ratio",
         ),
         (
             direction == "image+labels" and kind not in ("anatomaskgan", "spade"),

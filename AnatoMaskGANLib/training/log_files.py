@@ -11,7 +11,16 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 
 NO_LOSSES = ("seconds", "lr_generator", "data_seconds")
 """Columns of log.csv that are no losses."""
-SHOWN_FIGURES = ("psnr", "ssim", "dz_ratio", "label_deviation_ratio", "dice")
+SHOWN_FIGURES = (
+    "psnr",
+    "ssim",
+    "dz_ratio",
+    "label_deviation_ratio",
+    "dice",
+    "fid",
+    "kid",
+    "lpips",
+)
 """Columns of validation.csv that are drawn."""
 
 

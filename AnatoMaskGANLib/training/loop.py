@@ -55,20 +55,26 @@ def train(
             "would wait for each other; train semi in one process, with optimizer.accumulate"
         )
     trainer = Trainer(settings, open_store(Path(settings.data.store)), processes)
+    validator = None
+    if processes.is_first and settings.validation.every:  # may refuse: before anything is written
+        validator = Validator(settings, trainer.store, trainer.objective.halo, trainer.device)
     folder = settings.folder
     folder.mkdir(parents=True, exist_ok=True)
     if resume_from != LATEST or checkpoint_file(folder, LATEST).exists():
         trainer.resume(find_checkpoint(folder, resume_from))
         logger.info("going on from step %d (%s)", trainer.step, resume_from)
-    run = _Run(trainer, on_event if processes.is_first else None)
+    run = _Run(trainer, validator, on_event if processes.is_first else None)
     return run.to_the_end()
 
 
 class _Run:
     """What happens around the steps; only the first process writes."""
 
-    def __init__(self, trainer: Trainer, on_event: OnEvent | None) -> None:
+    def __init__(
+        self, trainer: Trainer, validator: Validator | None, on_event: OnEvent | None
+    ) -> None:
         self.trainer = trainer
+        self.validator = validator
         self.settings = trainer.settings
         self.folder = trainer.settings.folder
         self.is_first = trainer.processes.is_first
@@ -82,12 +88,6 @@ class _Run:
         self.log = WideTable(self.folder / "log.csv", step)
         self.figures = WideTable(self.folder / "validation.csv", step)
         self.boards = Boards(self.settings, step)
-        every = self.settings.validation.every
-        self.validator = (
-            Validator(self.settings, trainer.store, trainer.objective.halo, trainer.device)
-            if every
-            else None
-        )
 
     def to_the_end(self) -> Path:
         """Runs the steps that are left; gives back the last checkpoint."""

@@ -128,14 +128,34 @@ class ValidationSettings:
     """Cases of the validation split that are measured, the first by name."""
     slices: int = 24
     """Slices from the middle of each; the figures are means over these."""
-    select_by: Literal["psnr", "ssim", "dz_ratio", "dice"] = "psnr"
-    """The figure whose best value makes `best.safetensors`; dz_ratio is best at 1."""
+    select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] = "psnr"
+    """The figure whose best value makes `best.safetensors`; dz_ratio is best at 1; fid, kid and
+    lpips are best where they are lowest."""
+    extractor: str | None = None
+    """Local TorchScript file, [N,3,H,W] in [0,1] to features [N,D], that adds FID and KID; nothing
+    is downloaded."""
+    extractor_sha256: str | None = None
+    """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
+    lpips_weights: str | None = None
+    """Local file of torchvision's backbone weights, which adds LPIPS (packages lpips, torchvision);
+    nothing is downloaded."""
+    lpips_sha256: str | None = None
+    """Of that file; not needed where its name ends in the hash."""
+    lpips_network: Literal["alex", "vgg"] = "alex"
+    """The backbone."""
 
     def __post_init__(self) -> None:
         if self.every < 0 or self.cases < 1 or self.slices < 1:
             raise SettingsError(
                 f"validation has every {self.every}, cases {self.cases}, slices {self.slices}; "
                 "allowed: every 0 or more, cases and slices 1 or more"
+            )
+        needed = {"fid": "extractor", "kid": "extractor", "lpips": "lpips_weights"}
+        setting = needed.get(self.select_by)
+        if setting is not None and getattr(self, setting) is None:
+            raise SettingsError(
+                f"select_by is {self.select_by}, which is measured only with a local file in "
+                f"validation.{setting}; give it, or select by another figure"
             )
 
 

@@ -15,6 +15,7 @@ from AnatoMaskGANLib.evaluation.case_figures import GridCase, paired_figures
 from AnatoMaskGANLib.training.held_out import HeldOutCase, held_out_cases
 from AnatoMaskGANLib.training.images import make_images
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
+from AnatoMaskGANLib.training.learned_figures import LearnedFigures
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes.case_store import CaseStore
 
@@ -23,7 +24,10 @@ _SEED = 0  # of the noise
 
 
 class Validator:
-    """Measures networks on the same slices every time; a split without usable cases gives none."""
+    """Measures networks on the same slices every time; a split without usable cases gives none.
+
+    Raises WeightsError for a file of the settings that is absent or another one.
+    """
 
     def __init__(
         self, settings: TrainingSettings, store: CaseStore, halo: int, device: torch.device
@@ -40,6 +44,7 @@ class Validator:
             validation.slices,
             halo,
         )
+        self.learned = LearnedFigures(validation, self.cases, device)
         self._label_mean: dict[str, float] | None = None
 
     @torch.no_grad()
@@ -49,23 +54,29 @@ class Validator:
         """
         if not self.cases:
             return {}
-        found = [self._measure_case(network, case) for case in self.cases]
+        images, found = zip(
+            *(self._measure_case(network, case) for case in self.cases), strict=True
+        )
         figures = {name: _mean([values[name] for values in found]) for name in found[0]}
         if self.settings.direction != "image2mask":
-            figures |= self._label_mean_figures()
+            figures |= self.learned.measure(images) | self._label_mean_figures()
         return {name: value for name, value in figures.items() if math.isfinite(value)}
 
-    def _measure_case(self, network: nn.Module, case: HeldOutCase) -> dict[str, float]:
+    def _measure_case(
+        self, network: nn.Module, case: HeldOutCase
+    ) -> tuple[np.ndarray | None, dict[str, float]]:
+        """The image [S,H,W] in [0,1] where one is made, and its paired figures."""
         images, labels = [], []
         for made, found in self._stacks(network, case):
             images.append(made)
             labels.append(found)
-        figures = {}
+        figures, image = {}, None
         if images[0] is not None:
-            figures |= compare(case, torch.cat(images).cpu().numpy())
+            image = np.clip(torch.cat(images).float().cpu().numpy(), 0, 1)
+            figures |= compare(case, image)
         if labels[0] is not None:
             figures["dice"] = mean_dice(torch.cat(labels).cpu(), case.inner_labels)
-        return figures
+        return image, figures
 
     def _stacks(
         self, network: nn.Module, case: HeldOutCase
@@ -99,11 +110,13 @@ class Validator:
             trained = measure_label_statistics(self.store.of_split("train"), self.store.num_classes)
             for value, (mean, _) in trained.items():
                 means[int(value)] = mean
-            found = [compare(case, means[case.inner_labels.numpy()]) for case in self.cases]
-            self._label_mean = {
-                f"label_mean_{name}": _mean([values[name] for values in found])
-                for name in _SHOWN_FOR_LABEL_MEAN
+            images = [means[case.inner_labels.numpy()] for case in self.cases]
+            found = [compare(*pair) for pair in zip(self.cases, images, strict=True)]
+            figures = {
+                name: _mean([values[name] for values in found]) for name in _SHOWN_FOR_LABEL_MEAN
             }
+            figures |= self.learned.measure(images)
+            self._label_mean = {f"label_mean_{name}": value for name, value in figures.items()}
         return self._label_mean
 
 
