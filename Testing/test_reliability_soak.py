@@ -6,7 +6,6 @@ from pathlib import Path
 
 from AnatoMaskGANLib.synthesis.worker_client import WorkerClient
 from Testing.soak.__main__ import Soak, growth_of
-from Testing.tiny_models import write_tiny_model
 
 
 def test_mixed_requests_are_each_answered_once_and_as_a_fresh_synthesis_would(
@@ -14,7 +13,7 @@ def test_mixed_requests_are_each_answered_once_and_as_a_fresh_synthesis_would(
 ) -> None:
     with WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as client:
         client.start()
-        soak = Soak(client, str(write_tiny_model(tmp_path / "tiny")), seed=1)
+        soak = Soak(client, tmp_path, seed=1)
         for _ in range(25):
             soak.do_something()
     assert soak.wrong == []
