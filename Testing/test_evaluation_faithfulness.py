@@ -6,8 +6,12 @@ import torch
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
-from AnatoMaskGANLib.evaluation.faithfulness import dice_by_label, faithfulness
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.evaluation.faithfulness import (
+    dice_by_label,
+    faithfulness,
+    samples_agreement,
+)
+from AnatoMaskGANLib.volumes import LabelMap
 
 
 def test_dice_is_worked_out_by_hand() -> None:
@@ -30,35 +34,30 @@ def test_a_label_that_only_the_segmenter_sees_does_not_count_as_a_label_of_the_c
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 
 
-def _threshold_segmenter(volume: Volume) -> LabelMap:
-    return LabelMap((volume.voxels_kji > 50).astype(np.uint8), volume.ijk_to_ras, {1: "bright"})
+def _label_map(labels: list[list[int]]) -> LabelMap:
+    return LabelMap(np.array([labels], dtype=np.uint8), AFFINE, {1: "bright"})
 
 
 def test_faithfulness_is_relative_to_what_the_segmenter_finds_in_the_real_image() -> None:
-    labels = np.zeros((1, 2, 4), dtype=np.uint8)
-    labels[0, :, :2] = 1
-    real = labels * 100.0
-    real[0, 0, 0] = 0  # the segmenter misses a voxel of the real image: Dice 6/7
-    synthetic = labels * 100.0
-    synthetic[0, :, 0] = 0  # and two of the synthetic one: Dice 4/6
-    figures = faithfulness(
-        _threshold_segmenter,
-        Volume(real.astype(np.float32), AFFINE),
-        Volume(synthetic.astype(np.float32), AFFINE),
-        LabelMap(labels, AFFINE, {1: "bright"}),
-    )
-    assert figures == pytest.approx(
+    truth = _label_map([[1, 1, 0], [1, 1, 0]])
+    one_missed = _label_map([[0, 1, 0], [1, 1, 0]])  # Dice 6/7
+    two_missed = _label_map([[0, 1, 0], [0, 1, 0]])  # Dice 4/6
+    assert faithfulness(truth, one_missed, two_missed) == pytest.approx(
         {"dice_real": 6 / 7, "dice_synthetic": 4 / 6, "dice_ratio": (4 / 6) / (6 / 7)}
     )
 
 
 def test_a_segmentation_on_another_grid_is_refused() -> None:
-    volume = Volume(np.ones((2, 2, 2), np.float32), AFFINE)
-    label_map = LabelMap(np.ones((2, 2, 2), np.uint8), AFFINE, {1: "bright"})
+    truth, other = _label_map([[1, 1], [1, 1]]), _label_map([[1, 1, 1], [1, 1, 1]])
     with pytest.raises(ValueError, match="another grid"):
-        faithfulness(
-            lambda _: LabelMap(np.ones((2, 2, 3), np.uint8), AFFINE, {1: "bright"}),
-            volume,
-            volume,
-            label_map,
-        )
+        faithfulness(truth, truth, other)
+
+
+def test_samples_agree_by_the_dice_of_every_pair() -> None:
+    first = _label_map([[1, 1, 0], [1, 1, 0]])
+    second = _label_map([[0, 1, 0], [1, 1, 0]])
+    assert samples_agreement([first, first]) == {"samples_dice": 1.0}
+    pairs = (1.0, 6 / 7, 6 / 7)
+    assert samples_agreement([first, first, second])["samples_dice"] == pytest.approx(
+        sum(pairs) / 3
+    )

@@ -37,6 +37,7 @@ def test_a_method_is_measured_by_everything_that_was_asked_for() -> None:
         segmenter=lambda volume: LabelMap(
             (volume.voxels_kji > 20).astype(np.uint8), volume.ijk_to_ras, {1: "outer"}
         ),
+        feature_maps=lambda slices: [np.stack([slices, 1 - slices], axis=1)],
         samplers={"noisy": _noisy},
         num_samples=2,
     )
@@ -47,9 +48,31 @@ def test_a_method_is_measured_by_everything_that_was_asked_for() -> None:
         measurements=measurements,
     )
     assert table.mean("noisy", "lpips") > table.mean("real", "lpips") == 0
+    assert table.mean("noisy", "feature_distance") > table.mean("real", "feature_distance") == 0
     assert table.mean("real", "dice_ratio") == 1
+    assert 0.5 < table.mean("noisy", "samples_dice") <= 1
     assert table.mean("noisy", "diversity") > 0
     assert math.isnan(table.mean("real", "diversity"))
+
+
+def test_a_volume_is_segmented_once_however_often_it_is_needed() -> None:
+    seen = []
+
+    def segment(volume: Volume) -> LabelMap:
+        seen.append(volume)
+        return LabelMap((volume.voxels_kji > 20).astype(np.uint8), AFFINE, {1: "outer"})
+
+    case = _case("a", 0)
+    made = [_noisy(case, seed) for seed in (0, 1)]
+    evaluate_cases(
+        [case],
+        {"one": lambda _: made[0], "two": lambda _: made[1]},
+        WINDOW,
+        measurements=Measurements(
+            segmenter=segment, samplers={"one": lambda _, seed: made[seed]}, num_samples=2
+        ),
+    )
+    assert seen == [case.real, *made]
 
 
 def test_sets_hold_each_real_slice_once_however_many_methods_there_are() -> None:

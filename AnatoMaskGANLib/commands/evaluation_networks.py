@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from AnatoMaskGANLib.evaluation.faithfulness import Segmenter
+    from AnatoMaskGANLib.evaluation.feature_distance import FeatureMaps
     from AnatoMaskGANLib.evaluation.features import Extractor
     from AnatoMaskGANLib.synthesis import ModelCard
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
@@ -103,38 +105,75 @@ def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
     segmentation. Raises ValueError for a network that is no U-Net of this program.
     """
     import numpy as np
-    import torch
 
-    from AnatoMaskGANLib.networks.segmenter import Segmenter as SegmenterNetwork
-
-    if not isinstance(segmenter.network, SegmenterNetwork):
-        raise ValueError(
-            "Only a segmenter that this program trained gives features; a TorchScript segmenter "
-            "does not show its encoder. Give the encoder as an extractor of its own."
-        )
-    deepest = _deepest_block(segmenter.network.network)
+    deepest = _encoder_blocks(segmenter)[-1:]
 
     def extract(slices: np.ndarray) -> np.ndarray:
-        caught: list[Tensor] = []
-        hook = deepest.register_forward_hook(lambda module, inputs, output: caught.append(output))
-        try:
-            with torch.inference_mode():
-                for batch in np.array_split(slices, max(len(slices) // 8, 1)):
-                    images = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
-                    segmenter.network(images[:, None, None].to(segmenter.device))
-        finally:
-            hook.remove()
-        return torch.cat([features.mean(dim=(2, 3)) for features in caught]).cpu().numpy()
+        batches = np.array_split(slices, max(len(slices) // 8, 1))
+        found = (_maps(segmenter, deepest, batch[:, None]) for batch in batches)
+        return np.concatenate([maps.mean(axis=(2, 3)) for (maps,) in found])
 
     return extract
 
 
-def _deepest_block(unet: nn.Module) -> nn.Module:
-    """The level of MONAI's U-Net that has no skip around it."""
+def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
+    """Neighboring slices [N,H,W] to the maps [N,C,h,w] of every level of the encoder.
+
+    Raises ValueError for a network that is no U-Net of this program.
+    """
+    blocks = _encoder_blocks(segmenter)
+    return lambda slices: _maps(segmenter, blocks, slices[None])
+
+
+def has_encoder(segmenter: VolumeSegmenter) -> bool:
+    """Whether it is a U-Net of this program, whose levels can be looked at."""
+    from AnatoMaskGANLib.networks.segmenter import Segmenter as SegmenterNetwork
+
+    return isinstance(segmenter.network, SegmenterNetwork)
+
+
+def _maps(
+    segmenter: VolumeSegmenter, blocks: Sequence[nn.Module], stacks: np.ndarray
+) -> list[np.ndarray]:
+    """What the blocks give for stacks of slices [B,S,H,W]: maps [B*S,C,h,w], block by block."""
+    import numpy as np
+    import torch
+
+    caught: dict[int, Tensor] = {}
+    hooks = [
+        block.register_forward_hook(
+            lambda module, inputs, output, number=number: caught.__setitem__(number, output)
+        )
+        for number, block in enumerate(blocks)
+    ]
+    try:
+        with torch.inference_mode():
+            images = torch.from_numpy(np.ascontiguousarray(stacks, dtype=np.float32))
+            segmenter.network(images[:, :, None].to(segmenter.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [caught[number].float().cpu().numpy() for number in range(len(blocks))]
+
+
+def _encoder_blocks(segmenter: VolumeSegmenter) -> list[nn.Module]:
+    """The levels of MONAI's U-Net on its way down, the deepest last."""
     from monai.networks.layers.simplelayers import SkipConnection
 
-    skips = [module for module in unet.modules() if isinstance(module, SkipConnection)]
-    return skips[-1].submodule
+    if not has_encoder(segmenter):
+        raise ValueError(
+            "Only a segmenter that this program trained gives features; a TorchScript segmenter "
+            "does not show its encoder. Give the encoder as an extractor of its own."
+        )
+    block = segmenter.network.network.model
+    blocks = []
+    while True:
+        parts = list(block.children())
+        skips = [part for part in parts if isinstance(part, SkipConnection)]
+        if not skips:
+            return [*blocks, block]
+        blocks.append(parts[0])
+        block = skips[0].submodule
 
 
 def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -29,8 +30,22 @@ def dice_by_label(reference: np.ndarray, predicted: np.ndarray) -> dict[int, flo
     }
 
 
+def mean_dice(reference: LabelMap, found: LabelMap) -> float:
+    """Mean over the labels of the reference; nan where it has none.
+
+    Raises ValueError when the two lie on different grids.
+    """
+    if not same_grid(found, reference):
+        raise ValueError(
+            "The segmenter returned a label map on another grid than its input; expected the "
+            "same. Resample its result to the input."
+        )
+    dice = dice_by_label(reference.labels_kji, found.labels_kji)
+    return float(np.mean(list(dice.values()))) if dice else math.nan
+
+
 def faithfulness(
-    segmenter: Segmenter, real: Volume, synthetic: Volume, label_map: LabelMap
+    label_map: LabelMap, found_in_real: LabelMap, found_in_synthetic: LabelMap
 ) -> dict[str, float]:
     """Dice of the segmenter on the real and on the synthetic volume, and the second over the first.
 
@@ -38,16 +53,16 @@ def faithfulness(
     a faithful image shares its failures. Raises ValueError when a segmentation lies on another
     grid than the label map.
     """
-    means = []
-    for volume in (real, synthetic):
-        found = segmenter(volume)
-        if not same_grid(found, label_map):
-            raise ValueError(
-                "The segmenter returned a label map on another grid than its input; expected the "
-                "same. Resample its result to the input."
-            )
-        dice = dice_by_label(label_map.labels_kji, found.labels_kji)
-        means.append(float(np.mean(list(dice.values()))) if dice else math.nan)
-    on_real, on_synthetic = means
+    on_real, on_synthetic = (
+        mean_dice(label_map, found) for found in (found_in_real, found_in_synthetic)
+    )
     ratio = on_synthetic / on_real if on_real > 0 else math.nan
     return {"dice_real": on_real, "dice_synthetic": on_synthetic, "dice_ratio": ratio}
+
+
+def samples_agreement(found_in_samples: Sequence[LabelMap]) -> dict[str, float]:
+    """Whether the seed changes the anatomy: Dice of what the segmenter finds in one sample with
+    what it finds in another, mean over the pairs; 1 where it is the same.
+    """
+    pairs = combinations(found_in_samples, 2)
+    return {"samples_dice": float(np.mean([mean_dice(*pair) for pair in pairs]))}

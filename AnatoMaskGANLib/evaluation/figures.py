@@ -30,6 +30,13 @@ FIGURES: tuple[Figure, ...] = (
     Figure("ssim_foreground", "SSIM fg", "higher", 4, "The same slices, labelled pixels only."),
     Figure("ssim_3d", "SSIM 3-D", "higher", 4, "Whole model grid, windows of 7x7x7 voxels."),
     Figure("lpips", "LPIPS", "lower", 4, "Learned perceptual distance of the same slices."),
+    Figure(
+        "feature_distance",
+        "feature dist.",
+        "lower",
+        4,
+        "Perceptual distance of the same slices by the levels of the segmenter's encoder.",
+    ),
     Figure("mae", "MAE", "lower", 2, "Mean absolute error of all voxels, in units of the scan."),
     Figure("mae_foreground", "MAE fg", "lower", 2, "The same, labelled voxels only."),
     Figure(
@@ -99,6 +106,13 @@ FIGURES: tuple[Figure, ...] = (
         "higher",
         4,
         "Deviation between samples of one label map, in [0,1], mean over labelled voxels.",
+    ),
+    Figure(
+        "samples_dice",
+        "Dice samples",
+        "higher",
+        4,
+        "Dice of what the segmenter finds in two samples; 1 where the seed leaves the anatomy.",
     ),
     Figure("fid", "FID", "lower", 2, "Frechet distance of the features of the compared slices."),
     Figure("kid", "KID", "lower", 4, "Kernel distance of the same features; may be just below 0."),
