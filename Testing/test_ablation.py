@@ -12,6 +12,7 @@ import pytest
 from tiny_runs import write_tiny_store
 
 from AnatoMaskGANLib.evaluation import Row
+from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
 
 PROGRAM = Path(__file__).resolve().parent / "benchmarks" / "ablation.py"
 SMALL = (
@@ -35,8 +36,14 @@ def test_the_configurations_differ_in_their_modules_alone(
     ablation: ModuleType, tmp_path: Path
 ) -> None:
     found = {
-        name: ablation.run_settings(example, tmp_path, tmp_path / "run", 7, {"optimizer.steps": 9})
-        for name, example in ablation.CONFIGURATIONS.items()
+        key: ablation.run_settings(
+            ablation.CONFIGURATIONS[key].example,
+            tmp_path,
+            tmp_path / "run",
+            7,
+            {"optimizer.steps": 9, "precision": "bf16"},
+        )
+        for key in ablation.TABLE_II
     }
     modules = [
         (
@@ -56,15 +63,29 @@ def test_the_configurations_differ_in_their_modules_alone(
     for settings in others:
         assert (settings.data, settings.optimizer, settings.seed) == (full.data, full.optimizer, 7)
         assert (settings.losses, settings.discriminator) == (full.losses, full.discriminator)
-        assert settings.optimizer.steps == 9
+        assert (settings.optimizer.steps, settings.precision) == (9, "bf16")
 
 
-def test_all_configurations_are_trained_and_stand_in_one_table_with_the_baselines(
-    ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def finished(
+    ablation: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """The folder of an ablation of two steps, and the arguments that name it and its store."""
+    folder = tmp_path_factory.mktemp("ablation")
+    store = write_tiny_store(folder / "store", ("train", "train", "validation", "test"))
+    places = ["--store", str(store), "--output", str(folder / "out"), "--device", "cpu"]
+    for configuration in ablation.TABLE_II:  # as processes of their own would do it
+        chosen = ["--configurations", configuration, "--seeds", "4", "--steps", "2"]
+        assert ablation.main(["train", *places, *chosen, "--set", *SMALL]) == 0
+    assert ablation.main(["measure", *places]) == 0
+    return folder / "out", places
+
+
+def test_all_configurations_stand_in_one_table_with_the_baselines(
+    ablation: ModuleType, finished: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = write_tiny_store(tmp_path / "store", ("train", "train", "test"))
-    places = ["--store", str(store), "--output", str(tmp_path / "out"), "--device", "cpu"]
-    assert ablation.main([*places, "--seeds", "4", "--steps", "2", "--set", *SMALL]) == 0
+    output, places = finished
+    assert ablation.main(["table", *places]) == 0
     printed = capsys.readouterr().out
     methods = ["label-mean image", "per-label Gaussian", "SPADE", "+ GNN-SIF"]
     methods += ["+ GNN-SIF + 3D-SNI, noise 1", "+ GNN-SIF + 3D-SNI, noise 0"]
@@ -72,10 +93,34 @@ def test_all_configurations_are_trained_and_stand_in_one_table_with_the_baseline
     lines = [line for line in printed.splitlines() if line.startswith("| ")][1:]
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == methods
     assert "±" not in printed.replace("± deviation", "")  # one seed has no deviation
-    assert len(list((tmp_path / "out" / "models").iterdir())) == 4
-    rows = list(csv.DictReader((tmp_path / "out" / "figures.csv").open()))
-    assert {row["case"] for row in rows if row["method"] == "SPADE"} == {"sub-2, seed 4"}
-    assert "Over SPADE" in (tmp_path / "out" / "report.html").read_text()
+    assert len(list((output / "models").iterdir())) == 4
+    rows = list(csv.DictReader((output / "figures.csv").open()))
+    held_out = {row["case"] for row in rows if row["method"] == "SPADE"}
+    assert held_out == {"sub-2, seed 4", "sub-3, seed 4"}
+    diversity = {row["method"]: row["diversity"] for row in rows}
+    assert float(diversity["+ GNN-SIF + 3D-SNI, noise 0"]) == pytest.approx(0, abs=1e-6)
+    assert "Over SPADE" in (output / "report.html").read_text()
+
+
+def test_what_was_measured_is_not_measured_again(
+    ablation: ModuleType, finished: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, places = finished
+    monkeypatch.setattr(ablation, "measure_model", None)  # would fail if it were called
+    assert ablation.main(["measure", *places]) == 0
+    (output / "measured" / "spade-seed4.json").unlink()
+    assert ablation.main(["measure", *places, "--only", "gnn-seed4"]) == 0
+    assert not (output / "measured" / "spade-seed4.json").exists()
+
+
+def test_rows_come_back_from_their_file_as_they_were(ablation: ModuleType, tmp_path: Path) -> None:
+    label = LabelStatistics(600, 0.1, 0.2, 0.03, 0.04, 0.05)
+    rows = [
+        ablation.SeedRow("m", 3, Row("m", "a", "s", {"psnr": 31.25, "lpips": 0.1}, {7: label})),
+        ablation.SeedRow("b", None, Row("b", "a", "s", {"psnr": 20.0})),
+    ]
+    ablation.write_rows(tmp_path / "rows.json", rows)
+    assert ablation.read_rows(tmp_path / "rows.json") == rows
 
 
 def test_the_deviation_is_that_of_the_means_of_the_seeds(ablation: ModuleType) -> None:
