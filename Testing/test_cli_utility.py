@@ -10,6 +10,7 @@ from tiny_models import tiny_card, tiny_generator, tiny_settings
 from tiny_runs import LABEL_TABLE, SPACING_IJK_MM, WINDOW, write_tiny_store
 
 from AnatoMaskGANLib.cli import main, with_joined_words
+from AnatoMaskGANLib.commands import evaluate_utility
 from AnatoMaskGANLib.commands.evaluate_utility import _draw, _sizes
 from AnatoMaskGANLib.synthesis import write_model
 
@@ -68,6 +69,38 @@ def test_segmenters_learn_from_every_source_and_are_measured_on_held_out_scans(
     assert "reward blur" not in report
     printed = capsys.readouterr().out
     assert "2 subjects" in printed and "gaussian" in printed
+
+
+def test_what_was_measured_is_kept_and_seeds_of_several_calls_stand_in_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_tiny_store(tmp_path / "store", SPLITS)
+    model = write_limb_model(tmp_path / "limb")
+    output = tmp_path / "utility"
+    arguments = ["--steps", "2", "--fractions", "1", "--sources", "real", "synthetic", "--seeds"]
+    for seed in ("0", "1"):
+        assert utility(store, model, output, *arguments, seed) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate_utility, "_train", None)  # would fail if it were called
+        patched.setattr(evaluate_utility, "_make_images", None)
+        assert utility(store, model, output, *arguments, "0", "1") == 0
+    rows = list(csv.DictReader((output / "utility.csv").open()))
+    assert {(row["source"], row["seed"]) for row in rows} == {
+        (source, seed) for source in ("real", "synthetic") for seed in ("0", "1")
+    }
+    before = (output / "runs" / "real-4-seed0.json").read_text()
+    assert utility(store, model, output, *arguments, "0", "--set", *SMALL, "data.flip=false") == 0
+    assert (output / "runs" / "real-4-seed0.json").read_text() != before
+
+
+def test_held_out_subjects_may_be_those_of_two_splits(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "store", ("train", "train", "validation", "test"))
+    model = write_limb_model(tmp_path / "limb")
+    arguments = ["--steps", "2", "--fractions", "1", "--sources", "real", "--seeds", "0"]
+    splits = ["--held-out", "validation", "test"]
+    assert utility(store, model, tmp_path / "utility", *arguments, *splits) == 0
+    rows = list(csv.DictReader((tmp_path / "utility" / "utility.csv").open()))
+    assert {row["case"] for row in rows} == {"sub-2", "sub-3"}
 
 
 def test_a_model_that_saw_held_out_subjects_is_refused(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,14 +41,18 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class UtilityOptions:
     """Train one segmenter on real, on synthetic, on both and on per-label Gaussian images, and
-    measure each on held-out real subjects."""
+    measure each on held-out real subjects. What was measured is kept: the same command goes on
+    where it was stopped, and processes with a seed each may share an output folder."""
 
     store: Path = positional()
     """Case store (anatomaskgan prepare) on the grid of the model. Its training split gives label
     maps and scans, its test split the held-out subjects (the validation split where that is
     empty)."""
     output: Path
-    """Folder for report.html, utility.csv, figures.json and the images that were made."""
+    """Folder for report.html, utility.csv, figures.json, the images that were made and what each
+    segmenter reached."""
+    held_out: tuple[Literal["test", "validation"], ...] = ("test",)
+    """Splits whose subjects the segmenters are measured on."""
     model: str = "brain-t1"
     """Model that makes the synthetic images; it must not have seen the held-out subjects."""
     sources: tuple[Source, ...] = ("real", "synthetic", "both", "gaussian")
@@ -77,7 +83,7 @@ def evaluate_utility(options: UtilityOptions) -> int:
     from AnatoMaskGANLib.volumes.case_store import open_store
 
     store = open_store(options.store)
-    held_out = _held_out(store)
+    held_out = _held_out(store, options.held_out)
     training = _usable(store.of_split("train"))
     subjects = sorted({case.subject for case in training})
     sizes = _sizes(options.fractions, len(subjects))
@@ -85,16 +91,26 @@ def evaluate_utility(options: UtilityOptions) -> int:
     synthesizer = Synthesizer.from_checkpoint(options.model, device=options.device)
     _check_model(synthesizer, store, held_out)
     make_folder(options.output)
-    made = _make_images(options, store, training, synthesizer)
-    runs: list[UtilityRun] = []
-    plan = [(size, seed, source) for size in sizes for seed in options.seeds for source in made]
-    with logging_redirect_tqdm(), tqdm(plan, disable=None, unit="segmenter") as bar:
-        for size, seed, source in bar:
-            bar.set_postfix_str(f"{source}, {size} subjects, seed {seed}")
-            chosen = set(_draw(subjects, size, seed))
-            cases = [case for case in made[source] if case.subject in chosen]
-            segmenter = _train(replace(settings, seed=seed), store, cases, options.device)
-            runs.append(_measure(segmenter, store, held_out, source, size, seed))
+    experiment = _experiment_hash(options, settings, store, held_out, synthesizer)
+    plan = [
+        _Planned(source, size, seed, options.output / "runs" / f"{source}-{size}-seed{seed}.json")
+        for size in sizes
+        for seed in options.seeds
+        for source in dict.fromkeys(options.sources)
+    ]
+    done = {planned: planned.measured(experiment) for planned in plan}
+    missing = [planned for planned in plan if done[planned] is None]
+    made = _make_images(options, store, training, synthesizer) if missing else {}
+    with logging_redirect_tqdm(), tqdm(missing, disable=None, unit="segmenter") as bar:
+        for planned in bar:
+            bar.set_postfix_str(f"{planned.source}, {planned.size} subjects, seed {planned.seed}")
+            chosen = set(_draw(subjects, planned.size, planned.seed))
+            cases = [case for case in made[planned.source] if case.subject in chosen]
+            seeded = replace(settings, seed=planned.seed)
+            segmenter = _train(seeded, store, cases, options.device)
+            done[planned] = _measure(segmenter, store, held_out, planned)
+            planned.keep(done[planned], experiment)
+    runs = [run for run in done.values() if run is not None]
     table = UtilityTable(tuple(runs), {case.name: case.subject for case in held_out})
     labels = {int(value): name for value, name in store.label_table["labels"].items()}
     csv = options.output / "utility.csv"
@@ -112,18 +128,75 @@ def evaluate_utility(options: UtilityOptions) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """A segmenter of the experiment and the file that keeps what it reached."""
+
+    source: Source
+    size: int
+    seed: int
+    file: Path
+
+    def measured(self, experiment: str) -> UtilityRun | None:
+        """What the file keeps, if it is of this very experiment."""
+        from AnatoMaskGANLib.evaluation.utility import UtilityRun
+
+        if not self.file.is_file():
+            return None
+        content = json.loads(self.file.read_text(encoding="utf-8"))
+        if content["experiment"] != experiment:
+            _log.info("%s is of another experiment and is measured again", self.file)
+            return None
+        dice = {
+            case: {int(value): number for value, number in labels.items()}
+            for case, labels in content["dice"].items()
+        }
+        return UtilityRun(self.source, self.size, self.seed, dice)
+
+    def keep(self, run: UtilityRun, experiment: str) -> None:
+        """Writes the file."""
+        from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
+
+        make_folder(self.file.parent)
+        content = json.dumps({"experiment": experiment, "dice": run.dice})
+        write_bytes(self.file, ".json", content.encode)
+
+
+def _experiment_hash(
+    options: UtilityOptions,
+    settings: TrainingSettings,
+    store: CaseStore,
+    held_out: Sequence[StoredCase],
+    synthesizer: Synthesizer,
+) -> str:
+    """The same for runs that belong into one table, whatever folders and seeds they have."""
+    from AnatoMaskGANLib.config import settings_to_dict
+    from AnatoMaskGANLib.training.run_identity import describe_store
+
+    described = settings_to_dict(replace(settings, output="", seed=0))
+    described["data"]["store"] = ""
+    parts = (
+        described,
+        describe_store(store),
+        [case.name for case in held_out],
+        synthesizer.card.sha256,
+        options.deform,
+    )
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def _usable(cases: Sequence[StoredCase]) -> list[StoredCase]:
     return [case for case in cases if case.image_sjk is not None and case.labels_sjk is not None]
 
 
-def _held_out(store: CaseStore) -> list[StoredCase]:
-    held_out = _usable(store.of_split("test")) or _usable(store.of_split("validation"))
+def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
+    held_out = [case for split in dict.fromkeys(splits) for case in _usable(store.of_split(split))]
     training = {case.subject for case in store.of_split("train")}
     if not held_out or not training or training & {case.subject for case in held_out}:
         raise ValueError(
-            f"{store.folder} has {len(held_out)} held-out cases and {len(training)} training "
-            "subjects; expected at least one of each, and no subject in both. Prepare it with a "
-            "test split."
+            f"{store.folder} has {len(held_out)} held-out cases ({', '.join(splits)}) and "
+            f"{len(training)} training subjects; expected at least one of each, and no subject in "
+            "both. Prepare it with such a split, or name another with --held-out."
         )
     return held_out
 
@@ -289,9 +362,7 @@ def _measure(
     segmenter: VolumeSegmenter,
     store: CaseStore,
     held_out: Sequence[StoredCase],
-    source: str,
-    size: int,
-    seed: int,
+    planned: _Planned,
 ) -> UtilityRun:
     from AnatoMaskGANLib.evaluation.faithfulness import dice_by_label
     from AnatoMaskGANLib.evaluation.utility import UtilityRun
@@ -300,7 +371,7 @@ def _measure(
     for case in held_out:
         found = segmenter.segment(stored_volume(store, case))
         dice[case.name] = dice_by_label(np.asarray(case.labels_sjk), found.labels_kji)
-    return UtilityRun(source, size, seed, dice)
+    return UtilityRun(planned.source, planned.size, planned.seed, dice)
 
 
 def _notes(synthesizer: Synthesizer) -> list[str]:
