@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from AnatoMaskGANLib import __version__
+from AnatoMaskGANLib.commands.attached import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
 from AnatoMaskGANLib.commands.evaluate_utility import UtilityOptions, evaluate_utility
 from AnatoMaskGANLib.commands.models import (
+    DownloadModelOptions,
     ExportModelOptions,
     InstallModelOptions,
     ListModelsOptions,
     RemoveModelOptions,
     ShowModelOptions,
     VerifyModelOptions,
+    download_model,
     export_model,
     install_model,
     list_models,
@@ -61,6 +64,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
         "show": Command(ShowModelOptions, show_model),
         "verify": Command(VerifyModelOptions, verify_model),
         "install": Command(InstallModelOptions, install_model),
+        "download": Command(DownloadModelOptions, download_model),
         "remove": Command(RemoveModelOptions, remove_model),
         "export": Command(ExportModelOptions, export_model),
     },
@@ -68,7 +72,11 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
 }
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
 TWO_WORDS = {("evaluate", "utility"): "evaluate-utility"}
-GROUP_HELP = {"models": "List, show, verify, install, remove and export models."}
+ATTACHED_HELP = (
+    "For programs that start this one: progress as JSON lines on standard output; stop, as with "
+    "Ctrl-C, when standard input ends."
+)
+GROUP_HELP = {"models": "List, show, verify, install, download, remove and export models."}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         return _tell(f"{message} (see {PROGRAM} --help)", USAGE_ERROR)
     command, values = chosen_command(namespace)
-    start_logging(values["debug"])
+    start_logging(values["debug"], values["attached"])
+    if values["attached"]:
+        stop_with_input(sys.stdin)
     try:
         return command.run(read_options(values, command.options_type))
     except KeyboardInterrupt:
@@ -137,6 +147,7 @@ def _add_commands(
             add_options(subparser, entry.options_type)
             debug_help = "Show where an error came from."
             subparser.add_argument("--debug", action="store_true", help=debug_help)
+            subparser.add_argument("--attached", action="store_true", help=ATTACHED_HELP)
 
 
 def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
@@ -148,12 +159,13 @@ def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
     return entry, namespace
 
 
-def start_logging(show_debug: bool) -> None:
-    """What the core logs goes to stderr, so that stdout holds results only."""
+def start_logging(show_debug: bool, is_attached: bool = False) -> None:
+    """What the core logs goes to stderr, so that stdout holds results only, and events if asked."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(lambda record: not is_event(record))
     logger = logging.getLogger("AnatoMaskGANLib")
-    logger.handlers = [handler]
+    logger.handlers = [handler, EventLines()] if is_attached else [handler]
     logger.setLevel(logging.DEBUG if show_debug else logging.INFO)
 
 

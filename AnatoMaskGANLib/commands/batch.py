@@ -10,6 +10,7 @@ from typing import TypeVar
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from AnatoMaskGANLib.commands.attached import tell
 from AnatoMaskGANLib.commands.errors import error_line
 
 Case = TypeVar("Case")
@@ -50,26 +51,32 @@ def run_batch(
     """Runs every case; an error of one is logged and kept, and the next one starts.
 
     The bar counts cases and moves within a case; it is drawn only on a terminal. An interrupt
-    (Ctrl-C) ends the batch.
+    (Ctrl-C) ends the batch. A program that started this one is told `batch` with the number of
+    cases, and for each `case`, `share` and then `done` or `failed`.
     """
     result = BatchResult()
+    tell("batch", cases=len(cases))
     with logging_redirect_tqdm([logging.getLogger("AnatoMaskGANLib")]), _bar(len(cases)) as bar:
         for number, case in enumerate(cases):
 
             def on_progress(share: float, text: str, number: int = number) -> None:
                 bar.n = number + min(max(share, 0.0), 1.0)
                 bar.set_postfix_str(text)
+                tell("share", number=number, share=round(share, 3), text=text)
 
             name = name_of(case)
+            tell("case", number=number, name=name)
             bar.set_description_str(name)
             try:
                 run_case(case, on_progress)
             except Exception as error:  # whatever it is, the other cases go on
                 result.failed[name] = error_line(error)
+                tell("failed", number=number, name=name, error=error_line(error))
                 _log.error("%s: %s", name, error_line(error))
                 _log.debug("where it happened", exc_info=error)
             else:
                 result.succeeded.append(name)
+                tell("done", number=number, name=name)
             bar.n = number + 1
             bar.refresh()
     return result

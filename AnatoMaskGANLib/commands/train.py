@@ -53,20 +53,22 @@ def train(options: TrainOptions) -> int:
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.training.dry_run import check_run
     from AnatoMaskGANLib.training.loop import train as run_training
+    from AnatoMaskGANLib.training.one_training import one_training
 
     settings = run_settings(options)
     device = str(pick_device(options.device))
     if options.check:
         print(check_run(settings, device).text())
         return 0
-    if options.progress == "json":
-        run_training(settings, device, _print_event, options.resume_from)
-        return 0
     is_silent = options.progress == "none" or None  # None: a bar on a terminal only
-    with logging_redirect_tqdm(), tqdm(unit="step", disable=is_silent) as bar:
-        checkpoint = run_training(
-            settings, device, lambda event: _show_event(bar, event), options.resume_from
-        )
+    with one_training(settings.folder):
+        if options.progress == "json":
+            run_training(settings, device, _print_event, options.resume_from)
+            return 0
+        with logging_redirect_tqdm(), tqdm(unit="step", disable=is_silent) as bar:
+            checkpoint = run_training(
+                settings, device, lambda event: _show_event(bar, event), options.resume_from
+            )
     print(checkpoint)
     return 0
 

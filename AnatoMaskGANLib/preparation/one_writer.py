@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+
+from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
 
 from .settings import PreparationError
 
@@ -19,30 +19,16 @@ def one_writer(store: Path) -> Iterator[None]:
 
     Raises PreparationError if another run holds it, or if the folder cannot be written.
     """
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        lock = open(store / LOCK, "a")
-    except OSError as error:
-        raise PreparationError(
-            f"The folder {store} cannot be written: {error.strerror}. Choose another."
-        ) from error
-    with lock:
+    with ExitStack() as stack:
         try:
-            _take(lock)
-        except OSError as error:
+            stack.enter_context(hold_lock(store / LOCK))
+        except FolderLockedError as error:
             raise PreparationError(
                 f"Another run of prepare writes {store}; expected one at a time. Wait for its end, "
                 "or give another folder."
             ) from error
+        except OSError as error:
+            raise PreparationError(
+                f"The folder {store} cannot be written: {error.strerror}. Choose another."
+            ) from error
         yield
-
-
-def _take(lock: IO[str]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,14 +29,13 @@ from typing import Any
 
 import numpy as np
 
-import AnatoMaskGANLib
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 from .exchange import ExchangeFolder, MessageError, decoded, encoded
+from .process_tree import core_environment, end_tree, start_options
 from .session import ChangedRegion
 
 _LOG_BYTES = 4000
-_GRACE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,7 @@ class WorkerClient:
         self._requests.clear()
         self._live = None
         if process is not None:
-            _end(process)
+            end_tree(process)
             self._outbox.put(None)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -268,22 +267,15 @@ class WorkerClient:
     def _start_process(self) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="anatomaskgan-"))
-        package_parent = str(Path(AnatoMaskGANLib.__file__).resolve().parents[1])
-        environment = os.environ | self._environment
-        paths = [package_parent, environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        options: dict[str, Any] = {"start_new_session": True}
-        if os.name == "nt":
-            options = {"creationflags": subprocess.CREATE_NO_WINDOW}
         with open(self._folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
                 [*self._command, str(self._folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment,
+                env=core_environment(os.environ | self._environment),
                 cwd=self._folder,  # where no file can pass itself off as a package
-                **options,
+                **start_options(),
             )
         self._process = process
         self._is_live_in_process = False
@@ -329,7 +321,7 @@ class WorkerClient:
 
     def _after_death(self) -> list[Message]:
         process, self._process = self._process, None
-        _end(process)
+        end_tree(process)
         cancelled = [n for n in self._requests if n <= self._cancelled_up_to]
         for number in cancelled:
             del self._requests[number]
@@ -389,19 +381,6 @@ def _write_lines(process: subprocess.Popen, outbox: queue.Queue) -> None:
             process.stdin.flush()
         except (OSError, ValueError):
             return  # it died, as the reading thread tells
-
-
-def _end(process: subprocess.Popen) -> None:
-    """Ends a process and all that it started; it holds nothing that would be lost."""
-    if os.name == "nt":
-        subprocess.run(
-            ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
-        )
-    else:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_SECONDS)
 
 
 def _how(process: subprocess.Popen) -> str:
