@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
+from AnatoMaskGANLib.commands.attached import tell
 from AnatoMaskGANLib.commands.options import positional
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,18 @@ class InstallModelOptions:
     """Zip archive, model folder or weights' file."""
     sha256: str | None = None
     """What the weights' file must have; its first digits suffice, eight or more."""
+    replace: bool = False
+    """Takes the place of an installed model of the same name."""
+
+
+@dataclass(frozen=True)
+class DownloadModelOptions:
+    """Download a model that a catalog file names, check its SHA-256, and install it."""
+
+    catalog: Path = positional()
+    """JSON file that names models with their address, size, license and SHA-256."""
+    name: str = positional()
+    """Name of the model in the catalog."""
     replace: bool = False
     """Takes the place of an installed model of the same name."""
 
@@ -110,6 +128,26 @@ def install_model(options: InstallModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.model_archive import install_model as install
 
     card = install(options.file, options.sha256, options.replace)
+    print(f"{card.name}: {card.path}")
+    return 0
+
+
+def download_model(options: DownloadModelOptions) -> int:
+    """0 when the model is installed; prints where."""
+    from AnatoMaskGANLib.synthesis.model_catalog import find_entry
+    from AnatoMaskGANLib.synthesis.model_download import download_model as download
+
+    entry = find_entry(options.catalog, options.name)
+    _log.info("%s: %.1f MB from %s", entry.name, entry.size_bytes / 2**20, entry.url)
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
+    with tqdm(total=1.0, desc=entry.name, bar_format=layout, disable=None) as bar:
+
+        def on_progress(share: float, text: str) -> None:
+            bar.n = share
+            bar.set_postfix_str(text)
+            tell("share", share=round(share, 3), text=text)
+
+        card = download(entry, on_progress, replace=options.replace)
     print(f"{card.name}: {card.path}")
     return 0
 
