@@ -12,7 +12,7 @@ import torch
 from tiny_models import tiny_card, tiny_generator, tiny_settings, write_tiny_model
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.commands.evaluate import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
+from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
 from AnatoMaskGANLib.commands.evaluation_cases import find_cases, find_volume, named_values
 from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
 from AnatoMaskGANLib.config import GeneratorSettings
@@ -77,6 +77,17 @@ class NearestMean(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         means = torch.tensor([0.0, 0.3, 0.9, 0.6]).view(1, 4, 1, 1)
         return -(images - means).abs()
+
+
+def write_plain_model(folder: Path, **changes: object) -> Path:
+    """A model without noise, of the tiny model's window, that saw no marrow."""
+    statistics = {"0": (0.0, 0.0), "1": (0.3, 0.1), "2": (0.9, 0.1)}
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    values = {"name": "plain", "label_table": table, "window": (0.0, 200.0)}
+    settings = tiny_settings(num_classes=4, use_noise3d=False)
+    card = tiny_card(settings, **(values | {"label_statistics": statistics} | changes))
+    write_model(folder, card, tiny_generator(settings))
+    return folder
 
 
 def evaluate(model: Path, *arguments: str | Path) -> int:
@@ -163,6 +174,7 @@ def test_everything_that_is_asked_for_stands_in_one_report(
     caplog.set_level(logging.INFO, logger="AnatoMaskGANLib")
     arguments = f"""
         --output {output} --volumes unet={tmp_path / "unet"} --training {tmp_path / "training"}
+        --baseline-model {write_plain_model(tmp_path / "plain")}
         --samples 2 --noise-strength 1 --slice-step 1 --embedding-plot
         --segmenter {segmenter} --segmenter-sha256 {segmenter_hash}
         --extractor pixels={extractor} --extractor-sha256 pixels={extractor_hash[:12]}
@@ -170,11 +182,19 @@ def test_everything_that_is_asked_for_stands_in_one_report(
     assert evaluate(tiny_model, tmp_path / "cases", *arguments.split()) == 0
     content = json.loads((output / "figures.json").read_text())
     summary, sets = content["summary"], content["sets"]
-    assert set(summary) == {"tiny, noise 1", "unet", LABEL_MEAN, LABEL_GAUSSIAN, NEAREST}
+    others = {LABEL_MEAN, LABEL_GAUSSIAN, NEAREST, "Real, training subjects"}
+    assert set(summary) == {"tiny, noise 1", "unet", "plain"} | others
+    # Two scans of one make, with noise of one strength: real against real is right.
+    assert summary["Real, training subjects"]["label_deviation_ratio"]["mean"] == pytest.approx(
+        1, abs=0.05
+    )
+    assert summary["Real, training subjects"]["psnr"]["mean"] is None
     assert summary["unet"]["ssim"]["mean"] == pytest.approx(1)
     assert summary["unet"]["dice_ratio"]["mean"] == pytest.approx(1)
     assert summary["unet"]["dice_real"]["mean"] > 0.9
     assert summary["tiny, noise 1"]["diversity"]["mean"] > 0
+    assert 0 <= summary["tiny, noise 1"]["samples_dice"]["mean"] <= 1
+    assert summary["plain"]["diversity"]["mean"] is None
     assert summary["unet"]["diversity"]["mean"] is None
     assert summary[LABEL_MEAN]["psnr"]["interval_95"] is not None
     assert sets["unet"]["fid (pixels)"] == pytest.approx(0, abs=1e-9)
@@ -252,17 +272,52 @@ def test_the_encoder_of_a_trained_segmenter_gives_features(tmp_path: Path) -> No
 
 def test_a_model_without_noise_is_measured_once(tmp_path: Path) -> None:
     write_case(tmp_path / "cases" / "sub-1")
-    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
-    statistics = {"0": (0.0, 0.0), "1": (0.3, 0.1), "2": (0.9, 0.1)}  # no marrow
-    settings = tiny_settings(num_classes=4, use_noise3d=False)
-    card = tiny_card(settings, label_table=table, window=(0.0, 200.0), label_statistics=statistics)
-    write_model(tmp_path / "plain", card, tiny_generator(settings))
+    plain = write_plain_model(tmp_path / "plain")
     output = tmp_path / "figures"
-    assert evaluate(tmp_path / "plain", tmp_path / "cases", "--output", output) == 0
+    assert evaluate(plain, tmp_path / "cases", "--output", output) == 0
     rows = list(csv.DictReader((output / "figures.csv").open()))
-    assert [row["method"] for row in rows] == ["tiny", LABEL_MEAN, LABEL_GAUSSIAN]
+    assert [row["method"] for row in rows] == ["plain", LABEL_MEAN, LABEL_GAUSSIAN]
     report = (output / "report.html").read_text()
     assert "No training subject had 3 marrow: the label-mean and the per-label Gaussian" in report
+
+
+def test_a_case_that_the_model_was_trained_on_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("limbs-sub-1", "sub-2", "sub-11"):
+        write_case(tmp_path / "cases" / name)
+    training = {"train cases": "sub-1, sub-3", "validation cases": "sub-2"}
+    plain = write_plain_model(tmp_path / "plain", training=training)
+    output = tmp_path / "figures"
+    assert evaluate(plain, tmp_path / "cases", "--output", output) == 0
+    report = (output / "report.html").read_text()
+    seen = "plain was trained on limbs-sub-1: its figures there prove nothing."
+    assert seen in report and seen in capsys.readouterr().err
+    assert "plain was not trained on sub-2, but settings or a checkpoint may have been" in report
+
+
+def test_a_card_that_is_silent_about_its_training_cases_is_told(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    output = tmp_path / "figures"
+    assert evaluate(tiny_model, tmp_path / "cases", "--output", output) == 0
+    assert "does not name its training cases" in (output / "report.html").read_text()
+
+
+def test_training_subjects_are_those_that_the_card_names(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        write_shifted_case(tmp_path / "cases" / f"sub-{number}", number)
+    plain = write_plain_model(tmp_path / "plain", training={"train cases": "sub-1, sub-2"})
+    output = tmp_path / "figures"
+    arguments = ["--output", output, "--training", tmp_path / "cases"]
+    assert evaluate(plain, tmp_path / "cases" / "sub-3", *arguments) == 0
+    report = (output / "report.html").read_text()
+    assert "<th>Training subjects</th><td>sub-1, sub-2</td>" in report
+    assert "Evaluated, and among the given training subjects" not in report
+    rows = list(csv.DictReader((output / "figures.csv").open()))
+    pairs = [row["case"] for row in rows if row["method"] == "Real, training subjects"]
+    assert pairs == ["sub-3 against sub-1", "sub-3 against sub-2"]
 
 
 def test_models_of_two_windows_are_not_compared(

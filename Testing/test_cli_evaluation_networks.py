@@ -13,6 +13,7 @@ from tiny_runs import SPACING_IJK_MM, tiny_case, tiny_run, write_tiny_store
 from AnatoMaskGANLib.commands.evaluation_cases import CaseReader
 from AnatoMaskGANLib.commands.evaluation_networks import (
     as_segmenter,
+    encoder_maps,
     load_extractor,
     load_segmenter,
 )
@@ -54,6 +55,60 @@ def test_the_encoder_of_a_run_is_an_extractor(run: Path) -> None:
     features = load_extractor(str(run), None, "cpu")(slices)
     assert features.shape == (4, 16)
     assert np.isfinite(features).all() and features.std(axis=0).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "num_features"),
+    [
+        ({"kind": "patch", "channels": 8, "num_layers": 2, "num_scales": 2}, 2 * 16),
+        ({"kind": "patch", "channels": 8, "num_layers": 2, "label_features": 0}, 16),
+        ({"kind": "segmentation", "channels": 8, "num_layers": 2}, 32),
+        ({"kind": "wavelet", "channels": 8, "num_layers": 2, "spectral_norm": False}, 32),
+    ],
+)
+def test_the_discriminator_of_a_run_is_an_extractor(
+    tmp_path: Path, discriminator: dict, num_features: int
+) -> None:
+    store = write_tiny_store(tmp_path / "store", ("train", "train"))
+    losses = {"feature_matching": 0.0} if discriminator["kind"] != "patch" else {}
+    train(
+        tiny_run(
+            store,
+            tmp_path / "run",
+            optimizer={"steps": 2},
+            discriminator=discriminator,
+            losses=losses,
+            validation={"every": 0},
+        )
+    )
+    slices = np.random.default_rng(0).random((9, 40, 36), dtype=np.float32)
+    extract = load_extractor(str(tmp_path / "run"), None, "cpu")
+    features = extract(slices)
+    assert features.shape == (9, num_features)
+    assert features.std(axis=0).max() > 0
+    assert np.allclose(extract(slices[3:4]), features[3:4], atol=1e-4)
+
+
+def test_a_run_without_a_discriminator_gives_no_features(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "store", ("train", "train"))
+    losses = {"adversarial": 0.0, "feature_matching": 0.0}
+    train(
+        tiny_run(
+            store,
+            tmp_path / "run",
+            optimizer={"steps": 1},
+            losses=losses,
+            validation={"every": 0},
+        )
+    )
+    with pytest.raises(ValueError, match="trained no discriminator"):
+        load_extractor(str(tmp_path / "run"), None, "cpu")
+
+
+def test_the_maps_of_every_level_are_given_for_neighboring_slices(run: Path) -> None:
+    segmenter = load_segmenter(str(run), None, tiny_card(), "cpu")
+    maps = encoder_maps(segmenter)(np.zeros((5, 40, 36), dtype=np.float32))
+    assert [level.shape for level in maps] == [(5, 8, 20, 18), (5, 8, 10, 9), (5, 16, 10, 9)]
 
 
 def test_a_script_needs_its_hash_and_a_model_must_be_a_segmenter(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jsonargparse.typing import NonNegativeInt
 
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
-from AnatoMaskGANLib.commands.evaluate import LABEL_MEAN, compare, label_mean_volume
+from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_MEAN, compare, label_mean_volume
 from AnatoMaskGANLib.commands.evaluation_cases import CaseReader, find_cases
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device

@@ -12,6 +12,15 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.evaluation_baselines import (
+    LABEL_GAUSSIAN,
+    LABEL_MEAN,
+    NEAREST,
+    as_methods,
+    label_gaussian_volume,
+    label_mean_volume,
+    labels_without_mean,
+)
 from AnatoMaskGANLib.commands.evaluation_cases import (
     CaseFolder,
     CaseReader,
@@ -23,8 +32,15 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
 )
 from AnatoMaskGANLib.commands.evaluation_networks import (
     as_segmenter,
+    encoder_maps,
+    has_encoder,
     load_extractor,
     load_segmenter,
+)
+from AnatoMaskGANLib.commands.evaluation_training import (
+    notes_on_seen_cases,
+    trained_cases,
+    training_rows,
 )
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import make_folder
@@ -37,22 +53,12 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation.features import Extractor
     from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
     from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
-    from AnatoMaskGANLib.evaluation.suite import Method
     from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
-    from AnatoMaskGANLib.volumes import LabelMap, Volume
+    from AnatoMaskGANLib.volumes import Volume
 
-LABEL_MEAN = "label-mean image"
-LABEL_GAUSSIAN = "per-label Gaussian"
-NEAREST = "nearest training subject"
 SHOWN_FIGURES = (
-    "psnr",
-    "ssim",
-    "lpips",
-    "dz_ratio",
-    "label_deviation_ratio",
-    "label_wasserstein",
-    "dice_ratio",
-    "diversity",
+    *("psnr", "ssim", "lpips", "feature_distance", "dz_ratio", "label_deviation_ratio"),
+    *("label_wasserstein", "dice_ratio", "diversity", "samples_dice"),
 )
 EMBEDDED_PICTURES = 6
 """Cases whose pictures stand in the report; those of all lie beside it."""
@@ -73,12 +79,16 @@ class EvaluateOptions:
     model: tuple[str, ...] = ("brain-t1",)
     """One model or more, by name (see: anatomaskgan models list) or path of a model folder. The
     first one's classes, grid and window hold for all."""
+    baseline_model: tuple[str, ...] = ()
+    """Models that stand with the baselines and are measured once, without noise, as a regression
+    U-Net trained by Resources/Examples/regression-unet.yaml."""
     volumes: tuple[str, ...] = ()
     """Volumes of other methods, as NAME=FOLDER; in the folder a volume named as the case, or one
     in a folder of that name."""
     training: Path | None = None
     """The subjects that were trained on, a case store or a folder of case folders: for the nearest
-    training subject as a baseline, memorization, and real against real."""
+    training subject as a baseline, memorization, and real against real. Where the first model's
+    card names its training cases, only these are taken."""
     seed: NonNegativeInt = 0
     """Seed of the noise."""
     noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
@@ -87,13 +97,15 @@ class EvaluateOptions:
     """Volumes with the seeds SEED, SEED + 1, ... of each case whose diversity is measured; 1
     measures none."""
     segmenter: str | None = None
-    """Frozen segmenter for the Dice on synthetic over that on real images: a model trained in the
-    direction image2mask, the folder of such a run, or a TorchScript file."""
+    """Frozen segmenter for the Dice on synthetic over that on real images, and for a perceptual
+    distance by its encoder: a model trained in the direction image2mask, the folder of such a run,
+    or a TorchScript file (which gives no distance)."""
     segmenter_sha256: str | None = None
     """SHA-256 of the segmenter's TorchScript file, or its first digits, eight or more."""
     extractor: tuple[str, ...] = ()
     """Feature extractors for FID, KID, precision and recall, as NAME=PLACE: a TorchScript file
-    that maps [N,3,H,W] in [0,1] to vectors, or a segmenter as above, whose encoder is taken."""
+    that maps [N,3,H,W] in [0,1] to vectors, a segmenter as above, whose encoder is taken, or the
+    folder of a run that trained a discriminator, whose last features are taken."""
     extractor_sha256: tuple[str, ...] = ()
     """SHA-256 of the extractors' TorchScript files, as NAME=HASH; not needed where the file's name
     ends in it."""
@@ -143,6 +155,7 @@ class _Evaluation:
 
     options: EvaluateOptions
     synthesizers: tuple[Synthesizer, ...]
+    baselines: tuple[Synthesizer, ...]
     reader: CaseReader
     volumes: Mapping[str, Path]
     training: Sequence[TrainingCase]
@@ -151,6 +164,8 @@ class _Evaluation:
     sets: SliceSets
     notes: list[str]
     rows: list[Row] = field(default_factory=list)
+    training_rows: list[Row] = field(default_factory=list)
+    """Real against real: the level of the figures that compare no pairs of voxels."""
     pictures: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
@@ -162,20 +177,23 @@ class _Evaluation:
         from AnatoMaskGANLib.synthesis import Synthesizer
         from AnatoMaskGANLib.synthesis.devices import pick_device
 
-        synthesizers = tuple(
-            Synthesizer.from_checkpoint(model, device=options.device) for model in options.model
+        synthesizers, baselines = (
+            tuple(Synthesizer.from_checkpoint(model, device=options.device) for model in models)
+            for models in (options.model, options.baseline_model)
         )
-        _check_comparable([synthesizer.card for synthesizer in synthesizers])
+        cards = [synthesizer.card for synthesizer in (*synthesizers, *baselines)]
+        _check_comparable(cards)
         reader = CaseReader(synthesizers[0], options.labels, options.unmatched)
         hashes = named_values(options.extractor_sha256, "extractor-sha256")
         places = named_values(options.extractor, "extractor")
         _refuse_other_names(hashes, places)
-        segmenter = perceptual = None
+        segmenter = feature_maps = perceptual = None
         if options.segmenter is not None:
             loaded = load_segmenter(
                 options.segmenter, options.segmenter_sha256, synthesizers[0].card, options.device
             )
             segmenter = as_segmenter(loaded, reader)
+            feature_maps = encoder_maps(loaded) if has_encoder(loaded) else None
         if options.lpips is not None:
             device = str(pick_device(options.device))
             perceptual = load_lpips(
@@ -184,10 +202,13 @@ class _Evaluation:
         evaluation = cls(
             options=options,
             synthesizers=synthesizers,
+            baselines=baselines,
             reader=reader,
             volumes={k: Path(v) for k, v in named_values(options.volumes, "volumes").items()},
             training=(),
-            measurements=Measurements(perceptual, segmenter, num_samples=options.samples),
+            measurements=Measurements(
+                perceptual, segmenter, feature_maps, num_samples=options.samples
+            ),
             extractors={
                 name: load_extractor(place, hashes.get(name), options.device)
                 for name, place in places.items()
@@ -195,6 +216,8 @@ class _Evaluation:
             sets=SliceSets(step=options.slice_step),
             notes=_notes_on_what_is_left_out(options),
         )
+        for note in notes_on_seen_cases(cards, case_names):
+            evaluation._note(note)
         evaluation._take_training(case_names)
         return evaluation
 
@@ -210,6 +233,7 @@ class _Evaluation:
         if self.options.training is None:
             return
         found = find_training_cases(self.options.training, self.reader)
+        found = trained_cases(found, self.card)
         shared = sorted({case.name for case in found} & set(case_names))
         if shared:
             self._note(
@@ -250,7 +274,7 @@ class _Evaluation:
             measurements = replace(measurements, samplers=samplers)
         table = evaluate_cases(
             [case],
-            _as_methods(volumes),
+            as_methods(volumes),
             self.card.window,
             self.card.spacing_ijk_mm,
             measurements,
@@ -265,6 +289,8 @@ class _Evaluation:
             self.synthesizers[0].label_table,
             title=f"{case.name}: synthetic volumes and the real scan",
         )
+        if self.training:
+            self.training_rows.extend(training_rows(case, self.training, self.card))
         self.sets.merge(sets)
         self.rows.extend(table.rows)
         self.pictures[case.name] = picture
@@ -311,6 +337,10 @@ class _Evaluation:
             )
         volumes[LABEL_MEAN] = label_mean_volume(case, self.card)
         volumes[LABEL_GAUSSIAN] = label_gaussian_volume(case, self.card, self.options.seed)
+        for baseline in self.baselines:
+            volumes[baseline.card.name] = baseline.synthesize(
+                case.label_map, noise_strength=0.0, unmatched=self.options.unmatched
+            )
         if self.training:
             volumes[NEAREST] = nearest_training_image(case.label_map, self.training)
         return volumes
@@ -320,7 +350,7 @@ class _Evaluation:
         from AnatoMaskGANLib.evaluation import Table, write_report
 
         set_figures, plots, is_whole = self._figures_of_sets()
-        table = Table(tuple(self.rows), set_figures)
+        table = Table((*self.rows, *self.training_rows), set_figures)
         shown = dict(list(self.pictures.items())[:EMBEDDED_PICTURES])
         report = write_report(
             self.options.output,
@@ -368,7 +398,7 @@ class _Evaluation:
         options = self.options
         settings = {
             f"Model {s.card.name}": f"SHA-256 {s.card.sha256}; trained on: {s.card.training_data}"
-            for s in self.synthesizers
+            for s in (*self.synthesizers, *self.baselines)
         }
         settings |= {f"Volumes of {name}": str(folder) for name, folder in self.volumes.items()}
         settings |= {f"Extractor {text.partition('=')[0]}": text for text in options.extractor}
@@ -389,10 +419,13 @@ def _notes_on_what_is_left_out(options: EvaluateOptions) -> list[str]:
     """What was not asked for, so that nobody takes its absence for a good sign."""
     left_out = {
         "LPIPS (--lpips)": options.lpips is None,
-        "Dice of a segmenter (--segmenter)": options.segmenter is None,
+        "Dice and perceptual distance by a segmenter (--segmenter)": options.segmenter is None,
         "FID, KID, precision and recall (--extractor)": not options.extractor,
         "diversity (--samples)": options.samples == 1,
-        "memorization and the nearest training subject (--training)": options.training is None,
+        "a regression U-Net (--baseline-model)": not options.baseline_model,
+        "memorization, the nearest training subject and real against real (--training)": (
+            options.training is None
+        ),
     }
     missing = [name for name, is_missing in left_out.items() if is_missing]
     return [f"Not measured: {'; '.join(missing)}."] if missing else []
@@ -425,40 +458,3 @@ def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) ->
 
 def _has_noise(card: ModelCard) -> bool:
     return card.generator.use_noise3d
-
-
-def _as_methods(volumes: Mapping[str, Volume]) -> dict[str, Method]:
-    return {name: lambda case, volume=volume: volume for name, volume in volumes.items()}
-
-
-def labels_without_mean(label_map: LabelMap, card: ModelCard) -> tuple[str, ...]:
-    """Value and name of the labels of the map that no training subject of the model had."""
-    from AnatoMaskGANLib.evaluation import LabelMeans
-
-    missing = LabelMeans.from_json(card.label_statistics).missing_from(label_map)
-    return tuple(f"{value} {label_map.names.get(value, '')}".strip() for value in missing)
-
-
-def label_mean_volume(case: EvaluationCase, card: ModelCard) -> Volume:
-    """The label-mean image of the case from the training means in the model's card."""
-    from AnatoMaskGANLib.evaluation import LabelMeans, label_mean_image
-
-    means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
-    return label_mean_image(case.label_map, means, card.window, card.unit)
-
-
-def label_gaussian_volume(case: EvaluationCase, card: ModelCard, seed: int) -> Volume:
-    """The per-label Gaussian image of the case from the statistics in the model's card."""
-    from AnatoMaskGANLib.evaluation import LabelMeans, label_gaussian_image
-
-    means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
-    return label_gaussian_image(case.label_map, means, card.window, seed, card.unit)
-
-
-def compare(
-    case: EvaluationCase, volumes: Mapping[str, Volume], card: ModelCard
-) -> tuple[Row, ...]:
-    """A row of figures for every volume, by the protocol of the metrics."""
-    from AnatoMaskGANLib.evaluation import evaluate_cases
-
-    return evaluate_cases([case], _as_methods(volumes), card.window, card.spacing_ijk_mm).rows

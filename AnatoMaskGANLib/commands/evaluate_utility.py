@@ -16,7 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.evaluate import label_gaussian_volume
+from AnatoMaskGANLib.commands.evaluation_baselines import label_gaussian_volume
 from AnatoMaskGANLib.commands.evaluation_cases import stored_label_map, stored_volume
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import make_folder

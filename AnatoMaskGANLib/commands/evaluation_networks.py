@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from AnatoMaskGANLib.commands.evaluation_cases import CaseReader
+from AnatoMaskGANLib.commands.evaluation_discriminator import discriminator_features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str)
     path = Path(place)
     if path.suffix in SCRIPT_SUFFIXES:
         return _scripted_segmenter(path, sha256, card, device)
-    if (path / "settings.json").is_file() and any(path.glob("*.safetensors")):
+    if is_run(path):
         return _segmenter_of_run(path, device)
     return VolumeSegmenter.from_checkpoint(place, device)
 
@@ -177,8 +178,10 @@ def _encoder_blocks(segmenter: VolumeSegmenter) -> list[nn.Module]:
 
 
 def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
-    """Features of a TorchScript file ([N,3,H,W] in [0,1] to [N,D], checked by its hash) or of the
-    encoder of a segmenter, by a model's name, a model folder or a run's folder."""
+    """Features of a TorchScript file ([N,3,H,W] in [0,1] to [N,D], checked by its hash), of the
+    encoder of a segmenter, by a model's name, a model folder or a run's folder, or of the
+    discriminator of a run that trained a generator.
+    """
     from AnatoMaskGANLib.evaluation.features import torchscript_features
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
@@ -186,6 +189,22 @@ def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
     path = Path(place)
     if path.suffix in SCRIPT_SUFFIXES:
         return torchscript_features(path, sha256, str(pick_device(device)))
-    if (path / "settings.json").is_file() and any(path.glob("*.safetensors")):
-        return encoder_features(_segmenter_of_run(path, device))
+    if is_run(path):
+        if direction_of_run(path) == "image2mask":
+            return encoder_features(_segmenter_of_run(path, device))
+        return discriminator_features(path, device)
     return encoder_features(VolumeSegmenter.from_checkpoint(place, device))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a training run."""
+    return (path / "settings.json").is_file() and any(path.glob("*.safetensors"))
+
+
+def direction_of_run(run: Path) -> str:
+    """mask2image, image2mask or image+labels."""
+    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
+    from AnatoMaskGANLib.training.run_state import read_tensors
+
+    _, metadata = read_tensors(find_checkpoint(run, LATEST))
+    return metadata["settings"].get("direction", "mask2image")

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure as Plot
 
 from AnatoMaskGANLib.evaluation.bootstrap import Interval
 from AnatoMaskGANLib.evaluation.figures import Figure, figure_named, goodness
+from AnatoMaskGANLib.evaluation.label_statistics import DEVIATION_RANGE, MINIMUM_VOXELS
 from AnatoMaskGANLib.evaluation.plots import labels_figure, subjects_figure
+from AnatoMaskGANLib.evaluation.slice_sets import TRAINING
 from AnatoMaskGANLib.evaluation.table import Table
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 
@@ -109,7 +111,7 @@ def report_html(
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p class=faint>{_count(table.num_subjects, 'subject')}, "
-        f"{_count(len({row.case for row in table.rows}), 'case')}, "
+        f"{_count(len({row.case for row in table.rows if row.method != TRAINING}), 'case')}, "
         f"{_count(len(table.methods), 'method')}</p>",
         _box(table, notes),
         "<h2>Figures</h2>",
@@ -139,6 +141,13 @@ def report_html(
         parts.append("<h2>Every label</h2>")
         caption = "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2."
         parts.append(_embedded_plot(labels_figure(table, label_names), caption))
+        parts += [
+            _labels_table(table, label_names or {}),
+            "<p class=note>Standard deviation inside the label, synthetic over real: mean over "
+            "cases, below it the smallest and the largest. Outside 0.8 to 1.2 in italics. "
+            "Real scans of other people, where they are shown, are the level: what is made from "
+            "labels alone cannot know how much a person's tissue varies.</p>",
+        ]
     for caption, plot in plots.items():
         parts += [f"<h2>{escape(caption)}</h2>", _embedded_plot(plot, "")]
     if pictures:
@@ -174,11 +183,16 @@ def _means_table(table: Table) -> str:
     lines = []
     for figure in map(figure_named, table.keys):
         means = [table.mean(method, figure.key) for method in table.methods]
-        merits = [merit for merit in (goodness(figure, mean) for mean in means) if merit == merit]
-        best = max(merits) if len(merits) > 1 else math.nan
-        cells = [
-            _cell(mean, table.interval(method, figure.key), figure, goodness(figure, mean) == best)
+        # Real scans of other people are the level, not a rival.
+        merits = [
+            math.nan if method == TRAINING else goodness(figure, mean)
             for method, mean in zip(table.methods, means, strict=True)
+        ]
+        ranked = [merit for merit in merits if not math.isnan(merit)]
+        best = max(ranked) if len(ranked) > 1 else math.nan
+        cells = [
+            _cell(mean, table.interval(method, figure.key), figure, merit == best)
+            for method, mean, merit in zip(table.methods, means, merits, strict=True)
         ]
         lines.append((figure, cells))
     return _html_table(table.methods, lines)
@@ -195,6 +209,36 @@ def _advantage_table(table: Table, baseline: str) -> str:
             cells = [_cell(mean, interval, figure, signed=True) for mean, interval in found]
             lines.append((figure, cells))
     return _html_table(others, lines)
+
+
+def _labels_table(table: Table, names: Mapping[int, str]) -> str:
+    """The deviation ratio of every label of at least 500 voxels: a line a label."""
+    low, high = DEVIATION_RANGE
+    found: dict[int, dict[str, list[float]]] = {}
+    for row in table.rows:
+        for value, label in row.labels.items():
+            if label.num_voxels >= MINIMUM_VOXELS and math.isfinite(label.deviation_ratio):
+                ratios = found.setdefault(value, {}).setdefault(row.method, [])
+                ratios.append(label.deviation_ratio)
+    head = "".join(f"<th>{escape(method)}</th>" for method in table.methods)
+    lines = []
+    for value, by_method in sorted(found.items()):
+        cells = []
+        for method in table.methods:
+            ratios = by_method.get(method, [])
+            if not ratios:
+                cells.append("<td>&ndash;</td>")
+                continue
+            mean = sum(ratios) / len(ratios)
+            text = f"{mean:.2f}" if low <= mean <= high else f"<i>{mean:.2f}</i>"
+            span = f"<span>{min(ratios):.2f} to {max(ratios):.2f}</span>" if len(ratios) > 1 else ""
+            cells.append(f"<td>{text}{span}</td>")
+        title = escape(names.get(value, f"label {value}"))
+        lines.append(f"<tr><td>{title}</td>{''.join(cells)}</tr>")
+    return (
+        f"<div class=scroll><table><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
 
 
 def _sets_table(table: Table) -> str:

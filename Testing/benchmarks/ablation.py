@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from AnatoMaskGANLib.commands.evaluate import (
+from AnatoMaskGANLib.commands.evaluation_baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
     label_gaussian_volume,
