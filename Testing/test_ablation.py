@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +14,10 @@ from tiny_runs import write_tiny_store
 
 from AnatoMaskGANLib.evaluation import Row
 from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
+from AnatoMaskGANLib.training.run_state import read_tensors, write_tensors
 
 PROGRAM = Path(__file__).resolve().parent / "benchmarks" / "ablation.py"
+TABLE_II = ("ablation-spade", "ablation-gnn", "ablation-gnn-noise", "ablation-full")
 SMALL = (
     *("data.stack_size=4", "data.crop=[32,32]", "generator.channels=[16,16,8,8]"),
     *("generator.spade_hidden=8", "generator.fusion_stage=0", "discriminator.channels=8"),
@@ -36,14 +39,10 @@ def test_the_configurations_differ_in_their_modules_alone(
     ablation: ModuleType, tmp_path: Path
 ) -> None:
     found = {
-        key: ablation.run_settings(
-            ablation.CONFIGURATIONS[key].example,
-            tmp_path,
-            tmp_path / "run",
-            7,
-            {"optimizer.steps": 9, "precision": "bf16"},
+        example: ablation.run_settings(
+            example, tmp_path, tmp_path / "run", 7, {"optimizer.steps": 9, "precision": "bf16"}
         )
-        for key in ablation.TABLE_II
+        for example in TABLE_II
     }
     modules = [
         (
@@ -74,8 +73,8 @@ def finished(
     folder = tmp_path_factory.mktemp("ablation")
     store = write_tiny_store(folder / "store", ("train", "train", "validation", "test"))
     places = ["--store", str(store), "--output", str(folder / "out"), "--device", "cpu"]
-    for configuration in ablation.TABLE_II:  # as processes of their own would do it
-        chosen = ["--configurations", configuration, "--seeds", "4", "--steps", "2"]
+    for example in TABLE_II:  # as processes of their own would do it
+        chosen = ["--examples", example, "--seeds", "4", "--steps", "2"]
         assert ablation.main(["train", *places, *chosen, "--set", *SMALL]) == 0
     assert ablation.main(["measure", *places]) == 0
     return folder / "out", places
@@ -108,9 +107,20 @@ def test_what_was_measured_is_not_measured_again(
     output, places = finished
     monkeypatch.setattr(ablation, "measure_model", None)  # would fail if it were called
     assert ablation.main(["measure", *places]) == 0
-    (output / "measured" / "spade-seed4.json").unlink()
-    assert ablation.main(["measure", *places, "--only", "gnn-seed4"]) == 0
-    assert not (output / "measured" / "spade-seed4.json").exists()
+
+
+def test_a_run_that_is_not_done_is_not_measured(
+    ablation: ModuleType, finished: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    output, _ = finished
+    run = output / "runs" / "ablation-spade-seed4"
+    assert ablation.is_done(run)
+    tensors, metadata = read_tensors(run / "latest.safetensors")
+    metadata["settings"]["optimizer"]["steps"] = 9
+    header = {"version": "1", "run": json.dumps(metadata)}
+    write_tensors(tmp_path / "latest.safetensors", tensors, header)
+    assert not ablation.is_done(tmp_path)
+    assert not ablation.is_done(tmp_path / "nothing")
 
 
 def test_rows_come_back_from_their_file_as_they_were(ablation: ModuleType, tmp_path: Path) -> None:
@@ -121,6 +131,18 @@ def test_rows_come_back_from_their_file_as_they_were(ablation: ModuleType, tmp_p
     ]
     ablation.write_rows(tmp_path / "rows.json", rows)
     assert ablation.read_rows(tmp_path / "rows.json") == rows
+
+
+def test_the_published_baseline_is_held_to_no_real_image(
+    ablation: ModuleType, tmp_path: Path
+) -> None:
+    own, plain = (
+        ablation.run_settings(example, tmp_path, tmp_path / "run", 0, {})
+        for example in ("ablation-spade-own", "ablation-spade")
+    )
+    assert (own.losses.reconstruction, own.losses.squared_error) == (0, 0)
+    assert own.losses.adversarial == plain.losses.adversarial > 0
+    assert own.generator == plain.generator
 
 
 def test_the_deviation_is_that_of_the_means_of_the_seeds(ablation: ModuleType) -> None:

@@ -1,17 +1,18 @@
 """The ablation of Table II: which module helps by how much, with equal data, steps and seeds.
 
     python Testing/benchmarks/ablation.py train   --store STORE --output FOLDER [--device cuda]
-        [--configurations spade gnn gnn-noise full] [--seeds 0 1 2] [--steps N] [--set NAME=VALUE]
+        [--examples ablation-spade ablation-full ...] [--seeds 0 1 2] [--steps N]
+        [--set NAME=VALUE ...]
     python Testing/benchmarks/ablation.py measure --store STORE --output FOLDER
         [--segmenter PLACE] [--models brain-t1]
     python Testing/benchmarks/ablation.py table   --store STORE --output FOLDER
 
-`train` runs Resources/Examples/ablation-*.yaml with each seed on a case store and exports each run
-as a model; processes with a configuration and a seed each may run at once, on this machine or on
-others. A run that was stopped goes on; one that is done is not trained again. `measure` measures
-every model of the folder, and those that are named, on the subjects that no training saw (test and
-validation split) beside the label-mean and the per-label Gaussian image; what was measured already
-is kept. `table` writes ablation.md (mean over subjects and seeds, deviation over seeds),
+`train` runs settings of Resources/Examples with each seed on a case store; processes with an
+example and a seed each may run at once, on this machine or on others. A run that was stopped goes
+on; one that is done is not trained again. `measure` exports every run of the folder that is done as
+a model and measures it, and the models that are named, on the subjects that no training saw (test
+and validation split) beside the label-mean and the per-label Gaussian image; what was measured
+already is kept. `table` writes ablation.md (mean over subjects and seeds, deviation over seeds),
 report.html, figures.csv, labels.csv and figures.json. As measured: rows in which a module does not
 help stay in the table.
 """
@@ -58,37 +59,31 @@ from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.training.export import export_run
+from AnatoMaskGANLib.training.checkpoints import LATEST, checkpoint_file
+from AnatoMaskGANLib.training.export import export_run, texts_of_run
 from AnatoMaskGANLib.training.loop import train
+from AnatoMaskGANLib.training.run_state import read_tensors
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes import Volume
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
-
-@dataclass(frozen=True)
-class Configuration:
-    """A line of the table that is trained here."""
-
-    title: str
-    example: str
-    """Its settings: the name of a file in Resources/Examples."""
-
-
 CONFIGURATIONS = {
-    "spade": Configuration("SPADE", "ablation-spade"),
-    "gnn": Configuration("+ GNN-SIF", "ablation-gnn"),
-    "gnn-noise": Configuration("+ GNN-SIF + 3D-SNI", "ablation-gnn-noise"),
-    "full": Configuration("+ GNN-SIF + 3D-SNI + G-TC", "ablation-full"),
-    "recipe": Configuration("recipe of brain-t1", "brain-t1"),
+    "ablation-spade-own": "SPADE, its own objective",
+    "ablation-spade": "SPADE",
+    "ablation-gnn": "+ GNN-SIF",
+    "ablation-gnn-noise": "+ GNN-SIF + 3D-SNI",
+    "ablation-full": "+ GNN-SIF + 3D-SNI + G-TC",
+    "brain-t1": "brain-t1's recipe",
 }
-TABLE_II = ("spade", "gnn", "gnn-noise", "full")
+"""Lines of the table by the examples that train them. The first is the published baseline; the
+next four have one objective and differ in their modules alone; the last is the bundled model's."""
 SHOWN_FIGURES = (
     *("psnr", "ssim", "ssim_foreground", "mae_foreground", "lpips", "feature_distance"),
     *("dz_ratio", "label_deviation_ratio", "label_deviation_share", "label_wasserstein"),
     *("dice_ratio", "diversity", "samples_dice"),
 )
-SPADE = CONFIGURATIONS["spade"].title
+SPADE = CONFIGURATIONS["ablation-spade"]
 BASELINES = "baselines"
 _SEEDS_OF_NOISE = (0, 1)
 
@@ -113,15 +108,13 @@ def run_settings(
 
 
 def train_run(
-    key: str, seed: int, store: Path, output: Path, changes: Mapping[str, Any], device: str
+    example: str, seed: int, store: Path, output: Path, changes: Mapping[str, Any], device: str
 ) -> Path:
-    """The model folder of one configuration and seed, trained as far as it was not yet."""
-    name = f"{key}-seed{seed}"
-    configuration = CONFIGURATIONS[key]
-    settings = run_settings(configuration.example, store, output / "runs" / name, seed, changes)
-    train(settings, str(pick_device(device)), on_event=_bar(name))
-    texts = (configuration.title, settings.card.training_data, settings.card.licence)
-    return export_run(settings.folder, name, output / "models", *texts)
+    """The folder of the run of one example and seed, trained as far as it was not yet."""
+    folder = output / "runs" / f"{example}-seed{seed}"
+    settings = run_settings(example, store, folder, seed, changes)
+    train(settings, str(pick_device(device)), on_event=_bar(folder.name))
+    return folder
 
 
 def _bar(name: str) -> Callable[[dict[str, Any]], None]:
@@ -139,17 +132,49 @@ def _bar(name: str) -> Callable[[dict[str, Any]], None]:
     return show
 
 
-def trained_models(output: Path) -> list[Path]:
-    """The models of the folder in the order of the table, then by seed."""
+@dataclass(frozen=True)
+class Measurable:
+    """A model of the table: one that is trained here, or another."""
+
+    name: str
+    place: str
+    """Name or folder, as `Synthesizer.from_checkpoint` takes it."""
+    title: str | None = None
+    """Its line in the table; the model's own name where it was trained elsewhere."""
+    seed: int | None = None
+
+
+def trained_models(store: Path, output: Path) -> list[Measurable]:
+    """Every run of the folder that is done, as a model, in the order of the table, then by seed."""
     order = list(CONFIGURATIONS)
-    found = [
-        folder for folder in (output / "models").glob("*-seed*") if _key_of(folder.name) in order
+    found = []
+    for run in (output / "runs").glob("*-seed*"):
+        example, _, seed = run.name.rpartition("-seed")
+        if example in order and is_done(run):
+            found.append((order.index(example), int(seed), run))
+    return [
+        Measurable(run.name, str(exported(run, store, output)), CONFIGURATIONS[order[rank]], seed)
+        for rank, seed, run in sorted(found)
     ]
-    return sorted(found, key=lambda folder: (order.index(_key_of(folder.name)), folder.name))
 
 
-def _key_of(name: str) -> str:
-    return name.rpartition("-seed")[0]
+def is_done(run: Path) -> bool:
+    """Whether the run's last checkpoint is that of its last step."""
+    checkpoint = checkpoint_file(run, LATEST)
+    if not checkpoint.is_file():
+        return False
+    _, metadata = read_tensors(checkpoint)
+    return metadata["step"] >= metadata["settings"]["optimizer"]["steps"]
+
+
+def exported(run: Path, store: Path, output: Path) -> Path:
+    """The model folder of a run, made if it is not there."""
+    folder = output / "models" / run.name
+    if not folder.is_dir():
+        texts = texts_of_run(run)
+        names = (texts.description, texts.training_data, texts.licence)
+        export_run(run, run.name, output / "models", *names, store_folder=store)
+    return folder
 
 
 def held_out_cases(store: CaseStore) -> list[EvaluationCase]:
@@ -237,39 +262,28 @@ def measure_all(
     models: Sequence[str] = (),
     segmenter: str | None = None,
     device: str = "auto",
-    only: Sequence[str] = (),
-) -> list[Path]:
-    """Measures what is not measured yet; gives back the files in the order of the table.
-
-    only: the names of those that are measured by this call; all when empty.
-    """
+) -> None:
+    """Measures what is not measured yet, each model into a file of its own."""
     cases = held_out_cases(open_store(store_folder))
-    trained = trained_models(output)
-    places = {folder.name: str(folder) for folder in trained} | {name: name for name in models}
-    if not places:
-        raise ValueError(f"{output / 'models'} holds no model of the ablation; train one first.")
+    measurables = trained_models(store_folder, output)
+    measurables += [Measurable(Path(model).name, model) for model in models]
+    if not measurables:
+        raise ValueError(f"{output / 'runs'} holds no run that is done; train one first.")
     measurements: Measurements | None = None
-    files = []
-    for name in (BASELINES, *places):
-        file = output / "measured" / f"{Path(name).name}.json"
-        files.append(file)
-        if file.is_file() or (only and name not in only):
+    baselines = Measurable(BASELINES, measurables[0].place)
+    for measurable in tqdm((baselines, *measurables), disable=None, unit="model"):
+        file = output / "measured" / f"{measurable.name}.json"
+        if file.is_file():
             continue
-        place = places.get(name, next(iter(places.values())))
-        synthesizer = Synthesizer.from_checkpoint(place, device=device)
+        synthesizer = Synthesizer.from_checkpoint(measurable.place, device=device)
         if measurements is None:
             measurements = _measurements(synthesizer, segmenter, device)
-        if name == BASELINES:
+        if measurable is baselines:
             found = measure_baselines(synthesizer.card, cases, measurements)
         else:
-            key, _, seed = name.rpartition("-seed")
-            is_ours = key in CONFIGURATIONS
-            title = CONFIGURATIONS[key].title if is_ours else synthesizer.card.name
-            found = measure_model(
-                synthesizer, title, int(seed) if is_ours else None, cases, measurements
-            )
+            title = measurable.title or synthesizer.card.name
+            found = measure_model(synthesizer, title, measurable.seed, cases, measurements)
         write_rows(file, found)
-    return files
 
 
 def _measurements(synthesizer: Synthesizer, place: str | None, device: str) -> Measurements:
@@ -346,7 +360,7 @@ def _cell(means: Sequence[float], decimals: int) -> str:
 
 def write_tables(store_folder: Path, output: Path) -> Path:
     """Writes all tables from what was measured; gives back the path of the Markdown table."""
-    names = [BASELINES, *(folder.name for folder in trained_models(output))]
+    names = [BASELINES, *(model.name for model in trained_models(store_folder, output))]
     files = sorted((output / "measured").glob("*.json"))
     files.sort(key=lambda file: names.index(file.stem) if file.stem in names else len(names))
     found = [row for file in files for row in read_rows(file)]
@@ -370,17 +384,26 @@ def write_tables(store_folder: Path, output: Path) -> Path:
             "Held-out cases": ", ".join(cases),
             "Training cases": ", ".join(case.name for case in store.of_split("train")),
             "Seeds": ", ".join(map(str, seeds)),
-            "Steps": ", ".join(_steps(output)),
+            "Settings of the runs": "; ".join(_described_runs(output)),
         },
         label_names={int(value): name for value, name in store.label_table["labels"].items()},
     )
     return output / "ablation.md"
 
 
-def _steps(output: Path) -> list[str]:
-    """Name and steps of every trained model, from its card."""
-    cards = [Synthesizer.from_checkpoint(folder, "cpu").card for folder in trained_models(output)]
-    return [f"{card.name} {card.training.get('steps')}" for card in cards]
+def _described_runs(output: Path) -> list[str]:
+    """What every run saw, and for how long it was trained."""
+    found = []
+    for run in sorted((output / "runs").glob("*-seed*")):
+        if is_done(run):
+            _, metadata = read_tensors(checkpoint_file(run, LATEST))
+            data = metadata["settings"]["data"]
+            found.append(
+                f"{run.name}: {metadata['step']} steps of {data['batch_size']} x "
+                f"{data['stack_size']} slices of {data['crop']} pixels, "
+                f"{metadata['seconds']:.0f} s"
+            )
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -391,13 +414,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("step", choices=("train", "measure", "table", "all"))
     parser.add_argument("--store", type=Path, required=True, help="case store")
     parser.add_argument("--output", type=Path, required=True, help="folder for models and tables")
-    parser.add_argument("--configurations", nargs="+", choices=CONFIGURATIONS, default=TABLE_II)
+    parser.add_argument("--examples", nargs="+", choices=CONFIGURATIONS, default=[*CONFIGURATIONS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="instead of the examples' optimizer.steps")
     parser.add_argument("--set", nargs="+", default=[], help="NAME=VALUE for all configurations")
     parser.add_argument("--models", nargs="+", default=[], help="further models to measure")
     parser.add_argument("--segmenter", help="for Dice and perceptual distance: model or run")
-    parser.add_argument("--only", nargs="+", default=[], help="measure these, by name")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -407,10 +429,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store, output, device = options.store, options.output, options.device
     if options.step in ("train", "all"):
         for seed in options.seeds:  # seed by seed, so that a stopped ablation compares
-            for key in options.configurations:
-                print(train_run(key, seed, store, output, changes, device))
+            for example in options.examples:
+                print(train_run(example, seed, store, output, changes, device))
     if options.step in ("measure", "all"):
-        measure_all(store, output, options.models, options.segmenter, device, options.only)
+        measure_all(store, output, options.models, options.segmenter, device)
     if options.step in ("table", "all"):
         print(write_tables(store, output).read_text(encoding="utf-8"))
     return 0
