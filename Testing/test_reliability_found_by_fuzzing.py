@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -211,7 +214,7 @@ def test_a_metaimage_whose_data_file_has_a_name_of_thousands_of_letters_is_refus
     path = tmp_path / "a.mha"
     lines = "ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nElementType = MET_UCHAR\n"
     path.write_text(lines + f"CompressedData = True\nElementDataFile = {'9' * 5000}\n")
-    with pytest.raises(VolumeError, match="cannot be read"):
+    with pytest.raises(VolumeError, match="names the data file '9999"):
         read_label_map(path)
 
 
@@ -224,4 +227,141 @@ def test_a_long_nrrd_line_without_a_colon_is_refused_before_itk_overruns(tmp_pat
     path = tmp_path / "a.nrrd"
     path.write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nend " + b"9" * 5000 + b"\n\n\1")
     with pytest.raises(VolumeError, match="5004 characters"):
+        read_label_map(path)
+
+
+NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: {sizes}\nencoding: gzip\n\n"
+META = (
+    "ObjectType = Image\nNDims = 3\nDimSize = {sizes}\nElementType = MET_SHORT\n"
+    "CompressedData = True\nElementDataFile = LOCAL\n"
+)
+
+
+def peak_growth_of_reading(path: Path) -> int:
+    """Bytes by which reading a file raises the peak of a process of its own."""
+    code = (
+        "import resource, sys; from AnatoMaskGANLib.volumes import read_label_map, VolumeError\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "import nibabel, SimpleITK; before = peak()\n"
+        "try: read_label_map(sys.argv[1])\n"
+        "except VolumeError as error: print(peak() - before, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    growth, _, message = done.stdout.partition(" ")
+    assert "truncated or damaged" in message
+    return int(growth)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process's peak so")
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.nii.gz", "a.mgz"])
+def test_packed_data_that_are_fewer_than_promised_are_refused_without_being_kept(
+    tmp_path: Path, name: str
+) -> None:
+    """A file of 0.3 MB that promises 500 MB and holds 256 MB."""
+    sizes, zeros = (1000, 500, 500), bytes(256 * 2**20)
+    whole = {seed.name: seed.content for seed in corpus.label_map_seeds()}
+    if name == "a.nii.gz":
+        header = bytearray(whole["a.nii"][:352])
+        struct.pack_into("<4h", header, 40, 3, *sizes)
+        struct.pack_into("<2h", header, 70, 4, 16)
+        content = gzip.compress(bytes(header) + zeros, 1)
+    elif name == "a.mgz":
+        header = bytearray(gzip.decompress(whole["a.mgz"])[:284])
+        struct.pack_into(">3i", header, 4, *sizes)
+        struct.pack_into(">i", header, 20, 4)  # 16-bit numbers
+        content = gzip.compress(bytes(header) + zeros, 1)
+    else:
+        text = NRRD if name == "a.nrrd" else META
+        packed = gzip.compress(zeros, 1) if name == "a.nrrd" else zlib.compress(zeros, 1)
+        content = text.format(sizes=" ".join(map(str, sizes))).encode() + packed
+    (tmp_path / name).write_bytes(content)
+    assert peak_growth_of_reading(tmp_path / name) < 64 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("a.nhdr", "../secret.raw"),
+        ("a.nhdr", "link.raw"),
+        ("a.nhdr", "{folder}/secret.raw"),
+        ("a.mhd", "../secret.raw"),
+        ("a.mhd", "{folder}/secret.raw"),
+        ("a.mhd", "x" * 300),
+    ],
+)
+def test_a_header_that_names_data_outside_its_folder_is_refused(
+    tmp_path: Path, name: str, named: str
+) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(range(16)))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "link.raw").symlink_to(tmp_path / "secret.raw")
+    write_detached(folder / name, named.format(folder=tmp_path))
+    with pytest.raises(VolumeError, match="expected one in its own folder"):
+        read_label_map(folder / name)
+
+
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_data_beside_their_header_are_read_and_a_missing_or_second_file_is_told(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes([1, 0] * 8))
+    write_detached(tmp_path / name, "a.raw")
+    assert read_label_map(tmp_path / name).values == (1,)
+    write_detached(tmp_path / name, "b.raw")
+    with pytest.raises(VolumeError, match="b.raw is not there"):
+        read_label_map(tmp_path / name)
+    for named in ("LIST", "a%d.raw 1 2 1"):
+        write_detached(tmp_path / name, named)
+        with pytest.raises(VolumeError, match="names several data files"):
+            read_label_map(tmp_path / name)
+
+
+def write_detached(path: Path, named: str) -> None:
+    """A header of 2x2x2 16-bit voxels in another file."""
+    if path.suffix == ".nhdr":
+        lines = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
+        lines += "endian: little\nspace: left-posterior-superior\nspace origin: (0,0,0)\n"
+        lines += f"space directions: (1,0,0) (0,1,0) (0,0,1)\ndata file: {named}\n"
+    else:
+        lines = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_SHORT\n"
+        lines += f"ElementDataFile = {named}\n"
+    path.write_text(lines)
+
+
+def test_a_field_said_twice_a_colon_in_metaimage_and_a_blank_line_hide_nothing(
+    tmp_path: Path,
+) -> None:
+    start = "ObjectType = Image\nNDims = 3\nElementType = MET_UCHAR\n"
+    path = tmp_path / "a.mha"
+    path.write_text(start + "DimSize = 1 1 1\nDimSize = 2 2 2\nElementDataFile = LOCAL\n\1")
+    with pytest.raises(VolumeError, match="'dimsize' twice"):
+        read_label_map(path)
+    for line in ("DimSize : 1200 1200 1300\n", "\nDimSize = 1200 1200 1300\n"):
+        path.write_text(start + line + "ElementDataFile = LOCAL\n\1")
+        with pytest.raises(VolumeError, match="only 1 bytes follow"):
+            read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("CompressedDataSize = 99999999999\n", "99999999999 bytes"), ("HeaderSize = 7\n", "to skip")],
+)
+def test_packed_data_that_would_be_looked_for_elsewhere_are_refused(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "a.mha"
+    text = META.format(sizes="2 2 2").replace("CompressedData = ", line + "CompressedData = ")
+    path.write_bytes(text.encode() + zlib.compress(bytes([1, 0] * 8)))
+    with pytest.raises(VolumeError, match=message):
+        read_label_map(path)
+
+
+def test_a_file_of_another_kind_than_its_name_says_is_refused(tmp_path: Path) -> None:
+    (whole,) = [seed for seed in corpus.label_map_seeds() if seed.name == "a.mha"]
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(whole.content)
+    with pytest.raises(VolumeError, match="cannot be read"):
         read_label_map(path)

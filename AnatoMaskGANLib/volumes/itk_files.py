@@ -26,6 +26,16 @@ _logger = logging.getLogger(__name__)
 # DICOM gives positions with a few decimals; more than this is a missing slice or a tilted gantry.
 _LARGEST_SLICE_SHIFT_MM = 0.1
 
+_ITK_READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".dcm": "GDCMImageIO",
+    ".nii": "NiftiImageIO",
+    ".gz": "NiftiImageIO",
+}
+
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -39,6 +49,8 @@ def read_with_itk(path: Path) -> StoredVolume:
     check_text_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
+    # no other reader is to find something in a file that is not what its name says
+    reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
         size_ijk = list(reader.GetSize())

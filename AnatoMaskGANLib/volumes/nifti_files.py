@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ import numpy as np
 from .errors import VolumeError
 from .geometry import largest_shift_mm, without_trailing_ones
 from .nifti_header import place_of, read_whole_nifti
-from .stored_volume import RECORD_KEY, StoredVolume
+from .packed_size import check_unpacked_size
+from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 
 _logger = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
                 f"{path} has {len(shape)} dimensions ({' x '.join(map(str, shape))}); expected "
                 "three. Give one 3-D volume, for instance one time point of a series."
             )
+        _check_mgh_size(path, image, shape)
         return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
@@ -130,6 +133,20 @@ def short_description(record: Mapping[str, Any]) -> str:
 
 def _is_version_1(content: bytes) -> bool:
     return content[344:348] == b"n+1\0"
+
+
+def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
+    """Raises VolumeError for more voxels than the file holds, before memory is taken for them."""
+    num_bytes = math.prod(shape) * image.get_data_dtype().itemsize
+    if math.prod(shape) > LARGEST_FILE_VOXELS:
+        raise VolumeError(
+            f"{path} promises {' x '.join(map(str, shape))} voxels; expected at most "
+            f"{LARGEST_FILE_VOXELS:.0e}. Its header is damaged; copy or export it again."
+        )
+    with open(path, "rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    if is_packed:
+        check_unpacked_size(path, 0, num_bytes)
 
 
 def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:

@@ -17,12 +17,16 @@ import numpy as np
 
 from .errors import VolumeError
 from .geometry import checked_ijk_to_ras, largest_shift_mm, spacing_ijk_mm_of, without_trailing_ones
+from .packed_size import check_unpacked_size
 from .stored_volume import LARGEST_FILE_VOXELS
 
 _logger = logging.getLogger(__name__)
 
 # A deflate stream cannot shrink its input by more than this factor.
-LARGEST_DEFLATE_RATIO = 1032
+_LARGEST_DEFLATE_RATIO = 1032
+
+# So much may be unpacked before it is known whether the file holds what its header promises.
+_UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
 # half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
@@ -78,7 +82,9 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
             start = file.read(_SIZES[1])
             header = _parsed(path, start)
             _check_place(path, header)
-            possible = path.stat().st_size * (LARGEST_DEFLATE_RATIO if is_compressed else 1)
+            possible = path.stat().st_size * (_LARGEST_DEFLATE_RATIO if is_compressed else 1)
+            if is_compressed and _UNCHECKED_BYTES < header.bytes_of_file <= possible:
+                check_unpacked_size(path, 0, header.bytes_of_file)
             content = b""
             if header.bytes_of_file <= possible:
                 content = start + file.read(max(0, header.bytes_of_file - len(start)))

@@ -1,15 +1,12 @@
-"""What ITK passes over in NRRD and MetaImage files: places that are NaN, damaged packed data."""
+"""What ITK passes over in the text headers of NRRD and MetaImage files, such as NaN as a place."""
 
 from __future__ import annotations
 
-import math
 import re
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import VolumeError
-from .nifti_header import LARGEST_DEFLATE_RATIO
+from .header_data import check_data
 
 # Header lines that say where the volume lies.
 _PLACE_KEYS = {
@@ -26,15 +23,13 @@ _PLACE_KEYS = {
 _NOT_A_NUMBER = re.compile(r"\b(nan|inf|infinity)\b", re.IGNORECASE)
 _LONGEST_HEADER = 1 << 22
 _LONGEST_FIELD = 1000
-_LONGEST_NAME = 256
-_CHUNK = 1 << 20
 
 
 def check_text_header(path: Path) -> None:
-    """Raises VolumeError for a NaN in the geometry, an overlong field and damaged packed data.
+    """Raises VolumeError for a NaN in the geometry, an overlong field, and data as `check_data`.
 
     ITK takes 0 for the first. It writes beyond its memory where a number has thousands of digits
-    or a MetaImage too many dimensions, and of one with torn packed data gives whatever it has.
+    or a MetaImage too many dimensions.
     """
     suffix = path.suffix.lower()
     if suffix not in (".nrrd", ".nhdr", ".mha", ".mhd"):
@@ -58,21 +53,13 @@ def check_text_header(path: Path) -> None:
                 f"{path} has NDims = {text[:20]} in its header; expected 3. It is damaged or no "
                 "volume; export it again."
             )
-    header = dict(lines)
-    _check_size(path, header, size_of_header)
-    if suffix in (".mha", ".mhd") and header.get("compresseddata", "").lower() == "true":
-        data_file = header.get("elementdatafile", "LOCAL")
-        if data_file == "LOCAL":
-            _check_deflated(path, size_of_header)
-        elif (
-            len(data_file) < _LONGEST_NAME and (path.parent / data_file).is_file()
-        ):  # ITK itself says what is missing
-            _check_deflated(path.parent / data_file, 0)
+    check_data(path, lines, size_of_header)
 
 
 def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
     """Keys in lower case and values of the lines up to the data, and the length of them all."""
-    separator = "=" if path.suffix[1:2].lower() == "m" else ":"
+    is_metaimage = path.suffix[1:2].lower() == "m"  # whose header goes on after an empty line
+    separators = "=:" if is_metaimage else ":"
     lines: list[tuple[str, str]] = []
     size = 0
     with open(path, "rb") as file:
@@ -80,52 +67,15 @@ def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
             line = file.readline(_LONGEST_HEADER)
             size += len(line)
             text = line.decode("utf-8", "replace").strip()
-            if not text:
+            if not line or (not text and not is_metaimage):
                 break
-            key, found, value = text.partition(separator)
+            found = min((text.find(s) for s in separators if s in text), default=-1)
+            key, value = text[:found], text[found + 1 :]
             key = key.strip().lower()
-            if found:
+            if found >= 0:
                 lines.append((key, value.strip()))
             elif len(text) > _LONGEST_FIELD:  # the reader's message about it overruns as well
-                lines.append((key[:20], text))
+                lines.append((text[:20], text))
             if key == "elementdatafile":
                 break
     return lines, size
-
-
-def _check_size(path: Path, header: Mapping[str, str], size_of_header: int) -> None:
-    """Raises VolumeError for more voxels than the rest of the file can hold: ITK takes the memory
-    first."""
-    packing = header.get("encoding", "raw").lower()
-    is_elsewhere = header.get("elementdatafile", "LOCAL") != "LOCAL"
-    if is_elsewhere or "data file" in header or "datafile" in header or packing.startswith("bz"):
-        return
-    is_packed = packing.startswith("gz") or header.get("compresseddata", "").lower() == "true"
-    # as ITK does, whatever else stands behind the digits
-    sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
-    if not sizes:
-        return  # ITK says what is wrong
-    num_voxels = math.prod(map(int, sizes))
-    num_bytes = path.stat().st_size - size_of_header
-    if num_voxels > max(0, num_bytes) * (LARGEST_DEFLATE_RATIO if is_packed else 1):
-        raise VolumeError(
-            f"{path} cannot be read: its header promises {' x '.join(sizes)} voxels, but only "
-            f"{num_bytes} bytes follow. It is damaged or truncated; copy or export it again."
-        )
-
-
-def _check_deflated(path: Path, offset: int) -> None:
-    decoder = zlib.decompressobj(wbits=47)  # zlib or gzip, whichever it is
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            while not decoder.eof:
-                packed = decoder.unconsumed_tail or file.read(_CHUNK)
-                if not packed:
-                    raise EOFError("the data ends too early")
-                decoder.decompress(packed, _CHUNK)
-    except (OSError, EOFError, zlib.error) as error:
-        raise VolumeError(
-            f"{path} cannot be read: {error}. Expected whole packed data. The file is damaged or "
-            "truncated; copy or export it again."
-        ) from error

@@ -13,10 +13,12 @@ import stat
 import struct
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import SimpleITK
 
 from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
 from AnatoMaskGANLib.volumes import LabelMap, Volume, write_label_map, write_volume
@@ -122,24 +124,32 @@ def yaml_seeds() -> list[Seed]:
     return [Seed("run.yaml", c) for c in (*whole, *(text.encode() for text in hostile))]
 
 
-def label_map_seeds() -> list[Seed]:
-    """Label maps in every file type that is read, a packed bomb, and headers that promise much."""
+def label_map_seeds(folder: Path | None = None) -> list[Seed]:
+    """Label maps in every file type that is read, a packed bomb, and headers that promise much.
+
+    folder: gets the data files that some headers name.
+    """
+    if folder is not None:
+        (folder / "inside.raw").write_bytes(bytes(range(16)))
+        (folder / "x.zraw").write_bytes(zlib.compress(bytes(16)))
     labels = random_labels((3, 6, 5))
     names = {1: "skin", 2: "bone"}
     oblique = np.array([[0, -2.0, 0, 3], [1.0, 0, 0, -7], [0, 0, 3.0, 5], [0, 0, 0, 1]])
     label_map = LabelMap(labels, oblique, names, {1: "SCT:39937001"})
     volume = Volume(labels.astype(np.float32), oblique, (0.0, 9.0), "HU", {"Seed": "1"})
     seeds = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as made:
         for name in ("a.nii", "a.nii.gz", "a.nrrd", "a.seg.nrrd", "a.mha"):
-            write_label_map(label_map, Path(folder) / name)
-            seeds.append(Seed(name, (Path(folder) / name).read_bytes()))
+            write_label_map(label_map, Path(made) / name)
+            seeds.append(Seed(name, (Path(made) / name).read_bytes()))
         for name in ("v.nii.gz", "v.nrrd", "v.mha"):
-            write_volume(volume, Path(folder) / name)
-            seeds.append(Seed(name, (Path(folder) / name).read_bytes()))
+            write_volume(volume, Path(made) / name)
+            seeds.append(Seed(name, (Path(made) / name).read_bytes()))
     nifti = bytearray(seeds[0].content)
     struct.pack_into("<4h", nifti, 40, 3, 1200, 1200, 1300)
     nrrd = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300\nencoding: %s\n\n%s"
+    meta = b"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_SHORT\n"
+    meta += b"ElementDataFile = %s\n"
     plain = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nspace: left-posterior-superior\n"
     return [
         *seeds,
@@ -148,6 +158,13 @@ def label_map_seeds() -> list[Seed]:
         Seed("huge.nii", bytes(nifti)),
         Seed("bomb.nii.gz", gzip.compress(seeds[0].content + bytes(256 * 2**20), 1, mtime=0)),
         Seed("huge.nrrd", nrrd % (b"raw", b"")),
+        Seed("d.nhdr", plain + b"encoding: raw\ndata file: inside.raw\n"),
+        Seed("up.nhdr", plain + b"encoding: raw\ndata file: ../inside.raw\n"),
+        Seed("list.nhdr", plain + b"encoding: raw\ndata file: LIST\ninside.raw\n/etc/passwd\n"),
+        Seed("many.nhdr", plain + b"encoding: raw\ndata file: inside%d.raw 1 999999999 1\n"),
+        Seed("d.mhd", meta % b"inside.raw"),
+        Seed("up.mhd", meta % b"/etc/passwd"),
+        Seed("packed.mhd", b"CompressedData = True\nCompressedDataSize = 9\n" + meta % b"x.zraw"),
         Seed("packed.nrrd", nrrd % (b"gzip", gzip.compress(bytes(256 * 2**20), 1, mtime=0))),
         Seed("text.nrrd", nrrd % (b"ascii", b"1 2 3")),
         Seed(
@@ -156,6 +173,36 @@ def label_map_seeds() -> list[Seed]:
             b"ElementDataFile = LOCAL\n",
         ),
     ]
+
+
+def dicom_seeds(folder: Path) -> list[Seed]:
+    """A slice of a whole series, which lies in the folder `series`, and others packed by ITK."""
+    (folder / "series").mkdir()
+    paths = [folder / "series" / f"{number}.dcm" for number in range(3)]
+    packed = []
+    for number, path in enumerate(paths):
+        _write_slice(path, number)
+    for compressor in ("JPEG", "JPEG2000"):
+        _write_slice(folder / "packed.dcm", 1, compressor)
+        packed.append(Seed("series/1.dcm", (folder / "packed.dcm").read_bytes()))
+    return [Seed("series/1.dcm", paths[1].read_bytes()), *packed]
+
+
+def _write_slice(path: Path, number: int, compressor: str = "") -> None:
+    image = SimpleITK.GetImageFromArray(np.arange(256, dtype=np.uint16).reshape(16, 16) + number)
+    for tag, value in (
+        ("0008|0060", "CT"),
+        ("0020|000e", "1.2.826.0.1.3680043.2.1125.1"),
+        ("0020|0032", f"0\\0\\{2 * number}"),
+        ("0020|0037", "1\\0\\0\\0\\1\\0"),
+    ):
+        image.SetMetaData(tag, value)
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetUseCompression(bool(compressor))
+    writer.SetCompressor(compressor)
+    writer.SetFileName(str(path))
+    writer.Execute(image)
 
 
 def manifest_seeds() -> list[Seed]:

@@ -5,6 +5,7 @@ A target's `read` also looks at what was taken for good: whatever is accepted mu
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -65,12 +66,9 @@ def all_targets() -> list[Target]:
         # a settings file that is no YAML is a plain ValueError, wrong settings are SettingsError
         Target("settings", _alone(corpus.yaml_seeds), _change_text, _read_settings, (ValueError,)),
         Target("store", _store_seeds, _change_store, _open_store, (StoreError,)),
-        Target(
-            "label map", _alone(corpus.label_map_seeds), _change_volume, _read_map, (VolumeError,)
-        ),
-        Target(
-            "volume", _alone(corpus.label_map_seeds), _change_volume, _read_volume, (VolumeError,)
-        ),
+        Target("label map", corpus.label_map_seeds, _change_volume, _read_map, (VolumeError,)),
+        Target("volume", corpus.label_map_seeds, _change_volume, _read_volume, (VolumeError,)),
+        Target("DICOM", corpus.dicom_seeds, _change_bytes, _read_series, (VolumeError,)),
         Target("run state", _state_seeds, _change_bytes, _read_state, (RunStateError,)),
         # these two go on after a bad line, and so must raise nothing
         Target("manifest", _alone(corpus.manifest_seeds), _change_lines, _read_manifest, ()),
@@ -138,6 +136,8 @@ def _change_volume(draws: Random, seed: Seed) -> bytes:
     is_packed = seed.name.endswith((".gz", ".mgz")) and len(seed.content) < 100_000
     if is_packed and draws.random() < 0.7:
         return gzip.compress(changed_bytes(draws, gzip.decompress(seed.content)), 1, mtime=0)
+    if seed.name.endswith((".nhdr", ".mhd")):
+        return changed_text(draws, seed.content)
     if seed.name.endswith((".nrrd", ".mha")):
         mark = b"\n\n" if seed.name.endswith(".nrrd") else b"LOCAL\n"
         header, found, data = seed.content.partition(mark)
@@ -222,6 +222,13 @@ def _read_map(path: Path, target: Path) -> None:
 def _read_volume(path: Path, target: Path) -> None:
     volume = read_volume(path)
     assert np.isfinite(volume.ijk_to_ras).all() and volume.voxels_kji.ndim == 3
+
+
+def _read_series(path: Path, target: Path) -> None:
+    for place in (path, path.parent):
+        with contextlib.suppress(VolumeError):
+            _read_volume(place, target)
+    _read_volume(path.parent, target)
 
 
 def _read_state(path: Path, target: Path) -> None:

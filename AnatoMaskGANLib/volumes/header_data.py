@@ -1,0 +1,120 @@
+"""The data that the text header of an NRRD or MetaImage file tells of: where they are, how many.
+
+ITK takes memory for what a header promises before it looks for it, opens whatever file a header
+names, and gives of torn packed data what it has. So this is looked at first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import VolumeError
+from .packed_size import check_unpacked_size
+
+# Fields that say what data there is; said twice, the first one or the last one may count.
+_DATA_KEYS = (
+    {"type", "dimension", "sizes", "encoding", "data file", "datafile", "byte skip", "byteskip"}
+    | {"line skip", "lineskip", "ndims", "dimsize", "elementtype", "elementnumberofchannels"}
+    | {"compresseddata", "compresseddatasize", "elementdatafile", "headersize"}
+)
+_LOCAL = ("local", "")
+_LONGEST_NAME = 256
+
+
+def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int) -> None:
+    """Raises VolumeError for data that lie outside the header's folder, are fewer than promised, or
+    are torn where they are packed.
+
+    lines: keys in lower case and values of the header. What a header leaves out, or says in an
+    unknown way, ITK itself refuses.
+    """
+    header: dict[str, str] = {}
+    for key, text in lines:
+        if key in _DATA_KEYS and key in header:
+            raise VolumeError(
+                f"{path} says {key!r} twice in its header; expected it once. It is damaged; export "
+                "it again."
+            )
+        header[key] = text
+    named = header.get("elementdatafile", header.get("data file", header.get("datafile", "LOCAL")))
+    is_local = named.lower() in _LOCAL
+    data_file, offset = (path, size_of_header) if is_local else (_beside(path, named), 0)
+    # as ITK does, whatever else stands behind the digits
+    sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
+    if not sizes or not data_file.is_file():
+        return  # ITK says what is wrong
+    num_values = math.prod(map(int, sizes)) * _number(header.get("elementnumberofchannels"), 1)
+    packing = header.get("encoding", "raw").lower()
+    is_packed = packing.startswith("gz") or header.get("compresseddata", "")[:1] in ("T", "t", "1")
+    there = data_file.stat().st_size - offset
+    is_text = packing in ("txt", "text", "ascii") or header.get("binarydata", "")[:1] in ("F", "f")
+    size_of_value = 1 if is_text else _bytes_of(header.get("type", header.get("elementtype", "")))
+    if is_packed:
+        check_unpacked_size(data_file, offset, num_values * size_of_value)
+        _check_packed(path, header, there)
+    elif num_values * size_of_value > max(0, there):
+        raise VolumeError(
+            f"{path} cannot be read: its header promises {' x '.join(sizes)} voxels, but only "
+            f"{there} bytes follow. It is damaged or truncated; copy or export it again."
+        )
+
+
+def _beside(path: Path, named: str) -> Path:
+    """The data file that a header names, which lies in the header's folder or below."""
+    if named.upper().startswith("LIST") or "%" in named:
+        raise VolumeError(
+            f"{path} names several data files ({named[:80]}); expected one. Save it as one file, "
+            "such as .nrrd."
+        )
+    folder = path.parent.resolve()
+    is_name = 0 < len(named) < _LONGEST_NAME and "\0" not in named
+    data_file = (folder / named).resolve() if is_name else folder
+    if not is_name or folder not in data_file.parents:
+        raise VolumeError(
+            f"{path} names the data file {named[:80]!r}; expected one in its own folder. Put "
+            "header and data into one folder, or save both as one file, such as .nrrd."
+        )
+    if not data_file.is_file():
+        raise VolumeError(
+            f"{path} cannot be read: its data file {named} is not there. Put it beside the header."
+        )
+    return data_file
+
+
+def _check_packed(path: Path, header: dict[str, str], there: int) -> None:
+    """Raises VolumeError where ITK would look for packed data elsewhere than `check_data`."""
+    for key in ("line skip", "lineskip", "headersize"):
+        if _number(header.get(key), 0) != 0:
+            raise VolumeError(
+                f"{path} has {key!r}: {header[key][:20]} in its header and packed data; expected "
+                "packed data without a part to skip. Save it as one file, such as .nrrd."
+            )
+    said = _number(header.get("compresseddatasize"), 0)
+    if said > there:
+        raise VolumeError(
+            f"{path} cannot be read: its header promises {said} bytes of packed data, but only "
+            f"{there} follow. It is damaged or truncated; copy or export it again."
+        )
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """The whole number that a text begins with."""
+    found = re.match(r"[+-]?\d{1,18}", text or "")
+    return int(found[0]) if found else otherwise
+
+
+def _bytes_of(name: str) -> int:
+    """Bytes of a value of an NRRD or MetaImage type, at least."""
+    name = name.lower()
+    if "long long" in name or "longlong" in name or "64" in name or "double" in name:
+        return 8
+    if "long_long" in name:
+        return 8
+    if "short" in name or "16" in name:
+        return 2
+    if "char" in name or re.search(r"int8(_t)?$", name):
+        return 1
+    return 4 if re.search(r"int|float|long|32", name) else 1

@@ -1,0 +1,52 @@
+"""Whether packed data hold as many bytes as a header promises, found out without keeping them.
+
+Readers take the memory that a header asks for, or unpack all there is, before they compare.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from .errors import VolumeError
+
+_CHUNK = 1 << 16  # small, because what is behind the end of a gzip member is copied
+_UNPACKED_CHUNK = 1 << 20
+
+
+def check_unpacked_size(path: Path, offset: int, num_bytes: int) -> None:
+    """Raises VolumeError unless at least so many bytes come out of the file's packed part.
+
+    offset: where the packed part begins; zlib or gzip, whichever it is, to the end of its stream,
+    where the checksum is. Memory: some megabytes, whatever the file unpacks to.
+    """
+    try:
+        found = _unpacked_size(path, offset)
+    except (OSError, EOFError, zlib.error) as error:
+        raise VolumeError(
+            f"{path} cannot be read: {error}. Expected whole packed data. The file is damaged or "
+            "truncated; copy or export it again."
+        ) from error
+    if found < num_bytes:
+        raise VolumeError(
+            f"{path} is truncated or damaged: its header promises {num_bytes} bytes, but only "
+            f"{found} are packed in it. Copy or export it again."
+        )
+
+
+def _unpacked_size(path: Path, offset: int) -> int:
+    size, packed = 0, b""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        while True:
+            decoder = zlib.decompressobj(wbits=47)  # zlib or gzip
+            while not decoder.eof:
+                packed = packed or file.read(_CHUNK)
+                if not packed:
+                    raise EOFError("the data ends too early")
+                size += len(decoder.decompress(packed, _UNPACKED_CHUNK))
+                packed = decoder.unconsumed_tail
+            # gzip may hold several members, one after the other
+            packed = decoder.unused_data or file.read(_CHUNK)
+            if not packed.startswith(b"\x1f\x8b"):
+                return size
