@@ -122,6 +122,40 @@ def test_a_noise_strength_that_makes_no_sense_is_refused(
         synthesizer.synthesize(label_map_of(random_labels((2, 12, 12))), noise_strength=strength)
 
 
+def correlation_along_rows(voxels_kji: np.ndarray, base_kji: np.ndarray, step: int) -> float:
+    """Of what the noise adds, between voxels that many columns apart."""
+    noise = voxels_kji - base_kji
+    return float(np.corrcoef(noise[:, :, step:].ravel(), noise[:, :, :-step].ravel())[0, 1])
+
+
+def test_longer_noise_is_coarser_and_the_record_tells_it(synthesizer: Synthesizer) -> None:
+    label_map = label_map_of(np.full((6, 40, 40), 2, dtype=np.uint8))
+    base = synthesizer.synthesize(label_map, noise_strength=0.0).voxels_kji
+    made = {
+        scale: synthesizer.synthesize(label_map, seed=3, noise_length_scale=scale)
+        for scale in (0.5, 1.0, 2.0)
+    }
+    near = [correlation_along_rows(volume.voxels_kji, base, 3) for volume in made.values()]
+    assert near[0] < near[1] < near[2]
+    assert [volume.provenance["NoiseLengthScale"] for volume in made.values()] == [
+        "0.5",
+        "1.0",
+        "2.0",
+    ]
+    plain = synthesizer.synthesize(label_map, seed=3)
+    np.testing.assert_array_equal(made[1.0].voxels_kji, plain.voxels_kji)
+    session = synthesizer.session(label_map, seed=3, noise_length_scale=2.0)
+    np.testing.assert_array_equal(session.volume.voxels_kji, made[2.0].voxels_kji)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 5.0, float("nan")])
+def test_a_scale_of_the_noise_that_makes_no_sense_is_refused(
+    synthesizer: Synthesizer, scale: float
+) -> None:
+    with pytest.raises(ValueError, match="expected 0.25 to 4"):
+        synthesizer.synthesize(label_map_of(random_labels((3, 8, 8))), noise_length_scale=scale)
+
+
 def test_a_synthesizer_from_a_model_folder_gives_the_same_volume(
     synthesizer: Synthesizer, tmp_path: Path
 ) -> None:

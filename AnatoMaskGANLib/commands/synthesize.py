@@ -54,6 +54,8 @@ class SynthesizeOptions:
     """Number of volumes to make from each label map."""
     noise_strength: NonNegativeFloat = 1.0
     """Factor on the noise; 0 makes all samples equal, 1 is what the model was trained with."""
+    noise_length_scale: PositiveFloat = 1.0
+    """Factor on the noise's correlation lengths, 0.25 to 4; 1 is as the model was trained."""
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
     labels: Path | None = None
@@ -150,6 +152,7 @@ def _synthesize_label_map(
             label_map,
             tuple(open_targets),
             noise_strength=options.noise_strength,
+            noise_length_scale=options.noise_length_scale,
             on_progress=on_progress,
             unmatched=options.unmatched,
         )
@@ -200,6 +203,7 @@ def _recipe(
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
         "noise_strength": options.noise_strength,
+        "noise_length_scale": options.noise_length_scale,
         "unmatched": options.unmatched,
         "half_precision": options.half_precision,
         "version": __version__,

@@ -50,10 +50,17 @@ class PlainLabels:
 class PlainPass:
     """Synthesizes slices of a region with the noise of one seed."""
 
-    def __init__(self, labels: PlainLabels, seed: int, noise_strength: float) -> None:
+    def __init__(
+        self,
+        labels: PlainLabels,
+        seed: int,
+        noise_strength: float,
+        noise_length_scale: float = 1.0,
+    ) -> None:
         self.labels = labels
         self.seed = seed
         self.noise_strength = noise_strength
+        self.noise_length_scale = noise_length_scale
 
     def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order."""
@@ -82,7 +89,7 @@ class PlainPass:
             self.seed,
             (first, *region.start_kji[1:]),
             (end - first, *region.shape_sjk[1:]),
-            labels.spacing_ijk_mm[::-1],
+            [step / self.noise_length_scale for step in reversed(labels.spacing_ijk_mm)],
             settings.noise_sigmas_mm,
             labels.device,
         )
@@ -92,16 +99,21 @@ class PlainPass:
         part = labels.region.cut(labels.labels_kji, (number, number + 1))
         classes = torch.from_numpy(part.astype(np.int64)).to(labels.device)[None]
         position = torch.full((1, 1), number * spacing[2], device=labels.device)
-        made = labels.generator(
-            classes, position, noise, self.noise_strength, (spacing[1], spacing[0])
-        )
+        noise_spacing = [spacing[axis] / self.noise_length_scale for axis in (1, 0)]
+        made = labels.generator(classes, position, noise, self.noise_strength, tuple(noise_spacing))
         return made[0, 0, 0].float().cpu().numpy()
 
 
 def start_pass(
-    labels: RegionLabels | PlainLabels, seed: int, noise_strength: float, keeps_all: bool = False
+    labels: RegionLabels | PlainLabels,
+    seed: int,
+    noise_strength: float,
+    keeps_all: bool = False,
+    noise_length_scale: float = 1.0,
 ) -> VolumePass | PlainPass:
     """The pass that fits the labels' generator; keeps_all as for `VolumePass`."""
     if isinstance(labels, PlainLabels):
-        return PlainPass(labels, seed, noise_strength)
-    return VolumePass(labels, seed, noise_strength, keeps_all=keeps_all)
+        return PlainPass(labels, seed, noise_strength, noise_length_scale)
+    return VolumePass(
+        labels, seed, noise_strength, keeps_all=keeps_all, noise_length_scale=noise_length_scale
+    )

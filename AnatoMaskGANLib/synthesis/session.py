@@ -54,9 +54,11 @@ class SynthesisSession:
         noise_strength: float,
         unmatched: str,
         user_table: Mapping[str, str | int | None] | None,
+        noise_length_scale: float = 1.0,
     ) -> None:
         self.seed = seed
         self.noise_strength = noise_strength
+        self.noise_length_scale = noise_length_scale
         self._synthesizer = synthesizer
         self._unmatched = unmatched
         self._user_table = user_table
@@ -96,7 +98,9 @@ class SynthesisSession:
         model_map = synthesizer.on_model_grid(label_map, matches, self._unmatched)
         self._take_labels(model_map, label_map)
         self._make_stale_slices(report, is_cancelled)
-        record = synthesizer.provenance(label_map, matches, self.seed, self.noise_strength)
+        record = synthesizer.provenance(
+            label_map, matches, self.seed, self.noise_strength, self.noise_length_scale
+        )
         model_volume = synthesizer.volume_on_model_grid(self._voxels, model_map, record)
         report(0.98, "putting the image on the segmentation's grid")
         if self._volume is None:
@@ -148,7 +152,9 @@ class SynthesisSession:
         self._stale = set() if labels is None else set(labels.numbers)
         self._pass = None
         if labels is not None:
-            self._pass = start_pass(labels, self.seed, self.noise_strength, keeps_all=True)
+            self._pass = start_pass(
+                labels, self.seed, self.noise_strength, True, self.noise_length_scale
+            )
 
     def _clear(self, numbers: Iterable[int]) -> None:
         for number in numbers:

@@ -26,11 +26,14 @@ from .errors import CheckpointError, SynthesisCancelledError
 from .frozen_generator import FrozenGenerator
 from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
 from .model_folder import ModelCard, read_model
-from .plain_pass import PlainLabels, start_pass
+from .plain_pass import PlainLabels, PlainPass, start_pass
 from .region import Region, labeled_region
 from .region_labels import RegionLabels
 from .session import SynthesisSession
-from .volume_pass import MOST_THREADS
+from .volume_pass import MOST_THREADS, VolumePass
+
+NOISE_LENGTH_SCALES = (0.25, 4.0)
+"""Correlation lengths of the noise over those of the training; ours: beyond, no tissue is left."""
 
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
@@ -105,17 +108,27 @@ class Synthesizer:
         is_cancelled: IsCancelled | None = None,
         unmatched: str = "stop",
         user_table: UserTable | None = None,
+        noise_length_scale: float = 1.0,
     ) -> Volume:
         """The synthetic volume, float32 in the model's physical unit, on exactly the map's grid.
 
         Same map, model, seed and strength, same volume. noise_strength 0 gives the deterministic
-        image. unmatched: "stop" raises UnmatchedLabelsError for labels that the model does not
+        image. noise_length_scale: the noise's correlation lengths over those of the training; other
+        values than 1 give a finer or coarser texture than the model has learned from.
+        unmatched: "stop" raises UnmatchedLabelsError for labels that the model does not
         know, "background" treats them as background.
         Raises SynthesisCancelledError when is_cancelled says so, MemoryLimitError where the memory
         limit is too low for the map.
         """
         (volume,) = self.synthesize_samples(
-            label_map, [seed], noise_strength, on_progress, is_cancelled, unmatched, user_table
+            label_map,
+            [seed],
+            noise_strength,
+            on_progress,
+            is_cancelled,
+            unmatched,
+            user_table,
+            noise_length_scale,
         )
         return volume
 
@@ -128,13 +141,14 @@ class Synthesizer:
         is_cancelled: IsCancelled | None = None,
         unmatched: str = "stop",
         user_table: UserTable | None = None,
+        noise_length_scale: float = 1.0,
     ) -> Iterator[Volume]:
         """A volume for every seed, each as soon as it is made; arguments as for `synthesize`.
 
         What does not depend on the noise is found once and kept, as far as the memory limit allows.
         """
         seeds = list(seeds)
-        check_noise_strength(noise_strength)
+        check_noise(noise_strength, noise_length_scale)
         report = on_progress or (lambda share, text: None)
         report(0.0, "matching labels")
         matches = self.match(label_map, user_table)
@@ -147,9 +161,12 @@ class Synthesizer:
 
             voxels = np.full(model_map.shape_kji, self.card.window[0], dtype=np.float32)
             if labels is not None:
-                self._fill(voxels, labels, seed, noise_strength, report_part, is_cancelled)
+                images = start_pass(
+                    labels, seed, noise_strength, noise_length_scale=noise_length_scale
+                )
+                self._fill(voxels, images, report_part, is_cancelled)
             report_part(0.98, "putting the image on the segmentation's grid")
-            record = self.provenance(label_map, matches, seed, noise_strength)
+            record = self.provenance(label_map, matches, seed, noise_strength, noise_length_scale)
             volume = self.volume_on_model_grid(voxels, model_map, record)
             volume = to_grid_of(volume, label_map)
             report_part(1.0, "done")
@@ -164,10 +181,13 @@ class Synthesizer:
         is_cancelled: IsCancelled | None = None,
         unmatched: str = "stop",
         user_table: UserTable | None = None,
+        noise_length_scale: float = 1.0,
     ) -> SynthesisSession:
         """A volume that follows its label map: `session.volume`, then `session.update(new_map)`."""
-        check_noise_strength(noise_strength)
-        session = SynthesisSession(self, seed, noise_strength, unmatched, user_table)
+        check_noise(noise_strength, noise_length_scale)
+        session = SynthesisSession(
+            self, seed, noise_strength, unmatched, user_table, noise_length_scale
+        )
         session.update(label_map, on_progress, is_cancelled)
         return session
 
@@ -245,18 +265,16 @@ class Synthesizer:
     def _fill(
         self,
         voxels_kji: np.ndarray,
-        labels: RegionLabels | PlainLabels,
-        seed: int,
-        noise_strength: float,
+        images: VolumePass | PlainPass,
         report: OnProgress,
         is_cancelled: IsCancelled | None,
     ) -> None:
         """Writes the image of the region into the voxels of the model grid."""
+        labels = images.labels
         labels.check = stop_if(is_cancelled)
         num_slices = len(labels.numbers)
         report(0.02, "finding the distinct label neighborhoods")
-        images = start_pass(labels, seed, noise_strength).images()
-        for count, (number, image) in enumerate(images, start=1):
+        for count, (number, image) in enumerate(images.images(), start=1):
             labels.region.paste(self.in_window(image), number, voxels_kji)
             report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
 
@@ -266,6 +284,7 @@ class Synthesizer:
         matches: tuple[LabelMatch, ...],
         seed: int,
         noise_strength: float,
+        noise_length_scale: float = 1.0,
     ) -> dict[str, str]:
         """What a synthetic volume says about itself, enough to make it again."""
         return {
@@ -275,6 +294,7 @@ class Synthesizer:
             "ModelSHA256": self.card.sha256,
             "Seed": str(seed),
             "NoiseStrength": repr(float(noise_strength)),
+            "NoiseLengthScale": repr(float(noise_length_scale)),
             "LabelMapSHA256": label_map.sha256(),
             "LabelMatches": "; ".join(
                 f"{match.value}->{'background' if match.model_value is None else match.model_value}"
@@ -296,7 +316,13 @@ def stop_if(is_cancelled: IsCancelled | None) -> Callable[[], None]:
     return check
 
 
-def check_noise_strength(noise_strength: float) -> None:
-    """Raises ValueError for a strength that makes no sense."""
+def check_noise(noise_strength: float, noise_length_scale: float = 1.0) -> None:
+    """Raises ValueError for a strength or a scale of its lengths that makes no sense."""
+    low, high = NOISE_LENGTH_SCALES
+    if not low <= noise_length_scale <= high:
+        raise ValueError(
+            f"noise_length_scale is {noise_length_scale}; expected {low:g} to {high:g}. At 1 the "
+            "noise is that of the training."
+        )
     if not (np.isfinite(noise_strength) and noise_strength >= 0):
         raise ValueError(f"noise_strength is {noise_strength}; expected a number of 0 or more")

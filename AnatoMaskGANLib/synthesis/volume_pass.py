@@ -65,11 +65,13 @@ class VolumePass:
         noise_strength: float,
         keeps_all: bool = False,
         threads: int | None = None,
+        noise_length_scale: float = 1.0,
     ) -> None:
         self.labels = labels
         self.settings = labels.frozen.settings
         self.seed = seed
         self.noise_strength = noise_strength
+        self.noise_length_scale = noise_length_scale
         self.keeps_all = keeps_all
         self._threads = threads
         self._encoded: dict[int, _EncodedSlice] = {}
@@ -205,7 +207,7 @@ class VolumePass:
     def _noise_of(self, number: int) -> SliceNoise | None:
         if not self.settings.use_noise3d or self.noise_strength == 0:
             return None
-        spacing = self.labels.spacing_ijk_mm
+        spacing = self._noise_spacing_ijk_mm
         block = number // BLOCK_SIZE
         with self._noise_lock:
             if block not in self._noise:
@@ -213,6 +215,11 @@ class VolumePass:
             first, drawn = self._noise[block]
         values = drawn[:, number - first][None].contiguous(memory_format=torch.channels_last)
         return SliceNoise(values, self.noise_strength, (spacing[1], spacing[0]))
+
+    @property
+    def _noise_spacing_ijk_mm(self) -> tuple[float, ...]:
+        """In which the noise is drawn: voxels this much closer make its lengths so much longer."""
+        return tuple(step / self.noise_length_scale for step in self.labels.spacing_ijk_mm)
 
     def _drawn(self, block: int) -> tuple[int, Tensor]:
         """First slice of a block, and its noise [Z,S,H,W]."""
@@ -223,7 +230,7 @@ class VolumePass:
             self.seed,
             (first, *region.start_kji[1:]),
             (end - first, *region.shape_sjk[1:]),
-            self.labels.spacing_ijk_mm[::-1],
+            self._noise_spacing_ijk_mm[::-1],
             self.settings.noise_sigmas_mm,
             self.labels.device,
         )

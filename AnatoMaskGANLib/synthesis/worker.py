@@ -39,6 +39,7 @@ _SYNTHESIZE_KEYS = {
     "device",
     "seeds",
     "noise_strength",
+    "noise_length_scale",
     "unmatched",
     "user_table",
     "live",
@@ -128,6 +129,7 @@ class Worker:
         synthesizer = self._load(request)
         options = {
             "noise_strength": request.get("noise_strength", 1.0),
+            "noise_length_scale": request.get("noise_length_scale", 1.0),
             "on_progress": on_progress,
             "is_cancelled": is_cancelled,
             "unmatched": request.get("unmatched", "stop"),

@@ -172,6 +172,7 @@ class WorkerClient:
         live: bool = False,
         half_precision: bool = False,
         memory_limit_bytes: int | None = None,
+        noise_length_scale: float = 1.0,
     ) -> int:
         """The number of a request for a volume a seed; requests are served one after the other.
 
@@ -182,6 +183,7 @@ class WorkerClient:
             "device": device,
             "seeds": [int(seed) for seed in seeds],
             "noise_strength": float(noise_strength),
+            "noise_length_scale": float(noise_length_scale),
             "unmatched": unmatched,
             "user_table": None if user_table is None else dict(user_table),
             "live": live,
