@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from tiny_models import label_map_of, random_labels, tiny_card, tiny_generator, tiny_settings
 
 from AnatoMaskGANLib.config import compact_generator, paper_generator
 from AnatoMaskGANLib.synthesis import MemoryLimitError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.synthesis.memory_plan import PROGRAM_BYTES, slab_size_within
+from AnatoMaskGANLib.synthesis.memory_plan import PROGRAM_BYTES, memory_need, slab_size_within
 from AnatoMaskGANLib.synthesis.region import Region
 
 GIB = 2**30
@@ -41,6 +43,13 @@ def test_a_limit_below_the_least_is_refused_with_the_least() -> None:
     assert slab_size(least * 2**20, 400) == 1
     with pytest.raises(MemoryLimitError):
         slab_size((least - 1) * 2**20, 400)
+
+
+def test_the_need_is_what_the_refusal_names() -> None:
+    need = memory_need(compact_generator(36), (400, 512, 512), 400 * 512**2, 2, 5 * 2**20)
+    with pytest.raises(MemoryLimitError, match=f"at least {math.ceil(need.least / 2**20)} MiB"):
+        slab_size(PROGRAM_BYTES, 400)
+    assert slab_size(need.least + 1, 400) == 1
 
 
 def test_a_synthesizer_refuses_a_limit_that_is_too_low_for_the_map() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from AnatoMaskGANLib.config import GeneratorSettings
 
@@ -20,6 +22,39 @@ _NUMBERING = 112  # bytes a pixel while words are numbered: labels, keys, runs, 
 _PER_VOXEL = 16  # bytes a voxel of the whole grid: label maps on both grids, image on both grids
 
 
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Of the whole process, in bytes."""
+
+    fixed: float
+    per_slice: float
+    """For each slice whose labels are prepared at once."""
+
+    @property
+    def least(self) -> int:
+        """Without which not even one slice can be made."""
+        return math.ceil(self.fixed + self.per_slice)
+
+
+def memory_need(
+    settings: GeneratorSettings,
+    shape_sjk: Sequence[int],
+    num_voxels: int,
+    threads: int,
+    weights_bytes: int,
+    keeps_states: bool = False,
+) -> MemoryNeed:
+    """What a region of this many slices, rows and columns takes; the rest as `slab_size_within`."""
+    pixels = shape_sjk[1] * shape_sjk[2]
+    fixed = (
+        PROGRAM_BYTES
+        + 2 * weights_bytes
+        + _PER_VOXEL * num_voxels
+        + _bytes_of_passes(settings, pixels, shape_sjk[0], threads, keeps_states)
+    )
+    return MemoryNeed(fixed, pixels * (_NUMBERING + _table_bytes_per_pixel(settings)))
+
+
 def slab_size_within(
     limit_bytes: int,
     settings: GeneratorSettings,
@@ -35,21 +70,14 @@ def slab_size_within(
     keeps_states: whether what every slice encoded is kept, as a session does.
     Raises MemoryLimitError where not even one slice fits, with the least that does.
     """
-    pixels = region.shape_sjk[1] * region.shape_sjk[2]
-    fixed = (
-        PROGRAM_BYTES
-        + 2 * weights_bytes
-        + _PER_VOXEL * num_voxels
-        + _bytes_of_passes(settings, pixels, region.shape_sjk[0], threads, keeps_states)
-    )
-    per_slice = pixels * (_NUMBERING + _table_bytes_per_pixel(settings))
-    if fixed + per_slice > limit_bytes:
-        least = math.ceil((fixed + per_slice) / 2**20)
+    need = memory_need(settings, region.shape_sjk, num_voxels, threads, weights_bytes, keeps_states)
+    if need.least > limit_bytes:
         raise MemoryLimitError(
             f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
-            f"{least} MiB. Raise the limit, crop the label map, or resample it to larger voxels."
+            f"{math.ceil(need.least / 2**20)} MiB. Raise the limit, crop the label map, or "
+            "resample it to larger voxels."
         )
-    return max(1, min(region.shape_sjk[0], int((limit_bytes - fixed) // per_slice)))
+    return max(1, min(region.shape_sjk[0], int((limit_bytes - need.fixed) // need.per_slice)))
 
 
 def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
