@@ -64,6 +64,27 @@ def test_a_synthetic_volume_in_other_intensities_joins_the_scan_without_a_seam()
     assert error[is_changed].mean() < 0.5 * plain[is_changed].mean()
 
 
+def test_the_seam_can_be_scaled_alone_or_left_as_the_model_made_it() -> None:
+    """Half the gain, shifted, and a slope that only the smooth field can follow."""
+    anatomy = ndimage.gaussian_filter(speckled(0, 300, 2), 3) + 50
+    slope = np.linspace(0, 20, SHAPE_KJI[2], dtype=np.float32)
+    scan, synthetic = volume(anatomy), volume(0.5 * anatomy + 17 + slope)
+    is_changed, labeled = ball(6), np.ones(SHAPE_KJI, bool)
+    edited = {
+        seam: blend_edit(scan, synthetic, is_changed, labeled, 4.0, seam)
+        for seam in ("smooth", "scaled", "none")
+    }
+    near = (distance_to(is_changed) < 4) & ~is_changed
+    errors = [np.abs(e.voxels_kji - anatomy)[near].mean() for e in edited.values()]
+    assert errors[0] < errors[1] < errors[2]
+    np.testing.assert_allclose(
+        edited["none"].voxels_kji[is_changed], synthetic.voxels_kji[is_changed]
+    )
+    assert edited["scaled"].provenance["EditSeam"] == "scaled"
+    with pytest.raises(ValueError, match="expected one of smooth, scaled, none"):
+        blend_edit(scan, synthetic, is_changed, labeled, 4.0, "invisible")
+
+
 def test_the_contrast_of_a_new_structure_is_kept() -> None:
     """A lesion 30 brighter than its surroundings in the synthetic volume is so in the scan."""
     is_changed = ball(7)

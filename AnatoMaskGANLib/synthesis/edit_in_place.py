@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .synthesizer import Synthesizer
 
 DEFAULT_MARGIN_MM = 4.0
+SEAMS = ("smooth", "scaled", "none")
+"""How an edit takes on the scan's intensities: by a line and a smooth field, by the line alone, or
+not at all."""
 
 _SURROUNDINGS_MM = 12.0  # beyond the margin, in which intensities are compared
 _FEWEST_VOXELS = 50  # to fit a line through
@@ -69,13 +72,16 @@ def blend_edit(
     is_changed_kji: np.ndarray,
     is_labeled_kji: np.ndarray,
     margin_mm: float = DEFAULT_MARGIN_MM,
+    seam: str = "smooth",
 ) -> Volume:
     """The scan with the synthetic volume where labels changed, faded out over the margin.
 
     All on one grid. is_labeled_kji: where the new map has labels; elsewhere the model knows nothing
-    of the tissue, so the margin stops there and intensities are not compared.
+    of the tissue, so the margin stops there and intensities are not compared. seam: of `SEAMS`.
     """
     check_margin(margin_mm)
+    if seam not in SEAMS:
+        raise ValueError(f"The seam is {seam!r}; expected one of {', '.join(SEAMS)}")
     voxels = scan.voxels_kji.copy()
     if is_changed_kji.any():
         spacing = scan.spacing_ijk_mm
@@ -87,7 +93,7 @@ def blend_edit(
         share[is_changed] = 1.0
         real = voxels[part].astype(np.float64)
         is_known = ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
-        made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm)
+        made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm, seam)
         blended = _as_type(real + share * (made - real), voxels.dtype)
         voxels[part] = np.where(share > 0, blended, voxels[part])
     record = {
@@ -95,6 +101,7 @@ def blend_edit(
         "EditedInPlace": "YES",
         "EditedVoxels": str(int(np.count_nonzero(is_changed_kji))),
         "EditMarginMm": f"{margin_mm:g}",
+        "EditSeam": seam,
     }
     window = scan.window or synthetic.window
     return Volume(voxels, scan.ijk_to_ras, window, scan.unit or synthetic.unit, record)
@@ -112,13 +119,16 @@ def _like(
     is_known: np.ndarray,
     spacing_ijk_mm: tuple[float, float, float],
     margin_mm: float,
+    seam: str,
 ) -> np.ndarray:
     """The synthetic voxels in the scan's intensities: a line, then a smooth field."""
     made = synthetic.astype(np.float64)
-    if not is_known.any():
+    if seam == "none" or not is_known.any():
         return made
     gain = _gain(made[is_known], real[is_known])
     made = gain * made
+    if seam == "scaled":
+        return made + (real[is_known] - made[is_known]).mean()
     difference = np.where(is_known, real - made, 0.0)
     weight = is_known.astype(np.float64)
     field = np.full(made.shape, difference.sum() / weight.sum())
