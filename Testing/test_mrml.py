@@ -23,14 +23,23 @@ from slicer_host.nodes import (  # noqa: E402
 )
 
 from AnatoMaskGANLib.mrml import (  # noqa: E402
+    compared_with,
+    figures_of,
+    histogram_chart_of,
+    histogram_labels,
     label_map_from_segmentation,
     label_map_of_entries,
+    name_segments,
     place_beside,
     provenance_of,
     segment_entries,
+    show_histogram,
+    shown_label,
+    update_figures,
+    update_histograms,
     update_scalar_volume,
 )
-from AnatoMaskGANLib.volumes import Volume, VolumeError  # noqa: E402
+from AnatoMaskGANLib.volumes import LabelTable, Volume, VolumeError  # noqa: E402
 
 SHAPE_KJI = (6, 5, 4)
 LEFT_KIDNEY = (
@@ -373,3 +382,73 @@ def test_the_export_leaves_no_node_behind() -> None:
     before = slicer.mrmlScene.GetNumberOfNodes()
     label_map_from_segmentation(node)
     assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def make_synthetic(name: str = "Made") -> slicer.vtkMRMLScalarVolumeNode:
+    return slicer.util.addVolumeFromArray(np.zeros(SHAPE_KJI, np.float32), np.eye(4), name)
+
+
+def make_histograms() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    centers = np.array([10.0, 20.0, 30.0])
+    return {
+        "Liver": (centers, np.array([50.0, 50, 0]), np.array([0.0, 25, 75])),
+        "Spleen": (2 * centers, np.array([100.0, 0, 0]), np.array([90.0, 10, 0])),
+    }
+
+
+def series_values(chart: slicer.vtkMRMLPlotChartNode, number: int) -> tuple[list, list]:
+    """What Slicer's plot view draws of a series: the columns that it names of its table."""
+    series = chart.GetNthPlotSeriesNode(number)
+    table = series.GetTableNode().GetTable()
+    columns = (table.GetColumnByName(n) for n in (series.GetXColumnName(), series.GetYColumnName()))
+    x, y = ([c.GetValue(row) for row in range(c.GetNumberOfTuples())] for c in columns)
+    return x, y
+
+
+def test_a_chart_shows_the_histograms_of_one_label_and_of_another_when_told() -> None:
+    chart = update_histograms(make_synthetic(), make_histograms(), "HU")
+    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    assert (shown_label(chart), histogram_labels(chart)) == ("Liver", ["Liver", "Spleen"])
+    assert series_values(chart, 1) == ([10, 20, 30], [0, 25, 75])
+    assert chart.GetXAxisTitle() == "Intensity (HU)"
+    show_histogram(chart, "Spleen")
+    assert series_values(chart, 0) == ([20, 40, 60], [100, 0, 0])
+    with pytest.raises(KeyError, match="Kidney"):
+        show_histogram(chart, "Kidney")
+
+
+def test_histograms_and_figures_made_once_more_fill_the_same_nodes() -> None:
+    made, real = make_synthetic(), make_synthetic("Scan")
+    chart = update_histograms(made, make_histograms(), "")
+    update_figures(made, real, {"psnr": 30.5, "ssim": 0.9})
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    assert update_histograms(made, make_histograms(), "") is chart
+    update_figures(made, real, {"psnr": 31.5})
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+    assert figures_of(made) == {"psnr": 31.5}
+    assert compared_with(made) is real
+    assert figures_of(real) == {}
+
+
+def test_what_a_comparison_made_is_saved_with_the_scene(tmp_path) -> None:
+    made, real = make_synthetic(), make_synthetic("Scan")
+    update_histograms(made, make_histograms(), "HU")
+    update_figures(made, real, {"psnr": 30.5})
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {})
+    restored = slicer.mrmlScene.GetFirstNodeByName("Made")
+    assert figures_of(restored) == {"psnr": 30.5}
+    assert compared_with(restored).GetName() == "Scan"
+    chart = histogram_chart_of(restored)
+    assert series_values(chart, 1) == ([10, 20, 30], [0, 25, 75])
+
+
+def test_named_segments_get_slicers_terminology_with_the_side_in_words() -> None:
+    node = add_segmentation({"Segment_1": masks()["Liver"]})
+    table = LabelTable("organs", {1: "Left kidney"}, {1: "SCT:64033007+SCT:7771000"}, {}, {})
+    name_segments(node, table, {"Left kidney": "#ff0000"})
+    (entry,) = segment_entries(node)
+    assert (entry.name, entry.code, entry.color[0]) == ("Left kidney", table.codes[1], 1)
+    fields = node.GetSegmentation().GetNthSegment(0).GetTerminology().split("~")
+    assert fields[2:4] == ["SCT^64033007^Left kidney", "SCT^7771000^Left"]

@@ -4,7 +4,22 @@ The only part of the core that knows Slicer. It takes the scene from the nodes a
 static methods, so that it runs the same in the application and under the tests' stand-in.
 """
 
-from .comparison_nodes import update_difference, update_table, volume_of_node
+from .comparison_nodes import (
+    compared_with,
+    difference_of,
+    figures_of,
+    update_difference,
+    update_figures,
+    update_table,
+    volume_of_node,
+)
+from .histogram_nodes import (
+    histogram_chart_of,
+    histogram_labels,
+    show_histogram,
+    shown_label,
+    update_histograms,
+)
 from .label_map_export import NodeGrid, SegmentationExport, label_map_from_segmentation
 from .segments import (
     SegmentEntry,
@@ -26,6 +41,11 @@ __all__ = [
     "NodeGrid",
     "SegmentEntry",
     "SegmentationExport",
+    "compared_with",
+    "difference_of",
+    "figures_of",
+    "histogram_chart_of",
+    "histogram_labels",
     "is_synthetic",
     "label_map_from_segmentation",
     "label_map_of_entries",
@@ -33,7 +53,11 @@ __all__ = [
     "place_beside",
     "provenance_of",
     "segment_entries",
+    "show_histogram",
+    "shown_label",
     "update_difference",
+    "update_figures",
+    "update_histograms",
     "update_record",
     "update_scalar_volume",
     "update_table",

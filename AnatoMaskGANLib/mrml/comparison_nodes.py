@@ -12,11 +12,14 @@ import vtk
 from AnatoMaskGANLib.volumes import Volume, VolumeError
 
 from .label_map_export import NodeGrid, ijk_to_ras_of
+from .referred_nodes import referred_node
 from .volume_nodes import place_beside, update_scalar_volume
 
 # A comparison made once more goes into the nodes of the first one.
 DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"
 TABLE_ROLE = "AnatoMaskGAN.Table"
+FIGURES_ROLE = "AnatoMaskGAN.Figures"
+COMPARED_ROLE = "AnatoMaskGAN.ComparedWith"
 # Of the model's intensities: a difference this large is shown black or white.
 SHOWN_DIFFERENCE = 0.25
 
@@ -49,7 +52,7 @@ def update_difference(
 
     `difference.window` is the model's; a quarter of it up or down is shown white or black.
     """
-    node = _referred_node(synthetic_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
+    node = referred_node(synthetic_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
     update_scalar_volume(node, difference, grid, {})
     low, high = difference.window
     limit = SHOWN_DIFFERENCE * (high - low)
@@ -62,7 +65,56 @@ def update_table(
     synthetic_node: slicer.vtkMRMLScalarVolumeNode, columns: Mapping[str, Sequence[str | float]]
 ) -> slicer.vtkMRMLTableNode:
     """The table node of a comparison: a column for each name, of texts or of numbers."""
-    node = _referred_node(synthetic_node, TABLE_ROLE, "vtkMRMLTableNode", "by segment")
+    node = referred_node(synthetic_node, TABLE_ROLE, "vtkMRMLTableNode", "by segment")
+    _fill_table(node, columns)
+    return node
+
+
+def update_figures(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode,
+    real_node: slicer.vtkMRMLScalarVolumeNode,
+    figures: Mapping[str, float],
+) -> slicer.vtkMRMLTableNode:
+    """The table node with the figures by their keys, so that a saved scene keeps them."""
+    node = referred_node(synthetic_node, FIGURES_ROLE, "vtkMRMLTableNode", "figures")
+    _fill_table(node, {"Figure": list(figures), "Value": list(figures.values())})
+    synthetic_node.SetNodeReferenceID(COMPARED_ROLE, real_node.GetID())
+    return node
+
+
+def figures_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float]:
+    """The figures of the last comparison of the volume, also from a saved scene; empty if none."""
+    node = synthetic_node.GetNodeReference(FIGURES_ROLE)
+    table = node.GetTable() if node is not None else None
+    keys = table.GetColumnByName("Figure") if table is not None else None
+    values = table.GetColumnByName("Value") if table is not None else None
+    if keys is None or values is None:
+        return {}
+    return {
+        table.GetValueByName(row, "Figure").ToString(): table.GetValueByName(
+            row, "Value"
+        ).ToDouble()
+        for row in range(table.GetNumberOfRows())
+    }
+
+
+def difference_of(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The difference volume of the last comparison; None if there was none."""
+    return synthetic_node.GetNodeReference(DIFFERENCE_ROLE)
+
+
+def compared_with(
+    synthetic_node: slicer.vtkMRMLScalarVolumeNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The real scan of the last comparison; None if there was none."""
+    return synthetic_node.GetNodeReference(COMPARED_ROLE)
+
+
+def _fill_table(
+    node: slicer.vtkMRMLTableNode, columns: Mapping[str, Sequence[str | float]]
+) -> None:
     node.RemoveAllColumns()
     for name, values in columns.items():
         is_text = any(isinstance(value, str) for value in values)
@@ -71,16 +123,3 @@ def update_table(
         for value in values:
             array.InsertNextValue(value)
         node.AddColumn(array)
-    return node
-
-
-def _referred_node(
-    synthetic_node: slicer.vtkMRMLScalarVolumeNode, role: str, class_name: str, word: str
-) -> slicer.vtkMRMLNode:
-    node = synthetic_node.GetNodeReference(role)
-    if node is None:
-        scene = synthetic_node.GetScene()
-        name = scene.GenerateUniqueName(f"{synthetic_node.GetName()} {word}")
-        node = scene.AddNewNodeByClass(class_name, name)
-        synthetic_node.SetNodeReferenceID(role, node.GetID())
-    return node

@@ -10,13 +10,12 @@ import numpy as np
 import slicer
 
 from AnatoMaskGANLib.volumes import LabelMap, LabelTable, VolumeError
-from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry
+from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry, terminology_entry
 
 # Names that Slicer makes up for segments of a file without names; they say nothing of the anatomy.
 MADE_UP_NAME = re.compile(r"Segment[ _]\d+")
 # Slicer's terminology of a segment that nobody described: "Tissue".
 UNDESCRIBED_CODE = "SCT:85756007"
-SIDES = {"SCT:7771000": "Left", "SCT:24028007": "Right"}
 # Slicer merges segments into signed short voxels.
 LARGEST_VALUE = 2**15 - 1
 
@@ -106,7 +105,7 @@ def name_segments(
         segment.SetName(name)
         code = table.codes.get(segment.GetLabelValue())
         if code is not None:
-            segment.SetTerminology(_terminology_entry(code, name))
+            segment.SetTerminology(terminology_entry(code, name))
         if name in colors:
             channels = bytes.fromhex(colors[name].removeprefix("#"))
             segment.SetColor([channel / 255 for channel in channels])
@@ -127,12 +126,3 @@ def _code_of(segment: slicer.vtkSegment) -> str:
     """The segment's terminology code; empty when nobody described it."""
     code = code_of_terminology_entry(segment.GetTerminology() or "")
     return "" if code == UNDESCRIBED_CODE else code
-
-
-def _terminology_entry(code: str, meaning: str) -> str:
-    """Slicer's terminology entry of a code, "SCT:64033007+SCT:7771000"."""
-    structure, _, side = code.partition("+")
-    type_triple = f"{structure.replace(':', '^')}^{meaning}"
-    side_triple = f"{side.replace(':', '^')}^{SIDES.get(side, '')}" if side else "^^"
-    category = "SCT^123037004^Anatomical Structure"
-    return f"AnatoMaskGAN~{category}~{type_triple}~{side_triple}~~^^~^^"

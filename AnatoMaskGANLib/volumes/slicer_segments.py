@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import VolumeError
-from .terminology import code_of_terminology_entry
+from .terminology import code_of_terminology_entry, terminology_entry
 
 _SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|LabelValue|Layer|Tags)")
 
@@ -57,7 +57,8 @@ def keys_of(names: Mapping[int, str], codes: Mapping[int, str]) -> dict[str, str
         keys[f"Segment{index}_LabelValue"] = str(value)
         keys[f"Segment{index}_Layer"] = "0"
         if value in codes:
-            keys[f"Segment{index}_Tags"] = f"TerminologyEntry:{_entry_of_code(codes[value], name)}|"
+            entry = terminology_entry(codes[value], name)
+            keys[f"Segment{index}_Tags"] = f"TerminologyEntry:{entry}|"
     return keys
 
 
@@ -101,13 +102,3 @@ def _code_of_tags(tags: str) -> str:
         if key.strip() == "TerminologyEntry":
             return code_of_terminology_entry(entry)
     return ""
-
-
-def _entry_of_code(code: str, meaning: str) -> str:
-    structure, _, side = code.partition("+")
-    triples = []
-    for part in (structure, side):
-        scheme, _, value = part.partition(":")
-        triples.append(f"{scheme}^{value}^{meaning if part == structure else ''}")
-    category = "SCT^123037004^Anatomical Structure"
-    return f"AnatoMaskGAN~{category}~{triples[0]}~{triples[1]}~~^^~^^"

@@ -15,6 +15,7 @@ LEFT = "SCT:7771000"
 RIGHT = "SCT:24028007"
 
 _TISSUE = "SCT:85756007"
+_SIDES = {LEFT: "Left", RIGHT: "Right"}
 
 
 def is_code(text: str) -> bool:
@@ -37,9 +38,22 @@ def code_of_terminology_entry(entry: str) -> str:
     return f"{structure}+{side}" if structure and side else structure
 
 
+def terminology_entry(code: str, meaning: str) -> str:
+    """Slicer's terminology entry of a structure; meaning: its name in words."""
+    structure, _, side = code.partition("+")
+    category = "SCT^123037004^Anatomical Structure"
+    modifier = _triple(side, _SIDES.get(side, "")) if side else "^^"
+    return f"AnatoMaskGAN~{category}~{_triple(structure, meaning)}~{modifier}~~^^~^^"
+
+
 def without_modifier(code: str) -> str:
     """The code of the structure whichever side it is on."""
     return code.partition("+")[0]
+
+
+def _triple(code: str, meaning: str) -> str:
+    scheme, _, value = code.partition(":")
+    return f"{scheme}^{value}^{meaning}"
 
 
 def _code_of_triple(triple: str) -> str:
