@@ -13,7 +13,12 @@ from tiny_models import tiny_card, tiny_generator, tiny_settings, write_tiny_mod
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
-from AnatoMaskGANLib.commands.evaluation_cases import find_cases, find_volume, named_values
+from AnatoMaskGANLib.commands.evaluation_cases import (
+    find_cases,
+    find_evaluated,
+    find_volume,
+    named_values,
+)
 from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
 from AnatoMaskGANLib.config import GeneratorSettings
 from AnatoMaskGANLib.networks.kinds import build_generator
@@ -223,9 +228,30 @@ def test_a_store_gives_the_training_subjects_too(tiny_model: Path, tmp_path: Pat
     arguments = ["--output", output, "--training", store, "--noise-strength", "0"]
     assert evaluate(tiny_model, tmp_path / "cases", *arguments) == 0
     content = json.loads((output / "figures.json").read_text())
+    assert "neighbor_distance_ratio" in content["sets"][NEAREST]
     # The nearest anatomy is the case's own, moved by one voxel; its noise is all that differs.
     assert content["summary"][NEAREST]["ssim"]["mean"] > 0.7
     assert "neighbor_distance_ratio" in content["sets"][NEAREST]
+
+
+def test_the_test_split_of_a_store_is_evaluated(tiny_model: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    entries = []
+    for number, split in enumerate(("train", "validation", "test")):
+        case = write_case_arrays(tmp_path / f"sub-{number}", -number - 1)
+        entry = store_case(store, f"sub-{number}", *case, (0.0, 200.0))
+        entries.append({**entry, "subject": f"person-{number}", "split": split})
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 200.0), "", table)
+    output = tmp_path / "figures"
+    assert evaluate(tiny_model, store, "--output", output, "--noise-strength", "0") == 0
+    rows = list(csv.DictReader((output / "figures.csv").open()))
+    assert {(row["case"], row["subject"]) for row in rows} == {("sub-2", "person-2")}
+    for entry in entries:
+        entry["split"] = "train"
+    write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 200.0), "", table)
+    with pytest.raises(ValueError, match="no test or validation case"):
+        find_evaluated(store)
 
 
 def write_case_arrays(folder: Path, shift: int) -> tuple[np.ndarray, np.ndarray]:

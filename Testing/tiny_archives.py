@@ -101,6 +101,24 @@ def btcv(folder: Path, num_training: int = 3, num_test: int = 1) -> Path:
     return folder
 
 
+def totalsegmentator(folder: Path, organs: Sequence[str], num_cases: int = 4) -> Path:
+    """TotalSegmentator's data: s0000/ct.nii.gz with a mask file an organ, some of them empty, and
+    meta.csv with its split."""
+    splits = [*["train"] * (num_cases - 2), "val", "test"]
+    lines = ["image_id;age;gender;split"]
+    for number, split in enumerate(splits):
+        values = range(1, len(organs) - number % 2 + 1)  # the last organ is not in every scan
+        labels = anatomy(values, number)
+        case = folder / f"s{number:04d}"
+        write_nifti(case / "ct.nii.gz", image_of(labels, -100, 200, number), (1.5, 1.5, 1.5))
+        for value, organ in enumerate(organs, start=1):
+            mask = case / "segmentations" / f"{organ}.nii.gz"
+            write_nifti(mask, labels == value, (1.5, 1.5, 1.5), dtype=np.uint8)
+        lines.append(f"{case.name};50;m;{split}")
+    (folder / "meta.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
 MM_WHS_VALUES = (205, 420, 500, 550, 600, 820, 850)
 
 

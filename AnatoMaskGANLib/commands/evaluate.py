@@ -24,7 +24,8 @@ from AnatoMaskGANLib.commands.evaluation_baselines import (
 from AnatoMaskGANLib.commands.evaluation_cases import (
     CaseFolder,
     CaseReader,
-    find_cases,
+    StoreCase,
+    find_evaluated,
     find_training_cases,
     find_volume,
     named_values,
@@ -72,8 +73,8 @@ class EvaluateOptions:
 
     inputs: tuple[Path, ...] = positional()
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
-    image.nii.gz) on one grid; or folders of case folders. No subject of them may have been
-    trained on."""
+    image.nii.gz) on one grid; folders of case folders; or case stores, of which the test split is
+    taken. No subject of them may have been trained on."""
     output: Path
     """Folder for report.html, figures.csv, labels.csv, figures.json and a picture a case."""
     model: tuple[str, ...] = ("brain-t1",)
@@ -127,7 +128,8 @@ class EvaluateOptions:
     device: Device = "auto"
     """Where the networks run; auto takes a GPU when there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not."""
+    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of a
+    bundled label table, such as freesurfer-aseg."""
     unmatched: Unmatched = "stop"
     """What happens to labels that the model does not know: stop with an error, or treat them as
     background."""
@@ -135,7 +137,7 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> int:
     """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
-    cases = [case for folder in options.inputs for case in find_cases(folder)]
+    cases = [case for folder in options.inputs for case in find_evaluated(folder)]
     refuse_equal_names(cases)
     evaluation = _Evaluation.of(options, [case.name for case in cases])
     make_folder(options.output)
@@ -256,7 +258,7 @@ class _Evaluation:
             self.notes.append(text)
             _log.warning("%s", text)
 
-    def run_case(self, case_folder: CaseFolder, on_progress: OnProgress) -> None:
+    def run_case(self, case_folder: CaseFolder | StoreCase, on_progress: OnProgress) -> None:
         """Makes the case's volumes by every method and measures them."""
         from AnatoMaskGANLib.evaluation import draw_three_planes, evaluate_cases
         from AnatoMaskGANLib.evaluation.slice_sets import SliceSets

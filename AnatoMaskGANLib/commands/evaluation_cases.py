@@ -29,6 +29,54 @@ class CaseFolder:
     label_map: Path
     image: Path
 
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return self.label_map.parent
+
+
+@dataclass(frozen=True, eq=False)
+class StoreCase:
+    """A case of a case store, with its labels and its image."""
+
+    store: CaseStore
+    stored: StoredCase
+
+    @property
+    def name(self) -> str:
+        """As in the store."""
+        return self.stored.name
+
+    @property
+    def place(self) -> Path:
+        """The store."""
+        return self.store.folder
+
+
+def find_evaluated(place: Path) -> Sequence[CaseFolder | StoreCase]:
+    """The cases in a folder, or those of a case store that are held out from training: its test
+    split, the validation split where that is empty.
+
+    Raises ValueError when there is none.
+    """
+    from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
+
+    if not (place / INDEX).is_file():
+        return find_cases(place)
+    store = open_store(place)
+    for split in ("test", "validation"):
+        found = [
+            StoreCase(store, case)
+            for case in store.of_split(split)
+            if case.image_sjk is not None and case.labels_sjk is not None
+        ]
+        if found:
+            return found
+    raise ValueError(
+        f"{place} holds no test or validation case with labels and image; prepare it with a share "
+        "for these, or give case folders."
+    )
+
 
 def find_cases(folder: Path) -> list[CaseFolder]:
     """The cases in a folder: the folder itself, or the folders in it at any depth.
@@ -44,15 +92,15 @@ def find_cases(folder: Path) -> list[CaseFolder]:
     return [_case_of(label_map) for label_map in label_maps]
 
 
-def refuse_equal_names(cases: Sequence[CaseFolder]) -> None:
+def refuse_equal_names(cases: Sequence[CaseFolder | StoreCase]) -> None:
     """Raises ValueError for two cases with one name."""
     folders: dict[str, Path] = {}
     for case in cases:
-        other = folders.setdefault(case.name, case.label_map.parent)
-        if other != case.label_map.parent:
+        other = folders.setdefault(case.name, case.place)
+        if other != case.place:
             raise ValueError(
-                f"{other} and {case.label_map.parent} are two cases with one name. Rename a "
-                "folder, so that the figures can be told apart."
+                f"{other} and {case.place} have two cases with one name. Rename a folder, so that "
+                "the figures can be told apart."
             )
 
 
@@ -82,11 +130,15 @@ class CaseReader:
     told: set[str] = field(default_factory=set)
     """What was said already."""
 
-    def read(self, case: CaseFolder) -> EvaluationCase:
+    def read(self, case: CaseFolder | StoreCase) -> EvaluationCase:
         """The case with its scan."""
         from AnatoMaskGANLib.evaluation import EvaluationCase
         from AnatoMaskGANLib.volumes import read_volume
 
+        if isinstance(case, StoreCase):
+            label_map = self.matched(stored_label_map(case.store, case.stored), case.name)
+            image = stored_volume(case.store, case.stored)
+            return EvaluationCase(case.name, image, label_map, case.stored.subject)
         return EvaluationCase(case.name, read_volume(case.image), self.read_labels(case))
 
     def read_labels(self, case: CaseFolder) -> LabelMap:

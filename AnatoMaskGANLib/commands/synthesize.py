@@ -59,7 +59,8 @@ class SynthesizeOptions:
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not."""
+    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of a
+    bundled label table, such as freesurfer-aseg."""
     unmatched: Unmatched = "stop"
     """What happens to labels that the model does not know: stop with an error, or treat them as
     background."""
@@ -196,9 +197,13 @@ def _recipe(
     source: Path, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
+    from AnatoMaskGANLib.volumes.label_table import label_table_path
+
     return {
         "source_sha256": sha256_of(source),
-        "labels_sha256": None if options.labels is None else sha256_of(options.labels),
+        "labels_sha256": (
+            None if options.labels is None else sha256_of(label_table_path(options.labels))
+        ),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
