@@ -23,12 +23,12 @@ from AnatoMaskGANModule.compare_panel import ComparePanel
 from AnatoMaskGANModule.label_panel import WARNING_COLOR, LabelPanel
 from AnatoMaskGANModule.live import LiveResynthesis, LiveState
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
-from AnatoMaskGANModule.models_panel import ModelsPanel
-from AnatoMaskGANModule.packages import PACKAGES, installComparePackages
+from AnatoMaskGANModule.packages import Purpose, packageGroup
 from AnatoMaskGANModule.parameter_node import LARGEST_SEED, UnmatchedSegments
 from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
 from AnatoMaskGANModule.runners import ProcessRunner
 from AnatoMaskGANModule.sample_data import registerSampleData
+from AnatoMaskGANModule.work_panels import WorkPanels, addWorkSections
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import (
@@ -84,7 +84,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._observedSegmentation = None
         self.labelPanel = None
         self.comparePanel = None
-        self.modelsPanel = None
+        self.workPanels = None
         self.live = None
         self._shownProblem = None
         self._isRunning = False
@@ -97,6 +97,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/AnatoMaskGAN.ui"))
+        addWorkSections(uiWidget)
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
@@ -109,7 +110,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.timeout.connect(self.updateFromScene)
 
         self.labelPanel = LabelPanel(self.ui, self.logic)
-        self.modelsPanel = ModelsPanel(self.ui, self.logic, self.onModelsChanged)
+        self.workPanels = WorkPanels(
+            self.ui,
+            self.logic,
+            self.onModelsChanged,
+            self.onModelMade,
+            self.onPackagesChanged,
+            self._showStatus,
+        )
         self.comparePanel = ComparePanel(self.ui, self.logic)
         self.live = LiveResynthesis(self.logic, self.onLiveChanged)
         self.ui.progressBar.setVisible(False)
@@ -134,9 +142,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.editScanButton.clicked.connect(self.onEditInPlace)
         self.ui.showBeforeButton.toggled.connect(self.onShowBefore)
         for button, action in (
-            (self.ui.verifyModelButton, self.modelsPanel.verify),
-            (self.ui.installModelButton, self.modelsPanel.install),
-            (self.ui.removeModelButton, self.modelsPanel.remove),
+            (self.ui.verifyModelButton, self.workPanels.models.verify),
+            (self.ui.installModelButton, self.workPanels.models.install),
+            (self.ui.removeModelButton, self.workPanels.models.remove),
         ):
             button.clicked.connect(functools.partial(self.onModelAction, action))
         self.ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
@@ -145,6 +153,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.live.stop()
         self.logic.cancel()
         self.logic.runner.close()
+        self.workPanels.close()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -233,13 +242,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateProvenance()
         card = self._selectedCard()
         self.labelPanel.update(self._parameterNode, card.name if card is not None else None)
+        self.workPanels.update(self._parameterNode)
         self.updateButtons()
 
     def updatePackages(self) -> None:
         """Show what has to be installed, or list the models."""
         missing = self.logic.missingPackages()
         self.ui.packagesFrame.setVisible(bool(missing))
-        names = ", ".join(PACKAGES[name] for name in missing)
+        names = packageGroup(Purpose.SYNTHESIS).missingText
         text = _("Synthesis needs packages that this Slicer does not have: {names}.")
         self.ui.packagesLabel.setText(text.format(names=names))
         names = [] if missing else list(self.logic.models(isReadAgain=True))
@@ -250,7 +260,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             comboBox.addItems(names)
             comboBox.blockSignals(wasBlocked)
         self.ui.installModelButton.setEnabled(not missing)
-        self.modelsPanel.update()
+        self.workPanels.models.update()
 
     def onModelSelected(self) -> None:
         if self._parameterNode is not None and self.ui.modelComboBox.currentIndex >= 0:
@@ -352,10 +362,12 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._showStatus(str(error), isWarning=True)
 
     def onInstall(self) -> None:
-        with self._errorsShown(_("The packages could not be installed.")):
-            self.logic.installPackages()
-            self.updatePackages()
-            self.updateFromScene()
+        if not self.workPanels.packages.install(Purpose.SYNTHESIS):
+            self._showStatus(self.ui.packagesStateLabel.text, isWarning=True)
+
+    def onPackagesChanged(self) -> None:
+        self.updatePackages()
+        self.updateFromScene()
 
     def onLoadSampleData(self) -> None:
         with self._errorsShown(_("The sample data could not be loaded.")):
@@ -455,11 +467,18 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updatePackages()
         self.updateFromScene()
 
+    def onModelMade(self, name: str) -> None:
+        """A trained model is installed: show and select it."""
+        self.onModelsChanged()
+        if self._parameterNode is not None:
+            self._parameterNode.model = name
+
     def onCompare(self) -> None:
+        if not self.workPanels.packages.ensure(Purpose.COMPARISON):
+            return
         self._setRunning(True, canCancel=False)
         with self._errorsShown(_("The comparison failed.")):
             try:
-                installComparePackages()
                 self.comparePanel.compare(self._parameterNode)
                 self._showStatus(_("Compared."))
             finally:

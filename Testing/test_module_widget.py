@@ -317,6 +317,7 @@ def test_the_module_loads_without_pytorch_and_says_what_to_install(
     assert "PyTorch" in bare.ui.packagesLabel.text and "safetensors" in bare.ui.packagesLabel.text
     assert bare.ui.statusLabel.text == "Install the missing packages first."
     assert not bare.ui.synthesizeButton.enabled
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *texts: True)
     bare.ui.installButton.click()
     assert "PyTorch extension" in bare.ui.statusLabel.text
 

@@ -11,8 +11,8 @@ TUTORIAL = (RESOURCES / "Tutorial.md").read_text(encoding="utf-8")
 
 
 def test_every_bold_word_is_a_text_of_the_panel() -> None:
-    root = ElementTree.parse(RESOURCES / "UI" / "AnatoMaskGAN.ui").getroot()
-    texts = {element.text for element in root.iter("string")}
+    roots = [ElementTree.parse(path).getroot() for path in (RESOURCES / "UI").glob("*.ui")]
+    texts = {element.text for root in roots for element in root.iter("string")}
     named = {" ".join(found.split()) for found in re.findall(r"\*\*(.+?)\*\*", TUTORIAL, re.S)}
     assert named and not named - texts
 

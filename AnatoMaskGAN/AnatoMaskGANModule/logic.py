@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import packages, sample_data
+from .batch_job import BatchJob, BatchRequest
 from .comparison import Comparison, compareVolumes
 from .parameter_node import (
     DEFAULT_MARGIN_MM,
@@ -24,6 +25,8 @@ from .parameter_node import (
 )
 from .runners import DirectRunner, ProcessRunner, SynthesisRequest
 from .scan_edit import editedScan, rememberSegments
+from .training_job import TrainingJob
+from .training_request import TrainingRequest
 from .volume_source import VolumeSource, sourceOfVolume
 
 
@@ -80,12 +83,18 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """The import names of what has to be installed before the core can be used."""
         return packages.missingPackages()
 
-    def installPackages(self) -> None:
-        """Install what is missing; Slicer asks the user before. Call it on the user's wish only.
+    def installPackages(
+        self,
+        purpose: packages.Purpose = packages.Purpose.SYNTHESIS,
+        wheelsFolder: str = "",
+        logCallback: Callable[[str], None] | None = None,
+    ) -> None:
+        """Install what is missing, without asking. Call it on the user's wish only.
 
-        Raises RuntimeError when PyTorch cannot be installed or the user declined.
+        wheelsFolder: install from the wheels in it and from nowhere else. Raises RuntimeError with
+        the reason when it failed; calling it again goes on.
         """
-        packages.installPackages()
+        packages.installPackages(purpose, wheelsFolder, logCallback)
 
     # Models and labels
 
@@ -117,7 +126,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         from AnatoMaskGANLib.synthesis.model_archive import install_model
 
         card = install_model(pathlib.Path(path), replace=isReplaced)
-        self._forgetModels()
+        self.forgetModels()
         return card
 
     def removeModel(self, model: str) -> None:
@@ -125,9 +134,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         from AnatoMaskGANLib.synthesis.model_archive import remove_model
 
         remove_model(model)
-        self._forgetModels()
+        self.forgetModels()
 
-    def _forgetModels(self) -> None:
+    def forgetModels(self) -> None:
         """Neither the list nor a loaded model may outlive what lies in the folder."""
         if self._isRunning:
             raise RuntimeError("A synthesis is running. Wait for it, or cancel it.")
@@ -495,6 +504,24 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         dropped = [match.name for match in matches if match.rule == "unmatched"]
         if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
             note(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
+
+    # Batch and training, in processes beside the application
+
+    def startBatch(
+        self, request: BatchRequest, logCallback: Callable[[str], None] | None = None
+    ) -> BatchJob:
+        """A batch that has begun: call its `poll` until it is no longer `isRunning`."""
+        return BatchJob(request, logCallback)
+
+    def startTraining(
+        self,
+        request: TrainingRequest,
+        isCheck: bool = False,
+        goesOn: bool = False,
+        logCallback: Callable[[str], None] | None = None,
+    ) -> TrainingJob:
+        """A training, or a check of one, that has begun: `poll` it, or `wait` for its end."""
+        return TrainingJob(request, isCheck, goesOn, logCallback)
 
     # Sample data
 

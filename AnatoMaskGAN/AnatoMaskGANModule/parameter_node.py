@@ -7,10 +7,13 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from .training_request import HeldOut, LengthUnit, TrainingPreset, TrainingSource
+
 DEFAULT_MODEL = "brain-t1"
 DEFAULT_MARGIN_MM = 4.0
 LARGEST_SEED = 2**31 - 1
 MOST_SAMPLES = 100
+LONGEST_TRAINING = 10_000_000
 
 
 class UnmatchedSegments(enum.Enum):
@@ -86,3 +89,22 @@ class AnatoMaskGANParameterNode:
     # 0 gives the one deterministic image
     noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
     device: Device = Device.AUTO
+    # folders of the batch
+    batchInput: str
+    batchOutput: str
+    # what is trained, from which cases, where
+    trainSource: TrainingSource = TrainingSource.FOLDER
+    trainCases: str
+    trainFolder: str
+    trainPreset: TrainingPreset = TrainingPreset.QUICK
+    trainSettings: str
+    trainLength: Annotated[int, WithinRange(1, LONGEST_TRAINING)] = 10
+    trainLengthUnit: LengthUnit = LengthUnit.PRESET
+    trainHeldOut: HeldOut = HeldOut.BOTH
+    trainWindow: str
+    trainFurther: str
+    # the card of the trained model
+    trainModelName: str
+    trainDescription: str
+    trainTrainingData: str
+    trainLicence: str

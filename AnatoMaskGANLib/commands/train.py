@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +32,8 @@ class TrainOptions:
     """Folder of the run, instead of the file's output."""
     steps: int | None = None
     """Steps, instead of the file's optimizer.steps."""
+    epochs: float | None = None
+    """Steps that see all training slices so many times, instead of optimizer.steps."""
     seed: int | None = None
     """Seed, instead of the file's."""
     select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] | None = None
@@ -56,6 +58,8 @@ def train(options: TrainOptions) -> int:
     from AnatoMaskGANLib.training.one_training import one_training
 
     settings = run_settings(options)
+    if options.epochs is not None:
+        settings = of_epochs(settings, options.epochs)
     device = str(pick_device(options.device))
     if options.check:
         print(check_run(settings, device).text())
@@ -93,6 +97,20 @@ def run_settings(options: TrainOptions) -> TrainingSettings:
     return settings_from_dict(
         TrainingSettings, with_settings(values, replaced | parse_assignments(options.set))
     )
+
+
+def of_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
+    """The settings with as many steps as the epochs take on the run's store.
+
+    Raises ValueError for no length, StoreError for no store.
+    """
+    from AnatoMaskGANLib.training.dry_run import steps_per_epoch
+    from AnatoMaskGANLib.volumes.case_store import open_store
+
+    if not epochs > 0:
+        raise ValueError(f"epochs is {epochs}; expected a number above 0")
+    steps = max(1, round(epochs * steps_per_epoch(settings, open_store(Path(settings.data.store)))))
+    return replace(settings, optimizer=replace(settings.optimizer, steps=steps))
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.training.trainer import Trainer
 from AnatoMaskGANLib.training.validation import Validator
-from AnatoMaskGANLib.volumes.case_store import SPLITS, open_store
+from AnatoMaskGANLib.volumes.case_store import SPLITS, CaseStore, open_store
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,6 @@ def check_run(settings: TrainingSettings, device: str) -> DryRun:
     started = time.perf_counter()
     trainer.train_step()
     seconds = time.perf_counter() - started
-    slices = sum(
-        case.labeled_slices[1] - case.labeled_slices[0] for case in store.of_split("train")
-    )
-    seen = settings.data.batch_size * settings.data.stack_size * settings.optimizer.accumulate
     return DryRun(
         cases={split: len(store.of_split(split)) for split in SPLITS},
         parameters={
@@ -73,9 +69,18 @@ def check_run(settings: TrainingSettings, device: str) -> DryRun:
         device=str(trainer.device),
         memory_bytes=_largest_memory(trainer.device),
         seconds_per_step=seconds,
-        steps_per_epoch=max(1, round(slices / seen)),
+        steps_per_epoch=steps_per_epoch(settings, store),
         steps=settings.optimizer.steps,
     )
+
+
+def steps_per_epoch(settings: TrainingSettings, store: CaseStore) -> int:
+    """Steps that see as many slices as the training split has."""
+    slices = sum(
+        case.labeled_slices[1] - case.labeled_slices[0] for case in store.of_split("train")
+    )
+    seen = settings.data.batch_size * settings.data.stack_size * settings.optimizer.accumulate
+    return max(1, round(slices / seen))
 
 
 def _largest_memory(device: torch.device) -> int:

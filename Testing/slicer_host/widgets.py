@@ -33,6 +33,7 @@ class ctkCollapsibleButton(qt.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
+        self._isFolding, self._header = False, None
         self._header = qt.QToolButton(self)
         self._header.setCheckable(True)
         self._header.setChecked(True)
@@ -44,12 +45,30 @@ class ctkCollapsibleButton(qt.QWidget):
     def resizeEvent(self, event):
         self._header.setGeometry(0, 0, self.width, self.HEADER_HEIGHT - 2)
 
+    def childEvent(self, event):
+        if event.added() and event.child().isWidgetType():
+            event.child().installEventFilter(self)
+
+    def eventFilter(self, child, event):
+        """Remember what a module hides itself: like the application's, a section that is unfolded
+        shows only what was not hidden."""
+        kinds = (qt.QEvent.Type.ShowToParent, qt.QEvent.Type.HideToParent)
+        if event.type() in kinds and not self._isFolding and child is not self._header:
+            child.setProperty("isHidden", event.type() == kinds[1])
+            self._show(child)
+        return False
+
+    def _show(self, child):
+        self._isFolding = True
+        child.setVisible(self._header.checked and not child.property("isHidden"))
+        self._isFolding = False
+
     def _onToggled(self, expanded):
         arrow = qt.Qt.ArrowType.DownArrow if expanded else qt.Qt.ArrowType.RightArrow
         self._header.setArrowType(arrow)
         for child in self.children():
             if isinstance(child, qt.QWidget) and child is not self._header:
-                child.setVisible(expanded)
+                self._show(child)
         self.setMaximumHeight(16777215 if expanded else self.HEADER_HEIGHT)
         self.contentsCollapsed.emit(not expanded)
 

@@ -125,6 +125,14 @@ def start() -> scene.Application:
     """The one application of this process, with Qt as `Slicer --no-main-window` has it."""
     if qt.QApplication.instance() is None:
         slicer.hostQtApplication = qt.QApplication([scene.Application.applicationName])
+        # the application's own settings, which end with this process
+        qt.QCoreApplication.setOrganizationName(scene.Application.applicationName)
+        qt.QSettings.setDefaultFormat(qt.QSettings.Format.IniFormat)
+        qt.QSettings.setPath(
+            qt.QSettings.Format.IniFormat,
+            qt.QSettings.Scope.UserScope,
+            scene.start().temporaryPath,
+        )
     return scene.start()
 
 

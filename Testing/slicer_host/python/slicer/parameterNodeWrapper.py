@@ -111,6 +111,9 @@ class Connector:
             self.write = widget.setCurrentNode
         elif isinstance(widget, qt.QComboBox):
             self._connectComboBox()
+        elif parameter.type is str and isinstance(widget, qt.QLineEdit):
+            self.signal, self.read = widget.textChanged, lambda: widget.text
+            self.write = self._writeText
         elif parameter.type is bool:
             self.signal, self.read = widget.toggled, lambda: widget.checked
             self.write = widget.setChecked
@@ -120,6 +123,10 @@ class Connector:
         else:
             kind = type(widget).__name__
             raise RuntimeError(f"no connection between {kind} and {parameter.type.__name__}")
+
+    def _writeText(self, text):
+        if self.widget.text != text:  # or the cursor would jump to the end at each key
+            self.widget.setText(text)
 
     def _connectComboBox(self):
         kind, choice = self.parameter.type, self.parameter.annotation(Choice)
