@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
@@ -9,7 +10,9 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
+import vtk  # noqa: E402
 from slicer_host import window  # noqa: E402
+from slicer_host.nodes import add_segmentation, box  # noqa: E402
 from slicer_host.pythonqt import qt  # noqa: E402
 
 
@@ -58,3 +61,80 @@ def test_a_node_combo_box_follows_the_scene() -> None:
     slicer.mrmlScene.RemoveNode(node)
     assert selector.currentNode() is None
     selector.setMRMLScene(None)
+
+
+LAYOUT = """<layout type="horizontal">
+  <item><view class="vtkMRMLSliceNode" singletontag="Left">
+    <property name="orientation" action="default">Axial</property></view></item>
+  <item><view class="vtkMRMLPlotViewNode" singletontag="Plot"/></item>
+  <item><view class="vtkMRMLViewNode" singletontag="Solid"/></item>
+</layout>"""
+
+
+def test_views_follow_the_layout_that_the_scene_describes() -> None:
+    manager = slicer.app.layoutManager()
+    first = manager.layout
+    names = manager.sliceViewNames()
+    manager.layoutLogic().GetLayoutNode().AddLayoutDescription(987, LAYOUT)
+    manager.setLayout(987)
+    assert manager.sliceViewNames() == ["Left"]
+    assert manager.sliceWidget("Left").mrmlSliceNode().GetOrientation() == "Axial"
+    assert list(manager.plotWidgets()) == ["Plot"]
+    labels = [label.text for label in manager.widget.findChildren(qt.QLabel)]
+    assert "vtkMRMLViewNode Solid: not drawn by this stand-in" in labels
+    manager.setLayout(first)
+    assert manager.sliceViewNames() == names
+
+
+def test_a_plot_view_draws_the_lines_of_its_chart() -> None:
+    slicer.mrmlScene.Clear(0)
+    manager = slicer.app.layoutManager()
+    first = manager.layout
+    manager.layoutLogic().GetLayoutNode().AddLayoutDescription(987, LAYOUT)
+    manager.setLayout(987)
+    plot = manager.plotWidgets()["Plot"]
+    assert (plot.picture(80, 60) == 255).all()
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    for name in ("x", "y"):
+        column = vtk.vtkDoubleArray()
+        column.SetName(name)
+        for value in (0, 1, 2):
+            column.InsertNextValue(value)
+        table.AddColumn(column)
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetXColumnName("x")
+    series.SetYColumnName("y")
+    series.SetColor(1, 0, 0)
+    series.SetLineWidth(3)
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    plot.node.SetPlotChartNodeID(chart.GetID())
+    red, green, _ = plot.picture(200, 150).astype(int).transpose(2, 0, 1)
+    assert ((red > 200) & (green < 80)).sum() > 50
+    manager.setLayout(first)
+
+
+def test_the_stand_in_of_the_segment_editor_says_so_and_undoes() -> None:
+    slicer.mrmlScene.Clear(0)
+    shape = (4, 10, 10)
+    small, large = (box(shape, (1, 2, 2), (2, last, 4)) for last in (4, 7))
+    segmentation = add_segmentation({"bone": small})
+    editor = slicer.qMRMLSegmentEditorWidget()
+    editor.setMRMLScene(slicer.mrmlScene)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    editor.setMRMLSegmentEditorNode(node)
+    editor.setSegmentationNode(segmentation)
+    editor.setMaximumNumberOfUndoStates(5)
+
+    def num_voxels() -> int:
+        return int(slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation, "bone").sum())
+
+    editor.paint("bone", large, np.eye(4))
+    assert num_voxels() == large.sum()
+    editor.undo()
+    assert num_voxels() == small.sum()
+    editor.redo()
+    assert num_voxels() == large.sum()
+    labels = [label.text for label in editor.findChildren(qt.QLabel)]
+    assert any("not in this stand-in" in text for text in labels)

@@ -18,12 +18,16 @@ from slicer_host.files import FileManager
 # What the application has in Python and slicer-core leaves out.
 PYTHON_FOLDER = Path(__file__).parent / "python"
 
+PRESET_NAME = "MR-Default"
+
 MODULE_LOGICS = {
     "Volumes": "vtkSlicerVolumesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Transforms": "vtkSlicerTransformLogic",
     "Sequences": "vtkSlicerSequencesLogic",
+    "Plots": "vtkSlicerPlotsLogic",
+    "VolumeRendering": "vtkSlicerVolumeRenderingLogic",
 }
 
 
@@ -71,6 +75,7 @@ class Application:
         self.modules = types.SimpleNamespace()
         for name, className in MODULE_LOGICS.items():
             self._addModule(name, getattr(slicer, className)())
+        self._writeVolumeRenderingPresets()
         # In the application Qt plugins put every displayable node into the subject hierarchy.
         self.scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, self._onNodeAdded)
         self.scene.AddObserver(
@@ -82,6 +87,17 @@ class Application:
         logic.SetMRMLApplicationLogic(self._logic)
         self._logic.SetModuleLogic(name, logic)
         setattr(self.modules, name.lower(), Module(name, logic))
+
+    def _writeVolumeRenderingPresets(self) -> None:
+        """The application's presets are files that slicer-core leaves out; here is one, made up."""
+        scene = slicer.vtkMRMLScene()
+        scene.RegisterNodeClass(slicer.vtkMRMLVolumePropertyNode())
+        preset = scene.AddNewNodeByClass("vtkMRMLVolumePropertyNode", PRESET_NAME)
+        opacity = preset.GetVolumeProperty().GetScalarOpacity()
+        for intensity, share in ((0, 0.0), (50, 0.0), (200, 0.5)):
+            opacity.AddPoint(intensity, share)
+        scene.Commit(str(Path(self.temporaryPath) / "presets.xml"))
+        self.modules.volumerendering.logic().SetModuleShareDirectory(self.temporaryPath)
 
     def _hierarchy(self):
         return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)

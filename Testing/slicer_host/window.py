@@ -9,17 +9,17 @@ import types
 from pathlib import Path
 
 import slicer
-import vtk
 
 from slicer_host import scene
-from slicer_host.views import SliceView
 
 # Drawn in memory, whatever display there is; QT_QPA_PLATFORM=xcb shows the window.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 if sys.platform.startswith("linux"):
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
-import slicer_host.widgets  # noqa: E402, F401
+import slicer_host.segment_editor  # noqa: E402, F401
+import slicer_host.widgets  # noqa: E402
+from slicer_host.layouts import LayoutManager  # noqa: E402
 from slicer_host.pythonqt import qt  # noqa: E402
 
 # Name, orientation, row and column of each view.
@@ -28,65 +28,7 @@ FOUR_UP = (
     ("Green", "Coronal", 0, 1),
     ("Yellow", "Sagittal", 1, 0),
 )
-# As Slicer colors the bars of its views.
-BAR_COLORS = {"Axial": "#f34a33", "Coronal": "#6eb04b", "Sagittal": "#edd54c"}
 NOTICE = "slicer_host: a stand-in for tests, not the 3D Slicer application"
-
-
-class SliceWidget(qt.QWidget):
-    """A slice view with its bar, drawn again shortly after anything in it changed."""
-
-    def __init__(self, app, name, orientation):
-        super().__init__()
-        self.view = SliceView(app, name, orientation)
-        self.bar = qt.QLabel("  " + (name if orientation in name else f"{name}: {orientation}"))
-        self.bar.setStyleSheet(f"background:{BAR_COLORS[orientation]}; color:black;")
-        self.bar.setFixedHeight(20)
-        self.canvas = qt.QLabel()
-        self.canvas.setMinimumSize(120, 120)
-        ignored = qt.QSizePolicy.Policy.Ignored
-        self.canvas.setSizePolicy(ignored, ignored)
-        layout = qt.QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.canvas, 1)
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(60)
-        self._timer.timeout.connect(self.draw)
-        self.view.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._timer.start())
-
-    def draw(self):
-        pixels = self.view.picture(max(self.canvas.width, 64), max(self.canvas.height, 64))
-        height, width, _ = pixels.shape
-        kind = qt.QImage.Format.Format_RGB888
-        image = qt.QImage(pixels.data, width, height, 3 * width, kind)
-        self.canvas.setPixmap(qt.QPixmap.fromImage(image))
-
-    def resizeEvent(self, event):
-        self._timer.start()
-
-
-class LayoutManager:
-    """The part of `slicer.app.layoutManager()` that `slicer.util` calls."""
-
-    def __init__(self, window):
-        self._window = window
-
-    def sliceViewNames(self):
-        return list(self._window.sliceWidgets)
-
-    def sliceWidget(self, name):
-        view = self._window.sliceWidgets[name].view
-        return types.SimpleNamespace(sliceLogic=lambda: view.logic, mrmlSliceNode=lambda: view.node)
-
-    def mrmlSliceLogics(self):
-        return slicer.app.applicationLogic().GetSliceLogics()
-
-    def resetSliceViews(self):
-        for widget in self._window.sliceWidgets.values():
-            widget.view.fit()
 
 
 class MainWindow(qt.QMainWindow):
@@ -97,7 +39,6 @@ class MainWindow(qt.QMainWindow):
         self.name = "qSlicerMainWindow"  # by which slicer.util finds it
         self.windowTitle = NOTICE
         self.statusBar().showMessage(NOTICE)
-        self.layoutManager = LayoutManager(self)
         self.panel = slicer.qMRMLWidget()
         qt.QVBoxLayout(self.panel)
         scroll = qt.QScrollArea()
@@ -105,19 +46,12 @@ class MainWindow(qt.QMainWindow):
         scroll.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self.panel)
         scroll.setFixedWidth(self.PANEL_WIDTH)
-        grid_widget = qt.QWidget()
-        grid = qt.QGridLayout(grid_widget)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(2)
-        self.sliceWidgets = {}
-        for name, orientation, row, column in views:
-            self.sliceWidgets[name] = SliceWidget(app, name, orientation)
-            grid.addWidget(self.sliceWidgets[name], row, column)
+        self.layoutManager = LayoutManager(app, views)
         central = qt.QWidget()
         layout = qt.QHBoxLayout(central)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(scroll)
-        layout.addWidget(grid_widget, 1)
+        layout.addWidget(self.layoutManager.widget, 1)
         self.setCentralWidget(central)
 
 
