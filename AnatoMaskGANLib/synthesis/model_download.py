@@ -107,7 +107,7 @@ def _copy(
     """The SHA-256 of what came; stops at the first byte beyond the size that the catalog says."""
     digest, size = hashlib.sha256(), 0
     report(0.0, "downloading")
-    while block := answer.read(_BLOCK):
+    while block := answer.read1(_BLOCK):
         if is_cancelled():
             raise SynthesisCancelledError("The download was cancelled; nothing was changed.")
         size += len(block)
