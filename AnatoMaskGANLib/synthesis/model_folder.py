@@ -152,8 +152,9 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
     card = read_card(folder)
     path = folder / WEIGHTS_FILE
     try:
-        tensors = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
+        # not load_file: what it maps a file for is not all given back, some bytes a tensor
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (OSError, MemoryError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     # Twice: a network also has constants, and initial values, that are not in its file.
     most_numbers = 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**20
