@@ -35,6 +35,7 @@ GROUPS = {
 CURES = {
     "CheckpointError": "Get the model again from where it came, and compare its SHA-256.",
     "ExportError": "Give the missing text or folder; see `anatomaskgan models export --help`.",
+    "FolderLockedError": "Wait for the other process, or give another folder.",
     "MessageError": "A request of another version of the program; restart Slicer.",
     "RunStateError": "Go on from another checkpoint (`--resume-from best`), or begin a new run.",
     "SettingsError": "Correct the setting; the message names it and what is allowed.",

@@ -117,6 +117,7 @@ class TrainPanel:
         except (ValueError, OSError) as error:
             self._showState(str(error), isWarning=True)
             return
+        self._lookedFor = self._parameterNode.trainFolder.strip()
         self._timer.start()
         self._show()
 
@@ -148,7 +149,8 @@ class TrainPanel:
     def _lookIntoFolder(self) -> None:
         """Show what an earlier training left in the folder, and follow one that goes on there."""
         text = self._parameterNode.trainFolder.strip()
-        if self.isRunning or text == self._lookedFor:
+        isOfClosedScene = not text and self.job is not None
+        if self.isRunning or text == self._lookedFor or isOfClosedScene:
             return
         self._lookedFor = text
         folder = pathlib.Path(text) if text else None
