@@ -97,7 +97,7 @@ def test_all_configurations_stand_in_one_table_with_the_baselines(
     held_out = {row["case"] for row in rows if row["method"] == "SPADE"}
     assert held_out == {"sub-2, seed 4", "sub-3, seed 4"}
     diversity = {row["method"]: row["diversity"] for row in rows}
-    assert float(diversity["+ GNN-SIF + 3D-SNI, noise 0"]) == pytest.approx(0, abs=1e-6)
+    assert float(diversity["+ GNN-SIF + 3D-SNI, noise 1"]) > 0
     assert "Over SPADE" in (output / "report.html").read_text()
 
 

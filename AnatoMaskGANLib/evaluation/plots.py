@@ -14,7 +14,9 @@ from AnatoMaskGANLib.evaluation.plot_style import INK, MARKERS, SERIES_COLORS, p
 from AnatoMaskGANLib.evaluation.table import Table
 
 HEADLINE_KEYS = ("psnr", "ssim", "ssim_foreground", "dz_ratio", "label_deviation_ratio", "lpips")
-HEADLINE_KEYS += ("dice",)
+HEADLINE_KEYS += ("feature_distance", "dice_ratio", "dice")
+LARGEST_SHOWN_RATIO = 2.2
+"""Deviation ratios beyond it stand at the edge of the plot: a misplaced anatomy has far more."""
 
 
 def subjects_figure(table: Table, keys: Sequence[str] = HEADLINE_KEYS) -> Figure:
@@ -84,13 +86,15 @@ def labels_figure(table: Table, names: Mapping[int, str] | None = None) -> Figur
             (distance_panel, "wasserstein"),
         ):
             means = [_mean_over_cases(table, method, value, attribute) for value in values]
+            if panel is ratio_panel:
+                means = np.minimum(means, LARGEST_SHOWN_RATIO)
             panel.scatter(means, range(len(values)), **style)
     for panel in (ratio_panel, distance_panel):
         plain_axes(panel)
     titles = [(names or {}).get(value, f"label {value}") for value in values]
     ratio_panel.set_yticks(range(len(values)), titles, fontsize=7.5)
     ratio_panel.set_ylim(len(values) - 0.5, -0.5)
-    ratio_panel.set_xlim(left=-0.05)
+    ratio_panel.set_xlim(-0.05, LARGEST_SHOWN_RATIO + 0.05)
     ratio_panel.set_title("Deviation, synthetic over real  (1 is right)", fontsize=9.5, color=INK)
     distance_panel.set_title("Wasserstein distance in [0,1]  (lower is better)", fontsize=9.5)
     distance_panel.set_xlim(left=0)

@@ -15,7 +15,11 @@ from matplotlib.figure import Figure as Plot
 from AnatoMaskGANLib.evaluation.bootstrap import Interval
 from AnatoMaskGANLib.evaluation.figures import Figure, figure_named, goodness
 from AnatoMaskGANLib.evaluation.label_statistics import DEVIATION_RANGE, MINIMUM_VOXELS
-from AnatoMaskGANLib.evaluation.plots import labels_figure, subjects_figure
+from AnatoMaskGANLib.evaluation.plots import (
+    LARGEST_SHOWN_RATIO,
+    labels_figure,
+    subjects_figure,
+)
 from AnatoMaskGANLib.evaluation.slice_sets import TRAINING
 from AnatoMaskGANLib.evaluation.table import Table
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -44,6 +48,7 @@ th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
+table.settings td { white-space: normal; text-align: left; overflow-wrap: anywhere; }
 td.best { background: var(--mark); font-weight: 600; }
 td span { display: block; color: var(--faint); font-size: .78rem; font-weight: 400; }
 figure { margin: 1.2rem 0; } img { max-width: 100%; border-radius: 6px; }
@@ -139,7 +144,10 @@ def report_html(
     parts.append(_embedded_plot(subjects_figure(table), "Dots: subjects. Bars: 95 % intervals."))
     if any(row.labels for row in table.rows):
         parts.append("<h2>Every label</h2>")
-        caption = "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2."
+        caption = (
+            "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2; ratios above "
+            f"{LARGEST_SHOWN_RATIO:g} stand at the edge."
+        )
         parts.append(_embedded_plot(labels_figure(table, label_names), caption))
         parts += [
             _labels_table(table, label_names or {}),
@@ -159,7 +167,7 @@ def report_html(
             f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
             for name, value in settings.items()
         )
-        parts.append(f"<h2>What was evaluated</h2><div class=scroll><table>{rows}</table></div>")
+        parts.append(f"<h2>What was evaluated</h2><table class=settings>{rows}</table>")
     body = "\n".join(parts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'

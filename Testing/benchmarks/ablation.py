@@ -212,7 +212,7 @@ def measure_model(
         made: dict[str, list[Volume]] = {}
         for strength in (1.0, 0.0) if has_noise else (0.0,):
             name = f"{method}, noise {strength:g}" if has_noise else method
-            seeds = _SEEDS_OF_NOISE if has_noise else _SEEDS_OF_NOISE[:1]
+            seeds = _SEEDS_OF_NOISE if strength else _SEEDS_OF_NOISE[:1]
             made[name] = list(synthesizer.synthesize_samples(case.label_map, seeds, strength))
         several = Measurements(
             segmenter=measurements.segmenter,
