@@ -18,7 +18,7 @@ from AnatoMaskGANLib.synthesis import CheckpointError
 from AnatoMaskGANLib.synthesis.model_archive import install_model
 from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, read_model
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_tensors
-from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 from AnatoMaskGANLib.volumes.label_names import read_label_names
 from Testing.fuzz import corpus
@@ -365,3 +365,51 @@ def test_a_file_of_another_kind_than_its_name_says_is_refused(tmp_path: Path) ->
     path.write_bytes(whole.content)
     with pytest.raises(VolumeError, match="cannot be read"):
         read_label_map(path)
+
+
+IMPLICIT_ROWS = b"\x28\0\x10\0\2\0\0\0\x10\0"
+ROWS = b"\x28\0\x10\0US\2\0\x10\0"
+MODALITY = b"\x08\0\x60\0CS\2\0CT"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (MODALITY, MODALITY[:4] + b"UN\0\0\xf0\xff\xff\xff", "4294967280 bytes"),
+        (MODALITY, MODALITY[:4] + b"C\0\2\0CT", "unknown type"),
+        (IMPLICIT_ROWS, IMPLICIT_ROWS[:-2] + b"\xff\xff", "promises 1048560 values in 512 bytes"),
+        (ROWS, ROWS + ROWS, "00280010 twice"),
+        (ROWS, ROWS[:6] + b"\4\0\x10\0\0\0", "has 4 bytes"),
+        (b"1.2.840.10008.1.2.4.70", b"1.2.840.10008.1.2.1.99", "transfer syntax"),
+    ],
+)
+def test_a_dicom_slice_that_gdcm_would_take_minutes_or_gigabytes_for_is_refused(
+    tmp_path: Path, old: bytes, new: bytes, message: str
+) -> None:
+    contents = [seed.content for seed in corpus.dicom_seeds(tmp_path)[:2]]  # implicit, explicit
+    (content,) = [content for content in contents if content.count(old) == 1]
+    for path in (tmp_path / "slice.dcm", tmp_path / "series" / "1.dcm"):
+        path.write_bytes(content.replace(old, new))
+    for place in (tmp_path / "slice.dcm", tmp_path / "series"):
+        with pytest.raises(VolumeError, match=message):
+            read_volume(place)
+
+
+def test_slices_without_the_preamble_of_dicom_are_not_passed_over(tmp_path: Path) -> None:
+    corpus.dicom_seeds(tmp_path)
+    path = tmp_path / "series" / "2.dcm"
+    path.write_bytes(path.read_bytes()[132:])
+    with pytest.raises(VolumeError, match="2.dcm cannot be read: its first bytes"):
+        read_volume(tmp_path / "series")
+
+
+def test_packed_slices_and_a_series_without_positions_are_read(tmp_path: Path) -> None:
+    for seed in corpus.dicom_seeds(tmp_path):
+        path = tmp_path / "slice.dcm"
+        path.write_bytes(seed.content)
+        assert read_volume(path).voxels_kji.ravel()[:3].tolist() == [1, 2, 3]
+    for number in range(3):
+        path = tmp_path / "series" / f"{number}.dcm"
+        text = f"0\\0\\{2 * number}".encode()
+        path.write_bytes(path.read_bytes().replace(text.ljust(6), b" " * 6))
+    assert read_volume(tmp_path / "series").shape_kji == (3, 16, 16)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK
 
+from .dicom_header import DicomHeader, is_dicom, position_of, read_dicom_header
 from .errors import VolumeError
 from .geometry import LPS_FROM_RAS, largest_shift_mm
 from .nifti_header import place_of, read_whole_nifti
@@ -47,6 +48,8 @@ def read_with_itk(path: Path) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     check_text_header(path)
+    if path.suffix.lower() == ".dcm":
+        read_dicom_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     # no other reader is to find something in a file that is not what its name says
@@ -130,7 +133,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     Raises VolumeError if the folder has no series or several, or if its slices do not lie evenly
     along their normal (missing slices, a tilted gantry).
     """
-    series = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    slices = _slices_of(folder)
+    series = sorted({header.series for header in slices})
     if len(series) != 1:
         found = f"{len(series)} DICOM series ({', '.join(series)})" if series else "no DICOM series"
         raise VolumeError(
@@ -138,9 +142,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             "series into a folder of their own."
         )
     reader = SimpleITK.ImageSeriesReader()
-    names = reader.GetGDCMSeriesFileNames(str(folder), series[0])
-    _check_no_slice_is_left_out(folder, names)
-    reader.SetFileNames(names)
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(header.path) for header in slices])
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
@@ -160,19 +163,25 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
 
 
-def _check_no_slice_is_left_out(folder: Path, names: Sequence[str]) -> None:
-    """GDCM passes over files that it cannot read, and without its last slice a stack looks even."""
-    in_series = {Path(name).name for name in names}
+def _slices_of(folder: Path) -> list[DicomHeader]:
+    """The slices of a folder in their order; raises VolumeError for a DICOM file that is none.
+
+    Without its last slice a stack looks even, so that none may be passed over.
+    """
+    headers = []
     for path in sorted(folder.iterdir()):
-        if path.name in in_series or path.name == "DICOMDIR" or not path.is_file():
+        if path.name == "DICOMDIR" or not path.is_file() or not is_dicom(path):
             continue
-        with open(path, "rb") as file:
-            is_dicom = file.read(132)[128:] == b"DICM"
-        if is_dicom:
+        header = read_dicom_header(path)
+        if not header.has_pixels:
             raise VolumeError(
                 f"{path} is a DICOM file, but no slice of the series can be read from it. It is "
                 "damaged or truncated: export it again, or put it elsewhere if it is no slice."
             )
+        headers.append(header)
+    if all(header.place_mm is not None for header in headers):
+        return sorted(headers, key=lambda header: header.place_mm)
+    return sorted(headers, key=lambda header: header.number)
 
 
 def _check_slices_lie_evenly(
@@ -182,7 +191,9 @@ def _check_slices_lie_evenly(
     for k in range(num_slices if len(reader.GetFileNames()) == num_slices else 0):
         if not reader.HasMetaDataKey(k, _POSITION_TAG):
             continue
-        position = [float(part) for part in reader.GetMetaData(k, _POSITION_TAG).split("\\")]
+        position = position_of(reader.GetMetaData(k, _POSITION_TAG))
+        if not position:
+            continue
         expected = image.TransformIndexToPhysicalPoint((0, 0, k))
         shift_mm = float(np.linalg.norm(np.subtract(position, expected)))
         if shift_mm > _LARGEST_SLICE_SHIFT_MM:

@@ -40,7 +40,7 @@ class Tally:
     slowest: float = 0.0
     """Processor seconds of the slowest input."""
     growth: int = 0
-    """Bytes by which the input that took the most memory raised the process's peak."""
+    """Bytes that the input took while it was read that took the most."""
 
     @property
     def inputs(self) -> int:

@@ -17,13 +17,20 @@ import time
 from pathlib import Path
 from random import Random
 
-from .guard import Guard, files_below, limit_address_space, peak_bytes
+from .guard import (
+    Guard,
+    files_below,
+    forget_peak,
+    limit_address_space,
+    peak_bytes,
+    used_bytes,
+)
 from .targets import Target, all_targets
 
 MOST_MEMORY = 3 * 2**30
 """Address space, beside that of the loaded libraries."""
 MOST_GROWTH = 192 * 2**20
-"""By which one input may raise the process's peak; bombs of the corpus hold more than that."""
+"""So much more memory may be in use while an input is read; bombs of the corpus hold more."""
 
 
 def input_of(target: Target, seeds: list, seed: int, round_number: int) -> tuple[str, bytes]:
@@ -71,13 +78,15 @@ def run(folder: Path, seed: int, first: int, last: int, only: str | None) -> Non
         original = path.read_bytes() if path.is_file() else None
         path.write_bytes(content)
         print(json.dumps({"number": number, "target": target.name}), file=tell, flush=True)
-        before, peak, started = files_below(folder), peak_bytes(), time.process_time()
+        before, started = files_below(folder), time.process_time()
+        forget_peak()
+        used = used_bytes()
         guard.start()
         outcome_word, wrong = read_one(target, path, outcome)
         found = guard.stop()
-        if growth := max(0, peak_bytes() - peak):
-            if growth > MOST_GROWTH:
-                found.append(f"took {growth >> 20} MiB")
+        growth = max(0, peak_bytes() - used)
+        if growth > MOST_GROWTH:
+            found.append(f"took {growth >> 20} MiB")
         made = {p for p in files_below(folder) - before if not p.startswith("target")}
         found += [f"made {p}" for p in sorted(made)] + ([wrong] if wrong else [])
         answer = {
