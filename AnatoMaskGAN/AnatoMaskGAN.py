@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import random
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,22 +19,26 @@ import qt
 import slicer
 import vtk
 from AnatoMaskGANModule.compare_panel import ComparePanel
+from AnatoMaskGANModule.edit_panel import EditPanel
 from AnatoMaskGANModule.label_panel import WARNING_COLOR, LabelPanel
 from AnatoMaskGANModule.live import LiveResynthesis, LiveState
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.memory_advice import memoryAdvice
+from AnatoMaskGANModule.output_style import OutputStyle
 from AnatoMaskGANModule.packages import Purpose, packageGroup
-from AnatoMaskGANModule.parameter_node import LARGEST_SEED, UnmatchedSegments
+from AnatoMaskGANModule.parameter_node import LARGEST_SEED, OutputMode, UnmatchedSegments
+from AnatoMaskGANModule.record_panel import RecordPanel
 from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
+from AnatoMaskGANModule.run_display import RunDisplay
 from AnatoMaskGANModule.runners import ProcessRunner
 from AnatoMaskGANModule.sample_data import registerSampleData
+from AnatoMaskGANModule.samples_chooser import SamplesChooser
+from AnatoMaskGANModule.segment_editor_section import SegmentEditorSection
+from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
+from AnatoMaskGANModule.view_layout import SideBySide
 from AnatoMaskGANModule.work_panels import WorkPanels, addWorkSections
-from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 OWN_PACKAGES = ("AnatoMaskGANLib", "AnatoMaskGANModule")
@@ -48,7 +51,13 @@ class AnatoMaskGAN(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = "AnatoMaskGAN"
         self.parent.categories = ["Image Synthesis"]
-        self.parent.dependencies = ["Segmentations", "SubjectHierarchy", "Volumes"]
+        self.parent.dependencies = [
+            "Segmentations",
+            "Sequences",
+            "SubjectHierarchy",
+            "VolumeRendering",
+            "Volumes",
+        ]
         self.parent.contributors = ["The AnatoMaskGAN for 3D Slicer contributors"]
         self.parent.helpText = _(
             "Paint anatomy, get a scan. Select a segmentation and press <b>Synthesize</b>: the "
@@ -82,14 +91,12 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._observedSegmentation = None
-        self.labelPanel = None
-        self.comparePanel = None
-        self.workPanels = None
-        self.live = None
+        self.labelPanel = self.editPanel = self.comparePanel = self.recordPanel = None
+        self.samplesChooser = self.segmentEditor = self.workPanels = None
+        self.runDisplay = self.views = self.live = None
         self._shownProblem = None
         self._isRunning = False
-        self._canCancel = True
-        self._startTime = 0.0
+        self._isClosed = False
 
     def resourcePath(self, filename: str) -> str:
         return resourceFile(filename)
@@ -109,6 +116,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.setInterval(self.UPDATE_DELAY_MS)
         self._updateTimer.timeout.connect(self.updateFromScene)
 
+        self.views = SideBySide()
+        self.runDisplay = RunDisplay(self.ui)
         self.labelPanel = LabelPanel(self.ui, self.logic)
         self.workPanels = WorkPanels(
             self.ui,
@@ -118,10 +127,16 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.onPackagesChanged,
             self._showStatus,
         )
-        self.comparePanel = ComparePanel(self.ui, self.logic)
-        self.live = LiveResynthesis(self.logic, self.onLiveChanged)
-        self.ui.progressBar.setVisible(False)
-        self.ui.provenanceWidget.setVisible(False)
+        self.editPanel = EditPanel(self.ui, self.logic, self.views)
+        self.comparePanel = ComparePanel(self.ui, self.logic, self.views)
+        self.recordPanel = RecordPanel(self.ui, self.logic)
+        self.samplesChooser = SamplesChooser(self.ui, self.logic)
+        self.segmentEditor = SegmentEditorSection(self.ui)
+        self.live = LiveResynthesis(
+            self.logic, self.onLiveChanged, self.views.showVolume, self._log(_("live"))
+        )
+        if isinstance(self.logic.runner, ProcessRunner):
+            self.logic.runner.onLog = self._log(_("synthesis"))
 
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -140,7 +155,12 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.compareButton.clicked.connect(self.onCompare)
         self.ui.rememberButton.clicked.connect(self.onRememberSegments)
         self.ui.editScanButton.clicked.connect(self.onEditInPlace)
-        self.ui.showBeforeButton.toggled.connect(self.onShowBefore)
+        self.ui.showBeforeButton.toggled.connect(self.editPanel.showBefore)
+        self.ui.editSideBySideButton.clicked.connect(self.onEditSideBySide)
+        self.ui.sideBySideButton.toggled.connect(self.comparePanel.showSideBySide)
+        self.ui.plotButton.clicked.connect(self.comparePanel.showPlot)
+        self.ui.renderingButton.toggled.connect(self.onShowInThreeD)
+        self.ui.saveVolumeButton.clicked.connect(self.onSaveVolume)
         for button, action in (
             (self.ui.verifyModelButton, self.workPanels.models.verify),
             (self.ui.installModelButton, self.workPanels.models.install),
@@ -150,16 +170,24 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
 
     def cleanup(self) -> None:
+        self._isClosed = True  # a run that is going on ends at its next look
+        self._updateTimer.stop()
         self.live.stop()
         self.logic.cancel()
         self.logic.runner.close()
         self.workPanels.close()
+        self.segmentEditor.close()
         self.setParameterNode(None)
+        self.views.hide()
         self.removeObservers()
 
     def enter(self) -> None:
         self.updatePackages()
         self.initializeParameterNode()
+        self.segmentEditor.enter()
+
+    def exit(self) -> None:
+        self.segmentEditor.exit()
 
     def onReload(self) -> None:
         """Run the module and the core from their files again."""
@@ -172,6 +200,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller=None, event=None) -> None:
         self.live.stop()
         self.logic.cancel()
+        self.segmentEditor.forgetScene()
+        self.views.hide()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller=None, event=None) -> None:
@@ -230,7 +260,11 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def updateFromScene(self) -> None:
         """Bring models, label table and buttons up to date with the parameter node."""
         self._updateTimer.stop()
-        node = self._parameterNode.inputSegmentation if self._parameterNode is not None else None
+        if self._isClosed:
+            self._observeSegments(None)
+            return
+        parameters = self._parameterNode
+        node = parameters.inputSegmentation if parameters is not None else None
         self._observeSegments(node)
         count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         self.ui.sampleDataButton.setVisible(count == 0)
@@ -239,11 +273,42 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if displayNode is not None:
             self.ui.showSegmentsCheckBox.setChecked(bool(displayNode.GetVisibility()))
         self.updateModelInfo()
-        self.updateProvenance()
+        output = parameters.outputVolume if parameters is not None else None
         card = self._selectedCard()
-        self.labelPanel.update(self._parameterNode, card.name if card is not None else None)
-        self.workPanels.update(self._parameterNode)
+        self.labelPanel.update(parameters, card.name if card is not None else None)
+        self.recordPanel.update(output)
+        self.samplesChooser.update(output)
+        self.segmentEditor.update(node, output or self._referenceVolume())
+        self.editPanel.update(parameters)
+        self.comparePanel.update(parameters)
+        self.workPanels.update(parameters)
+        self.updateAdvice()
         self.updateButtons()
+
+    def _referenceVolume(self):
+        return self._parameterNode.referenceVolume if self._parameterNode is not None else None
+
+    def updateAdvice(self) -> None:
+        """Tell where the synthesis would run, what memory it takes, and in which unit."""
+        card, label = self._selectedCard(), self.ui.deviceAdviceLabel
+        label.setVisible(card is not None)
+        self.ui.unitLabel.setText("")
+        self.ui.noiseLengthSlider.setEnabled(card is None or card.generator.use_noise3d)
+        if card is None:
+            return
+        parameters = self._parameterNode
+        advice = memoryAdvice(
+            parameters.inputSegmentation,
+            parameters.referenceVolume,
+            card,
+            parameters.device.value,
+        )
+        label.setText(advice.text)
+        label.setStyleSheet(f"color: {WARNING_COLOR if advice.isWarning else 'gray'}")
+        unit = _("Hounsfield units") if card.unit == "HU" else card.unit or _("arbitrary units")
+        low, high = card.window
+        text = _("The model's intensities: {low:g} to {high:g}, {unit}")
+        self.ui.unitLabel.setText(text.format(low=low, high=high, unit=unit))
 
     def updatePackages(self) -> None:
         """Show what has to be installed, or list the models."""
@@ -292,19 +357,20 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         tip = _("The volume follows its segments by itself") if self.live.isOn else None
         self.ui.synthesizeButton.setToolTip(problem or tip or _("Make a synthetic volume"))
         self.ui.liveCheckBox.setEnabled(self.live.isOn or (problem is None and isFree))
-        editProblem = problem or self._editProblem()
+        editProblem = problem or self.editPanel.problem()
         self.ui.editScanButton.setEnabled(editProblem is None and isFree)
         self.ui.editScanButton.setToolTip(editProblem or _("Make an edited copy of the scan"))
         self.ui.rememberButton.setEnabled(problem is None)
         compareProblem = self.comparePanel.problem(self._parameterNode)
         self.ui.compareButton.setEnabled(compareProblem is None and isFree)
         self.ui.compareButton.setToolTip(compareProblem or _("Count the figures"))
-        self.ui.cancelButton.setEnabled(self._isRunning and self._canCancel)
+        self.ui.cancelButton.setEnabled(self._isRunning)
         for section in (
             self.ui.inputsCollapsibleButton,
             self.ui.labelsCollapsibleButton,
             self.ui.samplingCollapsibleButton,
             self.ui.outputCollapsibleButton,
+            self.ui.advancedCollapsibleButton,
             self.ui.editCollapsibleButton,
             self.ui.compareCollapsibleButton,
             self.ui.modelsCollapsibleButton,
@@ -337,17 +403,13 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("Decide on the unmatched segments: choose labels, or drop them to background.")
         return None
 
-    def _editProblem(self) -> str | None:
-        """Why no scan can be edited yet, in words for the user."""
-        if self._parameterNode.editedScan is None:
-            return _("Select the real scan.")
-        if self._parameterNode.segmentationBefore is None:
-            return _("Remember the segments before you edit them.")
-        return None
-
     def _showStatus(self, text: str, isWarning: bool = False) -> None:
-        self.ui.statusLabel.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        self.ui.statusLabel.setText(text)
+        if not self._isClosed:
+            self.runDisplay.tell(text, isWarning)
+
+    def _log(self, source: str) -> Callable[[str], None]:
+        """What puts a line of this source into the log at the end of the panel."""
+        return functools.partial(self.workPanels.log.add, source)
 
     # Actions
 
@@ -421,39 +483,25 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._runWhileShown(self._makeAgain)
 
     def onRememberSegments(self) -> None:
-        """Keep the segments as they are now, before the user edits them."""
-        parameters = self._parameterNode
-        parameters.segmentationBefore = self.logic.rememberSegments(parameters.inputSegmentation)
+        self.editPanel.rememberSegments()
 
     def onEditInPlace(self) -> None:
-        self._runWhileShown(self._editInPlace)
+        self._runWhileShown(lambda note: self.editPanel.edit(self.onProgress))
 
-    def _editInPlace(self, note: Callable[[str], None]):
-        parameters = self._parameterNode
-        edited = self.logic.editInPlace(
-            parameters.editedScan,
-            parameters.segmentationBefore,
-            parameters.inputSegmentation,
-            marginMm=parameters.marginMm,
-            model=parameters.model,
-            seed=parameters.seed,
-            noiseStrength=parameters.noiseStrength,
-            device=parameters.device.value,
-            unmatched=parameters.unmatched.value,
-            labels=dict(parameters.userLabels.items()),
-            progressCallback=self.onProgress,
-        )
-        parameters.outputVolume = edited
-        slicer.util.setSliceViewerLayers(background=edited)
-        self.ui.showSegmentsCheckBox.setChecked(False)
-        return edited
+    def onEditSideBySide(self) -> None:
+        with self._errorsShown(_("The difference could not be shown.")):
+            self.editPanel.showSideBySide()
 
-    def onShowBefore(self, isBefore: bool) -> None:
-        """Show the scan as it was, or as it is edited."""
-        parameters = self._parameterNode
-        shown = parameters.editedScan if isBefore else parameters.outputVolume
-        if shown is not None:
-            slicer.util.setSliceViewerLayers(background=shown)
+    def onShowInThreeD(self, isShown: bool) -> None:
+        with self._errorsShown(_("The volume could not be shown in 3-D.")):
+            self.comparePanel.showInThreeD(isShown)
+        self.updateFromScene()
+
+    def onSaveVolume(self) -> None:
+        with self._errorsShown(_("The volume could not be saved.")):
+            text = self.recordPanel.save()
+            if text is not None:
+                self._showStatus(text)
 
     def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
         """Verify, install or remove a model, and tell what became of it."""
@@ -476,28 +524,36 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onCompare(self) -> None:
         if not self.workPanels.packages.ensure(Purpose.COMPARISON):
             return
-        self._setRunning(True, canCancel=False)
-        with self._errorsShown(_("The comparison failed.")):
-            try:
-                self.comparePanel.compare(self._parameterNode)
-                self._showStatus(_("Compared."))
-            finally:
-                self._setRunning(False)
+        with self._running(_("The comparison failed."), isMeasured=False):
+            self.comparePanel.compare(self._parameterNode)
+            text = _("Compared in {seconds:.1f} s.")
+            self._showStatus(text.format(seconds=self.runDisplay.seconds))
 
     def _runWhileShown(self, run: Callable[[Callable[[str], None]], Any]) -> None:
         """Run something that gives back a synthetic volume, and show how it goes and ends."""
+        notes = []
+        with self._running(_("The synthesis failed.")):
+            self._showDone(run(notes.append), notes)
+
+    @contextlib.contextmanager
+    def _running(self, failure: str, isMeasured: bool = True) -> Iterator[None]:
+        """The panel while something runs that `onCancel` ends; a closed panel shows nothing."""
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 
-        notes = []
-        self._setRunning(True)
-        self._startTime = time.monotonic()
-        with self._errorsShown(_("The synthesis failed.")):
-            try:
-                self._showDone(run(notes.append), notes)
-            except SynthesisCancelledError:
-                self._showStatus(_("Cancelled; nothing was changed."))
-            finally:
-                self._setRunning(False)
+        self._isRunning = True
+        self.runDisplay.begin(isMeasured)
+        self.updateButtons()
+        try:
+            with self._errorsShown(failure):
+                try:
+                    yield
+                except SynthesisCancelledError:
+                    self._showStatus(_("Cancelled; nothing was changed."))
+        finally:
+            self._isRunning = False
+            if not self._isClosed:
+                self.runDisplay.end()
+                self.updateFromScene()
 
     def _makeAgain(self, note: Callable[[str], None]):
         """The selected synthetic volume once more, beside it, by its record."""
@@ -511,11 +567,11 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _synthesize(self, note: Callable[[str], None]):
         parameters = self._parameterNode
-        isNewVolume = parameters.outputVolume is None
+        isNew = parameters.outputMode is OutputMode.NEW or parameters.outputVolume is None
         source = self.logic.sourceOf(parameters)
         output = self.logic.synthesize(
             source.segmentationNode,
-            outputVolume=parameters.outputVolume,
+            outputVolume=None if isNew else parameters.outputVolume,
             referenceVolume=source.referenceVolume,
             model=parameters.model,
             seed=parameters.seed,
@@ -527,112 +583,23 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             segmentIDs=source.segmentIDs,
             progressCallback=self.onProgress,
             logCallback=note,
+            noiseLengthScale=parameters.noiseLengthScale,
+            manySamples=parameters.manySamples,
+            style=OutputStyle(parameters.intensities, parameters.displayPreset),
         )
         parameters.outputVolume = output
-        slicer.util.setSliceViewerLayers(background=output, fit=isNewVolume)
-        if isNewVolume:  # or the segments would hide what was just made of them
+        self.views.showVolume(output, isFitted=isNew)
+        if isNew:  # or the segments would hide what was just made of them
             self.ui.showSegmentsCheckBox.setChecked(False)
         return output
 
     def onProgress(self, share: float, text: str) -> None:
-        """Show the progress and let the window answer; the synthesis calls this for every slice."""
-        seconds = time.monotonic() - self._startTime
-        self.ui.progressBar.setValue(round(100 * share))
-        if share > 0.05:
-            left = round(seconds * (1 - share) / share)
-            text = _("{text}, about {left} s left").format(text=text, left=left)
-        self.ui.statusLabel.setText(text)
-        slicer.app.processEvents()
-
-    def _setRunning(self, isRunning: bool, canCancel: bool = True) -> None:
-        self._isRunning, self._canCancel = isRunning, canCancel
-        self.ui.progressBar.setVisible(isRunning)
-        if isRunning:
-            self.ui.progressBar.setValue(0)
-            self._showStatus(_("Starting..."))
-        self.updateButtons()
-        slicer.app.processEvents()
+        if not self._isClosed:
+            self.runDisplay.report(share, text)
 
     def _showDone(self, output, notes: Sequence[str]) -> None:
-        seconds = time.monotonic() - self._startTime
-        text = _("Made '{name}' in {seconds:.1f} s.").format(name=output.GetName(), seconds=seconds)
+        text = _("Made '{name}' in {seconds:.1f} s.")
+        text = text.format(name=output.GetName(), seconds=self.runDisplay.seconds)
         self._showStatus(" ".join([text, *notes]))
-        self.updateProvenance()
-
-    def updateProvenance(self) -> None:
-        """Show how the selected output volume was made, when it is a synthetic one."""
-        output = self._parameterNode.outputVolume if self._parameterNode is not None else None
-        isMade = output is not None and not self.logic.missingPackages()
-        record = self.logic.provenance(output) if isMade else {}
-        self.ui.provenanceWidget.setVisible("Model" in record)
-        self.ui.makeAgainButton.setVisible(bool(record) and self.logic.isMadeHere(output))
-        text = _("Synthetic, not for diagnosis. Model {model} ({hash}), seed {seed}.")
-        self.ui.provenanceLabel.setText(
-            text.format(
-                model=record.get("Model", ""),
-                hash=record.get("ModelSHA256", "")[:8],
-                seed=record.get("Seed", ""),
-            )
-        )
-        self.ui.provenanceLabel.setToolTip("<br>".join(f"{k}: {v}" for k, v in record.items()))
-
-
-class AnatoMaskGANTest(ScriptedLoadableModuleTest):
-    """The way of a user on the bundled sample; it runs in Slicer and in the tests' stand-in."""
-
-    def setUp(self) -> None:
-        slicer.mrmlScene.Clear()
-        missing = AnatoMaskGANLogic().missingPackages()
-        if missing:
-            self.skipTest(f"not installed: {', '.join(missing)}")
-
-    def runTest(self) -> None:
-        for test in (self.test_segmentationBecomesVolume, self.test_unmatchedSegmentStops):
-            self.setUp()
-            test()
-        self.delayDisplay("All tests passed")
-
-    def _slab(self, volumeNode) -> vtkMRMLScalarVolumeNode:
-        """A reference volume of a few slices of another one, so that the test is short."""
-        voxels = slicer.util.arrayFromVolume(volumeNode)[90:106]
-        matrix = vtk.vtkMatrix4x4()
-        volumeNode.GetIJKToRASMatrix(matrix)
-        ijkToRAS = slicer.util.arrayFromVTKMatrix(matrix)
-        ijkToRAS[:3, 3] += 90 * ijkToRAS[:3, 2]
-        return slicer.util.addVolumeFromArray(voxels, ijkToRAS, "Slab")
-
-    def test_segmentationBecomesVolume(self) -> None:
-        self.delayDisplay("Synthesizing a few slices of the sample")
-        logic = AnatoMaskGANLogic()
-        segmentationNode, volumeNode = logic.loadSampleData()
-        reference = self._slab(volumeNode)
-        shares = []
-        output = logic.synthesize(
-            segmentationNode,
-            referenceVolume=reference,
-            seed=5,
-            progressCallback=lambda share, text: shares.append(share),
-        )
-        compare = slicer.modules.volumes.logic().CompareVolumeGeometry
-        self.assertEqual(compare(output, reference), "")
-        self.assertEqual(shares, sorted(shares))
-        self.assertEqual(logic.provenance(output)["Seed"], "5")
-        self.assertIn("synthetic", output.GetName())
-        voxels = slicer.util.arrayFromVolume(output)
-        self.assertGreater(voxels.std(), 0)
-        again = logic.makeAgain(output)
-        self.assertTrue((slicer.util.arrayFromVolume(again) == voxels).all())
-
-    def test_unmatchedSegmentStops(self) -> None:
-        self.delayDisplay("A segment that the model does not know")
-        logic = AnatoMaskGANLogic()
-        segmentationNode, _volumeNode = logic.loadSampleData()
-        segment = segmentationNode.GetSegmentation().GetNthSegment(0)
-        segment.SetName("Antenna")
-        segment.SetTerminology("")
-        unmatched = [m.segmentName for m in logic.matchSegments(segmentationNode) if m.isUnmatched]
-        self.assertEqual(unmatched, ["Antenna"])
-        numberOfNodes = slicer.mrmlScene.GetNumberOfNodes()
-        with self.assertRaisesRegex(ValueError, "Antenna"):
-            logic.synthesize(segmentationNode)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), numberOfNodes)
+        for line in (text, *notes):
+            self.workPanels.log.add(_("synthesis"), line)

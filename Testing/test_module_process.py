@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,7 +112,7 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
 
 
 def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) -> None:
-    from AnatoMaskGANModule.runners import ProcessRunner
+    from AnatoMaskGANModule.runners import ProcessRunner, SynthesisRequest
 
     from AnatoMaskGANLib.synthesis import worker_client as messages
 
@@ -126,15 +125,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) ->
             return [*made, messages.Finished(1)]
 
     monkeypatch.setattr(ProcessRunner, "client", RestartedClient())
-    request = SimpleNamespace(
-        labelMap=None,
-        model="",
-        device="cpu",
-        seeds=[4, 5, 6],
-        noiseStrength=1.0,
-        unmatched="stop",
-        userTable=None,
-    )
+    request = SynthesisRequest(None, "", "cpu", [4, 5, 6])
     volumes = ProcessRunner().run(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 

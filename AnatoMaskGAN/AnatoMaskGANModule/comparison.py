@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
+from .output_style import modelVoxels
 from .volume_source import VolumeSource
 
 
@@ -21,18 +23,38 @@ class Comparison:
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: Any
     """A row for each segment: voxels, means and deviations of both, their distance."""
+    chart: Any
+    """The plot's chart node: a histogram for each label, all labels together first."""
     isResampled: bool
     """Whether the real scan had to be put on the synthetic volume's grid."""
 
 
-def compareVolumes(syntheticNode, realNode, source: VolumeSource, card) -> Comparison:
+def compareVolumes(
+    syntheticNode,
+    realNode,
+    source: VolumeSource,
+    card,
+    record: Mapping[str, str],
+    isCancelled: Callable[[], bool],
+) -> Comparison:
     """The comparison by the model's window; `card` is the core's `ModelCard`.
 
-    The figures are counted in a thread, so that the window works on meanwhile. Raises VolumeError
-    or ValueError for what cannot be compared.
+    record: how the synthetic volume was made. The figures are counted in a thread, so that the
+    window works on meanwhile. Raises VolumeError or ValueError for what cannot be compared,
+    SynthesisCancelledError when isCancelled says so, RuntimeError when a node was removed
+    meanwhile; the scene is then as it was.
     """
     from AnatoMaskGANLib.evaluation.case_figures import paired_figures, to_grid_case
-    from AnatoMaskGANLib.mrml import update_difference, update_table, user_table, volume_of_node
+    from AnatoMaskGANLib.evaluation.label_histograms import label_histograms
+    from AnatoMaskGANLib.mrml import (
+        update_difference,
+        update_figures,
+        update_histograms,
+        update_table,
+        user_table,
+        volume_of_node,
+    )
+    from AnatoMaskGANLib.synthesis import SynthesisCancelledError
     from AnatoMaskGANLib.volumes import (
         LabelTable,
         Volume,
@@ -45,6 +67,9 @@ def compareVolumes(syntheticNode, realNode, source: VolumeSource, card) -> Compa
     export = source.labelMapExport()
     labelMap = export.label_map
     synthetic, real = volume_of_node(syntheticNode), volume_of_node(realNode)
+    synthetic = replace(
+        synthetic, voxels_kji=modelVoxels(synthetic.voxels_kji, record, card.window)
+    )
     if not same_grid(synthetic, labelMap):
         raise ValueError(
             f"{syntheticNode.GetName()!r} does not lie on the grid of its segmentation any more. "
@@ -57,17 +82,43 @@ def compareVolumes(syntheticNode, realNode, source: VolumeSource, card) -> Compa
     matches = match_labels(labelMap, table, user_table(export.entries, source.labels))
     matched = apply_matches(labelMap, matches, "background")
 
-    def count() -> tuple[dict[str, float], dict[int, Any]]:
-        return paired_figures(to_grid_case(real, synthetic, matched, card.window))
+    def stopIfCancelled() -> None:
+        if isCancelled():
+            raise SynthesisCancelledError("The comparison was cancelled.")
 
-    figures, statistics = resultOfThread(count)
+    def count() -> tuple[dict[str, float], dict[int, Any], dict[int, Any]]:
+        case = to_grid_case(real, synthetic, matched, card.window)
+        stopIfCancelled()
+        histograms = label_histograms(
+            case.real_in_units_kji, case.synthetic_in_units_kji, case.labels_kji
+        )
+        stopIfCancelled()
+        return *paired_figures(case), histograms
+
+    figures, statistics, histograms = resultOfThread(count, stopIfCancelled)
+    for node in (syntheticNode, realNode, source.segmentationNode):
+        if node.GetScene() is None:
+            raise RuntimeError(
+                f"{node.GetName()!r} was removed while it was compared. Nothing was changed; "
+                "select the volumes again."
+            )
     voxels = synthetic.voxels_kji - real.voxels_kji.astype("float32")
     difference = Volume(voxels, labelMap.ijk_to_ras, card.window, card.unit)
     differenceVolume = update_difference(
         syntheticNode, difference, export.grid, source.segmentationNode
     )
     tableNode = update_table(syntheticNode, segmentColumns(statistics, table.labels, card.window))
-    return Comparison(figures, differenceVolume, tableNode, isResampled)
+    update_figures(syntheticNode, realNode, figures)
+    named = {
+        _("All labels") if value == 0 else table.labels[value]: (
+            histogram.centers,
+            histogram.real_percent,
+            histogram.synthetic_percent,
+        )
+        for value, histogram in histograms.items()
+    }
+    chart = update_histograms(syntheticNode, named, card.unit)
+    return Comparison(figures, differenceVolume, tableNode, chart, isResampled)
 
 
 def segmentColumns(
@@ -87,8 +138,12 @@ def segmentColumns(
     }
 
 
-def resultOfThread(function: Callable[[], Any]) -> Any:
-    """What the function gives back or raises, run in a thread; it must not touch Qt or MRML."""
+def resultOfThread(function: Callable[[], Any], stopIfCancelled: Callable[[], None]) -> Any:
+    """What the function gives back or raises, run in a thread; it must not touch Qt or MRML.
+
+    What stopIfCancelled raises is raised at once; the thread, which nothing can end, gives up when
+    it calls that itself, and its result is dropped.
+    """
     outcome = {}
 
     def run() -> None:
@@ -101,6 +156,7 @@ def resultOfThread(function: Callable[[], Any]) -> Any:
     thread.start()
     while thread.is_alive():
         slicer.app.processEvents()
+        stopIfCancelled()
         time.sleep(0.01)
     if "error" in outcome:
         raise outcome["error"]

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from .logic import AnatoMaskGANLogic
+from .output_style import OutputStyle
 from .parameter_node import AnatoMaskGANParameterNode
 from .runners import SynthesisRequest, sendRequest
 from .volume_source import VolumeSource
@@ -35,15 +36,23 @@ class LiveResynthesis(VTKObservationMixin):
     requests of an older generation (before a change of settings, or `stop`) are dropped. The
     observers live until `stop`, whatever module the user works in.
 
-    onChanged: called with no argument when the state or what it tells changed.
+    onChanged: called with no argument when the state or what it tells changed. onFirstVolume: with
+    the node of a volume that was not there before. onLog: with what the process logs.
     """
 
     DELAY_MS = 250
     POLL_MS = 30
 
-    def __init__(self, logic: AnatoMaskGANLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        logic: AnatoMaskGANLogic,
+        onChanged: Callable[[], None],
+        onFirstVolume: Callable[[Any], None],
+        onLog: Callable[[str], None],
+    ) -> None:
         VTKObservationMixin.__init__(self)
         self._logic, self._onChanged = logic, onChanged
+        self._onFirstVolume, self._onLog = onFirstVolume, onLog
         self.state, self.text = LiveState.OFF, ""
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._observed = None
@@ -52,7 +61,9 @@ class LiveResynthesis(VTKObservationMixin):
         self._source: VolumeSource | None = None  # of the running or the last request
         self._export = None
         self._settings: tuple[Any, ...] | None = None
+        self._style = OutputStyle()
         self._output = None
+        self._window: tuple[float, float] | None = None  # of the model
         self._isAgainNeeded = False
         self._begin = 0.0
         self._delayTimer = qt.QTimer()
@@ -151,11 +162,14 @@ class LiveResynthesis(VTKObservationMixin):
             parameters.noiseStrength,
             source.unmatched,
             userTable,
+            parameters.noiseLengthScale,
         )
+        style = OutputStyle(parameters.intensities, parameters.displayPreset)
         labelMap, previous = export.label_map, self._export
         settings = (
             *(request.model, request.device, request.seeds, request.noiseStrength),
             *(request.unmatched, userTable, labelMap.names, labelMap.codes),
+            *(request.noiseLengthScale, style.intensities),
         )
         isFollowing = (
             settings == self._settings
@@ -175,6 +189,7 @@ class LiveResynthesis(VTKObservationMixin):
             self._logic.checkOutput(self._output)
             number = sendRequest(client, request, isLive=True)
         self._source, self._export, self._settings = source, export, settings
+        self._style = style
         self._request = (self._generation, number)
         self._isAgainNeeded = False
         self._begin = time.monotonic()
@@ -193,7 +208,10 @@ class LiveResynthesis(VTKObservationMixin):
                 self._takeVolume(message.volume, message.seed)
             elif isinstance(message, messages.VolumeChanged) and isCurrent:
                 self._takeChange(message)
+            elif isinstance(message, messages.LogLine):
+                self._onLog(f"{message.level.lower()}: {message.text}")
             elif isinstance(message, messages.Failed) and (isCurrent or message.request is None):
+                self._onLog(f"{message.error}: {message.text}")
                 self._settings = None  # the next edit starts a new live synthesis
                 self._finish(LiveState.FAILED, message.text)
             elif isCurrent and isinstance(
@@ -220,11 +238,12 @@ class LiveResynthesis(VTKObservationMixin):
             return
         isNew = self._output is None
         self._output = self._logic.putVolumes(
-            self._source, self._output, [volume], [seed], self._export
+            self._source, self._output, [volume], [seed], self._export, self._style
         )
+        self._window = volume.window
         if isNew:
             self._parameterNode.outputVolume = self._output
-            slicer.util.setSliceViewerLayers(background=self._output)
+            self._onFirstVolume(self._output)
 
     def _takeChange(self, message) -> None:
         """Write the changed box into the volume, which keeps its window and its place."""
@@ -234,10 +253,11 @@ class LiveResynthesis(VTKObservationMixin):
         with slicer.util.NodeModify(self._output):
             if message.changed is not None:
                 slicer.util.arrayFromVolume(self._output)[message.changed.slices] = (
-                    message.voxels_kji
+                    self._style.voxels(message.voxels_kji, self._window)
                 )
                 slicer.util.arrayFromVolumeModified(self._output)
-            self._logic.updateRecord(self._output, message.provenance)
+            record = self._style.record(message.provenance)
+            self._logic.updateRecord(self._output, record)
 
     def _isOutputGone(self) -> bool:
         return self._output is not None and self._output.GetScene() is None

@@ -15,16 +15,18 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from . import packages, sample_data
 from .batch_job import BatchJob, BatchRequest
 from .comparison import Comparison, compareVolumes
+from .output_style import OutputStyle, intensitiesOf
 from .parameter_node import (
     DEFAULT_MARGIN_MM,
     DEFAULT_MODEL,
     MOST_SAMPLES,
     AnatoMaskGANParameterNode,
+    ManySamples,
     SegmentChoice,
     UnmatchedSegments,
 )
 from .runners import DirectRunner, ProcessRunner, SynthesisRequest
-from .scan_edit import editedScan, rememberSegments
+from .scan_edit import differenceOfEdit, editedScan, rememberSegments
 from .training_job import TrainingJob
 from .training_request import TrainingRequest
 from .volume_source import VolumeSource, sourceOfVolume
@@ -213,16 +215,21 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentIDs: Sequence[str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
+        noiseLengthScale: float = 1.0,
+        manySamples: ManySamples = ManySamples.SEQUENCE,
+        style: OutputStyle | None = None,
     ) -> vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
-        output volume shows one by one. unmatched: "stop" raises for segments that the model does
-        not know, "background" drops them. labels: segment name -> label of the model that replaces
-        the matching rules, "" for background. progressCallback gets the done share in [0,1] and
-        what is being done; `cancel` called from it ends the run with SynthesisCancelledError.
-        Whatever is raised, the scene is as it was before.
+        output volume shows one by one, or a volume each, of which the first is given back.
+        noiseLengthScale: the noise's correlation lengths over those of the training, 0.25 to 4.
+        style: the intensities, and how a new volume is shown. unmatched: "stop" raises for segments
+        that the model does not know, "background" drops them. labels: segment name -> label of the
+        model that replaces the matching rules, "" for background. progressCallback gets the done
+        share in [0,1] and what is being done; `cancel` called from it ends the run with
+        SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
         source = VolumeSource(
             segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
@@ -236,6 +243,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             noiseStrength,
             progressCallback,
             logCallback,
+            noiseLengthScale,
+            manySamples,
+            style or OutputStyle(),
         )
 
     def _synthesizeFrom(
@@ -248,6 +258,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         noiseStrength: float,
         progressCallback: Callable[[float, str], None] | None,
         logCallback: Callable[[str], None] | None,
+        noiseLengthScale: float,
+        manySamples: ManySamples,
+        style: OutputStyle,
     ) -> vtkMRMLScalarVolumeNode:
         self._checkRequest(source, outputVolume)
         report = progressCallback or (lambda share, text: None)
@@ -255,11 +268,25 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         with self._running():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
-            request = self._request(source, export, model, device, seeds, noiseStrength)
+            request = self._request(
+                source, export, model, device, seeds, noiseStrength, noiseLengthScale
+            )
             self._noteWhatIsLost(export, request, note)
             volumes = self.runner.run(request, report, lambda: self._isCancelled)
         self._checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
-        return self.putVolumes(source, outputVolume, volumes, seeds, export)
+        if manySamples is ManySamples.SEQUENCE:
+            parts = [(list(volumes), list(seeds))]
+        else:
+            parts = [([volume], [seed]) for volume, seed in zip(volumes, seeds, strict=True)]
+        made = []
+        for partVolumes, partSeeds in parts:
+            target = outputVolume if not made else None
+            made.append(
+                self.putVolumes(source, target, partVolumes, partSeeds, export, style, note)
+            )
+            if len(parts) > 1 and target is None:
+                made[-1].SetName(f"{made[-1].GetName()}, seed {partSeeds[0]}")
+        return made[0]
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
@@ -280,17 +307,38 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
                 )
 
     def _request(
-        self, source: VolumeSource, export, model: str, device: str, seeds, noiseStrength: float
+        self,
+        source: VolumeSource,
+        export,
+        model: str,
+        device: str,
+        seeds,
+        noiseStrength: float,
+        noiseLengthScale: float,
     ) -> SynthesisRequest:
         from AnatoMaskGANLib.mrml import user_table
 
         userTable = user_table(export.entries, source.labels)
         return SynthesisRequest(
-            export.label_map, model, device, seeds, noiseStrength, source.unmatched, userTable
+            export.label_map,
+            model,
+            device,
+            seeds,
+            noiseStrength,
+            source.unmatched,
+            userTable,
+            noiseLengthScale,
         )
 
     def putVolumes(
-        self, source: VolumeSource, outputVolume, volumes, seeds: Sequence[int], export
+        self,
+        source: VolumeSource,
+        outputVolume,
+        volumes,
+        seeds: Sequence[int],
+        export,
+        style: OutputStyle | None = None,
+        note: Callable[[str], None] = logging.info,
     ) -> vtkMRMLScalarVolumeNode:
         """The node with these volumes and their record; a new one beside the segmentation if None.
 
@@ -298,7 +346,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """
         from AnatoMaskGANLib import mrml
 
+        style = style or OutputStyle()
+        unit, volumes = volumes[0].unit, [style.applied(volume) for volume in volumes]
         scene, name = source.segmentationNode.GetScene(), source.segmentationNode.GetName()
+        isFirst = outputVolume is None or not mrml.is_synthetic(outputVolume)
         if outputVolume is None:
             outputVolume = scene.AddNewNodeByClass(
                 "vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(f"{name} synthetic")
@@ -309,6 +360,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         attributes = source.attributes(export)
         mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
         mrml.place_beside(outputVolume, source.segmentationNode)
+        told = style.show(outputVolume, source.referenceVolume, unit) if isFirst else None
+        if told is not None:
+            note(told)
         return outputVolume
 
     def editInPlace(
@@ -325,11 +379,15 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         unmatched: str = "stop",
         labels: Mapping[str, str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
+        noiseLengthScale: float = 1.0,
+        seam: str = "smooth",
     ) -> vtkMRMLScalarVolumeNode:
         """A copy of a real scan in which only what its segments changed is synthetic.
 
         segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
-        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. Raises
+        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. seam:
+        "smooth" brings the edit to the scan's intensities by a line and a smooth field, "scaled" by
+        the line alone, "none" leaves it as the model made it. Raises
         ValueError where nothing was edited; the rest is as for `synthesize`.
         """
         before, after = (
@@ -343,12 +401,14 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         report = progressCallback or (lambda share, text: None)
 
         def run(export) -> list[Any]:
-            request = self._request(after, export, model, device, [seed], noiseStrength)
+            request = self._request(
+                after, export, model, device, [seed], noiseStrength, noiseLengthScale
+            )
             return self.runner.run(request, report, lambda: self._isCancelled)
 
         with self._running():
             table = self._labelTable(model)
-            volume, export = editedScan(before, after, table, marginMm, run)
+            volume, export = editedScan(before, after, table, marginMm, run, seam)
         self._checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
         if outputVolume is None:
             name = slicer.mrmlScene.GenerateUniqueName(f"{scan.GetName()} edited, synthetic")
@@ -358,6 +418,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if shown is not None:
             made.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
         return outputVolume
+
+    def differenceOfEdit(self, editedVolume, scan) -> vtkMRMLScalarVolumeNode:
+        """The volume node with an edited scan minus the scan; ValueError on other grids."""
+        return differenceOfEdit(editedVolume, scan)
 
     def rememberSegments(self, segmentationNode):
         """A hidden copy of a segmentation as it is now, for `editInPlace` after later edits."""
@@ -402,15 +466,21 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             float(record["NoiseStrength"]),
             progressCallback,
             logCallback,
+            float(record.get("NoiseLengthScale", "1.0")),
+            ManySamples.SEQUENCE,
+            OutputStyle(intensitiesOf(record)),
         )
 
     # Comparison
 
     def compare(self, syntheticVolume, realVolume) -> Comparison:
-        """Figures, difference volume and table by segment of a synthetic volume and the real scan.
+        """Figures, difference volume, table and plot by segment of a synthetic volume and a scan.
 
-        Raises ValueError when the volume is not synthetic, or its model or segmentation is gone.
+        `cancel`, called meanwhile, ends it with SynthesisCancelledError. Raises ValueError when the
+        volume is not synthetic, or its model or segmentation is gone, RuntimeError while something
+        else runs. Whatever is raised, the scene is as it was before.
         """
+        self._checkIsFree()
         record = self.provenance(syntheticVolume)
         if not self.isMadeHere(syntheticVolume):
             name = syntheticVolume.GetName()
@@ -420,12 +490,14 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             raise ValueError(
                 f"The model {record['Model']!r} is not installed; its window and labels are needed."
             )
-        return compareVolumes(
-            syntheticVolume, realVolume, sourceOfVolume(syntheticVolume, record), card
-        )
+        source = sourceOfVolume(syntheticVolume, record)
+        with self._running():
+            return compareVolumes(
+                syntheticVolume, realVolume, source, card, record, lambda: self._isCancelled
+            )
 
     def cancel(self) -> None:
-        """End the running synthesis; without one nothing happens."""
+        """End the running synthesis or comparison; without one nothing happens."""
         self._isCancelled = True
 
     def provenance(self, volumeNode) -> dict[str, str]:
@@ -433,6 +505,24 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         from AnatoMaskGANLib.mrml import provenance_of
 
         return provenance_of(volumeNode)
+
+    def saveVolume(self, volumeNode, path: str) -> None:
+        """Save a volume with its record in the header, which Slicer's own saving leaves out.
+
+        path ends with .nrrd, .nii.gz, .nii, .mha or .mhd; the node's voxels stay on its own grid,
+        as when Slicer saves it. The file is whole or as it was. Raises VolumeError for a path that
+        cannot be written, and for another kind of file.
+        """
+        from AnatoMaskGANLib.mrml import volume_for_file
+        from AnatoMaskGANLib.volumes import write_volume
+
+        write_volume(volume_for_file(volumeNode), path)
+
+    def samplesBrowser(self, volumeNode):
+        """The sequence browser of a volume node that shows several samples; None for any other."""
+        from AnatoMaskGANLib.mrml import samples_browser
+
+        return samples_browser(volumeNode)
 
     def isMadeHere(self, volumeNode) -> bool:
         """Whether the whole volume is synthetic, with the record of its segmentation."""
@@ -478,8 +568,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     def _checkRequest(self, source: VolumeSource, outputVolume) -> None:
         """Raises for whatever can be refused before the segmentation is read."""
         node, reference = source.segmentationNode, source.referenceVolume
-        if self._isRunning:
-            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
+        self._checkIsFree()
         if node is None or not node.IsA("vtkMRMLSegmentationNode"):
             raise ValueError(f"Expected a segmentation node, got {node}. Select one.")
         if source.unmatched not in {choice.value for choice in UnmatchedSegments}:
@@ -487,6 +576,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if reference is not None and not reference.IsA("vtkMRMLScalarVolumeNode"):
             raise ValueError(f"Expected a scalar volume node, got a {reference.GetClassName()}.")
         self.checkOutput(outputVolume)
+
+    def _checkIsFree(self) -> None:
+        if self._isRunning:
+            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
 
     def _noteWhatIsLost(
         self, export, request: SynthesisRequest, note: Callable[[str], None]

@@ -7,6 +7,7 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from .output_style import DisplayPreset, Intensities
 from .training_request import HeldOut, LengthUnit, TrainingPreset, TrainingSource
 
 DEFAULT_MODEL = "brain-t1"
@@ -40,6 +41,45 @@ class SegmentChoice(enum.Enum):
             SegmentChoice.ALL: _("All"),
             SegmentChoice.VISIBLE: _("Visible ones"),
             SegmentChoice.CHOSEN: _("Those ticked in the table"),
+        }[self]
+
+
+class OutputMode(enum.Enum):
+    """Where a run puts what it makes."""
+
+    SELECTED = "selected"
+    NEW = "new"
+
+    def label(self) -> str:
+        if self is OutputMode.SELECTED:
+            return _("Into the selected volume")
+        return _("Always into a new volume")
+
+
+class ManySamples(enum.Enum):
+    """What several samples become."""
+
+    SEQUENCE = "sequence"
+    VOLUMES = "volumes"
+
+    def label(self) -> str:
+        if self is ManySamples.SEQUENCE:
+            return _("One sequence, browsed by seed")
+        return _("A volume for each")
+
+
+class Seam(enum.Enum):
+    """How an edit takes on the intensities of the scan around it."""
+
+    SMOOTH = "smooth"
+    SCALED = "scaled"
+    NONE = "none"
+
+    def label(self) -> str:
+        return {
+            Seam.SMOOTH: _("Scaled and smoothly joined"),
+            Seam.SCALED: _("Scaled only"),
+            Seam.NONE: _("As the model made it"),
         }[self]
 
 
@@ -79,6 +119,7 @@ class AnatoMaskGANParameterNode:
     segmentationBefore: vtkMRMLSegmentationNode
     # over which an edit fades out into the scan
     marginMm: Annotated[float, WithinRange(0.0, 20.0)] = DEFAULT_MARGIN_MM
+    seam: Seam = Seam.SMOOTH
     model: str = DEFAULT_MODEL
     # segment name -> model label that the user chose; "" is background
     userLabels: dict[str, str]
@@ -88,7 +129,13 @@ class AnatoMaskGANParameterNode:
     samples: Annotated[int, WithinRange(1, MOST_SAMPLES)] = 1
     # 0 gives the one deterministic image
     noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
+    # of the training's correlation lengths
+    noiseLengthScale: Annotated[float, WithinRange(0.25, 4.0)] = 1.0
     device: Device = Device.AUTO
+    outputMode: OutputMode = OutputMode.SELECTED
+    manySamples: ManySamples = ManySamples.SEQUENCE
+    intensities: Intensities = Intensities.MODEL
+    displayPreset: DisplayPreset = DisplayPreset.MODEL
     # folders of the batch
     batchInput: str
     batchOutput: str

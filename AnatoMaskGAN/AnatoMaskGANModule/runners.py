@@ -26,6 +26,7 @@ class SynthesisRequest:
     noiseStrength: float = 1.0
     unmatched: str = "stop"
     userTable: dict[str, str | None] = field(default_factory=dict)
+    noiseLengthScale: float = 1.0
 
 
 class DirectRunner:
@@ -55,6 +56,7 @@ class DirectRunner:
             isCancelled,
             request.unmatched,
             request.userTable,
+            request.noiseLengthScale,
         )
         return list(volumes)
 
@@ -68,6 +70,8 @@ class ProcessRunner:
 
     def __init__(self) -> None:
         self._client = None
+        self.onLog: Callable[[str], None] = lambda line: None
+        """Called with what the process logs."""
 
     @property
     def client(self):
@@ -103,7 +107,10 @@ class ProcessRunner:
                 elif isinstance(message, messages.VolumeMade):
                     volumes[message.seed] = message.volume
                 elif isinstance(message, messages.Failed):
+                    self.onLog(f"{message.error}: {message.text}")
                     raise RuntimeError(message.text)
+                elif isinstance(message, messages.LogLine):
+                    self.onLog(f"{message.level.lower()}: {message.text}")
                 elif isinstance(message, messages.Finished):
                     return [volumes[seed] for seed in request.seeds]
             slicer.app.processEvents()
@@ -130,6 +137,7 @@ def sendRequest(client, request: SynthesisRequest, isLive: bool = False) -> int:
         request.unmatched,
         request.userTable,
         live=isLive,
+        noise_length_scale=request.noiseLengthScale,
     )
 
 

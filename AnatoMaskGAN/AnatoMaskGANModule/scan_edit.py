@@ -26,6 +26,7 @@ def editedScan(
     labelTable,
     marginMm: float,
     run: Callable[[Any], Sequence[Any]],
+    seam: str = "smooth",
 ) -> tuple[Any, Any]:
     """The scan's edited `Volume`, and the export of the segments after the edit.
 
@@ -50,5 +51,12 @@ def editedScan(
         )
     (synthetic,) = run(export)
     scan = volume_of_node(after.referenceVolume)
-    edited = blend_edit(scan, synthetic, isChanged, classes[1] != 0, marginMm)
+    edited = blend_edit(scan, synthetic, isChanged, classes[1] != 0, marginMm, seam)
     return edited, export
+
+
+def differenceOfEdit(editedNode, scanNode):
+    """The volume node with edited minus scan, beside the edited one; ValueError on other grids."""
+    from AnatoMaskGANLib.mrml import update_edit_difference
+
+    return update_edit_difference(editedNode, scanNode)

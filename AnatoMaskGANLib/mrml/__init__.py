@@ -9,6 +9,7 @@ from .comparison_nodes import (
     difference_of,
     figures_of,
     update_difference,
+    update_edit_difference,
     update_figures,
     update_table,
     volume_of_node,
@@ -32,9 +33,11 @@ from .volume_nodes import (
     is_synthetic,
     place_beside,
     provenance_of,
+    samples_browser,
     update_record,
     update_scalar_volume,
     update_volume_samples,
+    volume_for_file,
 )
 
 __all__ = [
@@ -52,10 +55,12 @@ __all__ = [
     "name_segments",
     "place_beside",
     "provenance_of",
+    "samples_browser",
     "segment_entries",
     "show_histogram",
     "shown_label",
     "update_difference",
+    "update_edit_difference",
     "update_figures",
     "update_histograms",
     "update_record",
@@ -63,5 +68,6 @@ __all__ = [
     "update_table",
     "update_volume_samples",
     "user_table",
+    "volume_for_file",
     "volume_of_node",
 ]

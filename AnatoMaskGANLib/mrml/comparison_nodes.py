@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 import vtk
 
-from AnatoMaskGANLib.volumes import Volume, VolumeError
+from AnatoMaskGANLib.volumes import Volume, VolumeError, same_grid
 
 from .label_map_export import NodeGrid, ijk_to_ras_of
 from .referred_nodes import referred_node
@@ -33,13 +33,8 @@ def volume_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         raise VolumeError(
             f"The volume {volume_node.GetName()!r} has no voxels; expected a loaded scan."
         )
-    matrix = vtk.vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(matrix)
     voxels = slicer.util.arrayFromVolume(volume_node)
-    grid = NodeGrid(
-        voxels.shape, slicer.util.arrayFromVTKMatrix(matrix), volume_node.GetTransformNodeID()
-    )
-    return Volume(np.array(voxels), ijk_to_ras_of(grid, volume_node))
+    return Volume(np.array(voxels), ijk_to_ras_of(grid_of_volume(volume_node), volume_node))
 
 
 def update_difference(
@@ -59,6 +54,38 @@ def update_difference(
     node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
     place_beside(node, segmentation_node)
     return node
+
+
+def update_edit_difference(
+    edited_node: slicer.vtkMRMLScalarVolumeNode, scan_node: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node with an edited scan minus the scan, shown over half of the scan's own window.
+
+    Raises VolumeError when the two do not lie on one grid.
+    """
+    edited, scan = volume_of_node(edited_node), volume_of_node(scan_node)
+    if not same_grid(edited, scan):
+        raise VolumeError(
+            f"{edited_node.GetName()!r} does not lie on the grid of {scan_node.GetName()!r}; "
+            "expected the scan that it was made from. Select that scan."
+        )
+    node = referred_node(edited_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
+    voxels = edited.voxels_kji.astype(np.float32) - scan.voxels_kji.astype(np.float32)
+    update_scalar_volume(node, Volume(voxels, edited.ijk_to_ras), grid_of_volume(edited_node), {})
+    shown = scan_node.GetScalarVolumeDisplayNode()
+    limit = shown.GetWindow() / 2 if shown is not None else float(np.abs(voxels).max()) or 1.0
+    node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
+    return node
+
+
+def grid_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode) -> NodeGrid:
+    """Where the voxels of a node lie below its parent transform."""
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    shape_kji = slicer.util.arrayFromVolume(volume_node).shape
+    return NodeGrid(
+        shape_kji, slicer.util.arrayFromVTKMatrix(matrix), volume_node.GetTransformNodeID()
+    )
 
 
 def update_table(

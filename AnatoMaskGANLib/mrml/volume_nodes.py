@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import slicer
 import slicer.util
+import vtk
 
 from AnatoMaskGANLib.volumes import Volume, VolumeError
 
@@ -16,6 +18,7 @@ ATTRIBUTE_PREFIX = "AnatoMaskGAN."
 SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
 # On the sequence and its browser that hold several samples of one volume.
 SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
+HOUNSFIELD_CODE = "[hnsf'U]"
 
 
 def update_scalar_volume(
@@ -86,6 +89,41 @@ def update_volume_samples(
         node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())
 
 
+def samples_browser(
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+) -> slicer.vtkMRMLSequenceBrowserNode | None:
+    """The browser of the sequence that a volume node shows sample by sample; None without one."""
+    scene = volume_node.GetScene()
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")
+    for number in range(count):
+        browser = scene.GetNthNodeByClass(number, "vtkMRMLSequenceBrowserNode")
+        sequence = browser.GetMasterSequenceNode()
+        is_ours = browser.GetAttribute(SAMPLES_ATTRIBUTE) is not None
+        if is_ours and sequence is not None and browser.GetProxyNode(sequence) is volume_node:
+            return browser
+    return None
+
+
+def volume_for_file(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The voxels of a node with its record, as `write_volume` puts them into a file.
+
+    On the node's own grid, without its parent transform, as Slicer itself saves volumes. Raises
+    VolumeError for a node without voxels.
+    """
+    if volume_node.GetImageData() is None:
+        raise VolumeError(
+            f"The volume {volume_node.GetName()!r} has no voxels; expected a loaded or made one."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    voxels = np.array(slicer.util.arrayFromVolume(volume_node))
+    units = volume_node.GetVoxelValueUnits()
+    unit = "HU" if units is not None and units.GetCodeValue() == HOUNSFIELD_CODE else ""
+    return Volume(
+        voxels, slicer.util.arrayFromVTKMatrix(matrix), None, unit, provenance_of(volume_node)
+    )
+
+
 def update_record(
     volume_node: slicer.vtkMRMLScalarVolumeNode, provenance: Mapping[str, str]
 ) -> None:
@@ -136,6 +174,6 @@ def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
 def _mark_as_hounsfield_units(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     quantity, unit = slicer.vtkCodedEntry(), slicer.vtkCodedEntry()
     quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
-    unit.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    unit.SetValueSchemeMeaning(HOUNSFIELD_CODE, "UCUM", "Hounsfield unit")
     volume_node.SetVoxelValueQuantity(quantity)
     volume_node.SetVoxelValueUnits(unit)
