@@ -83,7 +83,10 @@ def update_volume_samples(
         sequence.SetDataNodeAtValue(volume_node, str(seed))
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    made_by_browser = browser.GetProxyNode(sequence)  # it makes one as soon as it has a sequence
     browser.AddProxyNode(volume_node, sequence, False)
+    if made_by_browser is not None and made_by_browser is not volume_node:
+        scene.RemoveNode(made_by_browser)
     browser.SetSelectedItemNumber(0)
     for node in (sequence, browser):
         node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())

@@ -80,10 +80,11 @@ class LayoutManager:
             self._content.setParent(None)
         self._shownNames = []
         self._content = qt.QWidget()
-        if self.layout == self._first:
+        description = self.layoutNode.GetLayoutDescription(self.layout)
+        if self.layout == self._first or not description:  # none: the scene is being closed
             self._buildFirst()
         else:
-            root = ElementTree.fromstring(self.layoutNode.GetLayoutDescription(self.layout))
+            root = ElementTree.fromstring(description)
             box = qt.QVBoxLayout(self._content)
             box.setContentsMargins(0, 0, 0, 0)
             box.addWidget(self._built(root))
