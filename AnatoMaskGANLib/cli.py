@@ -31,7 +31,12 @@ from AnatoMaskGANLib.commands.models import (
     show_model,
     verify_model,
 )
-from AnatoMaskGANLib.commands.options import add_options, read_options
+from AnatoMaskGANLib.commands.options import (
+    add_options,
+    number_lists,
+    read_options,
+    with_joined_numbers,
+)
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
 from AnatoMaskGANLib.commands.segment import SegmentOptions, segment
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
@@ -86,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        namespace = build_parser().parse_args(with_joined_words(arguments))
+        whole = with_joined_numbers(with_joined_words(arguments), _number_lists())
+        namespace = build_parser().parse_args(whole)
     except ArgumentError as error:
         message = " ".join(str(error).split())
         return _tell(f"{message} (see {PROGRAM} --help)", USAGE_ERROR)
@@ -108,6 +114,16 @@ def with_joined_words(arguments: Sequence[str]) -> list[str]:
     """The arguments with the two words of a command as its one name."""
     name = TWO_WORDS.get(tuple(arguments[:2]))
     return list(arguments) if name is None else [name, *arguments[2:]]
+
+
+def _number_lists() -> set[str]:
+    """The options of any command that take a fixed number of numbers."""
+    entries = [e for entry in COMMANDS.values() for e in _each(entry)]
+    return set().union(*(number_lists(entry.options_type) for entry in entries))
+
+
+def _each(entry: Command | dict[str, Command]) -> list[Command]:
+    return list(entry.values()) if isinstance(entry, dict) else [entry]
 
 
 def _tell(message: str, exit_code: int) -> int:

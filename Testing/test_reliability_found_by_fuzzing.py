@@ -119,7 +119,7 @@ def test_an_archive_whose_packed_data_are_torn_is_refused(tmp_path: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged archive"):
         install_model(path, target=tmp_path / "models")
-    assert not list((tmp_path / "models").iterdir())
+    assert not list((tmp_path / "models").glob("[!.]*"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import CheckpointError
 from AnatoMaskGANLib.synthesis.model_archive import (
     LARGEST_BYTES,
+    LOCK,
     install_model,
     pack_model,
     remove_model,
@@ -51,7 +52,7 @@ def test_a_packed_model_is_installed_with_the_same_bytes(
         model / WEIGHTS_FILE
     ).read_bytes()
     assert card.sha256 in (installed / card.name / "card.md").read_text()
-    assert [entry.name for entry in installed.iterdir()] == [card.name]
+    assert sorted(entry.name for entry in installed.iterdir()) == [LOCK, card.name]
 
 
 def test_a_name_that_is_taken_is_refused_unless_replacing_is_asked_for(
@@ -68,7 +69,7 @@ def test_a_model_of_another_hash_is_refused_and_nothing_is_left(
 ) -> None:
     with pytest.raises(CheckpointError, match="expected 00000000"):
         install_model(model, sha256="00000000")
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_an_archive_with_other_paths_is_refused(
     archive = archive_of(tmp_path / "bad.zip", {name: b"x"})
     with pytest.raises(CheckpointError, match=told):
         install_model(archive)
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
     assert {entry.name for entry in tmp_path.iterdir()} == {"bad.zip", "installed"}
 
 
@@ -107,7 +108,7 @@ def test_an_archive_that_says_it_is_huge_is_refused(
         file.writestr(WEIGHTS_FILE, b"\0" * 100_000)
     with pytest.raises(CheckpointError, match="100000 bytes"):
         install_model(bomb)
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
 
 
 def test_two_weights_files_and_none_are_refused(installed: Path, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_truncated_archive_and_a_pickle_are_refused(
     for file in (cut, pickle, tmp_path / "absent.zip"):
         with pytest.raises(CheckpointError):
             install_model(file)
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
 
 
 def test_a_changed_weights_file_does_not_verify(model: Path) -> None:
@@ -145,7 +146,7 @@ def test_an_installed_model_is_removed_and_a_bundled_one_is_not(
 ) -> None:
     card = install_model(model)
     assert remove_model(card.name) == installed / card.name
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
     with pytest.raises(CheckpointError, match="bundled models cannot be removed"):
         remove_model("brain-t1")
     with pytest.raises(CheckpointError, match="cannot be a model's name"):
@@ -161,4 +162,4 @@ def test_the_command_line_installs_verifies_and_removes(
     assert main(["models", "verify", name]) == 0
     assert "is whole" in capsys.readouterr().out
     assert main(["models", "remove", name]) == 0
-    assert list(installed.iterdir()) == []
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, Field, field, fields
-from typing import Any, TypeVar, get_args, get_type_hints
+from itertools import takewhile
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
@@ -57,3 +59,37 @@ def read_options(namespace: Namespace, options_type: type[Options]) -> Options:
     values = {option.name: namespace[option.name] for option in fields(options_type)}
     frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     return options_type(**frozen)
+
+
+def number_lists(options_type: type) -> set[str]:
+    """The options that take a fixed number of numbers, such as `--spacing-mm`."""
+    types = get_type_hints(options_type)
+    return {
+        f"--{option.name.replace('_', '-')}"
+        for option in fields(options_type)
+        for kind in (types[option.name], *get_args(types[option.name]))
+        if get_origin(kind) is tuple and set(get_args(kind)) == {float}
+    }
+
+
+def with_joined_numbers(arguments: Sequence[str], names: Collection[str]) -> list[str]:
+    """The arguments with `--spacing-mm 1 1 2.5` as `--spacing-mm [1, 1, 2.5]`, which both are
+    understood."""
+    joined: list[str] = []
+    rest = list(arguments)
+    while rest:
+        joined.append(rest.pop(0))
+        if joined[-1] in names:
+            numbers = list(takewhile(_is_number, rest))
+            if numbers:
+                joined.append(f"[{', '.join(numbers)}]")
+                rest = rest[len(numbers) :]
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

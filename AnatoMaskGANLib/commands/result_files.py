@@ -58,7 +58,10 @@ def find_label_maps(inputs: Iterable[Path]) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    volumes = sorted(file for file in folder.rglob("*") if volume_suffix(file) and file.is_file())
+    # a hidden file is what was being written when a process was killed
+    volumes = sorted(
+        file for file in folder.rglob("[!.]*") if volume_suffix(file) is not None and file.is_file()
+    )
     segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
     if not volumes:
         raise ValueError(
@@ -183,3 +186,17 @@ def make_folder(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"The folder {folder} cannot be written to. Choose another output.")
+
+
+def check_output(output: Path) -> None:
+    """Raises ValueError for results that could not be written, before anything is computed."""
+    from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
+
+    if volume_suffix(output) is not None and output.parent.is_dir() and not output.is_dir():
+        check_can_be_written(output.resolve())
+        return
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file; expected a folder. Choose another output.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"The folder {there} cannot be written to. Choose another output.")

@@ -19,6 +19,7 @@ from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     Job,
+    check_output,
     deformed_label_file,
     find_label_maps,
     make_folder,
@@ -94,6 +95,7 @@ def synthesize(options: SynthesizeOptions) -> int:
         else plan_jobs(label_maps, options.output, seeds)
     )
     jobs = shard.part_of(jobs)
+    check_output(options.output)
     synthesizer = Synthesizer.from_checkpoint(
         options.model,
         device_of_rank(options.device),

@@ -98,8 +98,13 @@ def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name in lower case without the suffix of its type (and without ".seg")."""
+    """The file's name in lower case without the suffix of its type (and without ".seg").
+
+    Empty for other files, and for hidden ones, which are what a killed process was writing.
+    """
     name = path.name.lower()
+    if name.startswith("."):
+        return ""
     for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):
             return name[: -len(suffix)].removesuffix(".seg")

@@ -16,9 +16,12 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
+from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
 
 from .errors import CheckpointError
 from .model_folder import (
@@ -35,6 +38,8 @@ from .model_folder import (
 CARD_FILE = "card.md"
 LARGEST_BYTES = {WEIGHTS_FILE: 4 * 2**30, CARD_FILE: 2**20}
 _MOST_ENTRIES = 8
+LOCK = ".install.lock"
+_WORKPLACE = ".installing-"
 # A place before the file's beginning is an OSError of `seek`, an empty name an IndexError.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, LookupError)
 _BLOCK = 2**20
@@ -75,8 +80,10 @@ def install_model(
     `replace`. The card that is given back tells where it lies.
     """
     folder = target or user_models_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder) as workplace:
+    with (
+        _one_installation(folder),
+        tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=folder) as workplace,
+    ):
         unpacked = Path(workplace) / "model"
         unpacked.mkdir()
         weights = unpacked / WEIGHTS_FILE
@@ -101,6 +108,29 @@ def install_model(
         else:
             unpacked.rename(place)
     return read_card(place)
+
+
+@contextmanager
+def _one_installation(folder: Path) -> Iterator[None]:
+    """Holds the lock of a models folder, in which what a killed installation left is removed.
+
+    Raises CheckpointError if another process holds it, or if the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(folder / LOCK))
+            for left in folder.glob(f"{_WORKPLACE}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        except FolderLockedError as error:
+            raise CheckpointError(
+                f"another program installs a model in {folder} now; wait for its end and try again"
+            ) from error
+        except OSError as error:
+            raise CheckpointError(
+                f"the models folder {folder} cannot be written: {error.strerror}; change its "
+                "permissions, or name another one in ANATOMASKGAN_MODELS"
+            ) from error
+        yield
 
 
 def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCard:

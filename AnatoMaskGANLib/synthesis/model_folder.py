@@ -217,8 +217,11 @@ def card_text(card: ModelCard) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _header(path: Path) -> dict[str, str]:

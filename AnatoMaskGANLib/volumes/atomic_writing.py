@@ -21,7 +21,7 @@ def replacing(path: Path, suffix: str) -> Iterator[Path]:
     VolumeError if the folder or the target cannot be written.
     """
     target = path.resolve()  # the file that a symbolic link names, not the link
-    _check_can_be_written(target)
+    check_can_be_written(target)
     temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(6)}{suffix}")
     try:
         yield temporary
@@ -45,7 +45,8 @@ def write_bytes(path: Path, suffix: str, content: Callable[[], bytes]) -> None:
         temporary.write_bytes(content())
 
 
-def _check_can_be_written(target: Path) -> None:
+def check_can_be_written(target: Path) -> None:
+    """Raises VolumeError for a target that is a folder, or whose folder is missing or closed."""
     if target.is_dir():
         raise VolumeError(f"{target} is a folder; expected the name of a file to write.")
     if not target.parent.is_dir():

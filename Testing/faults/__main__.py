@@ -1,5 +1,8 @@
 """Kills programs at random moments, and checks that nothing is lost and nothing half is believed.
 
+After the kills come a full disk, a read-only one, little memory, a jumping clock and two processes
+at once (`conditions.py`).
+
     python -m Testing.faults [--kills 100] [--seed 0] [--only NAME]
 
 Each scenario starts a command of the program again and again and ends it with SIGKILL, until it
@@ -11,19 +14,16 @@ result must be the one of a run that was left alone. Exit code 1 when anything w
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from AnatoMaskGANLib.cli import main as run_program
-
+from .conditions import CONDITIONS, UnmetError
+from .processes import run
 from .scenarios import SCENARIOS, Scenario
 
 
@@ -49,7 +49,7 @@ def run_scenario(scenario: Scenario, kills: int, seed: int) -> Result:
     while done < kills or ends == 0:
         # a command that goes on where it was stopped needs ever less time
         limit = draws.uniform(0, seconds) if done < kills else 600.0
-        code = _run(commands[ends % len(commands)], limit)
+        code = run(commands[ends % len(commands)], limit)
         try:
             if code is None:
                 done += 1
@@ -69,39 +69,22 @@ def run_scenario(scenario: Scenario, kills: int, seed: int) -> Result:
 
 
 def _finish(command: Sequence[str]) -> None:
-    code = _run(command, 600.0)
+    code = run(command, 600.0)
     if code != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {code} without being killed")
 
 
-def _run(command: Sequence[str], limit: float) -> int | None:
-    """The exit code of the command; None when it was killed after so many seconds.
-
-    It runs in a fork of this process, which has PyTorch loaded and no threads, so that moments of
-    work are hit and not those of loading.
-    """
-    sys.stdout.flush()
-    process = os.fork()
-    if process == 0:
-        code = 1
+def put_conditions(scenario: Scenario) -> Iterator[tuple[str, str, bool]]:
+    """Of every condition: its name, what happened in words, and whether that was wrong."""
+    _finish(scenario.commands(scenario.expected)[0])
+    for name, put in CONDITIONS.items():
         try:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1)
-            os.dup2(quiet, 2)
-            code = run_program(command)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    end = time.perf_counter() + limit
-    while time.perf_counter() < end:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    return None
+            yield name, f"{put(scenario)} times, as it should be", False
+        except UnmetError as error:
+            yield name, f"not tried: {error}", False
+        except Exception as error:
+            yield name, f"WRONG {type(error).__name__}: {error!s:.300}", True
+        scenario.begin_anew()
 
 
 def main() -> int:
@@ -127,6 +110,10 @@ def main() -> int:
         for text in result.wrong:
             print(f"  WRONG {text}")
         is_wrong = is_wrong or bool(result.wrong)
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            for name, told, is_bad in put_conditions(kind(Path(folder))):
+                print(f"{kind.name:12} {name}: {told}", flush=True)
+                is_wrong = is_wrong or is_bad
     return int(is_wrong)
 
 

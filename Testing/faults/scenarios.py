@@ -47,6 +47,9 @@ class Scenario(Protocol):
     def begin_anew(self) -> None:
         """Removes what was made."""
 
+    def forget(self) -> None:
+        """The place was emptied, or its files got other times, by who tests."""
+
 
 class Training:
     """A run with a checkpoint every other step: always readable, never older than before."""
@@ -83,8 +86,12 @@ class Training:
             torch.testing.assert_close(tensor, expected[key], rtol=0, atol=0, msg=key)
 
     def begin_anew(self) -> None:
-        self._step = 0
+        self.forget()
         shutil.rmtree(self.place, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Steps are counted from none."""
+        self._step = 0
 
 
 class Preparation:
@@ -123,6 +130,10 @@ class Preparation:
 
     def begin_anew(self) -> None:
         """Goes on with the same store."""
+
+    def forget(self) -> None:
+        """No store is expected."""
+        self._had_store = False
 
 
 class Batch:
@@ -163,8 +174,12 @@ class Batch:
             raise ValueError("volumes are missing")
 
     def begin_anew(self) -> None:
-        self._times = {}
+        self.forget()
         shutil.rmtree(self.place, ignore_errors=True)
+
+    def forget(self) -> None:
+        """What is done by now is compared with the new times."""
+        self._times = {}
 
 
 class Models:
@@ -200,6 +215,10 @@ class Models:
 
     def begin_anew(self) -> None:
         """Goes on with the installed model."""
+
+    def forget(self) -> None:
+        """No model is expected."""
+        self._had_model = False
 
 
 SCENARIOS: tuple[type[Scenario], ...] = (Training, Preparation, Batch, Models)

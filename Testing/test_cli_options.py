@@ -1,0 +1,39 @@
+"""Options of the command line that take several numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from AnatoMaskGANLib.cli import build_parser, chosen_command, main
+from AnatoMaskGANLib.commands.options import number_lists, read_options, with_joined_numbers
+from AnatoMaskGANLib.preparation.settings import PreparationSettings
+
+
+def test_the_options_of_several_numbers_are_found() -> None:
+    assert {"--spacing-mm", "--window"} <= number_lists(PreparationSettings)
+    assert "--output" not in number_lists(PreparationSettings)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--spacing-mm", "1", "1", "2.5", "x"], ["--spacing-mm", "[1, 1, 2.5]", "x"]),
+        (["--spacing-mm", "[1, 1, 2.5]"], ["--spacing-mm", "[1, 1, 2.5]"]),
+        (["--window", "-160", "240", "--unit", "HU"], ["--window", "[-160, 240]", "--unit", "HU"]),
+        (["--other", "1", "2"], ["--other", "1", "2"]),
+        (["--spacing-mm"], ["--spacing-mm"]),
+    ],
+)
+def test_numbers_in_a_row_become_one_value(given: list[str], expected: list[str]) -> None:
+    assert with_joined_numbers(given, {"--spacing-mm", "--window"}) == expected
+
+
+def test_a_spacing_is_three_numbers_or_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in (["1", "1.5", "2"], ["[1, 1.5, 2]"]):
+        joined = with_joined_numbers(["--spacing-mm", *given], {"--spacing-mm"})
+        arguments = ["prepare", "folder", "in", "--output", "out", *joined]
+        command, values = chosen_command(build_parser().parse_args(arguments))
+        options = read_options(values, command.options_type)
+        assert options.spacing_mm == (1.0, 1.5, 2.0)
+    assert main(["prepare", "folder", "in", "--output", "out", "--spacing-mm", "1", "2"]) == 2
+    assert "spacing" in capsys.readouterr().err
