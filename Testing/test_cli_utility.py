@@ -17,7 +17,7 @@ from AnatoMaskGANLib.synthesis import write_model
 SPLITS = ("train", "train", "train", "train", "test")
 STATISTICS = {"0": (0.01, 0.0), "1": (0.45, 0.03), "2": (0.75, 0.03), "3": (0.8, 0.03)}
 SMALL = (
-    *("data.stack_size=6", "data.crop=[32,32]", "generator.channels=[32,16,8,8]"),
+    *("data.batch_size=6", "data.crop=[32,32]", "generator.channels=[32,16,8,8]"),
     *("optimizer.ema_decay=0.9", "validation.every=0"),
 )
 
