@@ -552,8 +552,10 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         finally:
             self._isRunning = False
             if not self._isClosed:
+                told = self.runDisplay.told
                 self.runDisplay.end()
                 self.updateFromScene()
+                self.runDisplay.tell(*told)  # what became of the run, not what the next one lacks
 
     def _makeAgain(self, note: Callable[[str], None]):
         """The selected synthetic volume once more, beside it, by its record."""

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
+import psutil  # noqa: E402
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
@@ -175,3 +176,78 @@ def test_observers_and_process_end_with_the_panel(live_panel) -> None:
     slicer.app.processEvents()
     assert state_of(live_panel) == "off"
     window.show_module(slicer.modules.anatomaskgan)
+
+
+def test_window_slice_position_and_field_of_view_stay_when_the_volume_follows(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red")
+    slice_node = logic.GetSliceNode()
+    assert logic.GetSliceCompositeNode().GetBackgroundVolumeID() == parameters.outputVolume.GetID()
+    logic.SetSliceOffset(7.0)
+    slice_node.SetFieldOfView(22.0, 22.0, 1.0)
+    display = parameters.outputVolume.GetDisplayNode()
+    display.SetWindowLevel(44, 55)
+    mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
+    paint(parameters.inputSegmentation, "bone", mask)
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert logic.GetSliceOffset() == 7.0
+    assert min(slice_node.GetFieldOfView()[:2]) == 22.0  # the other follows the view's shape
+    assert (display.GetWindow(), display.GetLevel()) == (44, 55)
+
+
+def test_undo_in_the_segment_editor_brings_the_volume_back(live_panel) -> None:
+    """The editor in the panel is a stand-in; its undo is that of Slicer's own editor logic."""
+    parameters = live_panel._parameterNode
+    wait(lambda: not live_panel._updateTimer.active)
+    live_panel.ui.segmentEditorCollapsibleButton.collapsed = False
+    editor = live_panel.segmentEditor.editor
+    assert editor.segmentationNode() is parameters.inputSegmentation
+    assert editor.sourceVolumeNode() is parameters.outputVolume
+    before = voxels(parameters.outputVolume)
+    larger = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
+    editor.paint("bone", larger, np.eye(4))
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert (voxels(parameters.outputVolume) != before).any()
+    editor.undo()
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    np.testing.assert_allclose(voxels(parameters.outputVolume), before, atol=1e-5 * 200)
+
+
+def test_a_live_volume_follows_in_the_chosen_intensities(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    output, before = parameters.outputVolume, voxels(parameters.outputVolume)
+    live_panel.ui.intensitiesComboBox.currentIndex = 1
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    np.testing.assert_allclose(voxels(output), before / 200, atol=1e-5)  # the window is 0 to 200
+    mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
+    paint(parameters.inputSegmentation, "bone", mask)
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert voxels(output).max() <= 1
+    assert live_panel.logic.provenance(output)["Intensities"] == "window"
+
+
+def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel) -> None:
+    psutil.Process(live_panel.logic.runner.client.process_id).kill()
+    mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
+    paint(live_panel._parameterNode.inputSegmentation, "bone", mask)
+    wait(lambda: "started again" in live_panel.ui.logText.toPlainText())
+    wait(lambda: is_up_to_date(live_panel))
+
+
+def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None:
+    segmentation = live_panel._parameterNode.inputSegmentation
+    old_process = psutil.Process(live_panel.logic.runner.client.process_id)
+    paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
+    wait(lambda: state_of(live_panel) == "running")
+    window.close_module(slicer.modules.anatomaskgan)
+    again = window.show_module(window.load_module(slicer.modules.anatomaskgan.path))
+    assert not old_process.is_running()
+    assert state_of(again) == "off" and not again.ui.liveCheckBox.checked
+    wait(lambda: again.ui.liveCheckBox.enabled)
+    again.ui.liveCheckBox.click()
+    wait(lambda: is_up_to_date(again))

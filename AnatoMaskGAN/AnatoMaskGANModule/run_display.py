@@ -17,6 +17,8 @@ class RunDisplay:
     def __init__(self, ui) -> None:
         self._ui = ui
         self._startTime = 0.0
+        self.told = ("", False)
+        """What was told last, and whether it warned."""
         ui.progressBar.setVisible(False)
 
     @property
@@ -47,6 +49,7 @@ class RunDisplay:
         slicer.app.processEvents()
 
     def tell(self, text: str, isWarning: bool = False) -> None:
+        self.told = (text, isWarning)
         self._ui.statusLabel.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
         self._ui.statusLabel.setText(text)
 

@@ -15,19 +15,16 @@ def showInThreeD(volumeNode, preset: str = AS_IN_SLICES):
     preset: of Slicer's presets, or AS_IN_SLICES. Raises ValueError for one that is not there.
     """
     logic = slicer.modules.volumerendering.logic()
+    found = None if preset == AS_IN_SLICES else logic.GetPresetByName(preset)
+    if found is None and preset != AS_IN_SLICES:
+        text = _("This Slicer has no volume rendering preset {name}. Choose another.")
+        raise ValueError(text.format(name=preset))
     display = logic.GetFirstVolumeRenderingDisplayNode(volumeNode)
     if display is None:
         display = logic.CreateDefaultVolumeRenderingNodes(volumeNode)
-    if preset == AS_IN_SLICES:
+    if found is None:
         logic.CopyDisplayToVolumeRenderingDisplayNode(display)
     else:
-        found = logic.GetPresetByName(preset)
-        if found is None:
-            raise ValueError(
-                _("This Slicer has no volume rendering preset {name}. Choose another.").format(
-                    name=preset
-                )
-            )
         display.GetVolumePropertyNode().Copy(found)
     display.SetVisibility(True)
     return display
