@@ -93,12 +93,15 @@ class Application:
         """The application's presets are files that slicer-core leaves out; here is one, made up."""
         scene = slicer.vtkMRMLScene()
         scene.RegisterNodeClass(slicer.vtkMRMLVolumePropertyNode())
-        preset = scene.AddNewNodeByClass("vtkMRMLVolumePropertyNode", PRESET_NAME)
+        scene.AddNewNodeByClass("vtkMRMLVolumePropertyNode", PRESET_NAME)
+        scene.Commit(str(Path(self.temporaryPath) / "presets.xml"))
+        logic = self.modules.volumerendering.logic()
+        logic.SetModuleShareDirectory(self.temporaryPath)
+        preset = logic.GetPresetByName(PRESET_NAME)
         opacity = preset.GetVolumeProperty().GetScalarOpacity()
+        opacity.RemoveAllPoints()
         for intensity, share in ((0, 0.0), (50, 0.0), (200, 0.5)):
             opacity.AddPoint(intensity, share)
-        scene.Commit(str(Path(self.temporaryPath) / "presets.xml"))
-        self.modules.volumerendering.logic().SetModuleShareDirectory(self.temporaryPath)
 
     def _hierarchy(self):
         return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)
