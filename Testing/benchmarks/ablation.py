@@ -32,6 +32,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from AnatoMaskGANLib.commands.evaluation_baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
