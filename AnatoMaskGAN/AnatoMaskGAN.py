@@ -387,6 +387,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("The scene is closing.")
         if self.logic.missingPackages():
             return _("Install the missing packages first.")
+        if not self.logic.models():
+            return _("There is no model: install or download one in the section Models.")
         if self._selectedCard() is None:
             return _("Select a model.")
         if self._parameterNode.inputSegmentation is None:
@@ -508,7 +510,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with self._errorsShown(_("The model could not be handled.")):
             text = action()
             if text is not None:
-                self._showStatus(text)
+                self.workPanels.models.showState(text)
 
     def onModelsChanged(self) -> None:
         self.live.stop()

@@ -127,3 +127,26 @@ def test_the_list_is_there_again_after_a_reload(panel, model: str) -> None:  # n
     window.close_module(slicer.modules.anatomaskgan)
     again = window.show_module(slicer.modules.anatomaskgan)
     assert [model, "installed", "MIT"] in rows(again)
+
+
+def test_a_model_removed_while_it_is_loaded_leaves_a_panel_that_goes_on(
+    panel,
+    model: str,
+    tmp_path: Path,
+    agreeing_user: list[str],
+) -> None:
+    segmentation = add_segmentation({"skin": box((6, 20, 24), (0, 2, 2), (5, 17, 12))})
+    panel.ui.inputSelector.setCurrentNode(segmentation)
+    panel.updateFromScene()
+    panel.ui.synthesizeButton.click()  # the model is loaded
+    output = panel._parameterNode.outputVolume
+    shutil.rmtree(tmp_path / "models" / model)  # by another program
+    panel.ui.makeAgainButton.click()
+    assert "is not installed" in panel.ui.statusLabel.text
+    select(panel, model)
+    panel.ui.verifyModelButton.click()
+    assert f"no model {model!r}" in panel.ui.statusLabel.text
+    panel.enter()
+    assert model not in choices(panel) and model not in [row[0] for row in rows(panel)]
+    assert not panel.ui.synthesizeButton.enabled
+    assert output.GetScene() is not None

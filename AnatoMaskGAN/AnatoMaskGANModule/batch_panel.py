@@ -123,7 +123,7 @@ class BatchPanel:
             text, item = self._stateText(case), table.item(row, self.COLUMN_STATE)
             if item.text() != text:
                 item.setText(text)
-                item.setToolTip(text)
+                item.setToolTip(case.text or text)
                 if case.state is CaseState.FAILED:
                     item.setForeground(qt.QBrush(qt.QColor(WARNING_COLOR)))
                 table.scrollToItem(item)
@@ -143,7 +143,10 @@ class BatchPanel:
             if not self.job.isRunning:
                 return _("not finished")
             return f"{100 * case.share:.0f} % {case.text}"
-        return _("done") if case.state is CaseState.DONE else case.text
+        if case.state is CaseState.DONE:
+            return _("done")
+        reason = case.text.replace(case.name, pathlib.Path(case.name).name)
+        return _("failed: {reason}").format(reason=reason)
 
     def _showState(self, text: str, isWarning: bool = False) -> None:
         label = self._ui.batchStateLabel

@@ -42,7 +42,9 @@ class ModelsPanel:
         self._models: list[ListedModel] = []
         self.download: ModelDownload | None = None
         header = ui.modelsTable.horizontalHeader()
-        header.setSectionResizeMode(self.COLUMN_LICENSE, qt.QHeaderView.ResizeMode.Stretch)
+        modes = qt.QHeaderView.ResizeMode
+        header.setSectionResizeMode(self.COLUMN_WHERE, modes.ResizeToContents)
+        header.setSectionResizeMode(self.COLUMN_LICENSE, modes.Stretch)
         ui.modelsTable.itemSelectionChanged.connect(self.showDetails)
         ui.modelSearchEdit.textChanged.connect(self._fillTable)
         ui.modelCatalogEdit.setText(qt.QSettings().value(CATALOG_SETTING, "") or "")
@@ -88,7 +90,7 @@ class ModelsPanel:
             return list(read_catalog(pathlib.Path(path)))
         except CheckpointError as error:
             self._ui.modelCatalogEdit.setStyleSheet(f"color: {WARNING_COLOR}")
-            self._onStatus(str(error), True)
+            self.showState(str(error), True)
             return []
 
     def _fillTable(self) -> None:
@@ -119,6 +121,13 @@ class ModelsPanel:
         self._ui.downloadModelButton.setEnabled(canLoad and not isLoading)
         text = model.details() if model is not None else _("No model has all of these words.")
         self._ui.modelDetailsLabel.setText(text)
+
+    def showState(self, text: str, isWarning: bool = False) -> None:
+        """Tell the user something, in this section and where the panel tells everything."""
+        label = self._ui.modelStateLabel
+        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
+        label.setText(text)
+        self._onStatus(text, isWarning)
 
     def verify(self) -> str:
         """Read the selected model whole; what was found, in words for the user."""
@@ -163,7 +172,7 @@ class ModelsPanel:
         )
         self._ui.downloadProgressBar.setValue(0)
         self._ui.downloadWidget.setVisible(True)
-        self._onStatus(_("Downloading {name}...").format(name=model.name), False)
+        self.showState(_("Downloading {name}...").format(name=model.name), False)
         self._timer.start()
         self.showDetails()
 
@@ -187,7 +196,7 @@ class ModelsPanel:
             text, isWarning = _("The download of {name} was cancelled; nothing is left."), False
         else:
             text, isWarning = _("{name} was not downloaded: ") + download.problem, True
-        self._onStatus(text.replace("{name}", download.name), isWarning)
+        self.showState(text.replace("{name}", download.name), isWarning)
         self.showDetails()
 
     def close(self) -> None:

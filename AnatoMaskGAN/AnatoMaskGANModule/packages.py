@@ -219,6 +219,12 @@ def _whyItFailed(said: Sequence[str], error: Exception, isOffline: bool) -> str:
         advice = _("The disk is full: free some space and press Install again.")
     elif "permission denied" in text or "errno 13" in text:
         advice = _("Slicer's folder cannot be written: install Slicer where you may write.")
+    elif "resolutionimpossible" in text:
+        errors = errors[:1]
+        advice = _(
+            "They need other versions of packages that Slicer brings, which are never replaced: "
+            "take packages made for this Slicer, or another Slicer."
+        )
     elif isOffline and "no matching distribution" in text:
         advice = _(
             "No fitting package was found: a folder of wheels must hold those for this computer's "
@@ -230,4 +236,4 @@ def _whyItFailed(said: Sequence[str], error: Exception, isOffline: bool) -> str:
             "or proxy and press Install again, or choose a folder of wheels."
         )
     reason = errors[-1] if errors else str(error)
-    return f"{reason} {advice}"
+    return f"{reason.removeprefix('ERROR: ').rstrip('.')}. {advice}"

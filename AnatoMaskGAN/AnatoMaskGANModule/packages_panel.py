@@ -23,7 +23,9 @@ class PackagesPanel:
         self._ui, self._log, self._onInstalled = ui, log, onInstalled
         self._isInstalling = False
         header = ui.packagesTable.horizontalHeader()
-        header.setSectionResizeMode(self.COLUMN_PACKAGES, qt.QHeaderView.ResizeMode.Stretch)
+        modes = qt.QHeaderView.ResizeMode
+        header.setSectionResizeMode(self.COLUMN_TITLE, modes.ResizeToContents)
+        header.setSectionResizeMode(self.COLUMN_PACKAGES, modes.Stretch)
         ui.packagesTable.itemSelectionChanged.connect(self._showDetails)
         ui.wheelsEdit.setText(qt.QSettings().value(WHEELS_SETTING, "") or "")
         ui.wheelsEdit.textChanged.connect(self._onWheelsChanged)
