@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from AnatoMaskGANLib.evaluation.packages import MissingPackageError, import_package
 from AnatoMaskGANLib.evaluation.perceptual import load_lpips, mean_perceptual_distance
@@ -19,13 +20,13 @@ ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 def test_weights_are_accepted_by_their_full_hash_or_by_the_one_in_their_name(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "network-ba7816bf.pth"
+    path = tmp_path / "network-ba7816bf.safetensors"
     path.write_bytes(b"abc")
     assert checked_weights(path) == checked_weights(path, ABC) == path
 
 
 def test_absent_and_damaged_weights_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "network-ba7816bf.pth"
+    path = tmp_path / "network-ba7816bf.safetensors"
     with pytest.raises(WeightsError, match="Nothing is downloaded"):
         checked_weights(path)
     path.write_bytes(b"abd")
@@ -62,8 +63,8 @@ def _save_backbone(folder: Path, keys: tuple[str, ...]) -> tuple[Path, str]:
 
     shapes = {"features.0.weight": (2, 3, 3, 3), "features.0.bias": (2,)}
     shapes |= {"features.3.weight": (1, 2, 1, 1), "features.3.bias": (1,)}
-    path = folder / "backbone.pth"
-    torch.save({key: torch.ones(shapes[key]) for key in keys}, path)
+    path = folder / "backbone.safetensors"
+    save_file({key: torch.ones(shapes[key]) for key in keys}, path)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

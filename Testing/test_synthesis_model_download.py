@@ -13,6 +13,7 @@ from model_server import ModelServer
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import CheckpointError, SynthesisCancelledError, list_models
 from AnatoMaskGANLib.synthesis.model_archive import pack_model
+from AnatoMaskGANLib.synthesis.model_archive import LOCK
 from AnatoMaskGANLib.synthesis.model_catalog import CatalogEntry, read_catalog
 from AnatoMaskGANLib.synthesis.model_download import download_model
 
@@ -43,7 +44,7 @@ def test_a_downloaded_model_is_the_one_that_was_packed(
     told: list[tuple[float, str]] = []
     entry = CatalogEntry(**server.entry())
     card = download_model(entry, lambda share, text: told.append((share, text)))
-    assert files_in(folder) == ["card.md", "model.safetensors", "tiny"]
+    assert files_in(folder) == [LOCK, "card.md", "model.safetensors", "tiny"]
     packed = hashlib.sha256((tiny_model / "model.safetensors").read_bytes()).hexdigest()
     assert card.sha256 == packed
     shares = [share for share, _ in told]

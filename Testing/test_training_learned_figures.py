@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 from torch import Tensor, nn
 
@@ -60,9 +61,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Validation settings with an extractor and LPIPS weights made here."""
     monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=FakeLpips))
-    extractor, weights = tmp_path / "halves.pt", tmp_path / "backbone.pth"
+    extractor, weights = tmp_path / "halves.pt", tmp_path / "backbone.safetensors"
     torch.jit.script(Halves()).save(str(extractor))
-    torch.save(
+    save_file(
         {"features.0.weight": torch.ones(1, 3, 1, 1), "features.0.bias": torch.ones(1)}, weights
     )
     return {
@@ -117,7 +118,7 @@ def test_a_distance_is_best_at_its_lowest() -> None:
         ({"extractor": "nowhere/halves.pt"}, "Nothing is downloaded"),
         ({"extractor_sha256": "0" * 64}, "another file"),
         ({"extractor_sha256": None}, "come without a hash"),
-        ({"lpips_weights": "nowhere/backbone.pth"}, "Nothing is downloaded"),
+        ({"lpips_weights": "nowhere/backbone.safetensors"}, "Nothing is downloaded"),
         ({"lpips_sha256": "0" * 64}, "another file"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -165,7 +166,7 @@ def test_weights_and_biases_that_is_asked_for_and_absent_is_told(
 
 
 def test_absent_perceptual_weights_are_told_and_none_are_made_up(tmp_path: Path) -> None:
-    path = tmp_path / "vgg19-dcbb9e9d.pth"
+    path = tmp_path / "vgg19-dcbb9e9d.safetensors"
     settings = LossSettings(
         perceptual=5.0, perceptual_network="vgg19", perceptual_weights=str(path)
     )
@@ -175,6 +176,10 @@ def test_absent_perceptual_weights_are_told_and_none_are_made_up(tmp_path: Path)
     with pytest.raises(WeightsError, match="another file"):
         load_perceptual(settings, torch.device("cpu"))
     assert load_perceptual(LossSettings(), torch.device("cpu")) is None
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_vgg19_is_the_published_network_and_its_distance_has_a_gradient(tmp_path: Path) -> None:
@@ -193,7 +198,7 @@ def test_vgg19_is_the_published_network_and_its_distance_has_a_gradient(tmp_path
         state[f"features.{number}.bias"] = torch.zeros(outputs)
     path = tmp_path / "vgg19.safetensors"
     save_file(state, path)
-    distance = VGG19Distance(path)
+    distance = VGG19Distance(path, file_sha256(path))
     made = torch.rand(1, 1, 32, 32, requires_grad=True)
     assert float(distance(made, made.detach()).detach()) == 0
     loss = distance(made, torch.rand(1, 1, 32, 32))
@@ -203,4 +208,4 @@ def test_vgg19_is_the_published_network_and_its_distance_has_a_gradient(tmp_path
     del state["features.28.weight"]
     save_file(state, path)
     with pytest.raises(WeightsError, match=r"features\.28\.weight"):
-        VGG19Distance(path)
+        VGG19Distance(path, file_sha256(path))

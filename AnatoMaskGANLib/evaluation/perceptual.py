@@ -10,7 +10,7 @@ import numpy as np
 
 from AnatoMaskGANLib.evaluation.packages import import_package
 from AnatoMaskGANLib.evaluation.protocol import slice_pairs
-from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights
+from AnatoMaskGANLib.evaluation.weights import WeightsError, read_weights
 
 PerceptualDistance = Callable[[np.ndarray, np.ndarray], float]
 """Distance of two slices [H,W] in [0,1]."""
@@ -19,11 +19,11 @@ PerceptualDistance = Callable[[np.ndarray, np.ndarray], float]
 def load_lpips(
     backbone_path: str | Path, sha256: str | None = None, network: str = "alex", device: str = "cpu"
 ) -> PerceptualDistance:
-    """LPIPS with the backbone of torchvision's weights file, checked by its hash.
+    """LPIPS with the backbone of torchvision's weights, as safetensors, checked by their hash.
 
     Never falls back to a random backbone, nor downloads one: raises WeightsError for an absent or
     other file and MissingPackageError where lpips or torchvision cannot be loaded.
-    `network` is "alex" (alexnet-owt-7be5be79.pth) or "vgg" (vgg16-397923af.pth).
+    `network` is "alex" (of alexnet-owt-7be5be79.pth) or "vgg" (of vgg16-397923af.pth).
     """
     torch = import_package("torch", "LPIPS")
     model = load_lpips_module(backbone_path, sha256, network).eval().to(device)
@@ -41,8 +41,7 @@ def load_lpips_module(
     backbone_path: str | Path, sha256: str | None = None, network: str = "alex"
 ) -> Any:  # noqa: ANN401  lpips is not there when types are checked
     """The LPIPS network itself, through which gradients flow; arguments and errors as above."""
-    path = checked_weights(backbone_path, sha256)
-    torch = import_package("torch", "LPIPS")
+    weights = read_weights(backbone_path, sha256)
     lpips = import_package(
         "lpips",
         "LPIPS",
@@ -51,7 +50,7 @@ def load_lpips_module(
     )
     # pnet_rand keeps lpips from downloading; its random backbone is replaced in the next lines.
     model = lpips.LPIPS(net=network, pretrained=True, pnet_rand=True, verbose=False)
-    _fill_backbone(model.net, torch.load(path, map_location="cpu", weights_only=True), path)
+    _fill_backbone(model.net, weights, Path(backbone_path))
     return model
 
 

@@ -1,21 +1,48 @@
-"""Weights of feature extractors: local files whose content is known by its hash. No downloads."""
+"""Weights of feature extractors: local files whose content is known by its hash. No downloads.
+
+Publishers hand out pickles (.pth), which are not read here: reading one can run any program, and a
+hash tells whose it is and not that it is harmless. Documentation/training.md tells the one line
+that turns one into a safetensors file.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 
 class WeightsError(ValueError):
     """A weights file is absent or is not the file that was named."""
 
 
+def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Any]:
+    """The tensors of a safetensors file, by name, after `checked_weights`.
+
+    Raises WeightsError for a file that is absent, another or damaged, and for a pickle.
+    """
+    if Path(path).suffix != ".safetensors":
+        raise WeightsError(
+            f"The weights file {path} is no .safetensors file; expected one, as reading a pickle "
+            "(.pth) can run any program. Documentation/training.md tells how to convert it."
+        )
+    import safetensors.torch
+
+    content = checked_weights(path, sha256).read_bytes()
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"The weights file {path} is no whole safetensors file ({error}); convert it again."
+        ) from error
+
+
 def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
     """The path, after its content was found to have the SHA-256 (or its first eight digits).
 
-    Without `sha256` the hash is read from the file's name, where PyTorch's own files carry it
-    ("alexnet-owt-7be5be79.pth"). A figure computed with other weights than it says is worse than
+    Without `sha256` the hash is read from the file's name, as in
+    "vgg19-0123abcd.safetensors". A figure computed with other weights than it says is worse than
     none, so a file that cannot be checked is refused. Raises WeightsError.
     """
     path = Path(path)
@@ -24,7 +51,7 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
         if in_name is None:
             raise WeightsError(
                 f"The weights '{path.name}' come without a hash; expected a SHA-256, or a file "
-                "name that ends in one, as 'alexnet-owt-7be5be79.pth'. Give the SHA-256 that the "
+                "name that ends in one, as 'vgg19-0123abcd.safetensors'. Give the SHA-256 that the "
                 "publisher of the weights states."
             )
         sha256 = in_name.group(1)

@@ -45,6 +45,11 @@ class CatalogEntry:
     training_data: str = ""
     not_for: str = ""
 
+    @property
+    def place(self) -> str:
+        """The address as it may be told."""
+        return shown_url(self.url)
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value, kind = getattr(self, field.name), int if field.name == "size_bytes" else str
@@ -66,16 +71,31 @@ def check_url(url: str) -> str:
     """The address, if it may be downloaded from: https, or http on this machine."""
     try:
         parts = urlsplit(url)
-        is_allowed = bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _OWN_MACHINE)
+        is_allowed = (
+            bool(parts.hostname)
+            and parts.username is None
+            and (
+                parts.scheme == "https"
+                or (parts.scheme == "http" and parts.hostname in _OWN_MACHINE)
+            )
         )
     except ValueError:
         is_allowed = False
     if not is_allowed:
         raise CheckpointError(
-            f"the address {url!r} is not allowed; expected https://, or http:// on this machine"
+            f"the address {shown_url(url)!r} is not allowed; expected https:// without a name or "
+            "password in it, or http:// on this machine"
         )
     return url
+
+
+def shown_url(url: str) -> str:
+    """An address without what may be secret in it: names, passwords, tokens behind the path."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
+    except ValueError:
+        return "that is no address"
 
 
 def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+
+from AnatoMaskGANLib.volumes.folder_lock import hold_lock, is_locked
 
 from .errors import CheckpointError, SynthesisCancelledError
 from .model_archive import install_model
@@ -22,6 +25,7 @@ from .model_folder import ModelCard, user_models_folder
 
 _BLOCK = 2**18
 _TIMEOUT_SECONDS = 20.0
+_WORKPLACE, _LOCK = ".downloading-", "lock"
 
 OnProgress = Callable[[float, str], None]
 
@@ -55,7 +59,11 @@ def download_model(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".downloading-", dir=folder) as workplace:
+        _remove_abandoned(folder)
+        with (
+            tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=folder) as workplace,
+            hold_lock(Path(workplace) / _LOCK),
+        ):
             archive = Path(workplace) / "archive.zip"
             _fetch(entry, archive, report, is_cancelled or (lambda: False))
             report(1.0, "installing")
@@ -73,6 +81,13 @@ def download_model(
         ) from error
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what downloads left that were killed; those that go on hold their lock."""
+    for left in folder.glob(f"{_WORKPLACE}*"):
+        if (left / _LOCK).is_file() and not is_locked(left / _LOCK):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _fetch(
     entry: CatalogEntry, archive: Path, report: OnProgress, is_cancelled: Callable[[], bool]
 ) -> None:
@@ -87,12 +102,12 @@ def _fetch(
             raise
         reason = getattr(error, "reason", None) or error
         raise CheckpointError(
-            f"{entry.url} could not be downloaded: {reason}. Look at the network and try again; "
+            f"{entry.place} could not be downloaded: {reason}. Look at the network and try again; "
             "nothing was changed."
         ) from error
     if found != entry.sha256.lower():
         raise CheckpointError(
-            f"{entry.url} has SHA-256 {found}, the catalog says {entry.sha256.lower()}; it is "
+            f"{entry.place} has SHA-256 {found}, the catalog says {entry.sha256.lower()}; it is "
             "another file or a changed one and was thrown away"
         )
 
@@ -113,14 +128,14 @@ def _copy(
         size += len(block)
         if size > entry.size_bytes:
             raise CheckpointError(
-                f"{entry.url} gives more than the {entry.size_bytes} bytes that the catalog says; "
-                "it is another file and was thrown away"
+                f"{entry.place} gives more than the {entry.size_bytes} bytes that the catalog "
+                "says; it is another file and was thrown away"
             )
         digest.update(block)
         file.write(block)
         report(size / entry.size_bytes, f"{size / 2**20:.1f} of {entry.size_bytes / 2**20:.1f} MB")
     if size < entry.size_bytes:
         raise CheckpointError(
-            f"{entry.url} ended after {size} of {entry.size_bytes} bytes; try again"
+            f"{entry.place} ended after {size} of {entry.size_bytes} bytes; try again"
         )
     return digest.hexdigest()

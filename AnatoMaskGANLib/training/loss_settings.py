@@ -42,9 +42,9 @@ class LossSettings:
     perceptual_network: Literal["none", "vgg19", "lpips"] = "none"
     """Whose features."""
     perceptual_weights: str | None = None
-    """Local file of the backbone's weights; nothing is downloaded."""
+    """Local safetensors file of the backbone's weights; nothing is downloaded."""
     perceptual_sha256: str | None = None
-    """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
+    """Of that file; not needed where its name ends in it, as in vgg19-0123abcd.safetensors."""
     body_mask: float = 0.0
     """Shape consistency: soft body mask of the image against the labels' foreground."""
     body_threshold: float = 0.05

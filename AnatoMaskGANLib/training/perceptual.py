@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.evaluation.perceptual import load_lpips_module
-from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights
+from AnatoMaskGANLib.evaluation.weights import WeightsError, read_weights
 from AnatoMaskGANLib.training.loss_settings import LossSettings
 
 PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
@@ -35,16 +35,16 @@ def load_perceptual(settings: LossSettings, device: torch.device) -> PerceptualL
     """
     if not settings.perceptual:
         return None
-    path = checked_weights(settings.perceptual_weights, settings.perceptual_sha256)
+    path, sha256 = Path(settings.perceptual_weights), settings.perceptual_sha256
     if settings.perceptual_network == "vgg19":
-        return VGG19Distance(path).to(device)
-    return load_lpips_loss(path, settings.perceptual_sha256, device)
+        return VGG19Distance(path, sha256).to(device)
+    return load_lpips_loss(path, sha256, device)
 
 
 class VGG19Distance(nn.Module):
     """Weighted L1 distance of five feature maps; its weights never change."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, sha256: str | None = None) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         num_inputs = 3
@@ -55,7 +55,7 @@ class VGG19Distance(nn.Module):
             layers += [nn.Conv2d(num_inputs, entry, 3, padding=1), nn.ReLU()]
             num_inputs = entry
         self.features = nn.Sequential(*layers)
-        self._fill(weights)
+        self._fill(weights, sha256)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
@@ -75,14 +75,9 @@ class VGG19Distance(nn.Module):
                 taps.append(state)
         return taps
 
-    def _fill(self, path: Path) -> None:
-        """Takes torchvision's `features.N.weight` and `.bias` from a file of tensors only."""
-        if path.suffix == ".safetensors":
-            import safetensors.torch
-
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+    def _fill(self, path: Path, sha256: str | None) -> None:
+        """Takes torchvision's `features.N.weight` and `.bias`."""
+        state = read_weights(path, sha256)
         wanted = self.features.state_dict()
         wrong = [
             key
@@ -92,7 +87,7 @@ class VGG19Distance(nn.Module):
         if wrong:
             raise WeightsError(
                 f"{path} has no tensor 'features.{wrong[0]}' of the shape of VGG19's; expected "
-                "torchvision's VGG19 weights (vgg19-dcbb9e9d.pth)."
+                "torchvision's VGG19 weights (those of vgg19-dcbb9e9d.pth)."
             )
         self.features.load_state_dict({key: state[f"features.{key}"] for key in wanted})
 
