@@ -12,8 +12,7 @@ from model_server import ModelServer
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import CheckpointError, SynthesisCancelledError, list_models
-from AnatoMaskGANLib.synthesis.model_archive import pack_model
-from AnatoMaskGANLib.synthesis.model_archive import LOCK
+from AnatoMaskGANLib.synthesis.model_archive import LOCK, pack_model
 from AnatoMaskGANLib.synthesis.model_catalog import CatalogEntry, read_catalog
 from AnatoMaskGANLib.synthesis.model_download import download_model
 
