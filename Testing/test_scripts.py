@@ -80,6 +80,7 @@ def test_a_segmentation_file_becomes_a_volume_file_without_a_window(
     segmentation = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0]
     assert segmentation.GetSegmentation().GetNumberOfSegments() == 2
     assert same_grid(volume, read_volume(reference), tolerance_mm=1e-3)
+    assert (volume.provenance["SyntheticData"], volume.provenance["Seed"]) == ("YES", "3")
 
 
 def test_a_script_that_fails_ends_with_exit_code_1_and_writes_nothing(

@@ -71,11 +71,7 @@ def synthesize_file(logic, file: pathlib.Path, target: pathlib.Path, options) ->
         noiseStrength=options.noise_strength,
         unmatched=options.unmatched,
     )
-    # Under another name first, so that a file that is there is always whole.
-    unfinished = target.with_name(f".unfinished-{target.name}")
-    if not slicer.util.saveNode(volume, str(unfinished)):
-        raise OSError(f"{target} could not be written.")
-    unfinished.replace(target)
+    logic.saveVolume(volume, str(target))  # with its record in the header; whole or not at all
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def main() -> int:
     try:
         segmentation = slicer.util.loadSegmentation(options.segmentation)
         reference = slicer.util.loadVolume(options.reference) if options.reference else None
-        volume = AnatoMaskGANLogic().synthesize(
+        logic = AnatoMaskGANLogic()
+        volume = logic.synthesize(
             segmentation,
             referenceVolume=reference,
             model=options.model,
@@ -37,8 +38,7 @@ def main() -> int:
             noiseStrength=options.noise_strength,
             unmatched=options.unmatched,
         )
-        if not slicer.util.saveNode(volume, options.output):
-            raise OSError(f"{options.output} could not be written.")
+        logic.saveVolume(volume, options.output)  # with its record in the header
     except Exception as error:  # Slicer would go on without a window, for ever
         print(f"not synthesized: {error}", file=sys.stderr)
         return 1
