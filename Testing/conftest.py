@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from Testing.raised.recording import install
+
+install()  # before the program is imported; does nothing unless `python -m Testing.raised` asks
+
 # Pictures go to files; a machine that runs tests may have no display.
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Test tensors are small and two tests run side by side: one thread each is fastest, also for the
