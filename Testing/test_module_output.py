@@ -157,7 +157,7 @@ def test_memory_and_device_are_told_before_the_run(ready_panel, monkeypatch) -> 
     panel = ready_panel
     choose(panel.ui.deviceComboBox, "CPU")
     panel.updateFromScene()
-    assert "Runs on the CPU, with about" in panel.ui.deviceAdviceLabel.text
+    assert "Runs on the CPU, with up to" in panel.ui.deviceAdviceLabel.text
     monkeypatch.setattr(memory_advice, "freeMemory", lambda device: 2**28)
     panel.updateFromScene()
     assert "Close other programs" in panel.ui.deviceAdviceLabel.text

@@ -55,6 +55,7 @@ class LabelPanel:
         if content != self._content:
             self._content = content
             self._fillTable()
+        self._ui.labelTable.setVisible(bool(self._rows))
         self._showSummary()
 
     def _fillTable(self) -> None:

@@ -46,8 +46,8 @@ def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice
         return Advice(text.format(least=least, limit=limit), isWarning=True)
     free = freeMemory(chosen)
     if free is None:
-        return Advice(_("Runs on the {device}, with about {need} GiB of memory.").format(**values))
-    text = _("Runs on the {device}, with about {need} GiB of memory; {free:.1f} GiB are free.")
+        return Advice(_("Runs on the {device}, with up to {need} GiB of memory.").format(**values))
+    text = _("Runs on the {device}, with up to {need} GiB of memory; {free:.1f} GiB are free.")
     isTight = min(whole, DEFAULT_LIMIT_BYTES) > free
     if isTight:
         text += " " + _("Close other programs, or choose fewer segments.")

@@ -58,7 +58,6 @@ class Application:
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)
-        self.scene.AddNode(slicer.vtkMRMLInteractionNode())
         self._logic = slicer.vtkSlicerApplicationLogic()
         self._logic.SetTemporaryPath(self.temporaryPath)
         self._logic.SetMRMLScene(self.scene)
