@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -72,9 +73,10 @@ class ModelServer:
                 self.send_response(200)
                 self.end_headers()
                 content = outer.content[: 3 * CHUNK] if way == "cut" else outer.content
-                for first in range(0, len(content), CHUNK):
-                    self.wfile.write(content[first : first + CHUNK])
-                    time.sleep(outer.slow_seconds * (way == "slow"))
+                with contextlib.suppress(ConnectionError):  # a download that was cancelled
+                    for first in range(0, len(content), CHUNK):
+                        self.wfile.write(content[first : first + CHUNK])
+                        time.sleep(outer.slow_seconds * (way == "slow"))
 
             def log_message(self, *arguments: object) -> None:
                 pass

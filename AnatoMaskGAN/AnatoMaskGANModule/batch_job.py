@@ -2,6 +2,7 @@
 
 import enum
 import pathlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from slicer.i18n import tr as _
 
 from .command_process import CommandProcess
 from .parameter_node import DEFAULT_MODEL
+
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,14 @@ class BatchJob:
         elif kind == "failed":
             case = self.cases[event["number"]]
             case.state, case.text = CaseState.FAILED, event["error"]
+
+    def wait(self) -> str:
+        """For scripts: the summary at the end."""
+        while self.isRunning:
+            self.poll()
+            time.sleep(POLL_SECONDS)
+        self.poll()
+        return self.summary()
 
     def cancel(self) -> None:
         """End it; the volumes that are done stay."""
