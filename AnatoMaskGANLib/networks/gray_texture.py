@@ -96,6 +96,23 @@ def through_plane_texture(
     return means.view(shape), areas.view(shape) >= MIN_PIXELS
 
 
+def stack_deviation(images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """[B,C] deviation of every class over all slices of its stack, and whether it is judged there.
+
+    images: [B,S,H,W] in [0,1]; labels: [B,S,H,W]. Unlike the deviation within a slice it sees how
+    the slices differ, and it judges structures of a few pixels in each slice.
+    """
+    cases = labels.shape[0]
+    first = torch.arange(cases, device=labels.device).view(-1, 1, 1, 1) * num_classes
+    segments, size = labels + first, cases * num_classes
+    areas = _sum_by_class(torch.ones_like(images), segments, size)
+    mean = _sum_by_class(images, segments, size) / areas.clamp(min=1)
+    centered = images - mean[segments]
+    variance = _sum_by_class(centered.square(), segments, size) / areas.clamp(min=1)
+    shape = (cases, num_classes)
+    return (variance + _EPSILON).sqrt().view(shape), areas.view(shape) >= MIN_PIXELS
+
+
 def soft_histogram(images: Tensor, regions: ClassRegions) -> Tensor:
     """[N,C,32] share of a class's pixels in every bin of [0,1], each pixel split between two
     bins.

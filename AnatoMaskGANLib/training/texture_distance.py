@@ -1,4 +1,4 @@
-"""L_stat of G-TC for stacks: class statistics at several scales and through the slices."""
+"""L_stat of G-TC for stacks: class statistics at several scales, of the stack, between slices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.gray_texture import (
     class_regions,
     gray_texture_statistics,
+    stack_deviation,
     through_plane_texture,
 )
 from AnatoMaskGANLib.training import losses
@@ -16,12 +17,14 @@ SCALES = (1, 2, 4)  # pixels over which the images are averaged first: j of Eq. 
 
 
 def texture_distance(real: Tensor, fake: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean distance of the class statistics over the scales, plus that of the steps between slices.
+    """Mean distance of the class statistics over the scales, plus those of the steps between slices
+    and of the deviation over the stack.
 
     real, fake: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W]. Zero exactly at equality.
 
     # Differs from the paper: ours, because statistics of one scale within the slice are met by
-    texture that is too coarse in plane and too smooth through the slices.
+    texture that is too coarse in plane and too smooth through the slices, and by small structures
+    that vary too little.
     """
     stack = labels.shape[:2]
     total = fake.new_zeros(())
@@ -37,6 +40,11 @@ def texture_distance(real: Tensor, fake: Tensor, labels: Tensor, num_classes: in
         ]
         present = regions.is_present.unflatten(0, stack)
         total = total + losses.gray_texture(*statistics, present) / len(SCALES)
+    (real_deviation, is_present), (fake_deviation, _) = (
+        stack_deviation(images[:, :, 0], labels, num_classes) for images in (real, fake)
+    )
+    distance = (fake_deviation - real_deviation).abs()[:, None]
+    total = total + losses.present_mean(distance, is_present[:, None])
     if stack[1] > 1:
         (real_steps, is_present), (fake_steps, _) = (
             through_plane_texture(images[:, :, 0], labels, num_classes) for images in (real, fake)
