@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 NUM_BINS = 64
+"""About; scans of whole numbers get bins of whole numbers."""
 SHOWN_SHARE = 0.998
 """Of the voxels; the rest, half on either side, lies beyond the bins: a few odd voxels of a scan
 would else press all others into two or three bins."""
@@ -18,9 +20,9 @@ class LabelHistogram:
     """The same bins for both images."""
 
     centers: np.ndarray
-    """[NUM_BINS] intensities, in the unit of the images."""
+    """[bins] intensities, in the unit of the images."""
     real_percent: np.ndarray
-    """[NUM_BINS] of the label's voxels."""
+    """[bins] of the label's voxels."""
     synthetic_percent: np.ndarray
 
 
@@ -45,10 +47,14 @@ def label_histograms(
 
 def _histogram(real: np.ndarray, synthetic: np.ndarray) -> LabelHistogram:
     aside = 50 * (1 - SHOWN_SHARE)
+    is_whole = bool((real == np.rint(real)).all())
     limits = [np.percentile(values, (aside, 100 - aside)) for values in (real, synthetic)]
     low, high = min(limit[0] for limit in limits), max(limit[1] for limit in limits)
     if high <= low:
         low, high = low - 0.5, low + 0.5  # one intensity only
     edges = np.linspace(low, high, NUM_BINS + 1)
+    if is_whole:  # or some bins would hold two whole numbers and others none
+        step = math.ceil((high - low) / NUM_BINS)
+        edges = np.arange(math.floor(low) - 0.5, high + step, step)
     percents = [100 * np.histogram(values, edges)[0] / values.size for values in (real, synthetic)]
     return LabelHistogram((edges[:-1] + edges[1:]) / 2, *percents)
