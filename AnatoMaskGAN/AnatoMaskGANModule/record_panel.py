@@ -19,6 +19,7 @@ class RecordPanel:
         self._volumeNode, self._record = None, {}
         header = ui.recordTable.horizontalHeader()
         header.setSectionResizeMode(self.COLUMN_VALUE, qt.QHeaderView.ResizeMode.Stretch)
+        ui.recordTable.setWordWrap(False)
         ui.copyRecordButton.clicked.connect(self.copy)
 
     def update(self, volumeNode) -> None:

@@ -48,6 +48,7 @@ class SideBySide:
         else:
             layoutNode.AddLayoutDescription(number, description)
         manager.setLayout(number)
+        slicer.app.processEvents()  # new views have no size before, and could not be fitted
         for column, node in volumes.items():
             self._fill(column, node)
         if chart is not None:

@@ -97,7 +97,8 @@ class LayoutManager:
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
         for name, orientation, row, column in self._firstViews:
-            grid.addWidget(self._slice(name, orientation), row, column)
+            label = name if orientation in name else None
+            grid.addWidget(self._slice(name, orientation, None, label), row, column)
 
     def _built(self, element: ElementTree.Element) -> qt.QWidget:
         if element.tag == "view":
@@ -115,19 +116,21 @@ class LayoutManager:
         kind, tag = element.get("class"), element.get("singletontag")
         values = {found.get("name"): found.text for found in element.iter("property")}
         if kind == "vtkMRMLSliceNode":
-            widget = self._slice(tag, values.get("orientation", "Axial"), values.get("viewcolor"))
-            return widget
+            orientation, label = values.get("orientation", "Axial"), values.get("viewlabel", tag)
+            return self._slice(tag, orientation, values.get("viewcolor"), f"{label}: {orientation}")
         if kind == "vtkMRMLPlotViewNode":
             if tag not in self._plotWidgets:
-                self._plotWidgets[tag] = PlotWidget(self._app, tag)
+                self._plotWidgets[tag] = PlotWidget(self._app, tag, values.get("viewlabel", tag))
             return self._plotWidgets[tag]
         label = qt.QLabel(NOT_DRAWN.format(kind=kind, tag=tag))
         label.setAlignment(qt.Qt.AlignmentFlag.AlignCenter)
         return label
 
-    def _slice(self, name: str, orientation: str, color: str | None = None) -> SliceWidget:
+    def _slice(
+        self, name: str, orientation: str, color: str | None = None, label: str | None = None
+    ) -> SliceWidget:
         if name not in self._sliceWidgets:
-            self._sliceWidgets[name] = SliceWidget(self._app, name, orientation, color)
+            self._sliceWidgets[name] = SliceWidget(self._app, name, orientation, color, label)
         self._shownNames.append(name)
         return self._sliceWidgets[name]
 

@@ -18,7 +18,7 @@ BAR_COLOR = "#c9c9c9"
 class PlotWidget(qt.QWidget):
     """Drawn anew when `draw` is called or the widget is shown; lines only, no bars or points."""
 
-    def __init__(self, app, tag):
+    def __init__(self, app, tag, label):
         super().__init__()
         self._scene = app.scene
         self.node = app.scene.GetSingletonNode(tag, "vtkMRMLPlotViewNode")
@@ -28,7 +28,7 @@ class PlotWidget(qt.QWidget):
             self.node.SetLayoutName(tag)
             self.node.SetName(tag)
             app.scene.AddNode(self.node)
-        bar = qt.QLabel(f"  {tag}")
+        bar = qt.QLabel(f"  {label}")
         bar.setStyleSheet(f"background:{BAR_COLOR}; color:black;")
         bar.setFixedHeight(20)
         self.canvas = qt.QLabel()

@@ -12,10 +12,10 @@ BAR_COLORS = {"Axial": "#f34a33", "Coronal": "#6eb04b", "Sagittal": "#edd54c"}
 
 
 class SliceWidget(qt.QWidget):
-    def __init__(self, app, name, orientation, color=None):
+    def __init__(self, app, name, orientation, color=None, label=None):
         super().__init__()
         self.view = SliceView(app, name, orientation)
-        self.bar = qt.QLabel("  " + (name if orientation in name else f"{name}: {orientation}"))
+        self.bar = qt.QLabel("  " + (label or f"{name}: {orientation}"))
         self.bar.setStyleSheet(f"background:{color or BAR_COLORS[orientation]}; color:black;")
         self.bar.setFixedHeight(20)
         self.canvas = qt.QLabel()
@@ -52,6 +52,7 @@ class SliceWidget(qt.QWidget):
         self.canvas.setPixmap(qt.QPixmap.fromImage(image))
 
     def resizeEvent(self, event):
+        self.view.logic.ResizeSliceNode(max(self.canvas.width, 64), max(self.canvas.height, 64))
         self._timer.start()
 
     def showEvent(self, event):
