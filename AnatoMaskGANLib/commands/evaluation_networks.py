@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +12,7 @@ from AnatoMaskGANLib.commands.evaluation_discriminator import discriminator_feat
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from AnatoMaskGANLib.evaluation.faithfulness import Segmenter
     from AnatoMaskGANLib.evaluation.feature_distance import FeatureMaps
@@ -107,12 +106,12 @@ def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
     """
     import numpy as np
 
-    deepest = _encoder_blocks(segmenter)[-1:]
+    _check_encoder(segmenter)
 
     def extract(slices: np.ndarray) -> np.ndarray:
         batches = np.array_split(slices, max(len(slices) // 8, 1))
-        found = (_maps(segmenter, deepest, batch[:, None]) for batch in batches)
-        return np.concatenate([maps.mean(axis=(2, 3)) for (maps,) in found])
+        deepest = (_levels(segmenter, batch[:, None])[-1] for batch in batches)
+        return np.concatenate([maps.mean(axis=(2, 3)) for maps in deepest])
 
     return extract
 
@@ -122,8 +121,8 @@ def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
 
     Raises ValueError for a network that is no U-Net of this program.
     """
-    blocks = _encoder_blocks(segmenter)
-    return lambda slices: _maps(segmenter, blocks, slices[None])
+    _check_encoder(segmenter)
+    return lambda slices: _levels(segmenter, slices[None])
 
 
 def has_encoder(segmenter: VolumeSegmenter) -> bool:
@@ -133,48 +132,23 @@ def has_encoder(segmenter: VolumeSegmenter) -> bool:
     return isinstance(segmenter.network, SegmenterNetwork)
 
 
-def _maps(
-    segmenter: VolumeSegmenter, blocks: Sequence[nn.Module], stacks: np.ndarray
-) -> list[np.ndarray]:
-    """What the blocks give for stacks of slices [B,S,H,W]: maps [B*S,C,h,w], block by block."""
-    import numpy as np
-    import torch
-
-    caught: dict[int, Tensor] = {}
-    hooks = [
-        block.register_forward_hook(
-            lambda module, inputs, output, number=number: caught.__setitem__(number, output)
-        )
-        for number, block in enumerate(blocks)
-    ]
-    try:
-        with torch.inference_mode():
-            images = torch.from_numpy(np.ascontiguousarray(stacks, dtype=np.float32))
-            segmenter.network(images[:, :, None].to(segmenter.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [caught[number].float().cpu().numpy() for number in range(len(blocks))]
-
-
-def _encoder_blocks(segmenter: VolumeSegmenter) -> list[nn.Module]:
-    """The levels of MONAI's U-Net on its way down, the deepest last."""
-    from monai.networks.layers.simplelayers import SkipConnection
-
+def _check_encoder(segmenter: VolumeSegmenter) -> None:
     if not has_encoder(segmenter):
         raise ValueError(
             "Only a segmenter that this program trained gives features; a TorchScript segmenter "
             "does not show its encoder. Give the encoder as an extractor of its own."
         )
-    block = segmenter.network.network.model
-    blocks = []
-    while True:
-        parts = list(block.children())
-        skips = [part for part in parts if isinstance(part, SkipConnection)]
-        if not skips:
-            return [*blocks, block]
-        blocks.append(parts[0])
-        block = skips[0].submodule
+
+
+def _levels(segmenter: VolumeSegmenter, stacks: np.ndarray) -> list[np.ndarray]:
+    """What the levels give for stacks of slices [B,S,H,W]: maps [B*S,C,h,w], the deepest last."""
+    import numpy as np
+    import torch
+
+    with torch.inference_mode():
+        images = torch.from_numpy(np.ascontiguousarray(stacks, dtype=np.float32))
+        levels = segmenter.network.levels(images[:, :, None].to(segmenter.device))
+    return [level.float().cpu().numpy() for level in levels]
 
 
 def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:

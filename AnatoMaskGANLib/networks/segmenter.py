@@ -39,8 +39,26 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         cases, num_slices, _, height, width = images.shape
+        logits = self.network(self._seen(images))[:, :, :height, :width]
+        return logits.unflatten(0, (cases, num_slices))
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Features [N,F,h,w] of every level on the way down, the deepest last: the encoder."""
+        from monai.networks.layers.simplelayers import SkipConnection
+
+        state, block, found = self._seen(images), self.network.model, []
+        while True:
+            parts = list(block.children())
+            skips = [part for part in parts if isinstance(part, SkipConnection)]
+            state = parts[0](state) if skips else block(state)
+            found.append(state)
+            if not skips:
+                return found
+            block = skips[0].submodule
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """[N,neighbors,H,W] padded to whole cells of the deepest level."""
+        height, width = images.shape[3:]
         seen = with_neighbors(images, 2 * self.settings.context_radius + 1)
         stride = self.settings.stride
-        seen = functional.pad(seen, (0, -width % stride, 0, -height % stride))
-        logits = self.network(seen)[:, :, :height, :width]
-        return logits.unflatten(0, (cases, num_slices))
+        return functional.pad(seen, (0, -width % stride, 0, -height % stride))

@@ -147,16 +147,18 @@ class Measurable:
 
 
 def trained_models(store: Path, output: Path) -> list[Measurable]:
-    """Every run of the folder that is done, as a model, in the order of the table, then by seed."""
+    """Every run of the folder that is done, as a model: seed by seed, each in the table's order, so
+    that an ablation that is not finished compares.
+    """
     order = list(CONFIGURATIONS)
     found = []
     for run in (output / "runs").glob("*-seed*"):
         example, _, seed = run.name.rpartition("-seed")
         if example in order and is_done(run):
-            found.append((order.index(example), int(seed), run))
+            found.append((int(seed), order.index(example), run))
     return [
         Measurable(run.name, str(exported(run, store, output)), CONFIGURATIONS[order[rank]], seed)
-        for rank, seed, run in sorted(found)
+        for seed, rank, run in sorted(found)
     ]
 
 
