@@ -2,7 +2,7 @@
 # tests. Each sets up what it needs in .venv the first time; later runs need no network.
 PYTHON ?= python3
 
-.PHONY: demo test test-slow lint
+.PHONY: demo test test-slow test-oldest lint
 
 demo:
 	"$(PYTHON)" Testing/set_up_environment.py demo
@@ -16,6 +16,13 @@ test:
 test-slow:
 	"$(PYTHON)" Testing/set_up_environment.py test
 	.venv/bin/python -m pytest -m slow
+
+# The oldest PyTorch that is supported, in an environment of its own: networks and synthesis.
+test-oldest:
+	"$(PYTHON)" -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -r Testing/oldest-versions.txt
+	.venv-oldest/bin/python -m pytest Testing/test_networks_*.py Testing/test_synthesis_*.py \
+	    Testing/test_reliability_properties.py
 
 lint:
 	"$(PYTHON)" Testing/set_up_environment.py test
