@@ -131,6 +131,37 @@ def test_a_check_tells_what_a_run_will_need_and_trains_nothing(ready, tmp_path: 
     assert not ready.ui.trainInstallButton.enabled
 
 
+def test_the_choices_are_saved_with_the_scene_but_not_that_it_may_go_on(
+    ready,
+    cases: Path,
+    tmp_path: Path,
+) -> None:
+    ui = ready.ui
+    ui.batchInputEdit.setText(str(cases))
+    ui.trainHeldOutComboBox.setCurrentIndex(2)
+    ui.trainModelNameEdit.setText("mine")
+    ui.trainGoesOnCheckBox.setChecked(True)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    ui.trainGoesOnCheckBox.setChecked(False)
+    assert (ui.trainFolderEdit.text, ui.batchInputEdit.text) == ("", "")
+    slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {"clear": True})
+    assert ui.trainFolderEdit.text == str(tmp_path / "training")
+    assert ui.batchInputEdit.text == ui.trainCasesEdit.text == str(cases)
+    assert (ui.trainLengthSpinBox.value, ui.trainHeldOutComboBox.currentIndex) == (2, 2)
+    assert ui.trainModelNameEdit.text == "mine"
+    assert not ui.trainGoesOnCheckBox.checked
+
+
+def test_the_log_can_be_copied_and_emptied(panel) -> None:  # noqa: F811
+    panel.workPanels.log.add("training", "step 1")
+    panel.ui.copyLogButton.click()
+    assert slicer.util.mainWindow() is not None
+    assert "training: step 1" in panel.ui.logText.toPlainText()
+    panel.ui.clearLogButton.click()
+    assert panel.ui.logText.toPlainText() == ""
+
+
 @pytest.mark.slow
 def test_a_stopped_a_killed_and_a_closed_scenes_training_go_on(ready, tmp_path: Path) -> None:
     ui = ready.ui

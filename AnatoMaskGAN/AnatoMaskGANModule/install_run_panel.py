@@ -1,6 +1,5 @@
 """The part of the training section that makes a model of a run and installs it."""
 
-import pathlib
 from collections.abc import Callable
 
 import qt
@@ -12,17 +11,24 @@ from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .logic import AnatoMaskGANLogic
 from .parameter_node import AnatoMaskGANParameterNode
+from .run_pictures import RunPictures
 
 
 class InstallRunPanel:
-    """Exports the run of the training folder under a name; onInstalled gets the name."""
+    """Exports the run that the pictures show under a name; onInstalled gets the name."""
 
     POLL_MS = 200
 
     def __init__(
-        self, ui, logic: AnatoMaskGANLogic, log: LogPane, onInstalled: Callable[[str], None]
+        self,
+        ui,
+        logic: AnatoMaskGANLogic,
+        log: LogPane,
+        pictures: RunPictures,
+        onInstalled: Callable[[str], None],
     ) -> None:
         self._ui, self._logic, self._log, self._onInstalled = ui, logic, log, onInstalled
+        self._pictures = pictures
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._process: CommandProcess | None = None
         self._name = ""
@@ -49,7 +55,7 @@ class InstallRunPanel:
                     raise ValueError(_("Say {what}: the model's card needs it.").format(what=what))
             if not self._mayReplace(self._name):
                 return
-            run = pathlib.Path(parameters.trainFolder.strip()).resolve() / "run"
+            run = self._pictures.folder.resolve()
             store = run.parent / "store"
             arguments = [
                 *("models", "export", str(run), self._name, "--store", str(store)),

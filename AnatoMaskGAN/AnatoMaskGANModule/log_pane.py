@@ -13,7 +13,7 @@ class LogPane:
     def __init__(self, ui) -> None:
         self._ui = ui
         ui.copyLogButton.clicked.connect(self.copy)
-        ui.clearLogButton.clicked.connect(ui.logText.clear)
+        ui.clearLogButton.clicked.connect(self.clear)
 
     def add(self, source: str, line: str) -> None:
         """source: what speaks, such as "training"."""
@@ -23,6 +23,9 @@ class LogPane:
     def unfold(self) -> None:
         """Show the log; for failures whose reason stands there."""
         self._ui.logCollapsibleButton.collapsed = False
+
+    def clear(self) -> None:
+        self._ui.logText.clear()
 
     def copy(self) -> None:
         qt.QApplication.clipboard().setText(self._ui.logText.toPlainText())

@@ -23,12 +23,17 @@ class RunPictures:
         self._hide()
 
     @property
+    def folder(self) -> pathlib.Path | None:
+        """Of the run that is shown."""
+        return self._run.folder if self._run is not None else None
+
+    @property
     def hasCheckpoint(self) -> bool:
         return self._run is not None and bool(self._run.checkpoints())
 
     def follow(self, folder: pathlib.Path | None) -> None:
         """Show this run from now on."""
-        if folder == (self._run.folder if self._run is not None else None):
+        if folder == self.folder:
             return
         self._run = RunFolder(folder) if folder is not None else None
         self._drawn, self._sheets = None, {}

@@ -44,7 +44,7 @@ class WorkPanels:
         self.models = ModelsPanel(ui, logic, self.log, self.packages, onModelsChanged, onStatus)
         self.batch = BatchPanel(ui, self.log, self.packages)
         self.train = TrainPanel(ui, self.log, self.packages)
-        self.installRun = InstallRunPanel(ui, logic, self.log, onModelMade)
+        self.installRun = InstallRunPanel(ui, logic, self.log, self.train.pictures, onModelMade)
 
     def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
         """Bring the sections up to date with the parameter node and the scene."""
