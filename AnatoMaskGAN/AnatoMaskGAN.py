@@ -355,7 +355,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         isFree = not self._isRunning and not self.live.isOn
         self.ui.synthesizeButton.setEnabled(problem is None and isFree)
         tip = _("The volume follows its segments by itself") if self.live.isOn else None
-        self.ui.synthesizeButton.setToolTip(problem or tip or _("Make a synthetic volume"))
+        self.ui.synthesizeButton.setToolTip(
+            problem or tip or _("Make a synthetic volume (Ctrl+Return)")
+        )
         self.ui.liveCheckBox.setEnabled(self.live.isOn or (problem is None and isFree))
         editProblem = problem or self.editPanel.problem()
         self.ui.editScanButton.setEnabled(editProblem is None and isFree)

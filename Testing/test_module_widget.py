@@ -378,3 +378,44 @@ def test_the_module_has_its_own_icon_and_category(module: types.ModuleType) -> N
     assert instance.parent.categories == ["Image Synthesis"]
     assert not instance.parent.icon.isNull()
     assert "research" in instance.parent.helpText
+
+
+def test_synthesize_and_cancel_have_keys(panel) -> None:
+    from PySide6.QtTest import QTest
+    from slicer_host.pythonqt import qt
+
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait(lambda: panel.ui.synthesizeButton.enabled)
+    main_window = slicer.util.mainWindow()
+    main_window.activateWindow()
+    control = qt.Qt.KeyboardModifier.ControlModifier
+
+    pressed = []
+
+    def cancel(value: int) -> None:
+        if value > 10 and not pressed:  # a second press would begin the button's blink anew
+            pressed.append(value)
+            QTest.keyClick(main_window, qt.Qt.Key.Key_Period, control)
+            wait(lambda: not panel.ui.cancelButton.down)
+
+    panel.ui.progressBar.valueChanged.connect(cancel)
+    QTest.keyClick(main_window, qt.Qt.Key.Key_Return, control)
+    wait(lambda: "Cancelled" in panel.ui.statusLabel.text)
+    panel.ui.progressBar.valueChanged.disconnect(cancel)
+    assert panel.ui.statusLabel.text == "Cancelled; nothing was changed."
+    QTest.keyClick(main_window, qt.Qt.Key.Key_Return, control)
+    wait(lambda: "Made 'Case synthetic'" in panel.ui.statusLabel.text)
+    assert "Made 'Case synthetic'" in panel.ui.statusLabel.text
+
+
+def test_every_control_of_the_panel_says_what_it_does(panel) -> None:
+    from slicer_host.pythonqt import qt
+
+    kinds = (qt.QAbstractButton, qt.QComboBox, qt.QAbstractSpinBox, slicer.qMRMLNodeComboBox)
+    panel.updateFromScene()
+    silent = [
+        name
+        for name, widget in vars(panel.ui).items()
+        if isinstance(widget, kinds) and not widget.toolTip and not name.startswith("qt_")
+    ]
+    assert silent == []
