@@ -205,6 +205,29 @@ def _write_slice(path: Path, number: int, compressor: str = "") -> None:
     writer.Execute(image)
 
 
+def catalog_seeds() -> list[Seed]:
+    """A catalog of models to download, and addresses that lead elsewhere."""
+    entry = {
+        "name": "ct",
+        "description": "For tests.",
+        "licence": "MIT",
+        "url": "https://example.org/ct.zip",
+        "sha256": "0" * 64,
+        "size_bytes": 1000,
+    }
+    whole = {"format": "anatomaskgan-model-catalog", "version": 1, "models": [entry]}
+    urls = ("file:///etc/passwd", "http://[::1", "https://a@b/", "https://\n/", "//x", "ftp://x/")
+    catalogs = [whole, *(whole | {"models": [entry | {"url": url}]} for url in urls)]
+    texts = [*map(json.dumps, catalogs), "[" * 100_000]
+    return [Seed("catalog.json", text.encode()) for text in texts]
+
+
+def weights_seeds() -> list[Seed]:
+    """Weights of others as safetensors, and a pickle under that name."""
+    whole = tiny_model_bytes()
+    return [Seed("vgg.safetensors", c) for c in (whole, pickle.dumps(_Opens(OUTSIDE)), b"")]
+
+
 def manifest_seeds() -> list[Seed]:
     """A manifest as a batch writes it, and lines that are cut, deep or no objects."""
     record = {"target": "a.nii.gz", "status": "done", "seed": 0, "target_sha256": "0" * 64}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -24,8 +25,10 @@ from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.shards import shard_of
 from AnatoMaskGANLib.commands.train import TrainOptions, run_settings
 from AnatoMaskGANLib.config import settings_to_dict
+from AnatoMaskGANLib.evaluation.weights import WeightsError, read_weights
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
 from AnatoMaskGANLib.synthesis.model_archive import install_model
+from AnatoMaskGANLib.synthesis.model_catalog import read_catalog
 from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, read_model
 from AnatoMaskGANLib.synthesis.worker import Worker
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_run_state
@@ -69,6 +72,8 @@ def all_targets() -> list[Target]:
         Target("label map", corpus.label_map_seeds, _change_volume, _read_map, (VolumeError,)),
         Target("volume", corpus.label_map_seeds, _change_volume, _read_volume, (VolumeError,)),
         Target("DICOM", corpus.dicom_seeds, _change_bytes, _read_series, (VolumeError,)),
+        Target("catalog", _alone(corpus.catalog_seeds), _change_json, _list, (CheckpointError,)),
+        Target("weights", _alone(corpus.weights_seeds), _change_model, _weigh, (WeightsError,)),
         Target("run state", _state_seeds, _change_bytes, _read_state, (RunStateError,)),
         # these two go on after a bad line, and so must raise nothing
         Target("manifest", _alone(corpus.manifest_seeds), _change_lines, _read_manifest, ()),
@@ -229,6 +234,17 @@ def _read_series(path: Path, target: Path) -> None:
         with contextlib.suppress(VolumeError):
             _read_volume(place, target)
     _read_volume(path.parent, target)
+
+
+def _list(path: Path, target: Path) -> None:
+    for entry in read_catalog(path):
+        assert entry.url.startswith(("https://", "http://")) and 0 < entry.size_bytes < 2**40
+
+
+def _weigh(path: Path, target: Path) -> None:
+    content = path.read_bytes()
+    for tensor in read_weights(path, hashlib.sha256(content).hexdigest()).values():
+        assert tensor.numel() * tensor.element_size() <= len(content)
 
 
 def _read_state(path: Path, target: Path) -> None:
