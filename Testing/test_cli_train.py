@@ -50,6 +50,18 @@ def test_a_run_is_trained_from_its_settings_file_and_the_checkpoint_is_named(
     assert {row["step"] for row in rows} == {"1", "2"}
 
 
+def test_the_length_can_be_given_in_epochs(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--config", str(config_file), "--device", "cpu", "--epochs"]
+    assert main([*arguments, "1.5"]) == 0  # one training case of 8 slices, 4 a step
+    checkpoint = Path(capsys.readouterr().out.strip())
+    rows = list(csv.DictReader((checkpoint.parent / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert main([*arguments, "0"]) == 1
+    assert "expected a number above 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -31,7 +31,7 @@ from AnatoMaskGANLib.volumes import (  # noqa: E402
 IJK_TO_RAS = np.diag([-2.0, -2.0, 2.0, 1.0])
 
 
-def wait(until: Callable[[], bool], seconds: float = 120) -> None:
+def wait(until: Callable[[], bool], seconds: float = 240) -> None:
     """Let the window work until something is so."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not until():

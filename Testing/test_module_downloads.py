@@ -44,7 +44,7 @@ def section(panel, server: ModelServer, tmp_path: Path):  # noqa: F811
 
 
 def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while time.monotonic() < end and not until():
         slicer.app.processEvents()
         time.sleep(0.01)

@@ -70,7 +70,7 @@ def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:  # noqa
     ui.trainLengthSpinBox.setValue(2)
 
 
-def wait(until: Callable[[], bool], seconds: float = 120) -> None:
+def wait(until: Callable[[], bool], seconds: float = 240) -> None:
     """Let the window work until something is so."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not until():
