@@ -417,6 +417,14 @@ def test_a_chart_shows_the_histograms_of_one_label_and_of_another_when_told() ->
         show_histogram(chart, "Kidney")
 
 
+def test_histograms_of_different_numbers_of_bins_are_columns_of_one_length() -> None:
+    short = tuple(np.array([1.0, 2.0]) * factor for factor in (1, 10, 20))
+    chart = update_histograms(make_synthetic(), {"Gland": short} | make_histograms(), "")
+    assert series_values(chart, 0) == ([1, 2, 2], [10, 20, 20])
+    show_histogram(chart, "Liver")
+    assert series_values(chart, 0) == ([10, 20, 30], [50, 50, 0])
+
+
 def test_histograms_and_figures_made_once_more_fill_the_same_nodes() -> None:
     made, real = make_synthetic(), make_synthetic("Scan")
     chart = update_histograms(made, make_histograms(), "")

@@ -29,9 +29,12 @@ def update_histograms(
     """
     table = referred_node(synthetic_node, TABLE_ROLE, "vtkMRMLTableNode", "histograms")
     table.RemoveAllColumns()
+    num_rows = max(len(centers) for centers, _, _ in histograms.values())
     for label, (centers, real, synthetic) in histograms.items():
         for what, values in (("intensity", centers), ("real", real), ("synthetic", synthetic)):
-            array = numpy_to_vtk(np.asarray(values, np.float64), deep=True)
+            # The columns of a table are of one length; a last point drawn twice is not seen.
+            filled = np.pad(np.asarray(values, np.float64), (0, num_rows - len(values)), "edge")
+            array = numpy_to_vtk(filled, deep=True)
             array.SetName(_column(label, what))
             table.AddColumn(array)
     chart = referred_node(synthetic_node, CHART_ROLE, "vtkMRMLPlotChartNode", "histogram")
