@@ -102,3 +102,12 @@ def test_an_edited_scan_is_not_offered_to_be_made_again_from_segments_alone(
     paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
     panel.ui.editScanButton.click()
     assert not panel.logic.isMadeHere(panel._parameterNode.outputVolume)
+
+
+def test_remembered_segments_keep_names_and_terminology(panel_with_scan) -> None:
+    parameters = panel_with_scan._parameterNode
+    entry = "AnatoMaskGAN~SCT^123037004^Anatomical Structure~SCT^272673000^Bone~^^~~^^~^^"
+    parameters.inputSegmentation.GetSegmentation().GetSegment("bone").SetTerminology(entry)
+    panel_with_scan.ui.rememberButton.click()
+    kept = parameters.segmentationBefore.GetSegmentation().GetSegment("bone")
+    assert (kept.GetName(), kept.GetTerminology()) == ("bone", entry)

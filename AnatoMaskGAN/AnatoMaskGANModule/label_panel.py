@@ -5,8 +5,9 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from .logic import AnatoMaskGANLogic, SegmentMatch
+from .logic import AnatoMaskGANLogic
 from .parameter_node import AnatoMaskGANParameterNode, SegmentChoice
+from .segment_match import SegmentMatch
 
 COLUMN_SEGMENT, COLUMN_LABEL, COLUMN_RULE = range(3)
 WARNING_COLOR = "#d2691e"

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import slicer
@@ -22,44 +21,14 @@ from .parameter_node import (
     MOST_SAMPLES,
     AnatoMaskGANParameterNode,
     ManySamples,
-    SegmentChoice,
     UnmatchedSegments,
 )
 from .runners import DirectRunner, ProcessRunner, SynthesisRequest
 from .scan_edit import differenceOfEdit, editedScan, rememberSegments
+from .segment_match import SegmentMatch, matchedSegments, takenSegmentIDs
 from .training_job import TrainingJob
 from .training_request import TrainingRequest
 from .volume_source import VolumeSource, sourceOfVolume
-
-
-@dataclass(frozen=True)
-class SegmentMatch:
-    """A row of the label table."""
-
-    segmentID: str
-    segmentName: str
-    color: tuple[float, float, float]
-    modelLabel: str
-    """Empty for background and for unmatched segments."""
-    rule: str
-    isTaken: bool = True
-    """Whether the segment takes part in the synthesis."""
-
-    @property
-    def isUnmatched(self) -> bool:
-        return self.rule == "unmatched" and self.isTaken
-
-    @property
-    def ruleText(self) -> str:
-        texts = {
-            "code": _("terminology"),
-            "name": _("name"),
-            "alias": _("alias"),
-            "value": _("label value"),
-            "user": _("your choice"),
-            "unmatched": _("unmatched"),
-        }
-        return texts[self.rule]
 
 
 class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
@@ -169,34 +138,15 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         labels: the user's own choice, segment name -> label of the model, "" for background.
         takenIDs: the segments that are to be synthesized; None for all.
         """
-        from AnatoMaskGANLib.mrml import label_map_of_entries, segment_entries, user_table
-        from AnatoMaskGANLib.volumes import match_labels
+        from AnatoMaskGANLib.mrml import segment_entries
 
         entries = segment_entries(segmentationNode, segmentIDs)
-        if not entries:
-            return []
-        userTable = user_table(entries, labels or {})
-        matches = match_labels(label_map_of_entries(entries), self._labelTable(model), userTable)
-        byValue = {match.value: match for match in matches}
-        rows = []
-        for entry in entries:
-            match = byValue[entry.label_value]
-            isTaken = takenIDs is None or entry.segment_id in takenIDs
-            row = (entry.segment_id, entry.name, entry.color, match.model_name, match.rule, isTaken)
-            rows.append(SegmentMatch(*row))
-        return rows
+        table = self._labelTable(model) if entries else None
+        return matchedSegments(entries, table, labels or {}, takenIDs)
 
     def takenSegmentIDs(self, parameterNode: AnatoMaskGANParameterNode) -> list[str] | None:
         """IDs of the segments that the panel's choice takes; None for all of them."""
-        segmentationNode = parameterNode.inputSegmentation
-        segmentIDs = list(segmentationNode.GetSegmentation().GetSegmentIDs())
-        if parameterNode.segmentChoice is SegmentChoice.VISIBLE:
-            display = segmentationNode.GetDisplayNode()
-            return [i for i in segmentIDs if display is None or display.GetSegmentVisibility(i)]
-        if parameterNode.segmentChoice is SegmentChoice.CHOSEN:
-            leftOut = set(parameterNode.leftOutSegments)
-            return [segmentID for segmentID in segmentIDs if segmentID not in leftOut]
-        return None
+        return takenSegmentIDs(parameterNode)
 
     # Synthesis
 

@@ -1,0 +1,75 @@
+"""The segments that are taken, and which label of the model each becomes and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+from .parameter_node import AnatoMaskGANParameterNode, SegmentChoice
+
+
+@dataclass(frozen=True)
+class SegmentMatch:
+    """A row of the label table."""
+
+    segmentID: str
+    segmentName: str
+    color: tuple[float, float, float]
+    modelLabel: str
+    """Empty for background and for unmatched segments."""
+    rule: str
+    isTaken: bool = True
+    """Whether the segment takes part in the synthesis."""
+
+    @property
+    def isUnmatched(self) -> bool:
+        return self.rule == "unmatched" and self.isTaken
+
+    @property
+    def ruleText(self) -> str:
+        texts = {
+            "code": _("terminology"),
+            "name": _("name"),
+            "alias": _("alias"),
+            "value": _("label value"),
+            "user": _("your choice"),
+            "unmatched": _("unmatched"),
+        }
+        return texts[self.rule]
+
+
+def matchedSegments(
+    entries: Sequence,
+    labelTable,
+    labels: Mapping[str, str],
+    takenIDs: Sequence[str] | None,
+) -> list[SegmentMatch]:
+    """A match for each of the core's `SegmentEntry`; takenIDs: None for all."""
+    from AnatoMaskGANLib.mrml import label_map_of_entries, user_table
+    from AnatoMaskGANLib.volumes import match_labels
+
+    if not entries:
+        return []
+    userTable = user_table(entries, labels)
+    matches = match_labels(label_map_of_entries(entries), labelTable, userTable)
+    byValue = {match.value: match for match in matches}
+    rows = []
+    for entry in entries:
+        match = byValue[entry.label_value]
+        isTaken = takenIDs is None or entry.segment_id in takenIDs
+        row = (entry.segment_id, entry.name, entry.color, match.model_name, match.rule, isTaken)
+        rows.append(SegmentMatch(*row))
+    return rows
+
+
+def takenSegmentIDs(parameterNode: AnatoMaskGANParameterNode) -> list[str] | None:
+    """IDs of the segments that the panel's choice takes; None for all of them."""
+    segmentationNode = parameterNode.inputSegmentation
+    segmentIDs = list(segmentationNode.GetSegmentation().GetSegmentIDs())
+    if parameterNode.segmentChoice is SegmentChoice.VISIBLE:
+        display = segmentationNode.GetDisplayNode()
+        return [i for i in segmentIDs if display is None or display.GetSegmentVisibility(i)]
+    if parameterNode.segmentChoice is SegmentChoice.CHOSEN:
+        leftOut = set(parameterNode.leftOutSegments)
+        return [segmentID for segmentID in segmentIDs if segmentID not in leftOut]
+    return None
