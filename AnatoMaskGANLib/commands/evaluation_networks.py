@@ -30,14 +30,21 @@ def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str)
     The TorchScript maps slices [N,1,H,W] in [0,1] on the grid of the evaluated model to logits
     [N,C,H,W] of its classes, and is checked by its hash. Raises CheckpointError or WeightsError.
     """
+    import torch
+
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 
     path = Path(place)
     if path.suffix in SCRIPT_SUFFIXES:
         return _scripted_segmenter(path, sha256, card, device)
-    if is_run(path):
-        return _segmenter_of_run(path, device)
-    return VolumeSegmenter.from_checkpoint(place, device)
+    segmenter = (
+        _segmenter_of_run(path, device)
+        if is_run(path)
+        else VolumeSegmenter.from_checkpoint(place, device)
+    )
+    # The convolutions of a CPU are nearly twice as fast in this order.
+    segmenter.network.to(memory_format=torch.channels_last)
+    return segmenter
 
 
 def _segmenter_of_run(run: Path, device: str) -> VolumeSegmenter:

@@ -4,7 +4,7 @@
         [--examples ablation-spade ablation-full ...] [--seeds 0 1 2] [--steps N]
         [--set NAME=VALUE ...]
     python Testing/benchmarks/ablation.py measure --store STORE --output FOLDER
-        [--segmenter PLACE] [--models brain-t1]
+        [--segmenter PLACE] [--models brain-t1] [--noise-seeds 0 1]
     python Testing/benchmarks/ablation.py table   --store STORE --output FOLDER
 
 `train` runs settings of Resources/Examples with each seed on a case store; processes with an
@@ -87,7 +87,6 @@ SHOWN_FIGURES = (
 )
 SPADE = CONFIGURATIONS["ablation-spade"]
 BASELINES = "baselines"
-_SEEDS_OF_NOISE = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -208,15 +207,19 @@ def measure_model(
     seed: int | None,
     cases: Sequence[EvaluationCase],
     measurements: Measurements,
+    noise_seeds: Sequence[int] = (0, 1),
 ) -> list[SeedRow]:
-    """The rows of a model on all cases: at noise strength 1 and 0 where it has noise."""
+    """The rows of a model on all cases: at noise strength 1 and 0 where it has noise.
+
+    Volumes of several noise seeds are measured for their diversity.
+    """
     has_noise = synthesizer.card.generator.use_noise3d
     found = []
     for case in cases:
         made: dict[str, list[Volume]] = {}
         for strength in (1.0, 0.0) if has_noise else (0.0,):
             name = f"{method}, noise {strength:g}" if has_noise else method
-            seeds = _SEEDS_OF_NOISE if strength else _SEEDS_OF_NOISE[:1]
+            seeds = noise_seeds if strength else noise_seeds[:1]
             made[name] = list(synthesizer.synthesize_samples(case.label_map, seeds, strength))
         several = Measurements(
             segmenter=measurements.segmenter,
@@ -226,7 +229,7 @@ def measure_model(
                 for name, volumes in made.items()
                 if len(volumes) > 1
             },
-            num_samples=len(_SEEDS_OF_NOISE),
+            num_samples=len(noise_seeds),
         )
         firsts = {name: volumes[0] for name, volumes in made.items()}
         rows = _rows(firsts, case, synthesizer.card, several)
@@ -266,6 +269,7 @@ def measure_all(
     models: Sequence[str] = (),
     segmenter: str | None = None,
     device: str = "auto",
+    noise_seeds: Sequence[int] = (0, 1),
 ) -> None:
     """Measures what is not measured yet, each model into a file of its own."""
     cases = held_out_cases(open_store(store_folder))
@@ -286,7 +290,8 @@ def measure_all(
             found = measure_baselines(synthesizer.card, cases, measurements)
         else:
             title = measurable.title or synthesizer.card.name
-            found = measure_model(synthesizer, title, measurable.seed, cases, measurements)
+            run = (synthesizer, title, measurable.seed)
+            found = measure_model(*run, cases, measurements, noise_seeds)
         write_rows(file, found)
 
 
@@ -423,6 +428,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="instead of the examples' optimizer.steps")
     parser.add_argument("--set", nargs="+", default=[], help="NAME=VALUE for all configurations")
     parser.add_argument("--models", nargs="+", default=[], help="further models to measure")
+    parser.add_argument("--noise-seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--segmenter", help="for Dice and perceptual distance: model or run")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
@@ -436,7 +442,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for example in options.examples:
                 print(train_run(example, seed, store, output, changes, device))
     if options.step in ("measure", "all"):
-        measure_all(store, output, options.models, options.segmenter, device)
+        judges = (options.segmenter, device, options.noise_seeds)
+        measure_all(store, output, options.models, *judges)
     if options.step in ("table", "all"):
         print(write_tables(store, output).read_text(encoding="utf-8"))
     return 0
