@@ -137,8 +137,8 @@ def _is_version_1(content: bytes) -> bool:
 
 def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     """Raises VolumeError for more voxels than the file holds, before memory is taken for them."""
-    num_bytes = math.prod(shape) * image.get_data_dtype().itemsize
-    if math.prod(shape) > LARGEST_FILE_VOXELS:
+    num_voxels = math.prod(map(int, shape))  # of 32-bit numbers, whose product overflows
+    if num_voxels > LARGEST_FILE_VOXELS:
         raise VolumeError(
             f"{path} promises {' x '.join(map(str, shape))} voxels; expected at most "
             f"{LARGEST_FILE_VOXELS:.0e}. Its header is damaged; copy or export it again."
@@ -146,7 +146,7 @@ def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     with open(path, "rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
     if is_packed:
-        check_unpacked_size(path, 0, num_bytes)
+        check_unpacked_size(path, 0, num_voxels * image.get_data_dtype().itemsize)
 
 
 def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:
