@@ -131,7 +131,7 @@ def test_a_check_tells_what_a_run_will_need_and_trains_nothing(ready, tmp_path: 
     assert not ready.ui.trainInstallButton.enabled
 
 
-def test_the_choices_are_saved_with_the_scene_but_not_that_it_may_go_on(
+def test_a_scene_keeps_the_choices_but_none_that_could_run_a_program_or_go_on_alone(
     ready,
     cases: Path,
     tmp_path: Path,
@@ -140,10 +140,13 @@ def test_the_choices_are_saved_with_the_scene_but_not_that_it_may_go_on(
     ui.batchInputEdit.setText(str(cases))
     ui.trainHeldOutComboBox.setCurrentIndex(2)
     ui.trainModelNameEdit.setText("mine")
+    ui.trainFurtherEdit.setText("validation.extractor=program.pt")
     ui.trainGoesOnCheckBox.setChecked(True)
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     slicer.mrmlScene.Clear(0)
     ui.trainGoesOnCheckBox.setChecked(False)
+    for edit in (ui.trainSettingsEdit, ui.trainFurtherEdit):
+        edit.setText("")
     assert (ui.trainFolderEdit.text, ui.batchInputEdit.text) == ("", "")
     slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {"clear": True})
     assert ui.trainFolderEdit.text == str(tmp_path / "training")
@@ -151,6 +154,7 @@ def test_the_choices_are_saved_with_the_scene_but_not_that_it_may_go_on(
     assert (ui.trainLengthSpinBox.value, ui.trainHeldOutComboBox.currentIndex) == (2, 2)
     assert ui.trainModelNameEdit.text == "mine"
     assert not ui.trainGoesOnCheckBox.checked
+    assert (ui.trainSettingsEdit.text, ui.trainFurtherEdit.text) == ("", "")
 
 
 def test_the_log_can_be_copied_and_emptied(panel) -> None:  # noqa: F811

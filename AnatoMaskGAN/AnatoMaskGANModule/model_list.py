@@ -52,7 +52,7 @@ class ListedModel:
             }
         else:
             lines |= {
-                _("Comes from"): self.offer.url,
+                _("Comes from"): self.offer.place,
                 "SHA-256": self.offer.sha256[:16] + "...",
             }
         rows = (f"<b>{key}:</b> {html.escape(value)}" for key, value in lines.items() if value)

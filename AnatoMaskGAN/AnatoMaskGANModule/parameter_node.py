@@ -139,17 +139,16 @@ class AnatoMaskGANParameterNode:
     # folders of the batch
     batchInput: str
     batchOutput: str
-    # what is trained, from which cases, where
+    # what is trained, from which cases, where; not the settings file and further settings, which
+    # can name programs: a scene may come from anywhere
     trainSource: TrainingSource = TrainingSource.FOLDER
     trainCases: str
     trainFolder: str
     trainPreset: TrainingPreset = TrainingPreset.QUICK
-    trainSettings: str
     trainLength: Annotated[int, WithinRange(1, LONGEST_TRAINING)] = 10
     trainLengthUnit: LengthUnit = LengthUnit.PRESET
     trainHeldOut: HeldOut = HeldOut.BOTH
     trainWindow: str
-    trainFurther: str
     # the card of the trained model
     trainModelName: str
     trainDescription: str

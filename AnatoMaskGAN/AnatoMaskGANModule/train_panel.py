@@ -132,7 +132,7 @@ class TrainPanel:
             cases.mkdir(parents=True, exist_ok=True)
         elif not parameters.trainCases.strip():
             raise ValueError(_("Choose the folder of cases."))
-        settings = parameters.trainSettings.strip()
+        settings = self._ui.trainSettingsEdit.text.strip()
         return TrainingRequest(
             cases,
             folder,
@@ -142,7 +142,7 @@ class TrainPanel:
             parameters.trainLengthUnit,
             parameters.trainHeldOut,
             parameters.trainWindow,
-            parameters.trainFurther,
+            self._ui.trainFurtherEdit.text,
             parameters.device.value,
         )
 
