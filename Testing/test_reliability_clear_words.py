@@ -6,22 +6,37 @@ import gzip
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from AnatoMaskGANLib.config import GeneratorSettings, SettingsError, settings_from_dict
-from AnatoMaskGANLib.synthesis import CheckpointError
+from AnatoMaskGANLib.networks.spade import normalization
+from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
+from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.edit_in_place import check_margin
+from AnatoMaskGANLib.synthesis.errors import DeviceError
 from AnatoMaskGANLib.synthesis.exchange import MessageError, decoded
+from AnatoMaskGANLib.synthesis.model_archive import install_model, verify_model
 from AnatoMaskGANLib.synthesis.model_catalog import find_entry
+from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, load_label_table, read_label_map
 from AnatoMaskGANLib.volumes.geometry import checked_ijk_to_ras
 from AnatoMaskGANLib.volumes.slicer_segments import Segment, merged_layers
 from Testing.fuzz import corpus
+from Testing.tiny_models import (
+    label_map_of,
+    random_labels,
+    tiny_card,
+    tiny_generator,
+    tiny_synthesizer,
+    write_tiny_model,
+)
 
 ONES = np.ones((2, 2, 2), np.uint8)
 FLAT = np.array([[1.0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -143,3 +158,37 @@ def test_a_store_that_lies_about_its_places_and_arrays_is_told(tmp_path: Path) -
     (tmp_path / INDEX).write_text("[]")
     with pytest.raises(StoreError, match="is not the index"):
         open_store(tmp_path)
+
+
+def test_a_network_of_the_wrong_direction_and_an_unknown_normalization_are_told() -> None:
+    """A generator makes images of labels, a segmenter labels of images."""
+    card, generator = tiny_card(), tiny_generator()
+    with pytest.raises(CheckpointError, match="use it with"):
+        VolumeSegmenter(card, generator, torch.device("cpu"))
+    settings = replace(card.generator, kind="segmenter")
+    with pytest.raises(CheckpointError, match="anatomaskgan segment"):
+        Synthesizer(replace(card, generator=settings), generator, torch.device("cpu"))
+    with pytest.raises(ValueError, match="normalization 'layer' is not known"):
+        normalization("layer", 8)
+
+
+def test_a_live_label_map_of_another_grid_is_told() -> None:
+    session = tiny_synthesizer().session(label_map_of(random_labels((3, 12, 12))))
+    with pytest.raises(VolumeError, match="expected the same grid"):
+        session.update(label_map_of(random_labels((4, 12, 12))))
+
+
+def test_memory_of_apple_devices_and_options_of_messages_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="'mps' is not there"):
+        pick_device("mps")
+
+
+def test_models_and_hashes_that_are_none_are_told(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "tiny")
+    with pytest.raises(CheckpointError, match="is no SHA-256"):
+        verify_model(model, "xyz")
+    with pytest.raises(CheckpointError, match="expected a model's archive or folder"):
+        install_model(tmp_path / "nowhere", target=tmp_path / "models")
