@@ -1,12 +1,15 @@
 """Takes the pictures of Resources/Screenshots: the panel in each state, beside labels and scans.
 
     python Testing/take_screenshots.py
+    python Testing/take_screenshots.py work    # only models, batch, training and packages
+    python Testing/take_screenshots.py views   # all but these
 
 It runs the module on the bundled sample in the stand-in host, which is not the application.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +43,7 @@ def wait(until: Callable[[], bool] | None = None) -> None:
 
 
 def save(name: str) -> None:
-    for widget in slicer.app.mainWindow().sliceWidgets.values():
+    for widget in slicer.app.layoutManager().sliceWidgets().values():
         widget.draw()  # the views do not follow an edit of the segments by themselves
     wait()
     path = SCREENSHOTS / f"{name}.png"
@@ -50,7 +53,7 @@ def save(name: str) -> None:
 
 
 def widgets_of(column: str) -> list:
-    slice_widgets = slicer.app.mainWindow().sliceWidgets
+    slice_widgets = slicer.app.layoutManager().sliceWidgets()
     return [widget for name, widget in slice_widgets.items() if name.startswith(column)]
 
 
@@ -68,7 +71,7 @@ def show_segments_in(segmentation, column: str) -> None:
 
 
 def center_views() -> None:
-    for widget in slicer.app.mainWindow().sliceWidgets.values():
+    for widget in slicer.app.layoutManager().sliceWidgets().values():
         widget.view.fit()
         field = widget.view.node.GetFieldOfView()
         widget.view.node.SetFieldOfView(0.8 * field[0], 0.8 * field[1], field[2])
@@ -82,19 +85,12 @@ def rename(segmentation, number: int, name: str) -> str:
     return old_name
 
 
-def show_in_panel(panel, *shown) -> None:
-    """Unfold these sections and fold the others, from the top of the panel."""
-    ui = panel.ui
-    for section in (
-        ui.inputsCollapsibleButton,
-        ui.labelsCollapsibleButton,
-        ui.samplingCollapsibleButton,
-        ui.outputCollapsibleButton,
-        ui.editCollapsibleButton,
-        ui.compareCollapsibleButton,
-        ui.modelsCollapsibleButton,
-    ):
-        section.collapsed = section not in shown
+def only(panel, *names: str) -> None:
+    """Unfold these sections and fold all others."""
+    for name, widget in vars(panel.ui).items():
+        if name.endswith("CollapsibleButton"):
+            widget.collapsed = name not in names
+    slicer.app.processEvents()
 
 
 def set_same_window(*volumes) -> None:
@@ -131,8 +127,15 @@ def write_thumbnail() -> None:
 def main() -> None:
     app = window.start_window(VIEWS)
     panel = window.show_module(window.load_module(REPOSITORY / "AnatoMaskGAN/AnatoMaskGAN.py"))
+    # these find the core now that the module is loaded
+    from view_screenshots import take_view_pictures
+    from work_screenshots import take_work_pictures
+
     app.window.resize(*WINDOW_SIZE)
     app.window.show()
+    if sys.argv[1:] != ["work"]:
+        wait()
+        save("AnatoMaskGAN-fresh")
     panel.ui.sampleDataButton.click()
     segmentation, scan = (
         panel._parameterNode.inputSegmentation,
@@ -142,6 +145,9 @@ def main() -> None:
     for column, volume in zip(COLUMNS, (scan, None, scan), strict=True):
         show(column, volume)
     center_views()
+    if sys.argv[1:] == ["work"]:
+        take_work_pictures(panel, save)
+        return
 
     names = [rename(segmentation, 6, "Tumor"), rename(segmentation, 9, "Edema")]
     wait(lambda: panel.ui.labelTable.rowCount > 0)
@@ -150,6 +156,7 @@ def main() -> None:
     for number, name in zip((6, 9), names, strict=True):
         rename(segmentation, number, name)
     wait(lambda: panel.ui.synthesizeButton.enabled)
+    save("AnatoMaskGAN-matched")
 
     is_taken = []
 
@@ -170,43 +177,9 @@ def main() -> None:
     save("AnatoMaskGAN")
     write_thumbnail()
 
-    show_in_panel(panel, panel.ui.inputsCollapsibleButton, panel.ui.editCollapsibleButton)
-    panel.ui.editedScanSelector.setCurrentNode(scan)
-    panel.ui.rememberButton.click()
-    panel.ui.liveCheckBox.click()
-    wait(lambda: panel.live.state.value == "up to date")
-    grow_ventricle(segmentation, scan)
-    wait(lambda: panel.live.state.value == "running")
-    wait(lambda: panel.live.state.value == "up to date")
-    save("AnatoMaskGAN-live")
-    panel.ui.liveCheckBox.click()
-    wait(lambda: panel.ui.editScanButton.enabled)
-    panel.ui.editScanButton.click()
-    show_segments_in(segmentation, "Labels")
-    edited = panel._parameterNode.outputVolume
-    for column, volume in zip(COLUMNS, (scan, edited, scan), strict=True):
-        show(column, volume)
-    save("AnatoMaskGAN-edit")
-
-    show_in_panel(panel, panel.ui.compareCollapsibleButton)
-    before = panel._parameterNode.segmentationBefore
-    panel.ui.inputSelector.setCurrentNode(before)
-    panel.ui.outputSelector.setCurrentNode(None)
-    wait(lambda: panel.ui.synthesizeButton.enabled)
-    panel.ui.synthesizeButton.click()
-    panel.ui.realSelector.setCurrentNode(scan)
-    wait(lambda: panel.ui.compareButton.enabled)
-    panel.ui.compareButton.click()
-    segmentation.GetDisplayNode().SetVisibility(False)
-    show_segments_in(before, "Labels")
-    center_views()
-    difference = slicer.util.getNode(f"{panel._parameterNode.outputVolume.GetName()} difference")
-    for column, volume in zip(COLUMNS, (scan, difference, scan), strict=True):
-        show(column, volume)
-    save("AnatoMaskGAN-compare")
-
-    show_in_panel(panel, panel.ui.modelsCollapsibleButton)
-    save("AnatoMaskGAN-models")
+    take_view_pictures(panel, segmentation, scan, save)
+    if sys.argv[1:] != ["views"]:
+        take_work_pictures(panel, save)
 
 
 if __name__ == "__main__":
