@@ -111,8 +111,9 @@ def text_of(node: ast.AST) -> str:
     parts = []
     for value in node.values:
         if isinstance(value, ast.FormattedValue):
-            names = re.findall(r"[a-z_]{3,}", ast.unparse(value.value))
-            parts.append("{" + (names[-1] if names else "value").replace("_", " ") + "}")
+            names = re.findall(r"[A-Za-z_]{3,}", ast.unparse(value.value))
+            name = re.sub(r"^Get|(?<=[a-z])(?=[A-Z])", " ", names[-1] if names else "value")
+            parts.append("{" + " ".join(name.replace("_", " ").lower().split()) + "}")
         else:
             parts.append(str(value.value))
     return "".join(parts)

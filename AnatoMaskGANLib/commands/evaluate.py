@@ -119,8 +119,8 @@ class EvaluateOptions:
     embedding_plot: bool = False
     """Also a t-SNE plot of real and synthetic slices, by the first extractor."""
     lpips: Path | None = None
-    """Backbone weights of LPIPS, torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth turned
-    into a safetensors file; no weights, no LPIPS."""
+    """Backbone weights of LPIPS, torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth
+    turned into a safetensors file; no weights, no LPIPS."""
     lpips_sha256: str | None = None
     """SHA-256 of these weights, where the file's name does not end in it."""
     lpips_network: Literal["alex", "vgg"] = "alex"
@@ -128,8 +128,8 @@ class EvaluateOptions:
     device: Device = "auto"
     """Where the networks run; auto takes a GPU when there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of a
-    bundled label table, such as freesurfer-aseg."""
+    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
+    a bundled label table, such as freesurfer-aseg."""
     unmatched: Unmatched = "stop"
     """What happens to labels that the model does not know: stop with an error, or treat them as
     background."""

@@ -60,8 +60,8 @@ class SynthesizeOptions:
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of a
-    bundled label table, such as freesurfer-aseg."""
+    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
+    a bundled label table, such as freesurfer-aseg."""
     unmatched: Unmatched = "stop"
     """What happens to labels that the model does not know: stop with an error, or treat them as
     background."""

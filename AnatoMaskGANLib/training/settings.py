@@ -137,8 +137,8 @@ class ValidationSettings:
     extractor_sha256: str | None = None
     """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
     lpips_weights: str | None = None
-    """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips, torchvision);
-    nothing is downloaded."""
+    """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips and
+    torchvision); nothing is downloaded."""
     lpips_sha256: str | None = None
     """Of that file; not needed where its name ends in the hash."""
     lpips_network: Literal["alex", "vgg"] = "alex"
