@@ -137,7 +137,7 @@ class ValidationSettings:
     extractor_sha256: str | None = None
     """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
     lpips_weights: str | None = None
-    """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips and
+    """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips,
     torchvision); nothing is downloaded."""
     lpips_sha256: str | None = None
     """Of that file; not needed where its name ends in the hash."""
