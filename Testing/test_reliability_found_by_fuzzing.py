@@ -241,7 +241,8 @@ def peak_growth_of_reading(path: Path) -> int:
     """Bytes by which reading a file raises the peak of a process of its own."""
     code = (
         "import resource, sys; from AnatoMaskGANLib.volumes import read_label_map, VolumeError\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "unit = 1 if sys.platform == 'darwin' else 1024\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit\n"
         "import nibabel, SimpleITK; before = peak()\n"
         "try: read_label_map(sys.argv[1])\n"
         "except VolumeError as error: print(peak() - before, error)\n"
