@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generator, tiny_settings
 
-from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
 from AnatoMaskGANLib.synthesis.region import Region, labeled_region
@@ -31,10 +31,15 @@ SWITCHES: dict[str, dict[str, Any]] = {
 
 
 def whole_stack(
-    settings: GeneratorSettings, labels: np.ndarray, region: Region, seed: int, strength: float
+    settings: GeneratorSettings,
+    labels: np.ndarray,
+    region: Region,
+    seed: int,
+    strength: float,
+    spread: float = 0.1,
 ) -> np.ndarray:
     """The images by one plain call of the generator on the whole stack, label maps convolved."""
-    generator = tiny_generator(settings)
+    generator = tiny_generator(settings, spread=spread)
     stack = torch.from_numpy(region.cut(labels, region.slices).astype(np.int64))[None]
     spacing = SPACING_IJK_MM
     noise = noise_field(
@@ -55,9 +60,10 @@ def one_pass(
     seed: int,
     strength: float,
     slab_size: int = 16,
+    spread: float = 0.1,
     **options: Any,
 ) -> np.ndarray:
-    generator = tiny_generator(settings)
+    generator = tiny_generator(settings, spread=spread)
     with torch.inference_mode():
         shared = RegionLabels(
             generator, FrozenGenerator(generator), labels, region, SPACING_IJK_MM, slab_size
@@ -124,3 +130,26 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
     assert labeled_region(labels, settings.stride) == region
     changed = np.flatnonzero(np.abs(after - before).max(axis=(1, 2)) > 1e-6)
     assert set(range(2, 7)) <= set(changed)
+
+
+@pytest.mark.parametrize("preset", [compact_generator, paper_generator])
+def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> None:
+    settings = preset(36)
+    labels = random_labels((2, 64, 32), settings.num_classes)
+    region = Region((0, 2), (0, 64), (0, 32))
+    expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
+    made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [compact_generator, paper_generator])
+def test_the_presets_in_their_full_size_equal_the_whole_stack(preset: Any) -> None:
+    settings = preset(36)
+    labels = random_labels((3, 224, 224), settings.num_classes)
+    region = Region((0, 3), (0, 224), (0, 224))
+    expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
+    made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)

@@ -31,8 +31,13 @@ def tiny_settings(**changes: Any) -> GeneratorSettings:
     return GeneratorSettings(**(settings | changes))
 
 
-def tiny_generator(settings: GeneratorSettings | None = None, seed: int = 0) -> Generator:
-    """A generator in evaluation mode in which no weight is zero and every statistic counts."""
+def tiny_generator(
+    settings: GeneratorSettings | None = None, seed: int = 0, spread: float = 0.1
+) -> Generator:
+    """A generator in evaluation mode in which no weight is zero and every statistic counts.
+
+    spread: of what is added to the weights; wide networks need less, or their images saturate.
+    """
     draws = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -40,7 +45,7 @@ def tiny_generator(settings: GeneratorSettings | None = None, seed: int = 0) -> 
     with torch.no_grad():
         for name, parameter in generator.named_parameters():
             if name != "log_tau_mm":
-                parameter += 0.1 * torch.randn(parameter.shape, generator=draws)
+                parameter += spread * torch.randn(parameter.shape, generator=draws)
         for name, buffer in generator.named_buffers():
             if name.endswith("running_mean"):
                 buffer += 0.3 * torch.randn(buffer.shape, generator=draws)

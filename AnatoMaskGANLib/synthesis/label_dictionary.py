@@ -16,14 +16,9 @@ from torch import Tensor
 
 from AnatoMaskGANLib.networks.label_field import DenseLabelField, LabelField, LabelWords, number
 
-from .frozen_generator import (
-    CoarseLabels,
-    FrozenGenerator,
-    FrozenSPADE,
-    FrozenStage,
-    Modulation,
-    StageLabels,
-)
+from .frozen_generator import CoarseLabels, FrozenGenerator
+from .frozen_layers import FrozenSPADE, Modulation
+from .frozen_stage import FrozenStage, StageLabels
 
 
 def largest_share(stride: int) -> float:

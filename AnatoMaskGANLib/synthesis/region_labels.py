@@ -18,7 +18,8 @@ from AnatoMaskGANLib.networks.slice_graph import (
     slice_overlaps,
 )
 
-from .frozen_generator import CoarseLabels, FrozenGenerator, StageLabels
+from .frozen_generator import CoarseLabels, FrozenGenerator
+from .frozen_stage import StageLabels
 from .label_dictionary import ContextDictionary, LabelDictionary
 from .region import Region
 

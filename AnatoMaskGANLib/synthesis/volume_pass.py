@@ -23,7 +23,7 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.networks.slice_graph import NEIGHBOR_RADIUS, stack_means, stack_sums
 
-from .frozen_generator import SliceNoise
+from .frozen_stage import SliceNoise
 from .region_labels import RegionLabels
 
 BLOCK_SIZE = 16
@@ -214,7 +214,12 @@ class VolumePass:
                 self._noise[block] = self._drawn(block)
             first, drawn = self._noise[block]
         values = drawn[:, number - first][None].contiguous(memory_format=torch.channels_last)
-        return SliceNoise(values, self.noise_strength, (spacing[1], spacing[0]))
+        return SliceNoise(
+            values,
+            self.noise_strength,
+            (spacing[1], spacing[0]),
+            tuple(self.settings.noise_sigmas_mm),
+        )
 
     @property
     def _noise_spacing_ijk_mm(self) -> tuple[float, ...]:
@@ -266,6 +271,7 @@ class VolumePass:
             size // 2,
         )
         self.labels.forget()
+        self.labels.frozen.workspaces.forget()
         self._noise.clear()
         if self.labels.device.type == "cuda":
             torch.cuda.empty_cache()

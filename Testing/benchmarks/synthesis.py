@@ -191,10 +191,10 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from AnatoMaskGANLib.synthesis import frozen_generator
+    from AnatoMaskGANLib.synthesis import frozen_layers
     from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
 
-    counted, frozen_generator.HAS_ONEDNN = frozen_generator.HAS_ONEDNN, False
+    counted, frozen_layers.HAS_ONEDNN = frozen_layers.HAS_ONEDNN, False
     try:
         one = VolumePass(shared, 0, 1.0, keeps_all=True, threads=1)
         middle = shared.numbers[len(shared.numbers) // 2]
@@ -204,7 +204,7 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
                 one._encode(middle)
                 one._image(middle)
     finally:
-        frozen_generator.HAS_ONEDNN = counted
+        frozen_layers.HAS_ONEDNN = counted
     return counter.get_total_flops() / 1e9
 
 
