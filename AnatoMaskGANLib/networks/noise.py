@@ -19,6 +19,7 @@ from AnatoMaskGANLib.networks.spade import LEAK
 _GOLDEN = -7046029254386353131  # 2**64 / golden ratio as a signed integer
 _MIX1, _MIX2 = -4658895280553007687, -7723592293110705685  # splitmix64's multipliers, signed
 _TRUNCATION = 3.5  # the Gaussian is cut at this many sigma
+_CACHED_NODES = 1 << 17  # that are drawn and smoothed in plane together, in a CPU's cache
 
 
 def noise_field(
@@ -57,11 +58,17 @@ def _octave(
         _SmoothedAxis(start, size, spacing, sigma_mm)
         for start, size, spacing in zip(start_kji, shape_kji, spacing_kji_mm, strict=True)
     ]
-    field = _white_noise(seed, number, [(axis.first_node, axis.num_nodes) for axis in axes], device)
+    nodes = [(axis.first_node, axis.num_nodes) for axis in axes]
+    step = axes[0].num_nodes
+    if torch.device(device).type == "cpu":
+        step = max(1, _CACHED_NODES // (axes[1].num_nodes * axes[2].num_nodes))
+    slices = []
+    for first in range(0, axes[0].num_nodes, step):
+        part = (axes[0].first_node + first, min(step, axes[0].num_nodes - first))
+        field = _white_noise(seed, number, [part, *nodes[1:]], device)
+        slices.append(axes[1].smooth(axes[2].smooth(field, 2), 1))
     # The slice axis comes last: a step along it is one addition of whole slices.
-    for dim in (2, 1, 0):
-        field = axes[dim].smooth(field, dim)
-    return field
+    return axes[0].smooth(torch.cat(slices), 0)
 
 
 class _SmoothedAxis:
@@ -72,6 +79,8 @@ class _SmoothedAxis:
         reach = math.ceil(_TRUNCATION * sigma_mm / (pitch * spacing_mm))
         voxels = range(start, start + size)
         self.nodes = [voxel // pitch for voxel in voxels]
+        self.pitch = pitch
+        self.start = start
         self.first_node = self.nodes[0] - reach
         self.num_nodes = self.nodes[-1] + reach + 2 - self.first_node
         self.taps = range(-reach, reach + 2)
@@ -89,15 +98,27 @@ class _SmoothedAxis:
         ]
 
     def smooth(self, field: Tensor, dim: int) -> Tensor:
-        nodes = torch.tensor(self.nodes, device=field.device) - self.first_node
+        size, pitch = len(self.nodes), self.pitch
+        if pitch > 1:  # every node as often as there are voxels to it, so that taps are shifts
+            first = self.start + self.taps[0] * pitch
+            voxels = torch.arange(first, first + size + (len(self.taps) - 1) * pitch)
+            nodes = voxels.div(pitch, rounding_mode="floor") - self.first_node
+            field = field.index_select(dim, nodes.to(field.device))
+        offset = 0 if pitch > 1 else self.start + self.taps[0] - self.first_node
         weights = torch.tensor(self.weights, dtype=torch.float32, device=field.device)
         shape = [1, 1, 1]
-        shape[dim] = len(self.nodes)
-        smoothed: Tensor | None = None
+        shape[dim] = size
         # One tap after the other: a matrix product would round differently by its size.
-        for column, tap in enumerate(self.taps):
-            term = field.index_select(dim, nodes + tap).mul_(weights[:, column].view(shape))
-            smoothed = term if smoothed is None else smoothed.add_(term)
+        smoothed: Tensor | None = None
+        term: Tensor | None = None
+        for column in range(len(self.taps)):
+            shifted = field.narrow(dim, offset + column * pitch, size)
+            weight = weights[:, column].view(shape)
+            if smoothed is None:
+                smoothed = shifted * weight
+                term = torch.empty_like(smoothed)
+            else:
+                smoothed.add_(torch.mul(shifted, weight, out=term))
         return smoothed
 
 
