@@ -37,8 +37,8 @@ def has_followed_the_scene() -> bool:
 
 
 def wait(until: Callable[[], bool] = has_followed_the_scene) -> None:
-    """Let the window work until something is so, for 30 s at most."""
-    end = time.monotonic() + 30
+    """Let the window work until something is so, for 2 minutes at most."""
+    end = time.monotonic() + 120
     slicer.app.processEvents()
     while time.monotonic() < end and not until():
         slicer.app.processEvents()
