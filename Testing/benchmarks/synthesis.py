@@ -160,7 +160,7 @@ def words(preset: str, options: argparse.Namespace) -> Row:
     from AnatoMaskGANLib.synthesis.region_labels import RegionLabels
     from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
 
-    num_slices = {"compact": 200, "paper": 48}[preset] if not options.quick else 24
+    num_slices = {"compact": 200, "paper": 200}[preset] if not options.quick else 24
     generator = random_generator(preset)
     frozen = FrozenGenerator(generator)
     labels = sample_labels(num_slices)
