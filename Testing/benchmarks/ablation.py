@@ -339,7 +339,7 @@ def markdown_table(found: Sequence[SeedRow], keys: Sequence[str] = SHOWN_FIGURES
     keys = [key for key in keys if any(key in entry.row.figures for entry in found)]
     figures = [figure_named(key) for key in keys]
     lines = [
-        "| | " + " | ".join(figure.title for figure in figures) + " |",
+        "| | " + " | ".join(figure.title.replace("|", "\\|") for figure in figures) + " |",
         "|---" * (len(figures) + 1) + "|",
     ]
     for method in dict.fromkeys(entry.method for entry in found):
