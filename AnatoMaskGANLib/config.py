@@ -250,6 +250,8 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
     if origin is dict or origin is Mapping or origin is typing.Mapping:
         return dict(value)
     if origin is typing.Literal:
+        if type(value) is int and str(value) in arguments:
+            return str(value)  # YAML reads the bare 32 of precision=32 as a number
         if value not in arguments:
             raise SettingsError(f"{name} is {value!r}; allowed: {', '.join(map(str, arguments))}")
         return value

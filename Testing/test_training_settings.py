@@ -133,6 +133,14 @@ def test_flags_replace_what_the_file_says(tmp_path: Path) -> None:
     assert settings.use_gray_texture is False
 
 
+@pytest.mark.parametrize("text", ["32", "16", "'32'", "bf16"])
+def test_a_precision_that_yaml_reads_as_a_number_is_understood(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("data: {store: here}\noutput: run\n")
+    settings = run_settings(TrainOptions(config=path, set=(f"precision={text}",)))
+    assert settings.precision == text.strip("'")
+
+
 def test_a_flag_that_is_no_setting_is_told_with_the_closest_name(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("data: {store: here}\noutput: run\n")
