@@ -79,11 +79,12 @@ def test_views_follow_the_layout_that_the_scene_describes() -> None:
     manager.setLayout(987)
     assert manager.sliceViewNames() == ["Left"]
     assert manager.sliceWidget("Left").mrmlSliceNode().GetOrientation() == "Axial"
-    assert "Plot" in manager.plotWidgets()  # beside those of layouts that were shown before
+    assert list(manager.plotWidgets()) == ["Plot"]
     labels = [label.text for label in manager.widget.findChildren(qt.QLabel)]
     assert "vtkMRMLViewNode Solid: not drawn by this stand-in" in labels
     manager.setLayout(first)
     assert manager.sliceViewNames() == names
+    assert not manager.plotWidgets()
 
 
 def test_a_plot_view_draws_the_lines_of_its_chart() -> None:

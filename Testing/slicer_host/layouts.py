@@ -29,6 +29,7 @@ class LayoutManager:
         layout.setContentsMargins(0, 0, 0, 0)
         self._sliceWidgets, self._plotWidgets, self._content = {}, {}, None
         self._shownNames: list[str] = []
+        self._shownPlots: list[str] = []
         logic = slicer.vtkMRMLLayoutLogic()
         logic.SetMRMLScene(app.scene)
         self._logic = logic
@@ -60,7 +61,8 @@ class LayoutManager:
         return {name: self._sliceWidgets[name] for name in self._shownNames}
 
     def plotWidgets(self) -> dict:
-        return dict(self._plotWidgets)
+        """The same for plots."""
+        return {name: self._plotWidgets[name] for name in self._shownPlots}
 
     def mrmlSliceLogics(self):
         return self._app.applicationLogic().GetSliceLogics()
@@ -78,7 +80,7 @@ class LayoutManager:
             widget.setParent(None)
         if self._content is not None:
             self._content.setParent(None)
-        self._shownNames = []
+        self._shownNames, self._shownPlots = [], []
         self._content = qt.QWidget()
         description = self.layoutNode.GetLayoutDescription(self.layout)
         if self.layout == self._first or not description:  # none: the scene is being closed
@@ -121,6 +123,7 @@ class LayoutManager:
         if kind == "vtkMRMLPlotViewNode":
             if tag not in self._plotWidgets:
                 self._plotWidgets[tag] = PlotWidget(self._app, tag, values.get("viewlabel", tag))
+            self._shownPlots.append(tag)
             return self._plotWidgets[tag]
         label = qt.QLabel(NOT_DRAWN.format(kind=kind, tag=tag))
         label.setAlignment(qt.Qt.AlignmentFlag.AlignCenter)
