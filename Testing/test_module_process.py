@@ -112,7 +112,8 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
 
 
 def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) -> None:
-    from AnatoMaskGANModule.runners import ProcessRunner, SynthesisRequest
+    from AnatoMaskGANModule.runners import ProcessRunner
+    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
 
     from AnatoMaskGANLib.synthesis import worker_client as messages
 
@@ -125,7 +126,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) ->
             return [*made, messages.Finished(1)]
 
     monkeypatch.setattr(ProcessRunner, "client", RestartedClient())
-    request = SynthesisRequest(None, "", "cpu", [4, 5, 6])
+    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [4, 5, 6]))
     volumes = ProcessRunner().run(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 

@@ -14,7 +14,8 @@ from slicer.util import VTKObservationMixin
 from .logic import AnatoMaskGANLogic
 from .output_style import OutputStyle
 from .parameter_node import AnatoMaskGANParameterNode
-from .runners import SynthesisRequest, sendRequest
+from .runners import sendRequest
+from .synthesis_request import requestOf, settingsOfPanel
 from .volume_source import VolumeSource
 
 
@@ -148,28 +149,16 @@ class LiveResynthesis(VTKObservationMixin):
             self._tell(LiveState.FAILED, str(error))
 
     def _submitEdits(self, parameters: AnatoMaskGANParameterNode) -> None:
-        from AnatoMaskGANLib import mrml
         from AnatoMaskGANLib.volumes import same_grid
 
         source = self._logic.sourceOf(parameters)
         export = source.labelMapExport()
-        userTable = mrml.user_table(export.entries, source.labels)
-        request = SynthesisRequest(
-            export.label_map,
-            parameters.model,
-            parameters.device.value,
-            [parameters.seed],
-            parameters.noiseStrength,
-            source.unmatched,
-            userTable,
-            parameters.noiseLengthScale,
-        )
+        request = requestOf(source, export, settingsOfPanel(parameters))
         style = OutputStyle(parameters.intensities, parameters.displayPreset)
         labelMap, previous = export.label_map, self._export
         settings = (
-            *(request.model, request.device, request.seeds, request.noiseStrength),
-            *(request.unmatched, userTable, labelMap.names, labelMap.codes),
-            *(request.noiseLengthScale, style.intensities),
+            *(request.settings, request.unmatched, request.userTable),
+            *(labelMap.names, labelMap.codes, style.intensities),
         )
         isFollowing = (
             settings == self._settings

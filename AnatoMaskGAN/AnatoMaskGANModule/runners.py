@@ -4,29 +4,15 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from .synthesis_request import SynthesisRequest
+
 POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class SynthesisRequest:
-    """What is to be made: one volume a seed, of one label map."""
-
-    labelMap: Any
-    """The core's `LabelMap`."""
-    model: str
-    device: str
-    seeds: Sequence[int]
-    noiseStrength: float = 1.0
-    unmatched: str = "stop"
-    userTable: dict[str, str | None] = field(default_factory=dict)
-    noiseLengthScale: float = 1.0
 
 
 class DirectRunner:
@@ -45,18 +31,19 @@ class DirectRunner:
         """The volumes of the request; SynthesisCancelledError when isCancelled says so."""
         from AnatoMaskGANLib.synthesis import Synthesizer
 
-        if self._loaded != (request.model, request.device):
-            self._synthesizer = Synthesizer.from_checkpoint(request.model, request.device)
-            self._loaded = (request.model, request.device)
+        settings = request.settings
+        if self._loaded != (settings.model, settings.device):
+            self._synthesizer = Synthesizer.from_checkpoint(settings.model, settings.device)
+            self._loaded = (settings.model, settings.device)
         volumes = self._synthesizer.synthesize_samples(
             request.labelMap,
-            request.seeds,
-            request.noiseStrength,
+            settings.seeds,
+            settings.noiseStrength,
             report,
             isCancelled,
             request.unmatched,
             request.userTable,
-            request.noiseLengthScale,
+            settings.noiseLengthScale,
         )
         return list(volumes)
 
@@ -112,7 +99,7 @@ class ProcessRunner:
                 elif isinstance(message, messages.LogLine):
                     self.onLog(f"{message.level.lower()}: {message.text}")
                 elif isinstance(message, messages.Finished):
-                    return [volumes[seed] for seed in request.seeds]
+                    return [volumes[seed] for seed in request.settings.seeds]
             slicer.app.processEvents()
             if isCancelled():
                 self.close()
@@ -128,16 +115,17 @@ class ProcessRunner:
 
 def sendRequest(client, request: SynthesisRequest, isLive: bool = False) -> int:
     """The number under which the client's messages tell of the request."""
+    settings = request.settings
     return client.synthesize(
         request.labelMap,
-        request.model,
-        request.device,
-        request.seeds,
-        request.noiseStrength,
+        settings.model,
+        settings.device,
+        settings.seeds,
+        settings.noiseStrength,
         request.unmatched,
         request.userTable,
         live=isLive,
-        noise_length_scale=request.noiseLengthScale,
+        noise_length_scale=settings.noiseLengthScale,
     )
 
 

@@ -55,6 +55,20 @@ def editedScan(
     return edited, export
 
 
+def newEditedVolume(scan):
+    """An empty volume node for the edited copy of a scan."""
+    scene = scan.GetScene()
+    name = scene.GenerateUniqueName(f"{scan.GetName()} edited, synthetic")
+    return scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+
+
+def showAsScan(editedNode, scan) -> None:
+    """Window and level as those of the scan."""
+    shown, made = scan.GetScalarVolumeDisplayNode(), editedNode.GetScalarVolumeDisplayNode()
+    if shown is not None:
+        made.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
+
+
 def differenceOfEdit(editedNode, scanNode):
     """The volume node with edited minus scan, beside the edited one; ValueError on other grids."""
     from AnatoMaskGANLib.mrml import update_edit_difference

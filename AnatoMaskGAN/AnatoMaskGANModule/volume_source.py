@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .parameter_node import AnatoMaskGANParameterNode, UnmatchedSegments
+from .segment_match import takenSegmentIDs
+
 SEGMENTATION_ROLE = "AnatoMaskGAN.Segmentation"
 REFERENCE_ROLE = "AnatoMaskGAN.Reference"
 
@@ -24,6 +27,16 @@ class VolumeSource:
     """What becomes of segments that the model does not know: "stop" or "background"."""
     labelValues: Mapping[str, int] | None = None
     """Segment ID -> its value in the label map; None: Slicer's own, which a saved scene renews."""
+
+    def check(self) -> None:
+        """Raises ValueError for whatever can be refused before the segmentation is read."""
+        node, reference = self.segmentationNode, self.referenceVolume
+        if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+            raise ValueError(f"Expected a segmentation node, got {node}. Select one.")
+        if self.unmatched not in {choice.value for choice in UnmatchedSegments}:
+            raise ValueError(f"unmatched is {self.unmatched!r}; expected 'stop' or 'background'.")
+        if reference is not None and not reference.IsA("vtkMRMLScalarVolumeNode"):
+            raise ValueError(f"Expected a scalar volume node, got a {reference.GetClassName()}.")
 
     def labelMapExport(self) -> Any:
         """The core's `SegmentationExport`; VolumeError when there is no voxel of a segment."""
@@ -50,6 +63,17 @@ class VolumeSource:
         volumeNode.SetNodeReferenceID(REFERENCE_ROLE, reference.GetID() if reference else None)
 
 
+def sourceOfPanel(parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
+    """What the panel's settings say a volume is to be made from."""
+    return VolumeSource(
+        parameterNode.inputSegmentation,
+        parameterNode.referenceVolume,
+        takenSegmentIDs(parameterNode),
+        dict(parameterNode.userLabels.items()),
+        parameterNode.unmatched.value,
+    )
+
+
 def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
     """The source of a synthetic volume by its record; ValueError when it is not there any more."""
     segmentationNode = volumeNode.GetNodeReference(SEGMENTATION_ROLE)
@@ -68,3 +92,25 @@ def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
         record["Unmatched"],
         labelValues,
     )
+
+
+def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource:
+    """The source of a synthetic volume, from which the same voxels can be made again.
+
+    card: of the model that the record names, None when it is not installed. Raises ValueError when
+    the model or the segmentation is another one now, or is not there any more.
+    """
+    name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, record)
+    if card is None or card.sha256 != record["ModelSHA256"]:
+        found = "it is not installed" if card is None else f"installed is {card.sha256[:8]}"
+        raise ValueError(
+            f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
+            f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
+        )
+    if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
+        raise ValueError(
+            f"{name!r} cannot be made again: since then the segmentation "
+            f"{source.segmentationNode.GetName()!r}, or the grid that it was put on, changed. "
+            "Undo the edits, or press Synthesize for a volume of what is there now."
+        )
+    return source

@@ -1,0 +1,93 @@
+"""The volume node that gets what was made, with its record and its place in the scene."""
+
+from collections.abc import Callable, Sequence
+
+from slicer.i18n import tr as _
+
+from .output_style import OutputStyle
+from .parameter_node import ManySamples
+from .volume_source import VolumeSource
+
+
+def checkOutput(outputVolume) -> None:
+    """Raises ValueError for a node that must not be filled; None is a new volume."""
+    from AnatoMaskGANLib.mrml import is_synthetic
+
+    if outputVolume is None:
+        return
+    if not outputVolume.IsA("vtkMRMLScalarVolumeNode"):
+        kind = outputVolume.GetClassName()
+        raise ValueError(f"Expected a scalar volume node, got a {kind}.")
+    if outputVolume.GetImageData() and not is_synthetic(outputVolume):
+        raise ValueError(
+            f"The output volume {outputVolume.GetName()!r} holds an image that was not "
+            "synthesized; it would be lost. Select another output volume, or a new one."
+        )
+
+
+def checkStillThere(*nodes) -> None:
+    """Raises RuntimeError when a node was removed while a synthesis ran; None is no node."""
+    for node in nodes:
+        if node is not None and node.GetScene() is None:
+            raise RuntimeError(
+                f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
+                "place. Nothing was changed; start again."
+            )
+
+
+def putVolumes(
+    source: VolumeSource,
+    outputVolume,
+    volumes: Sequence,
+    seeds: Sequence[int],
+    export,
+    style: OutputStyle,
+    note: Callable[[str], None],
+):
+    """The node with these volumes and their record; a new one beside the segmentation if None.
+
+    volumes: one core `Volume` a seed; several become a sequence. export: the core's
+    `SegmentationExport` that they are of. note gets what the user should know of the display.
+    """
+    from AnatoMaskGANLib import mrml
+
+    unit, volumes = volumes[0].unit, [style.applied(volume) for volume in volumes]
+    scene, name = source.segmentationNode.GetScene(), source.segmentationNode.GetName()
+    isFirst = outputVolume is None or not mrml.is_synthetic(outputVolume)
+    if outputVolume is None:
+        outputVolume = scene.AddNewNodeByClass(
+            "vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(f"{name} synthetic")
+        )
+    elif "synthetic" not in outputVolume.GetName().lower():
+        outputVolume.SetName(f"{outputVolume.GetName()} (synthetic)")
+    source.linkFrom(outputVolume)
+    attributes = source.attributes(export)
+    mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
+    mrml.place_beside(outputVolume, source.segmentationNode)
+    told = style.show(outputVolume, source.referenceVolume, unit) if isFirst else None
+    if told is not None:
+        note(told)
+    return outputVolume
+
+
+def putSamples(
+    source: VolumeSource,
+    outputVolume,
+    volumes: Sequence,
+    seeds: Sequence[int],
+    export,
+    manySamples: ManySamples,
+    style: OutputStyle,
+    note: Callable[[str], None],
+):
+    """As `putVolumes`; several volumes become a sequence or a node each, the first given back."""
+    if manySamples is ManySamples.SEQUENCE or len(volumes) == 1:
+        return putVolumes(source, outputVolume, volumes, seeds, export, style, note)
+    first = None
+    for volume, seed in zip(volumes, seeds, strict=True):
+        target = outputVolume if first is None else None
+        node = putVolumes(source, target, [volume], [seed], export, style, note)
+        if target is None:
+            node.SetName(_("{name}, seed {seed}").format(name=node.GetName(), seed=seed))
+        first = node if first is None else first
+    return first
