@@ -11,7 +11,7 @@ import argparse
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,17 @@ CURES = {
     "SynthesisCancelledError": "You asked for it; nothing was written.",
     "VolumeError": "Correct or export the file again.",
     "PreparationError": "Correct the case or leave it out; the report names it.",
+    "EOFError": "Copy or export the file again; the message around it names it.",
+    "KeyError": "Select another one.",
+    "TypeError": "Correct the label table; the message around it names it.",
+    "_DamagedError": "Export the series again, or convert it to NIfTI.",
 }
+
+# A message that tells what to do and nothing else.
+_DEMAND = r"(Choose|Give|Install|Say|Select|Tick)\b"
+
+# Errors that no user sees by themselves: what stands around their text, and as which error.
+WITHIN = {"_DamagedError": ("{path} cannot be read: ", "VolumeError")}
 _HEAD = """# Errors: what they mean, and what to do
 
 Every error names what came, what was expected and what to do. The command line prints it in one
@@ -86,26 +96,65 @@ class Raised:
 
 
 def raised_errors() -> Iterator[Raised]:
-    """Every `raise Error("text")` of the program whose text is the program's own."""
+    """Every `raise` of the program whose text is the program's own, in whatever way it is put
+    together: told at once, translated, filled in later, or by a function of the same file."""
+    for raised in raise_statements():
+        is_error = re.fullmatch(r"_?[A-Z]\w*Error", raised.error)
+        if is_error and re.search(r"\w{3}", re.sub(r"{[^}]*}", "", raised.text)):
+            yield raised
+
+
+def raise_statements() -> Iterator[Raised]:
+    """Every `raise` of the program that names what it raises; `raise` alone passes one on."""
     for folder in ("AnatoMaskGANLib", "AnatoMaskGAN"):
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
+            functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
             for node in ast.walk(tree):
-                if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
-                    continue
-                name = ast.unparse(node.exc.func)
-                text = text_of(node.exc.args[0]) if node.exc.args else ""
-                if re.fullmatch(r"[A-Z]\w*Error", name) and re.search(r"\w{3}", _bare(text)):
-                    file = str(path.relative_to(REPOSITORY))
-                    yield Raised(file, node.lineno, name, text)
+                if isinstance(node, ast.Raise) and node.exc is not None:
+                    around = [f for f in functions if f.lineno <= node.lineno <= f.end_lineno]
+                    error, text = _error_and_text(node.exc, around, functions)
+                    yield Raised(path.relative_to(REPOSITORY).as_posix(), node.lineno, error, text)
 
 
-def text_of(node: ast.AST) -> str:
-    """The text of a string or f-string, with {short names} for its values."""
+def _error_and_text(
+    node: ast.expr, around: Sequence[ast.FunctionDef], functions: Sequence[ast.FunctionDef]
+) -> tuple[str, str]:
+    """Name and text of what is raised.
+
+    around: the functions that hold the statement. functions: those of the file, for errors that one
+    of them gives back.
+    """
+    if not isinstance(node, ast.Call):
+        return ast.unparse(node), ""
+    name = ast.unparse(node.func).removeprefix("self.")
+    for function in functions:
+        if function.name == name:
+            last = function.body[-1]
+            if isinstance(last, ast.Return) and isinstance(last.value, ast.Call):
+                return _error_and_text(last.value, [function], [])
+    texts = {}
+    for part in (part for function in around for part in ast.walk(function)):
+        if isinstance(part, ast.Assign) and part.lineno < node.lineno:
+            texts[ast.unparse(part.targets[0])] = part.value
+    return name, text_of(node.args[0], texts) if node.args else ""
+
+
+def text_of(node: ast.AST, texts: Mapping[str, ast.expr] | None = None) -> str:
+    """The text of a string or f-string, with {short names} for its values.
+
+    texts: name -> what was assigned to it.
+    """
     if isinstance(node, ast.Constant):
-        return str(node.value)
+        return re.sub(r"{(\w+)![rs]}", r"{\1}", str(node.value))
     if isinstance(node, ast.BinOp):
-        return text_of(node.left) + text_of(node.right)
+        return text_of(node.left, texts) + text_of(node.right, texts)
+    if isinstance(node, ast.Name) and texts and node.id in texts:
+        return text_of(texts[node.id])
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return text_of(node.func.value, texts) if node.func.attr == "format" else ""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "_":  # Slicer's translation
+        return text_of(node.args[0], texts)
     if not isinstance(node, ast.JoinedStr):
         return ""
     parts = []
@@ -124,31 +173,33 @@ def cause_and_cure(raised: Raised) -> tuple[str, str]:
     cause, _, cure = raised.text.partition("; ")
     if not cure:
         cause, _, cure = raised.text.partition(". ")
+    if not cure and re.match(_DEMAND, cause):
+        cure = "What it says, then press the button again."
+    elif not cure and "case_store" in raised.file:
+        cure = CURES["StoreError"]
     cure = cure.strip() or CURES.get(raised.error, "Correct what the message names.")
     return cause.strip(" .:"), cure[0].upper() + cure[1:]
 
 
 def document() -> str:
     """The whole document."""
-    groups: dict[str, dict[str, str]] = {heading: {} for heading in GROUPS}
+    groups: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS}
     for raised in sorted(raised_errors()):
         file = raised.file.removeprefix("AnatoMaskGANLib/")
         for heading, pattern in GROUPS.items():
             if re.match(pattern, file):
                 cause, cure = cause_and_cure(raised)
-                groups[heading][f"{cause} ({raised.error})"] = cure
+                before, error = WITHIN.get(raised.error, ("", raised.error))
+                groups[heading].append((f"{before}{cause} ({error})", cure))
                 break
     lines = [_HEAD]
     for heading, rows in groups.items():
         if rows:
             lines += [f"## {heading}", "", "| What it says | What to do |", "|---|---|"]
-            lines += [f"| {_cell(cause)} | {_cell(cure)} |" for cause, cure in rows.items()]
+            rows = dict.fromkeys(rows)  # what several places raise stands once
+            lines += [f"| {_cell(cause)} | {_cell(cure)} |" for cause, cure in rows]
             lines.append("")
     return "\n".join(lines)
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"{[^}]*}", "", text)
 
 
 def _cell(text: str) -> str:

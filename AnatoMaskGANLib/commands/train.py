@@ -123,7 +123,10 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         try:
             parsed[name.strip()] = _from_yaml(text)
         except ValueError as error:
-            raise ValueError(f"the value of {assignment!r} is not valid YAML: {error}") from error
+            raise ValueError(
+                f"the value of {assignment!r} is not valid YAML: {error}; write a number, a text or "
+                "a list like [1, 2]"
+            ) from error
     return parsed
 
 
@@ -146,7 +149,9 @@ def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anyt
     try:
         return _from_yaml(text)
     except ValueError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(
+            f"{path} is not valid YAML: {error}; correct it at the place that is named"
+        ) from error
 
 
 def _from_yaml(text: str) -> Any:  # noqa: ANN401

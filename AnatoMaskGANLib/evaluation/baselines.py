@@ -34,7 +34,8 @@ class LabelMeans:
             return cls({int(key): (float(mean), float(sd)) for key, (mean, sd) in content.items()})
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"The label means are not of the form {{label value: [mean, deviation]}}: {error}."
+                f"The label means cannot be read: {error}; expected the form "
+                "{label value: [mean, deviation]}."
             ) from error
 
     def to_json(self) -> dict[str, list[float]]:

@@ -74,5 +74,8 @@ def _part_of(
     image = case.image_sjk[first : first + size, rows, columns].astype(np.float32) / 65535
     condition = condition_map(guidance, labels, superpixels, store.num_classes)
     if condition.max() >= num_condition_classes(guidance, store.num_classes):
-        raise ValueError(f"case {case.name} has classes that the store's label table does not know")
+        raise ValueError(
+            f"case {case.name} has classes that the store's label table does not know; prepare the "
+            "store again"
+        )
     return HeldOutCase(case.name, labels, condition, torch.from_numpy(image), halo)

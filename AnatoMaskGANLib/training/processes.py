@@ -80,7 +80,7 @@ class Processes:
             except ImportError as error:
                 raise ImportError(
                     f"WORLD_SIZE is {self.count}, so this process is one of several, which needs "
-                    "Lightning Fabric: pip install lightning-fabric"
+                    "Lightning Fabric; install it: pip install lightning-fabric"
                 ) from error
         local = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         self._fabric = Fabric(

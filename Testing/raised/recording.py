@@ -1,4 +1,5 @@
-"""Notes which `raise` statements of the program are reached, in this process and those it starts.
+"""Notes which files of the program are loaded and which of their `raise` statements are reached, in
+this process and those it starts.
 
 The program's files are compiled with a call before every `raise`; nothing else of them changes.
 """
@@ -16,7 +17,8 @@ from types import CodeType, ModuleType
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORD = "ANATOMASKGAN_RAISED"
-"""Environment variable: the file to which FILE:LINE is added for each statement reached."""
+"""Environment variable: the file to which FILE is added for each one loaded, and FILE:LINE for each
+statement reached."""
 _FOLDERS = tuple(str(REPOSITORY / name) + os.sep for name in ("AnatoMaskGANLib", "AnatoMaskGAN"))
 _NAME = "__raised_statement__"
 _seen: set[str] = set()
@@ -50,15 +52,20 @@ class _Finder:
 class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Of the changed tree, never of a cache."""
-        tree = _Marker(self.path).visit(ast.parse(self.get_data(self.path)))
+        _note(_name_of(self.path))
+        tree = _Marker(_name_of(self.path)).visit(ast.parse(self.get_data(self.path)))
         return compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
 
 
 class _Marker(ast.NodeTransformer):
-    def __init__(self, path: str) -> None:
-        self._file = str(Path(path).relative_to(REPOSITORY))
+    def __init__(self, file: str) -> None:
+        self._file = file
 
     def visit_Raise(self, node: ast.Raise) -> list[ast.stmt]:  # noqa: N802  what ast looks for
         place = ast.Constant(f"{self._file}:{node.lineno}")
         call = ast.Call(ast.Name(_NAME, ast.Load()), [place], [])
         return [ast.copy_location(ast.Expr(call), node), node]
+
+
+def _name_of(path: str) -> str:
+    return Path(path).relative_to(REPOSITORY).as_posix()
