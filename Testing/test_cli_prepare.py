@@ -23,7 +23,7 @@ from AnatoMaskGANLib.cli import build_parser, main
 from AnatoMaskGANLib.commands.options import read_options
 from AnatoMaskGANLib.preparation import prepared_case
 from AnatoMaskGANLib.preparation.one_writer import one_writer
-from AnatoMaskGANLib.preparation.settings import PreparationSettings
+from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
 from AnatoMaskGANLib.training.settings import DataSettings
 from AnatoMaskGANLib.training.stacks import StackSampler
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
@@ -375,3 +375,14 @@ def test_the_documentation_names_every_data_setting() -> None:
     text = (Path(__file__).resolve().parents[1] / "Documentation" / "preparing-data.md").read_text()
     missing = [field.name for field in fields(DataSettings) if f"`{field.name}`" not in text]
     assert missing in ([], ["store"])
+
+
+def test_an_output_that_is_no_folder_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(PreparationError, match="cannot be written: .*Choose another"),
+        one_writer(tmp_path / "file" / "out"),
+    ):
+        pass

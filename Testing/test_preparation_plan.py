@@ -91,3 +91,18 @@ def test_the_median_window_of_the_training_images_is_the_store_s(tmp_path: Path)
     windows = [case.window for case in store.of_split("train")]
     assert store.window == tuple(np.median(windows, axis=0))
     assert store.preparation["normalization"] == "percentiles"
+
+
+def test_two_cases_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a/b", "a_b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    with pytest.raises(PreparationError, match="holds 2 cases named a_b; expected one. Rename"):
+        make_plan(settings_for(tmp_path))
+
+
+def test_a_folder_in_which_no_image_can_be_read_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+        (tmp_path / "in" / name / "seg.nii.gz").write_bytes(b"damaged")
+    with pytest.raises(PreparationError, match="expected at least one readable image"):
+        make_plan(settings_for(tmp_path, table="freesurfer-brain"))

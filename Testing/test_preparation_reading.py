@@ -134,3 +134,8 @@ def test_a_mirrored_map_is_noticed_by_its_sides() -> None:
     assert not sides_look_exchanged(right_way, swaps)
     assert sides_look_exchanged(mirrored, swaps)
     assert not sides_look_exchanged(mirrored, {})
+
+
+def test_a_folder_without_a_mask_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PreparationError, match="holds no mask file; expected one for each label"):
+        read_masks(tmp_path, [])

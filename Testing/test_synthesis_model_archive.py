@@ -163,3 +163,22 @@ def test_the_command_line_installs_verifies_and_removes(
     assert "is whole" in capsys.readouterr().out
     assert main(["models", "remove", name]) == 0
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
+
+
+def test_an_archive_of_many_files_is_refused(installed: Path, tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "bad.zip", {f"{number}/": b"" for number in range(1000)})
+    with pytest.raises(CheckpointError, match="has 1000 entries; a model's archive has"):
+        install_model(archive)
+
+
+def test_an_archive_that_unpacks_to_more_than_it_says_is_refused(
+    model: Path, installed: Path, tmp_path: Path
+) -> None:
+    archive = pack_model(model, tmp_path / "model.zip")
+    said = (model / WEIGHTS_FILE).stat().st_size.to_bytes(4, "little")
+    content = archive.read_bytes()
+    assert content.count(said) >= 2  # before the data, and in the list at the end
+    archive.write_bytes(content.replace(said, (1000).to_bytes(4, "little")))
+    with pytest.raises(CheckpointError, match="is a damaged archive: Bad CRC"):
+        install_model(archive)
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]

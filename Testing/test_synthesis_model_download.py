@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -152,3 +153,23 @@ def test_the_command_downloads_by_name_and_tells_the_names_that_there_are(
     assert capsys.readouterr().out.strip() == f"tiny: {folder / 'tiny'}"
     assert "tiny" in {card.name for card in list_models()}
     assert json.loads(Path(catalog).read_text())["version"] == 1
+
+
+def test_a_catalog_that_is_too_large_or_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    with pytest.raises(CheckpointError, match="cannot be read: No such file.*Give a catalog file"):
+        read_catalog(path)
+    path.write_bytes(b" " * 2**25)
+    with pytest.raises(CheckpointError, match="larger than a catalog can be; give another"):
+        read_catalog(path)
+
+
+def test_a_models_folder_that_may_not_be_written_is_told(
+    server: ModelServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(CheckpointError, match="Permission denied. Change its permissions, or name"):
+        download_model(CatalogEntry(**server.entry()))

@@ -172,3 +172,14 @@ def test_a_card_that_does_not_fit_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="window"):
         write_model(tmp_path / "model", card, tiny_generator())
     assert not (tmp_path / "model").exists()
+
+
+def test_weights_that_do_not_fit_in_memory_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(content: bytes) -> None:
+        raise MemoryError("no room for 3 GB")
+
+    monkeypatch.setattr(safetensors.torch, "load", fail)
+    with pytest.raises(CheckpointError, match="safetensors cannot be read: no room for 3 GB"):
+        read_model(folder)

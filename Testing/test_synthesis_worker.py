@@ -307,3 +307,20 @@ def test_arrays_go_through_the_folder_once_and_pickles_do_not(tmp_path: Path) ->
         with pytest.raises(MessageError):
             exchange.take_array(bad)
     assert Path(__file__).exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "told"),
+    [
+        ("update", {}, "no live synthesis to update; synthesize with live"),
+        ("synthesize", {"names": 3}, "message of a label map is damaged"),
+        ("synthesize", {"ijk_to_ras": None}, "geometry is an array of shape"),
+    ],
+)
+def test_a_request_that_another_version_would_make_is_answered_with_what_is_wrong(
+    tmp_path: Path, kind: str, changes: dict[str, Any], told: str
+) -> None:
+    part = ExchangeFolder(tmp_path).label_map_message(label_map_of(random_labels((2, 8, 8))))
+    request = {"kind": kind, "request": 1, "label_map": part | changes}
+    (answer,) = answers_to(tmp_path, json.dumps(request).encode() + b"\n")
+    assert told in answer["text"] and answer["kind"] == "failed"

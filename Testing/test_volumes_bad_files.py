@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -284,3 +285,13 @@ def test_mgh_without_nibabel_says_what_to_install(tmp_path: Path, nifti_library:
         _refused(tmp_path / "a.mgz", "cannot be read")
     else:
         _refused(tmp_path / "a.mgz", "needs the package nibabel")
+
+
+def test_more_voxels_than_any_program_holds_are_refused_though_the_file_has_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.nrrd"
+    path.write_text("NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2001 1000 1000\nencoding: raw\n\n")
+    os.truncate(path, 2_001_001_000)  # holes, which take no room on the disk
+    with pytest.raises(VolumeError, match="2001 x 1000 x 1000 voxels; expected at most 2e"):
+        read_volume(path)

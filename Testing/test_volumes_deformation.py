@@ -162,3 +162,11 @@ def test_an_empty_map_and_settings_without_sense_are_refused() -> None:
         deform_label_map(LabelMap(np.zeros((2, 2, 2), np.uint8), np.eye(4), {}), TABLE, 0)
     with pytest.raises(ValueError, match=r"scale is 0.5; expected 1 to 2"):
         DeformationSettings(scale=0.5)
+
+
+def test_a_label_that_is_moved_out_of_the_grid_is_told() -> None:
+    labels = np.zeros((2, 2, 2), dtype=np.uint8)
+    labels[0, 0, 0] = 1
+    settings = DeformationSettings(100, control_spacing_mm=1000, flips=False)
+    with pytest.raises(VolumeError, match="out of the grid. Give a grid with room around"):
+        deform_label_map(LabelMap(labels, np.eye(4), {1: "skin"}), TABLE, 0, settings)

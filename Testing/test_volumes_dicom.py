@@ -102,3 +102,63 @@ def test_other_files_beside_the_slices_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("phantom")
     (tmp_path / "more").mkdir()
     assert read_volume(tmp_path).shape_kji == (3, 6, 8)
+
+
+def test_slices_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    _write_series(tmp_path, [np.zeros(3)] * 2)
+    _write_slice(tmp_path, 2, np.zeros((4, 8)), ORIGIN_LPS + 2 * SLICE_MM * NORMAL, "1.2.3")
+    with pytest.raises(VolumeError, match="Expected whole slices of one size. Export the series"):
+        read_volume(tmp_path)
+
+
+def test_files_with_several_slices_each_are_refused_as_a_series(tmp_path: Path) -> None:
+    for k in range(2):
+        position = ORIGIN_LPS + k * SLICE_MM * NORMAL
+        _write_slice(tmp_path, k, np.zeros((6, 8)), position, "1.2.3")
+        path = tmp_path / f"{9 - k}.dcm"
+        data = pydicom.dcmread(path)
+        data.NumberOfFrames, data.PixelData = 2, bytes(2 * 6 * 8 * 2)
+        data.save_as(path)
+    with pytest.raises(VolumeError, match="4 dimensions; expected three"):
+        read_volume(tmp_path)
+
+
+def test_a_dicom_file_without_pixels_among_the_slices_is_refused(tmp_path: Path) -> None:
+    _write_series(tmp_path, [np.zeros(3)] * 3)
+    data = pydicom.dcmread(tmp_path / "8.dcm")
+    del data.PixelData
+    data.save_as(tmp_path / "report.dcm")
+    with pytest.raises(VolumeError, match="report.dcm is a DICOM file, but no slice.*if it is no"):
+        read_volume(tmp_path)
+
+
+START = b"\0" * 128 + b"DICM" + b"\2\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+SEQUENCE = b"\x08\0\x40\x11SQ\0\0"
+WITHOUT_LENGTH = b"\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\0\xe0" + WITHOUT_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("elements", "told"),
+    [
+        ((SEQUENCE + WITHOUT_LENGTH + ITEM) * 80, "its sequences are nested too deeply"),
+        (b"\x08\0\x60\0CS\0", "it ends within an element"),
+        (b"\x08\0\x60\0OB\0\0" + WITHOUT_LENGTH, "the element 00080060 has no length"),
+        (
+            SEQUENCE + WITHOUT_LENGTH + b"\x08\0\x60\0CS\0\0",
+            "a sequence holds the element 00080060",
+        ),
+        (
+            SEQUENCE + b"\x08\0\0\0" + b"\xfe\xff\0\xe0\x63\0\0\0",
+            "an item says that it has 99 bytes",
+        ),
+        (b"\xe0\x7f\x10\0OB\0\0" + WITHOUT_LENGTH + bytes(8), "its packed pixels are torn"),
+    ],
+)
+def test_a_torn_dicom_file_is_refused_with_what_is_torn(
+    tmp_path: Path, elements: bytes, told: str
+) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(START + elements)
+    with pytest.raises(VolumeError, match=f"{told}. Expected a whole DICOM file.*export it again"):
+        read_volume(path)
