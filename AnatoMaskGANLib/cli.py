@@ -11,6 +11,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.attached import EventLines, is_event, stop_with_input
+from AnatoMaskGANLib.commands.calibrate import CalibrateModelOptions, calibrate_model
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
@@ -72,6 +73,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
         "download": Command(DownloadModelOptions, download_model),
         "remove": Command(RemoveModelOptions, remove_model),
         "export": Command(ExportModelOptions, export_model),
+        "calibrate": Command(CalibrateModelOptions, calibrate_model),
     },
     "demo": Command(DemoOptions, demo),
 }
@@ -81,7 +83,9 @@ ATTACHED_HELP = (
     "For programs that start this one: progress as JSON lines on standard output; stop, as with "
     "Ctrl-C, when standard input ends."
 )
-GROUP_HELP = {"models": "List, show, verify, install, download, remove and export models."}
+GROUP_HELP = {
+    "models": "List, show, verify, install, download, remove, export and calibrate models."
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

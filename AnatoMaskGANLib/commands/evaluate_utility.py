@@ -17,7 +17,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.evaluation_baselines import label_gaussian_volume
-from AnatoMaskGANLib.commands.evaluation_cases import stored_label_map, stored_volume
+from AnatoMaskGANLib.commands.evaluation_cases import (
+    check_prepared_for,
+    stored_label_map,
+    stored_volume,
+)
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
@@ -237,15 +241,7 @@ def _check_model(
 ) -> None:
     """Raises ValueError for a model of another kind of data, or one that saw held-out subjects."""
     card = synthesizer.card
-    labels = {int(value): name for value, name in store.label_table["labels"].items()}
-    ours = (tuple(card.spacing_ijk_mm), tuple(card.window), dict(synthesizer.label_table.labels))
-    theirs = (tuple(store.spacing_ijk_mm), tuple(store.window), labels)
-    for name, one, other in zip(("grid", "window", "labels"), ours, theirs, strict=True):
-        if one != other:
-            raise ValueError(
-                f"The {name} of the model {card.name} ({one}) and of the store ({other}) differ; "
-                "expected a store that was prepared as the model's was."
-            )
+    check_prepared_for(card, store)
     trained = {name.strip() for name in str(card.training.get("train cases", "")).split(",")}
     seen = sorted({case.name for case in held_out} & trained)
     if seen:

@@ -14,7 +14,7 @@ from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase
     from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
-    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
     from AnatoMaskGANLib.volumes import LabelMap, Volume
     from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
 
@@ -188,6 +188,20 @@ def _stored_training_case(store: CaseStore, case: StoredCase, reader: CaseReader
 
     label_map = reader.matched(stored_label_map(store, case), case.name)
     return TrainingCase(case.name, case.subject, label_map, lambda: stored_volume(store, case))
+
+
+def check_prepared_for(card: ModelCard, store: CaseStore) -> None:
+    """Raises ValueError for a store whose grid, window or labels are not the model's."""
+    labels = {int(value): name for value, name in store.label_table["labels"].items()}
+    known = {int(value): name for value, name in card.label_table["labels"].items()}
+    ours = (tuple(card.spacing_ijk_mm), tuple(card.window), known)
+    theirs = (tuple(store.spacing_ijk_mm), tuple(store.window), labels)
+    for name, one, other in zip(("grid", "window", "labels"), ours, theirs, strict=True):
+        if one != other:
+            raise ValueError(
+                f"The {name} of the model {card.name} ({one}) and of the store ({other}) differ; "
+                "expected a store that was prepared as the model's was."
+            )
 
 
 def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:

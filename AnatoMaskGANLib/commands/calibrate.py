@@ -1,0 +1,111 @@
+"""`anatomaskgan models calibrate`: a model whose labels have the texture of its training scans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from tqdm import tqdm
+
+from AnatoMaskGANLib.commands.evaluation_cases import (
+    check_prepared_for,
+    stored_label_map,
+    stored_volume,
+)
+from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.synthesize import Device
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.training.noise_calibration import Case, LabelTexture
+    from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
+
+
+@dataclass(frozen=True)
+class CalibrateModelOptions:
+    """Make a model of another one that gives each label as much noise as brings its deviation to
+    that of the training scans. Its figures have to be measured anew."""
+
+    model: str = positional()
+    """Name of a model with 3-D noise, or path of its folder."""
+    name: str = positional()
+    """Name of the new model."""
+    store: Path
+    """Case store that the model was trained on; its training split is used, nothing else."""
+    output: Path | None = None
+    """Folder in which the new model's folder is made; that of the installed models by default."""
+    cases: PositiveInt | None = None
+    """At most so many training cases; all by default."""
+    tolerance: PositiveFloat = 0.05
+    """Labels whose deviation is off the scans' by no more than this share are left as they are."""
+    rounds: PositiveInt = 3
+    """Times that the noise is changed and measured; each makes a volume a case."""
+    device: Device = "auto"
+    """Where the network runs; auto takes a GPU when there is one."""
+
+
+def calibrate_model(options: CalibrateModelOptions) -> int:
+    """0 when the model is made; prints every label's deviation before and after, and the folder."""
+    from AnatoMaskGANLib.synthesis.devices import pick_device
+    from AnatoMaskGANLib.synthesis.model_archive import check_model_name
+    from AnatoMaskGANLib.synthesis.model_folder import read_model, user_models_folder, write_model
+    from AnatoMaskGANLib.training.noise_calibration import calibrate_noise
+    from AnatoMaskGANLib.volumes.case_store import open_store
+
+    check_model_name(options.name)
+    card, generator = read_model(options.model)
+    store = open_store(options.store)
+    check_prepared_for(card, store)
+    chosen = [
+        case
+        for case in store.of_split("train")
+        if case.image_sjk is not None and case.labels_sjk is not None
+    ][: options.cases]
+    with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {elapsed}", disable=None) as bar:
+
+        def show(share: float) -> None:
+            bar.n = share
+            bar.refresh()
+
+        calibrated = calibrate_noise(
+            card,
+            generator,
+            [_reader(store, case) for case in chosen],
+            options.tolerance,
+            options.rounds,
+            str(pick_device(options.device)),
+            show,
+        )
+    moved = [label for label, texture in calibrated.textures.items() if texture.shift]
+    how = (
+        f"gates of the noise of labels {', '.join(map(str, moved)) or 'none'} shifted to the mean "
+        f"deviation in {', '.join(case.name for case in chosen)}"
+    )
+    changed = replace(
+        card, name=options.name, metrics={}, training={**card.training, "noise calibration": how}
+    )
+    folder = (options.output or user_models_folder()) / options.name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_model(folder, changed, calibrated.generator)
+    names = {int(value): name for value, name in card.label_table["labels"].items()}
+    print(texture_text(calibrated.textures, names))
+    print(folder)
+    return 0
+
+
+def _reader(store: CaseStore, case: StoredCase) -> Case:
+    return lambda: (stored_label_map(store, case), stored_volume(store, case))
+
+
+def texture_text(textures: Mapping[int, LabelTexture], names: Mapping[int, str]) -> str:
+    """A line a label: its deviation over the scans', before and after, and what its gates got."""
+    width = max((len(names[label]) for label in textures), default=0)
+    lines = [f"{'label':{width}}  cases  before  after  gates"]
+    lines += [
+        f"{names[label]:{width}}  {texture.num_cases:5}  {texture.before:6.2f}  "
+        f"{texture.after:5.2f}  {texture.shift:+5.2f}"
+        for label, texture in textures.items()
+    ]
+    return "\n".join(lines)
