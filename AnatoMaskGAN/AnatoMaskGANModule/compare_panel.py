@@ -31,6 +31,8 @@ class ComparePanel:
         ui.renderingComboBox.addItem(_("Gray values as in the slice views"))
         ui.renderingComboBox.addItems(list(volume_rendering.PRESETS))
         ui.histogramComboBox.activated.connect(self.onHistogramChosen)
+        ui.sideBySideButton.toggled.connect(self.showSideBySide)
+        ui.plotButton.clicked.connect(self.showPlot)
 
     def problem(self, parameterNode: AnatoMaskGANParameterNode | None) -> str | None:
         """Why nothing can be compared yet, in words for the user."""

@@ -15,6 +15,8 @@ class EditPanel:
     def __init__(self, ui, logic: AnatoMaskGANLogic, views: SideBySide) -> None:
         self._ui, self._logic, self._views = ui, logic, views
         self._parameterNode: AnatoMaskGANParameterNode | None = None
+        ui.rememberButton.clicked.connect(self.rememberSegments)
+        ui.showBeforeButton.toggled.connect(self.showBefore)
 
     def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
         self._parameterNode = parameterNode

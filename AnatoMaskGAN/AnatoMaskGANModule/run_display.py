@@ -1,6 +1,9 @@
 """How a run goes, in the panel: the bar, the time that is left, and the line below it."""
 
+import contextlib
+import logging
 import time
+from collections.abc import Iterator
 
 import slicer
 from slicer.i18n import tr as _
@@ -12,11 +15,12 @@ FIRST_ESTIMATE = 0.05
 
 
 class RunDisplay:
-    """Shows one run after the other."""
+    """Shows one run after the other; nothing any more when the panel was closed."""
 
     def __init__(self, ui) -> None:
         self._ui = ui
         self._startTime = 0.0
+        self._isClosed = False
         self.told = ("", False)
         """What was told last, and whether it warned."""
         ui.progressBar.setVisible(False)
@@ -36,11 +40,15 @@ class RunDisplay:
         slicer.app.processEvents()
 
     def end(self) -> None:
+        if self._isClosed:
+            return
         self._ui.progressBar.setVisible(False)
         slicer.app.processEvents()
 
     def report(self, share: float, text: str) -> None:
         """Show the progress and let the window answer; a synthesis calls this for every slice."""
+        if self._isClosed:
+            return
         self._ui.progressBar.setValue(round(100 * share))
         left = remainingSeconds(self.seconds, share)
         if left is not None:
@@ -48,7 +56,24 @@ class RunDisplay:
         self._ui.statusLabel.setText(text)
         slicer.app.processEvents()
 
+    def close(self) -> None:
+        """The panel goes away; a run that is going on ends at its next look."""
+        self._isClosed = True
+
+    @contextlib.contextmanager
+    def errorsShown(self, message: str) -> Iterator[None]:
+        """Show an error in Slicer's dialog, and keep it in sight in the panel."""
+        try:
+            with slicer.util.tryWithErrorDisplay(message):
+                yield
+        except Exception as error:
+            logging.debug(message, exc_info=True)
+            self.tell(str(error), isWarning=True)
+
     def tell(self, text: str, isWarning: bool = False) -> None:
+        """Show this line until another one is told."""
+        if self._isClosed:
+            return
         self.told = (text, isWarning)
         self._ui.statusLabel.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
         self._ui.statusLabel.setText(text)
