@@ -145,3 +145,34 @@ def test_names_of_many_letters_and_spaces_can_be_written(tmp_path: Path) -> None
     path = tmp_path / f"{'Großhirn mit Lücke ' * 9}.nii.gz"
     write_volume(OLD, path)
     assert read_volume(path).shape_kji == OLD.shape_kji
+
+
+@pytest.mark.usefixtures("nifti_library")
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+def test_every_writer_keeps_the_file_that_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """A writer that puts another file there would leave it without the lock."""
+    replaced: list[tuple[int, int]] = []
+
+    def replace(source: Path, target: Path) -> None:
+        (taken,) = made
+        replaced.append((os.stat(source).st_ino, taken))
+        os.rename(source, target)
+
+    made: list[int] = []
+    monkeypatch.setattr(
+        "AnatoMaskGANLib.volumes.abandoned_files.take_lock",
+        lambda file: made.append(os.fstat(file.fileno()).st_ino),
+    )
+    monkeypatch.setattr("AnatoMaskGANLib.volumes.atomic_writing.os.replace", replace)
+    write_volume(OLD, tmp_path / f"volume{suffix}")
+    assert len(replaced) == 1 and replaced[0][0] == replaced[0][1]
+
+
+def test_a_writer_that_writes_nothing_is_told_and_the_old_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(VolumeError, match="its writer wrote nothing"), replacing(path, ".csv"):
+        pass
+    assert path.read_text() == "old"

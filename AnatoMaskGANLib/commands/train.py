@@ -124,8 +124,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
             parsed[name.strip()] = _from_yaml(text)
         except ValueError as error:
             raise ValueError(
-                f"the value of {assignment!r} is not valid YAML: {error}; write a number, a text or "
-                "a list like [1, 2]"
+                f"the value of {assignment!r} is not valid YAML: {error}; write a number, a text "
+                "or a list like [1, 2]"
             ) from error
     return parsed
 

@@ -184,7 +184,8 @@ def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     header = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(values)}
     path = folder / WEIGHTS_FILE
     with replacing(path, ".safetensors") as temporary:
-        safetensors.torch.save_file(tensors, temporary, header)
+        # not save_file: what it writes on its way stays when it is killed
+        temporary.write_bytes(safetensors.torch.save(tensors, header))
     write_bytes(folder / "card.md", ".md", lambda: card_text(read_card(folder)).encode())
     return path
 

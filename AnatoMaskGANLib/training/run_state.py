@@ -47,7 +47,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, ".safetensors") as temporary:
-        safetensors.torch.save_file(dict(tensors), temporary, dict(header))
+        # not save_file: what it writes on its way stays when it is killed
+        temporary.write_bytes(safetensors.torch.save(dict(tensors), dict(header)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .abandoned_files import locked_file, remove_abandoned
 from .errors import VolumeError
 
 
@@ -17,26 +17,28 @@ def replacing(path: Path, suffix: str) -> Iterator[Path]:
     """A path in the target's folder to write to; it takes the target's place when all went well.
 
     `suffix` is the target's full one (".nii.gz"), because writers go by it. Whatever fails inside,
-    a full disk included, leaves the target as it was and the folder without a trace. Raises
-    VolumeError if the folder or the target cannot be written.
+    a full disk included, leaves the target as it was and the folder without a trace; what a killed
+    process left is removed by the next one that writes into the folder. Raises VolumeError if the
+    folder or the target cannot be written.
     """
     target = path.resolve()  # the file that a symbolic link names, not the link
     check_can_be_written(target)
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(6)}{suffix}")
+    remove_abandoned(target.parent)
     try:
-        yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        with locked_file(target.parent, suffix) as temporary:
+            yield temporary
+            if temporary.stat().st_size == 0:
+                raise OSError("its writer wrote nothing")
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
     except OSError as error:
         raise VolumeError(
             f"{path} could not be written: {error.strerror or error}. What stood there is "
             "unchanged. Free some space or choose another place."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, suffix: str, content: Callable[[], bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +18,12 @@ class FolderLockedError(RuntimeError):
 def hold_lock(path: Path) -> Iterator[None]:
     """Holds the lock that a file stands for; the system frees it when the process ends, however.
 
-    Raises FolderLockedError if another process holds it, OSError if the file cannot be written.
+    Raises FolderLockedError if another process holds it, OSError if the file cannot be written or
+    the disk has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as lock:
-        try:
-            _take(lock)
-        except OSError as error:
-            raise FolderLockedError(f"another process holds {path}") from error
+        take_lock(lock)
         yield
 
 
@@ -41,12 +40,21 @@ def is_locked(path: Path) -> bool:
         return False
 
 
-def _take(lock: IO[str]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
+def take_lock(file: IO) -> None:
+    """Locks an open file until it is closed, or its process ends.
 
-        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
+    Raises FolderLockedError if another process holds the lock, OSError where there are no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise
+        raise FolderLockedError(f"another process holds {file.name}") from error
