@@ -375,3 +375,24 @@ def test_named_values_have_a_name_and_a_value() -> None:
     for text in ("unet", "=folder", "unet="):
         with pytest.raises(ValueError, match="expected NAME=VALUE"):
             named_values([text], "volumes")
+
+
+def test_two_models_of_one_name_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    models = [str(write_tiny_model(tmp_path / name)) for name in ("one", "other")]
+    arguments = ["--output", str(tmp_path / "figures"), "--device", "cpu", "--model", *models]
+    assert main(["evaluate", str(tmp_path / "cases"), *arguments]) == 1
+    told = capsys.readouterr().err
+    assert "have one name (tiny, tiny)" in told and "Export one of them under another" in told
+
+
+def test_a_hash_for_an_extractor_that_is_not_there_is_told(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "cases" / "sub-1")
+    hashes = ["--extractor-sha256", "pixels=0123456789ab"]
+    output = tmp_path / "figures"
+    assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *hashes) == 1
+    assert "names pixels, which is no extractor; expected one of none" in capsys.readouterr().err

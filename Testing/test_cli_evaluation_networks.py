@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import tiny_card, tiny_synthesizer
 from tiny_runs import SPACING_IJK_MM, tiny_case, tiny_run, write_tiny_store
 
@@ -148,3 +150,9 @@ def test_what_a_segmenter_finds_beside_the_models_labels_is_background() -> None
     assert segmented([0, 7, 9], {7: "part 3", 9: "a vessel"}) == [0, 3, 0]
     assert segmented([0, 9, 9], {9: "a vessel"}) == [0, 0, 0]
     assert segmented([0, 0], {}) == [0, 0]
+
+
+def test_a_script_shows_no_maps_of_its_levels() -> None:
+    script = SimpleNamespace(network=torch.nn.Identity())
+    with pytest.raises(ValueError, match="TorchScript segmenter does not show its encoder. Give"):
+        encoder_maps(script)

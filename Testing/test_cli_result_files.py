@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,11 @@ def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file/out cannot be made: Not a directory"):
         make_folder(tmp_path / "file" / "out")
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="out cannot be written to. Choose another output"):
+        make_folder(tmp_path / "out")

@@ -87,3 +87,18 @@ def test_a_settings_file_that_is_missing_is_told(
 ) -> None:
     assert main(["train", "--config", str(tmp_path / "none.yaml")]) == 1
     assert "none.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("losses.r1", "is no setting; expected NAME=VALUE, as losses.r1=10"),
+        ("=10", "is no setting; expected NAME=VALUE"),
+        ("data.crop=[32", "is not valid YAML"),
+    ],
+)
+def test_a_setting_on_the_command_line_that_is_none_is_told(
+    config_file: Path, capsys: pytest.CaptureFixture[str], assignment: str, told: str
+) -> None:
+    assert main(["train", "--config", str(config_file), "--set", assignment]) == 1
+    assert told in capsys.readouterr().err

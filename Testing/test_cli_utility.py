@@ -147,3 +147,16 @@ def test_sizes_are_whole_subjects_each_once() -> None:
 def test_two_words_name_one_command() -> None:
     assert with_joined_words(["evaluate", "utility", "store"]) == ["evaluate-utility", "store"]
     assert with_joined_words(["evaluate", "./utility"]) == ["evaluate", "./utility"]
+
+
+def test_settings_that_train_no_segmenter_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = write_tiny_store(tmp_path / "store", SPLITS)
+    model = write_limb_model(tmp_path / "limb")
+    config = tmp_path / "run.yaml"
+    config.write_text("direction: mask2image\n")
+    arguments = ["--steps", "2", "--config", str(config)]
+    assert utility(store, model, tmp_path / "utility", *arguments) == 1
+    told = capsys.readouterr().err
+    assert "direction mask2image; a segmenter needs image2mask" in told

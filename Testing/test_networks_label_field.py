@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from AnatoMaskGANLib.networks import label_field
 from AnatoMaskGANLib.networks.label_field import DenseLabelField, LabelWords, WordLabelField
 from AnatoMaskGANLib.networks.spade import SPADE
 
@@ -61,3 +62,14 @@ def test_fractions_are_the_shares_of_the_classes_in_a_cell() -> None:
     fractions = DenseLabelField(labels, 3).fractions(2)
     expected = torch.tensor([[[[0.25, 0.25]], [[0.75, 0.0]], [[0.0, 0.75]]]])
     torch.testing.assert_close(fractions, expected)
+
+
+@pytest.mark.parametrize(("num_ids", "told"), [(200, "200 distinct label words"), (129, "rows")])
+def test_more_words_than_can_be_numbered_are_refused(
+    monkeypatch: pytest.MonkeyPatch, num_ids: int, told: str
+) -> None:
+    """Two million fit, which takes too long to draw here."""
+    monkeypatch.setattr(label_field, "_PACKED_BITS", 7 if num_ids == 200 else 8)
+    ids = torch.randint(0, num_ids, (1, 40, 40), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=f"{told}.* do not fit; synthesize fewer slices at once"):
+        label_field._number_neighborhoods(ids, num_ids)

@@ -59,6 +59,7 @@ def run_scenario(scenario: Scenario, kills: int, seed: int) -> Result:
                     wrong.append(f"after {done} kills the command ended with {code}")
                 ends += 1
                 scenario.check_at_end()
+                _check_nothing_is_left(scenario.place)
                 scenario.begin_anew()
         except Exception as error:  # what is wrong is told; the next kill may find more
             wrong.append(f"after {done} kills: {type(error).__name__}: {error!s:.300}")
@@ -66,6 +67,13 @@ def run_scenario(scenario: Scenario, kills: int, seed: int) -> Result:
         if len(wrong) > 5:
             break
     return Result(done, ends, tuple(wrong))
+
+
+def _check_nothing_is_left(place: Path) -> None:
+    """Raises ValueError for files that a killed command was writing: the next one removes them."""
+    left = [path.name for path in place.rglob(".*") if path.suffix != ".lock"]
+    if left:
+        raise ValueError(f"{len(left)} hidden files are left: {', '.join(left[:3])}")
 
 
 def _finish(command: Sequence[str]) -> None:
