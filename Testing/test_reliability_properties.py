@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from AnatoMaskGANLib.volumes import (
     write_label_map,
 )
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
-from Testing.tiny_models import NUM_CLASSES, tiny_synthesizer
+from Testing.tiny_models import NUM_CLASSES, tiny_settings, tiny_synthesizer
 
 INTEGER_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
@@ -33,6 +34,12 @@ INTEGER_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64"
 def synthesizer() -> Synthesizer:
     """Made once; it keeps nothing of a label map."""
     return tiny_synthesizer()
+
+
+@cache
+def synthesizer_of_many() -> Synthesizer:
+    """One that knows two hundred labels."""
+    return tiny_synthesizer(tiny_settings(num_classes=201))
 
 
 @st.composite
@@ -109,20 +116,45 @@ def test_values_and_integer_types_do_not_change_the_volume_where_names_are_equal
     )
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(st.integers(2, 40), st.integers(0, 99), st.integers(1, 4000))
-def test_the_memory_limit_that_cuts_slabs_does_not_change_the_volume(
-    num_slices: int, seed: int, limit_mb: int
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.integers(2, 40), st.integers(0, 99), st.integers(1, 20))
+def test_the_slabs_that_a_volume_is_cut_into_do_not_change_it(
+    num_slices: int, seed: int, slab_size: int
 ) -> None:
     draws = np.random.default_rng(seed)
     labels = draws.integers(0, NUM_CLASSES, (num_slices, 9, 9)).astype(np.uint8)
     names = {value: f"part {value}" for value in range(1, NUM_CLASSES)}
     label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
     whole = synthesizer().synthesize(label_map, seed=seed)
-    limited = tiny_synthesizer()
-    limited.memory_limit_bytes = 2**30 + limit_mb * 2**20
-    parts = limited.synthesize(label_map, seed=seed)
+    with patch(
+        "AnatoMaskGANLib.synthesis.synthesizer.slab_size_within", return_value=slab_size
+    ) as asked:
+        parts = synthesizer().synthesize(label_map, seed=seed)
+    assert asked.call_count == 1
     np.testing.assert_allclose(parts.voxels_kji, whole.voxels_kji, rtol=0, atol=1e-3)
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(st.integers(1, 200), st.sampled_from(INTEGER_TYPES[2:]), st.integers(0, 2**31))
+def test_two_hundred_labels_are_each_a_class_of_their_own(
+    num_labels: int, dtype: str, seed: int
+) -> None:
+    """A class that took another one's place would give the same volume without it."""
+    draws = np.random.default_rng(seed)
+    labels = draws.integers(0, num_labels + 1, (6, 12, 12)).astype(dtype)
+    labels[0, 0, 0] = num_labels
+    names = {value: f"part {value}" for value in range(1, num_labels + 1)}
+    label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
+    volume = synthesizer_of_many().synthesize(label_map, seed=seed)
+    assert same_grid(volume, label_map, tolerance_mm=1e-9)
+    again = synthesizer_of_many().synthesize(label_map, seed=seed)
+    np.testing.assert_array_equal(volume.voxels_kji, again.voxels_kji)
+    without = labels.copy()
+    without[labels == num_labels] = 0
+    if without.any():
+        other = LabelMap(without, label_map.ijk_to_ras, names)
+        made = synthesizer_of_many().synthesize(other, seed=seed)
+        assert np.abs(made.voxels_kji - volume.voxels_kji).max() > 1e-3
 
 
 @st.composite
