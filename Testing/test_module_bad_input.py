@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +38,7 @@ from slicer_host.nodes import (  # noqa: E402
     box,
     compare_geometry,
 )
+from slicer_host.user import wait, when_bar_reaches  # noqa: E402
 
 SHAPE_KJI = (6, 20, 24)
 GRID = np.array([[0, 0, 2.5, 7], [0.8, 0, 0, 30], [0, 1.1, 0, -12], [0, 0, 0, 1.0]])
@@ -51,14 +50,6 @@ def limb() -> dict[str, np.ndarray]:
         "skin": box(SHAPE_KJI, (0, 2, 2), (5, 17, 8)),
         "bone": box(SHAPE_KJI, (1, 4, 10), (4, 15, 20)),
     }
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.005)
-    assert until()
 
 
 def click(panel) -> str:
@@ -75,18 +66,6 @@ def works_again(panel) -> bool:
     panel.ui.outputSelector.setCurrentNode(None)
     panel.updateFromScene()
     return "Made 'Sound synthetic'" in click(panel)
-
-
-def when_running(panel, action: Callable[[], None], share: int = 1) -> None:
-    """Does something once, when the bar has come this far."""
-    done = []
-
-    def look(value: int) -> None:
-        if value >= share and not done:
-            done.append(value)
-            action()
-
-    panel.ui.progressBar.valueChanged.connect(look)
 
 
 def test_without_any_model_the_panel_leads_to_the_models(panel, monkeypatch) -> None:  # noqa: F811
@@ -184,7 +163,9 @@ def test_a_reference_volume_elsewhere_is_told(panel) -> None:  # noqa: F811
 def test_a_segment_that_is_removed_while_running_does_not_spoil_the_result(panel) -> None:  # noqa: F811
     segmentation = add_segmentation(limb())
     panel.ui.inputSelector.setCurrentNode(segmentation)
-    when_running(panel, lambda: segmentation.GetSegmentation().RemoveSegment("bone"), 40)
+    when_bar_reaches(
+        40, panel.ui.progressBar, lambda: segmentation.GetSegmentation().RemoveSegment("bone")
+    )
     assert "Made" in click(panel)
     output = panel._parameterNode.outputVolume
     assert panel.logic.provenance(output)["LabelMatches"].count("->") == 2  # as it was begun
@@ -199,7 +180,7 @@ def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which:
     panel.ui.inputSelector.setCurrentNode(segmentation)
     panel.ui.referenceSelector.setCurrentNode(scan)
     node = segmentation if which == "segmentation" else scan
-    when_running(panel, lambda: slicer.mrmlScene.RemoveNode(node), 40)
+    when_bar_reaches(40, panel.ui.progressBar, lambda: slicer.mrmlScene.RemoveNode(node))
     assert "was removed while the synthesis ran" in click(panel)
     assert works_again(panel)
 
@@ -216,7 +197,7 @@ def test_a_comparison_waits_for_the_synthesis_that_runs(panel) -> None:  # noqa:
         errors.append(error)
         assert not panel.ui.compareButton.enabled
 
-    when_running(panel, compare, 40)
+    when_bar_reaches(40, panel.ui.progressBar, compare)
     assert "Made" in click(panel) and errors
 
 
@@ -272,7 +253,7 @@ def test_cancel_ends_what_the_process_had_started_itself(
         tree.extend([process, *process.children(recursive=True)])
         panel.ui.cancelButton.click()
 
-    when_running(panel, cancel)
+    when_bar_reaches(1, panel.ui.progressBar, cancel)
     assert click(panel) == "Cancelled; nothing was changed."
     wait(lambda: not any(works(process) for process in tree))
     assert len(tree) == 3  # the launcher, sleep, and Python
@@ -315,7 +296,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
         window.close_module(slicer.modules.anatomaskgan)
         again.append(window.show_module(window.load_module(module.__file__)))
 
-    when_running(panel, reload)
+    when_bar_reaches(1, panel.ui.progressBar, reload)
     panel.ui.synthesizeButton.click()  # comes back when the old panel's run has ended
     (new,) = again
     assert new is not panel and not any(process.is_running() for process in processes)
@@ -333,8 +314,10 @@ def test_another_scene_can_be_loaded_while_it_runs(panel, tmp_path: Path) -> Non
     panel.updateFromScene()
     panel._parameterNode.model = "tiny"
     path = str(tmp_path / "scene.mrb")
-    when_running(
-        panel, lambda: slicer.util.loadNodeFromFile(path, "SceneFile", {"clear": True}), 40
+    when_bar_reaches(
+        40,
+        panel.ui.progressBar,
+        lambda: slicer.util.loadNodeFromFile(path, "SceneFile", {"clear": True}),
     )
     text = click(panel)
     assert "Made" not in text

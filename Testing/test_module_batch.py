@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
 import psutil  # noqa: E402
-import slicer  # noqa: E402
+from segmentation_files import write_damaged_folder  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
+from slicer_host.user import table_rows, wait  # noqa: E402
 
 from AnatoMaskGANLib.commands.manifest import read_records  # noqa: E402
-from AnatoMaskGANLib.volumes import (  # noqa: E402
-    LabelMap,
-    read_label_map,
-    read_volume,
-    same_grid,
-    write_label_map,
-)
-
-IJK_TO_RAS = np.diag([-2.0, -2.0, 2.0, 1.0])
-
-
-def wait(until: Callable[[], bool], seconds: float = 240) -> None:
-    """Let the window work until something is so."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.01)
-    assert until()
+from AnatoMaskGANLib.volumes import read_label_map, read_volume, same_grid  # noqa: E402
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two good segmentations and a damaged one between them."""
-    labels_kji = np.zeros((12, 16, 16), dtype=np.uint8)
-    labels_kji[2:10, 2:14, 2:14] = 1
-    labels_kji[4:8, 5:11, 5:11] = 2
-    folder = tmp_path / "segmentations"
-    folder.mkdir()
-    names = {1: "skin", 2: "bone"}
-    write_label_map(LabelMap(labels_kji, IJK_TO_RAS, names), folder / "a.seg.nrrd")
-    shutil.copy(folder / "a.seg.nrrd", folder / "c.seg.nrrd")
-    (folder / "b.seg.nrrd").write_bytes((folder / "a.seg.nrrd").read_bytes()[:250])
-    return folder
+    return write_damaged_folder(tmp_path / "segmentations")
 
 
 @pytest.fixture
@@ -68,13 +39,6 @@ def run(panel) -> None:
     wait(lambda: panel.ui.batchStartButton.enabled)
 
 
-def rows(panel) -> list[list[str]]:
-    table = panel.ui.batchTable
-    return [
-        [table.item(row, column).text() for column in range(2)] for row in range(table.rowCount)
-    ]
-
-
 def test_a_click_makes_a_volume_of_each_segmentation_and_says_what_failed(
     ready, folder: Path, tmp_path: Path
 ) -> None:
@@ -82,7 +46,7 @@ def test_a_click_makes_a_volume_of_each_segmentation_and_says_what_failed(
     ready.ui.batchProgressBar.valueChanged.connect(values.append)
     ready.ui.seedSpinBox.value = 7
     run(ready)
-    first, bad, last = rows(ready)
+    first, bad, last = table_rows(ready.ui.batchTable)
     assert first == ["a.seg.nrrd", "done"] and last == ["c.seg.nrrd", "done"]
     assert bad[0] == "b.seg.nrrd" and "b.seg.nrrd" in bad[1]
     assert ready.ui.batchStateLabel.text.startswith("2 of 3 done, 1 failed")
@@ -118,7 +82,7 @@ def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(
     wait(lambda: ready.ui.batchStartButton.enabled)
     assert not process.is_running()
     assert ready.ui.batchStateLabel.text.startswith("Cancelled: 0 of 3 done")
-    assert rows(ready)[0][1] == "not finished"
+    assert table_rows(ready.ui.batchTable)[0][1] == "not finished"
     assert not list((tmp_path / "volumes").glob(".*"))
 
 

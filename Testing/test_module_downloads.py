@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
 from model_server import ModelServer  # noqa: E402
 from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
+from slicer_host.user import table_rows, wait  # noqa: E402
 
 from AnatoMaskGANLib.synthesis.model_archive import pack_model  # noqa: E402
 
@@ -43,18 +42,9 @@ def section(panel, server: ModelServer, tmp_path: Path):  # noqa: F811
     panel.ui.modelCatalogEdit.setText("")
 
 
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 240
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.01)
-    assert until()
-
-
 def rows(panel) -> dict[str, str]:  # noqa: F811
     """Name -> where the model is."""
-    table = panel.ui.modelsTable
-    return {table.item(r, 0).text(): table.item(r, 1).text() for r in range(table.rowCount)}
+    return {name: where for name, where, _licence in table_rows(panel.ui.modelsTable)}
 
 
 def select(panel, name: str) -> None:  # noqa: F811

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -16,7 +13,8 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, oriented_image  # noqa: E402
+from slicer_host.nodes import add_segmentation, box, paint  # noqa: E402
+from slicer_host.user import voxels, wait  # noqa: E402
 
 SHAPE_KJI = (24, 40, 48)
 
@@ -28,35 +26,12 @@ def limb() -> dict[str, np.ndarray]:
     }
 
 
-def wait(until: Callable[[], bool]) -> None:
-    """Let the window work until something is so, for 60 s at most."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.005)
-    assert until()
-
-
 def state_of(panel) -> str:
     return panel.live.state.value
 
 
 def is_up_to_date(panel) -> bool:
     return state_of(panel) == "up to date"
-
-
-def paint(segmentation, name: str, mask_kji: np.ndarray) -> None:
-    """What an effect of the Segment Editor does at the end of a stroke."""
-    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
-    replace = slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
-    image = oriented_image(mask_kji.astype(np.uint8), np.eye(4))
-    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
-        image, segmentation, segment_id, replace, image.GetExtent()
-    )
-
-
-def voxels(node) -> np.ndarray:
-    return slicer.util.arrayFromVolume(node).copy()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from slicer_host.nodes import (  # noqa: E402
     compare_geometry,
     oriented_image,
 )
+from slicer_host.user import voxels  # noqa: E402
 
 from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError  # noqa: E402
 from AnatoMaskGANLib.volumes import UnmatchedLabelsError, VolumeError  # noqa: E402
@@ -51,10 +52,6 @@ def oblique_grid() -> np.ndarray:
     ijk_to_ras = turn @ np.diag([-0.8, 1.1, 3.0, 1.0])
     ijk_to_ras[:3, 3] = (31.5, -12.25, 140.0)
     return ijk_to_ras
-
-
-def voxels(node) -> np.ndarray:
-    return slicer.util.arrayFromVolume(node).copy()
 
 
 def test_a_script_needs_one_line(logic, model: str) -> None:

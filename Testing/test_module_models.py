@@ -16,6 +16,7 @@ import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box  # noqa: E402
+from slicer_host.user import table_rows  # noqa: E402
 
 from AnatoMaskGANLib.synthesis.model_archive import pack_model  # noqa: E402
 
@@ -39,8 +40,7 @@ def agreeing_user(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def rows(panel) -> list[list[str]]:
-    table = panel.ui.modelsTable
-    return [[table.item(r, c).text() for c in range(3)] for r in range(table.rowCount)]
+    return table_rows(panel.ui.modelsTable)
 
 
 def select(panel, name: str) -> None:

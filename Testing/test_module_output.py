@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -16,15 +13,9 @@ import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, add_volume, box  # noqa: E402
 from slicer_host.pythonqt import qt  # noqa: E402
+from slicer_host.user import choose, voxels, wait  # noqa: E402
 
 SHAPE_KJI = (6, 20, 24)
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-    assert until()
 
 
 @pytest.fixture
@@ -42,17 +33,6 @@ def synthesize(panel):
     panel.ui.synthesizeButton.click()
     assert "Made" in panel.ui.statusLabel.text, panel.ui.statusLabel.text
     return panel._parameterNode.outputVolume
-
-
-def voxels(node) -> np.ndarray:
-    return slicer.util.arrayFromVolume(node).copy()
-
-
-def choose(chooser, text: str) -> None:
-    index = chooser.findText(text)
-    assert index >= 0, [chooser.itemText(number) for number in range(chooser.count)]
-    chooser.setCurrentIndex(index)
-    chooser.activated.emit(index)
 
 
 def num_volumes() -> int:

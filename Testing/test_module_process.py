@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box  # noqa: E402
 from slicer_host.pythonqt import qt  # noqa: E402
+from slicer_host.user import voxels, wait, when_bar_reaches  # noqa: E402
 
 SHAPE_KJI = (24, 40, 48)
 
@@ -28,15 +28,6 @@ def limb() -> dict[str, np.ndarray]:
         "skin": box(SHAPE_KJI, (0, 2, 2), (23, 36, 12)),
         "bone": box(SHAPE_KJI, (1, 4, 16), (20, 30, 28)),
     }
-
-
-def wait(until: Callable[[], bool]) -> None:
-    """Let the window work until something is so, for 60 s at most."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.005)
-    assert until()
 
 
 @pytest.fixture
@@ -50,19 +41,6 @@ def process_of(panel) -> psutil.Process:
     return psutil.Process(panel.logic.runner.client.process_id)
 
 
-def when_running(panel, action: Callable[[], None]) -> list[str]:
-    """Does something once, when the process has told its first progress; gives back what was."""
-    seen = []
-
-    def look(value: int) -> None:
-        if value > 0 and not seen:
-            seen.append(panel.ui.statusLabel.text)
-            action()
-
-    panel.ui.progressBar.valueChanged.connect(look)
-    return seen
-
-
 def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:
     ticks = []
     timer = qt.QTimer()
@@ -73,10 +51,10 @@ def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:
     timer.stop()
     assert "Made 'Case synthetic'" in ready_panel.ui.statusLabel.text
     assert np.diff(ticks).max() < 1.0
-    first = slicer.util.arrayFromVolume(ready_panel._parameterNode.outputVolume).copy()
+    first = voxels(ready_panel._parameterNode.outputVolume)
     process = process_of(ready_panel)
     ready_panel.ui.synthesizeButton.click()  # by the same process, with the model still loaded
-    again = slicer.util.arrayFromVolume(ready_panel._parameterNode.outputVolume)
+    again = voxels(ready_panel._parameterNode.outputVolume)
     np.testing.assert_array_equal(first, again)
     assert process_of(ready_panel) == process
     ready_panel.cleanup()
@@ -93,7 +71,7 @@ def test_a_click_on_cancel_ends_the_process_with_all_it_started(ready_panel) -> 
         ready_panel.ui.cancelButton.click()
 
     ready_panel._parameterNode.samples = 20
-    when_running(ready_panel, cancel)
+    when_bar_reaches(1, ready_panel.ui.progressBar, cancel)
     ready_panel.ui.synthesizeButton.click()
     assert ready_panel.ui.statusLabel.text == "Cancelled; nothing was changed."
     assert processes and not any(process.is_running() for process in processes)
@@ -105,7 +83,7 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
         os.kill(process_of(ready_panel).pid, signal.SIGKILL)
 
     ready_panel._parameterNode.samples = 3
-    seen = when_running(ready_panel, kill)
+    seen = when_bar_reaches(1, ready_panel.ui.progressBar, kill)
     ready_panel.ui.synthesizeButton.click()
     assert seen
     assert "Made" in ready_panel.ui.statusLabel.text

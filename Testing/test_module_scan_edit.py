@@ -11,26 +11,13 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import (  # noqa: E402
-    add_segmentation,
-    box,
-    compare_geometry,
-    oriented_image,
-)
+from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
+from slicer_host.user import shown_volumes  # noqa: E402
 
 SHAPE_KJI = (12, 30, 36)
 SKIN = box(SHAPE_KJI, (0, 2, 2), (11, 27, 33))
 BONE = box(SHAPE_KJI, (3, 8, 6), (8, 20, 14))
 GROWTH = box(SHAPE_KJI, (4, 10, 15), (7, 16, 18))
-
-
-def paint(segmentation, name: str, mask_kji: np.ndarray) -> None:
-    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    image = oriented_image(mask_kji.astype(np.uint8), np.eye(4))
-    logic.SetBinaryLabelmapToSegment(
-        image, segmentation, segment_id, logic.MODE_REPLACE, image.GetExtent()
-    )
 
 
 @pytest.fixture
@@ -50,15 +37,22 @@ def panel_with_scan(panel):  # noqa: F811
     panel.updateFromScene()
     panel.ui.rememberButton.click()
     panel.updateFromScene()
-    return panel
+    yield panel
+    panel.views.hide()
 
 
-def test_only_the_edit_and_its_margin_become_synthetic(panel_with_scan) -> None:
-    panel = panel_with_scan
+@pytest.fixture
+def edited_panel(panel_with_scan):
+    """The bone has grown since; the scan is not edited yet."""
+    paint(panel_with_scan._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
+    panel_with_scan.updateFromScene()
+    return panel_with_scan
+
+
+def test_only_the_edit_and_its_margin_become_synthetic(edited_panel) -> None:
+    panel = edited_panel
     scan = panel._parameterNode.editedScan
     before = slicer.util.arrayFromVolume(scan).copy()
-    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
-    panel.updateFromScene()
     panel.ui.editScanButton.click()
     edited = panel._parameterNode.outputVolume
     assert "Made 'Scan edited, synthetic'" in panel.ui.statusLabel.text
@@ -75,9 +69,9 @@ def test_only_the_edit_and_its_margin_become_synthetic(panel_with_scan) -> None:
     assert (shown.GetWindow(), shown.GetLevel()) == (333, 44)
 
 
-def test_the_scan_can_be_seen_as_it_was(panel_with_scan) -> None:
-    panel = panel_with_scan
-    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
+def test_the_scan_can_be_seen_as_it_was(edited_panel) -> None:
+    panel = edited_panel
+    assert not panel.ui.showBeforeButton.enabled and not panel.ui.editSideBySideButton.enabled
     panel.ui.editScanButton.click()
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     edited, scan = panel._parameterNode.outputVolume, panel._parameterNode.editedScan
@@ -96,12 +90,10 @@ def test_without_an_edit_nothing_is_made(panel_with_scan) -> None:
 
 
 def test_an_edited_scan_is_not_offered_to_be_made_again_from_segments_alone(
-    panel_with_scan,
+    edited_panel,
 ) -> None:
-    panel = panel_with_scan
-    paint(panel._parameterNode.inputSegmentation, "bone", BONE | GROWTH)
-    panel.ui.editScanButton.click()
-    assert not panel.logic.isMadeHere(panel._parameterNode.outputVolume)
+    edited_panel.ui.editScanButton.click()
+    assert not edited_panel.logic.isMadeHere(edited_panel._parameterNode.outputVolume)
 
 
 def test_remembered_segments_keep_names_and_terminology(panel_with_scan) -> None:
@@ -111,3 +103,32 @@ def test_remembered_segments_keep_names_and_terminology(panel_with_scan) -> None
     panel_with_scan.ui.rememberButton.click()
     kept = parameters.segmentationBefore.GetSegmentation().GetSegment("bone")
     assert (kept.GetName(), kept.GetTerminology()) == ("bone", entry)
+
+
+def test_scan_edit_and_difference_are_shown_side_by_side(edited_panel) -> None:
+    edited_panel.ui.editScanButton.click()
+    edited_panel.ui.editSideBySideButton.click()
+    assert shown_volumes("Real") == ["Scan"] * 2
+    assert shown_volumes("Synthetic") == ["Scan edited, synthetic"] * 2
+    (name, _) = shown_volumes("Difference")
+    difference = slicer.util.arrayFromVolume(slicer.util.getNode(name))
+    edited = slicer.util.arrayFromVolume(edited_panel._parameterNode.outputVolume)
+    scan = slicer.util.arrayFromVolume(edited_panel._parameterNode.editedScan)
+    np.testing.assert_array_equal(difference, edited.astype(float) - scan)
+    edited_panel.ui.showBeforeButton.click()  # the scan in the column of the edit
+    assert shown_volumes("Synthetic") == ["Scan"] * 2
+    edited_panel.ui.showBeforeButton.click()
+    assert shown_volumes("Synthetic") == ["Scan edited, synthetic"] * 2
+
+
+def test_margin_and_seam_reach_the_edit_and_its_record(edited_panel) -> None:
+    panel, made = edited_panel, {}
+    panel.ui.marginSlider.value = 3.0
+    for number, seam in enumerate(("smooth", "scaled", "none")):
+        panel.ui.seamComboBox.currentIndex = number
+        panel.ui.editScanButton.click()
+        output = panel._parameterNode.outputVolume
+        record = panel.logic.provenance(output)
+        assert (record["EditSeam"], record["EditMarginMm"]) == (seam, "3")
+        made[seam] = slicer.util.arrayFromVolume(output)[GROWTH].astype(float)
+    assert (made["smooth"] != made["scaled"]).any() and (made["scaled"] != made["none"]).any()

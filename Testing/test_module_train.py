@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, add_volume, box  # noqa: E402
+from slicer_host.user import wait  # noqa: E402
 from tiny_archives import case_folders  # noqa: E402
 from tiny_runs import tiny_run_values  # noqa: E402
 
@@ -68,15 +67,6 @@ def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:  # noqa
     ui.trainSettingsEdit.setText(str(settings_file))
     ui.trainLengthUnitComboBox.setCurrentIndex(1)
     ui.trainLengthSpinBox.setValue(2)
-
-
-def wait(until: Callable[[], bool], seconds: float = 240) -> None:
-    """Let the window work until something is so."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.01)
-    assert until()
 
 
 def wait_for_end(panel) -> str:  # noqa: F811

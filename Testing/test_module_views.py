@@ -17,27 +17,11 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, oriented_image  # noqa: E402
+from slicer_host.nodes import add_segmentation, box  # noqa: E402
+from slicer_host.user import shown_volumes, voxels, wait  # noqa: E402
 
 SHAPE_KJI = (8, 20, 24)
 SKIN, BONE = box(SHAPE_KJI, (0, 2, 2), (7, 17, 8)), box(SHAPE_KJI, (0, 2, 10), (7, 17, 20))
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-    assert until()
-
-
-def shown_in(column: str) -> list[str]:
-    """Names of the volumes in the views of a column."""
-    names = []
-    for name, widget in slicer.app.layoutManager().sliceWidgets().items():
-        if name.startswith(column):
-            node_id = widget.mrmlSliceCompositeNode().GetBackgroundVolumeID()
-            names.append(slicer.mrmlScene.GetNodeByID(node_id).GetName() if node_id else "")
-    return names
 
 
 @pytest.fixture
@@ -47,7 +31,7 @@ def compared_panel(panel):  # noqa: F811
     panel.ui.inputSelector.setCurrentNode(segmentation)
     wait(lambda: panel.ui.synthesizeButton.enabled)
     panel.ui.synthesizeButton.click()
-    real = slicer.util.arrayFromVolume(panel._parameterNode.outputVolume).copy()
+    real = voxels(panel._parameterNode.outputVolume)
     real[BONE] += 10
     panel.ui.realSelector.setCurrentNode(slicer.util.addVolumeFromArray(real, np.eye(4), "Scan"))
     wait(lambda: panel.ui.compareButton.enabled)
@@ -57,24 +41,24 @@ def compared_panel(panel):  # noqa: F811
 
 
 def test_after_compare_each_volume_is_in_the_column_with_its_name(compared_panel) -> None:
-    assert shown_in("Real") == ["Scan", "Scan"]
-    assert shown_in("Synthetic") == ["Case synthetic"] * 2
-    assert shown_in("Difference") == ["Case synthetic difference"] * 2
+    assert shown_volumes("Real") == ["Scan", "Scan"]
+    assert shown_volumes("Synthetic") == ["Case synthetic"] * 2
+    assert shown_volumes("Difference") == ["Case synthetic difference"] * 2
     assert compared_panel.ui.sideBySideButton.checked
 
 
 def test_a_new_volume_joins_its_column_and_the_others_stay(compared_panel) -> None:
     compared_panel.ui.outputModeComboBox.currentIndex = 1
     compared_panel.ui.synthesizeButton.click()
-    assert shown_in("Synthetic") == ["Case synthetic_1"] * 2
-    assert shown_in("Real") == ["Scan", "Scan"]
+    assert shown_volumes("Synthetic") == ["Case synthetic_1"] * 2
+    assert shown_volumes("Real") == ["Scan", "Scan"]
 
 
 def test_a_second_click_brings_back_the_views_of_before(compared_panel) -> None:
     compared_panel.ui.sideBySideButton.click()
     assert slicer.app.layoutManager().sliceViewNames() == ["Red", "Green", "Yellow"]
     compared_panel.ui.sideBySideButton.click()
-    assert shown_in("Real") == ["Scan", "Scan"]
+    assert shown_volumes("Real") == ["Scan", "Scan"]
 
 
 def test_the_slice_that_is_looked_at_stays_when_the_columns_are_filled_again(
@@ -115,7 +99,7 @@ def test_a_histogram_of_the_chosen_label_is_plotted_below_the_volumes(compared_p
         means.append((x * y).sum() / y.sum())
     assert means[0] - means[1] == pytest.approx(10, abs=1)
     assert (plot.picture(300, 200) < 255).any()
-    assert shown_in("Synthetic") == ["Case synthetic"]
+    assert shown_volumes("Synthetic") == ["Case synthetic"]
 
 
 def test_what_was_compared_is_there_again_in_a_loaded_scene(compared_panel, tmp_path) -> None:
@@ -129,7 +113,7 @@ def test_what_was_compared_is_there_again_in_a_loaded_scene(compared_panel, tmp_
     compared_panel.updateFromScene()
     assert [table.item(row, 1).text() for row in range(table.rowCount)] == figures
     compared_panel.ui.plotButton.click()
-    assert shown_in("Difference") == ["Case synthetic difference"]
+    assert shown_volumes("Difference") == ["Case synthetic difference"]
 
 
 def test_the_volume_is_shown_in_3d_by_its_window_or_by_a_preset(compared_panel) -> None:
@@ -224,60 +208,4 @@ def test_what_goes_while_it_is_compared_is_told_and_nothing_is_made(
     timer.stop()
     expected = "Cancelled" if gone == "scene" else "was removed while it was compared"
     assert expected in panel.ui.statusLabel.text
-    assert not panel._isRunning
-
-
-# An edited scan
-
-GROWTH = box(SHAPE_KJI, (2, 6, 21), (5, 12, 22))
-
-
-@pytest.fixture
-def edited_panel(panel):  # noqa: F811
-    segmentation = add_segmentation({"skin": SKIN, "bone": BONE})
-    draws = np.random.default_rng(3)
-    voxels = np.where(BONE, 180, 60) + draws.integers(-20, 20, SHAPE_KJI)
-    scan = slicer.util.addVolumeFromArray(voxels.astype(np.int16), np.eye(4), "Scan")
-    scan.CreateDefaultDisplayNodes()
-    panel._parameterNode.inputSegmentation = segmentation
-    panel._parameterNode.editedScan = scan
-    panel.updateFromScene()
-    assert not panel.ui.showBeforeButton.enabled and not panel.ui.editSideBySideButton.enabled
-    panel.ui.rememberButton.click()
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    image = oriented_image((BONE | GROWTH).astype(np.uint8), np.eye(4))
-    logic.SetBinaryLabelmapToSegment(
-        image, segmentation, "bone", logic.MODE_REPLACE, image.GetExtent()
-    )
-    panel.updateFromScene()
-    yield panel
-    panel.views.hide()
-
-
-def test_scan_edit_and_difference_are_shown_side_by_side(edited_panel) -> None:
-    edited_panel.ui.editScanButton.click()
-    edited_panel.ui.editSideBySideButton.click()
-    assert shown_in("Real") == ["Scan"] * 2
-    assert shown_in("Synthetic") == ["Scan edited, synthetic"] * 2
-    (name, _) = shown_in("Difference")
-    difference = slicer.util.arrayFromVolume(slicer.util.getNode(name))
-    edited = slicer.util.arrayFromVolume(edited_panel._parameterNode.outputVolume)
-    scan = slicer.util.arrayFromVolume(edited_panel._parameterNode.editedScan)
-    np.testing.assert_array_equal(difference, edited.astype(float) - scan)
-    edited_panel.ui.showBeforeButton.click()  # the scan in the column of the edit
-    assert shown_in("Synthetic") == ["Scan"] * 2
-    edited_panel.ui.showBeforeButton.click()
-    assert shown_in("Synthetic") == ["Scan edited, synthetic"] * 2
-
-
-def test_margin_and_seam_reach_the_edit_and_its_record(edited_panel) -> None:
-    panel, made = edited_panel, {}
-    panel.ui.marginSlider.value = 2.0
-    for number, seam in enumerate(("smooth", "scaled", "none")):
-        panel.ui.seamComboBox.currentIndex = number
-        panel.ui.editScanButton.click()
-        output = panel._parameterNode.outputVolume
-        record = panel.logic.provenance(output)
-        assert (record["EditSeam"], record["EditMarginMm"]) == (seam, "2")
-        made[seam] = slicer.util.arrayFromVolume(output)[GROWTH].astype(float)
-    assert (made["smooth"] != made["scaled"]).any() and (made["scaled"] != made["none"]).any()
+    assert not panel.runs.isRunning

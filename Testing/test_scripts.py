@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 import types
@@ -18,16 +17,14 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
+from segmentation_files import (  # noqa: E402
+    SEGMENTATION_GRID,
+    write_damaged_folder,
+    write_segmentation,
+)
 from slicer_host.fixtures import model, module, scene, without_window  # noqa: E402, F401
 
-from AnatoMaskGANLib.volumes import (  # noqa: E402
-    LabelMap,
-    Volume,
-    read_volume,
-    same_grid,
-    write_label_map,
-    write_volume,
-)
+from AnatoMaskGANLib.volumes import Volume, read_volume, same_grid, write_volume  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "Resources" / "Scripts"
@@ -46,17 +43,9 @@ def run_script(
     return ended.value.code
 
 
-IJK_TO_RAS = np.diag([-2.0, -2.0, 2.0, 1.0])
-
-
 @pytest.fixture
 def segmentation_file(tmp_path: Path) -> Path:
-    labels_kji = np.zeros((12, 16, 16), dtype=np.uint8)
-    labels_kji[2:10, 2:14, 2:14] = 1
-    labels_kji[4:8, 5:11, 5:11] = 2
-    path = tmp_path / "case.seg.nrrd"
-    write_label_map(LabelMap(labels_kji, IJK_TO_RAS, {1: "skin", 2: "bone"}), path)
-    return path
+    return write_segmentation(tmp_path / "case.seg.nrrd")
 
 
 def test_a_segmentation_file_becomes_a_volume_file_without_a_window(
@@ -68,7 +57,7 @@ def test_a_segmentation_file_becomes_a_volume_file_without_a_window(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output, reference = tmp_path / "synthetic.nrrd", tmp_path / "scan.nrrd"
-    write_volume(Volume(np.zeros((14, 20, 18), np.float32), IJK_TO_RAS), reference)
+    write_volume(Volume(np.zeros((14, 20, 18), np.float32), SEGMENTATION_GRID), reference)
     options = ("--model", model, "--seed", 3, "--reference", reference)
     code = run_script(monkeypatch, segmentation_file, output, *options)
     printed = capsys.readouterr()
@@ -98,14 +87,9 @@ def test_a_script_that_fails_ends_with_exit_code_1_and_writes_nothing(
 
 
 @pytest.fixture
-def folder(segmentation_file: Path, tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Two good cases and a damaged one between them."""
-    folder = tmp_path / "segmentations"
-    folder.mkdir()
-    for name in ("a.seg.nrrd", "c.seg.nrrd"):
-        shutil.copy(segmentation_file, folder / name)
-    (folder / "b.seg.nrrd").write_bytes(segmentation_file.read_bytes()[:250])
-    return folder
+    return write_damaged_folder(tmp_path / "segmentations")
 
 
 def test_a_folder_is_synthesized_in_slicer_and_a_bad_case_does_not_stop_it(

@@ -11,10 +11,9 @@ import argparse
 import pathlib
 import sys
 
+from AnatoMaskGANLib.commands.result_files import volume_stem, volume_suffix
 from AnatoMaskGANLib.synthesis import Synthesizer
 from AnatoMaskGANLib.volumes import read_label_map, write_volume
-
-ENDINGS = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii", ".mha")
 
 
 def main() -> int:
@@ -28,11 +27,10 @@ def main() -> int:
 
     synthesizer = Synthesizer.from_checkpoint(options.model)
     options.output.mkdir(parents=True, exist_ok=True)
-    files = sorted(f for f in options.label_maps.iterdir() if f.name.lower().endswith(ENDINGS))
+    files = sorted(file for file in options.label_maps.iterdir() if volume_suffix(file))
     num_failed = 0
     for file in files:
-        ending = next(ending for ending in ENDINGS if file.name.lower().endswith(ending))
-        target = options.output / (file.name[: -len(ending)] + ".nii.gz")
+        target = options.output / f"{volume_stem(file)}.nii.gz"
         if target.exists():
             print(f"{target}: there already")
             continue

@@ -16,8 +16,6 @@ import sys
 import SimpleITK
 import slicer
 
-ENDINGS = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii", ".mha")
-
 
 def main() -> int:
     parser = argparse.ArgumentParser()
@@ -38,15 +36,15 @@ def main() -> int:
         if options.log is not None:
             options.log.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    from AnatoMaskGAN import AnatoMaskGANLogic
+    from AnatoMaskGAN import AnatoMaskGANLogic  # from here on Python finds the core
+    from AnatoMaskGANLib.commands.result_files import volume_stem, volume_suffix
 
     logic = AnatoMaskGANLogic()  # keeps the model loaded from case to case
     options.output.mkdir(parents=True, exist_ok=True)
-    files = sorted(f for f in options.segmentations.iterdir() if f.name.lower().endswith(ENDINGS))
+    files = sorted(file for file in options.segmentations.iterdir() if volume_suffix(file))
     num_failed = 0
     for file in files:
-        ending = next(ending for ending in ENDINGS if file.name.lower().endswith(ending))
-        target = options.output / (file.name[: -len(ending)] + ".nrrd")
+        target = options.output / f"{volume_stem(file)}.nrrd"
         if target.exists():
             tell(f"{target}: there already")
             continue

@@ -36,6 +36,16 @@ def add_segmentation(
     return node
 
 
+def paint(segmentation: slicer.vtkMRMLSegmentationNode, name: str, mask_kji: np.ndarray) -> None:
+    """What an effect of the Segment Editor does at the end of a stroke, on a grid of 1 mm."""
+    segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    image = oriented_image(mask_kji.astype(np.uint8), np.eye(4))
+    logic.SetBinaryLabelmapToSegment(
+        image, segmentation, segment_id, logic.MODE_REPLACE, image.GetExtent()
+    )
+
+
 def oriented_image(voxels_kji: np.ndarray, ijk_to_ras: np.ndarray) -> slicer.vtkOrientedImageData:
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(*voxels_kji.shape[::-1])

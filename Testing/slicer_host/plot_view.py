@@ -8,9 +8,10 @@ import vtk
 import vtkmodules.vtkChartsCore as charts
 import vtkmodules.vtkRenderingContextOpenGL2  # noqa: F401  registers the factories of the 2-D scene
 import vtkmodules.vtkViewsContext2D as context
-from vtk.util.numpy_support import vtk_to_numpy
 
 from slicer_host.pythonqt import qt
+from slicer_host.view_frame import add_bar_and_canvas, picture_size, show_picture
+from slicer_host.views import pixels_of
 
 BAR_COLOR = "#c9c9c9"
 
@@ -28,18 +29,7 @@ class PlotWidget(qt.QWidget):
             self.node.SetLayoutName(tag)
             self.node.SetName(tag)
             app.scene.AddNode(self.node)
-        bar = qt.QLabel(f"  {label}")
-        bar.setStyleSheet(f"background:{BAR_COLOR}; color:black;")
-        bar.setFixedHeight(20)
-        self.canvas = qt.QLabel()
-        self.canvas.setMinimumSize(120, 120)
-        ignored = qt.QSizePolicy.Policy.Ignored
-        self.canvas.setSizePolicy(ignored, ignored)
-        layout = qt.QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(bar)
-        layout.addWidget(self.canvas, 1)
+        _, self.canvas = add_bar_and_canvas(self, label, BAR_COLOR)
         self.node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.draw())
 
     def mrmlPlotViewNode(self):
@@ -51,11 +41,7 @@ class PlotWidget(qt.QWidget):
     def draw(self):
         if not self.isVisible():
             return
-        pixels = self.picture(max(self.canvas.width, 64), max(self.canvas.height, 64))
-        height, width, _ = pixels.shape
-        kind = qt.QImage.Format.Format_RGB888
-        image = qt.QImage(pixels.data, width, height, 3 * width, kind)
-        self.canvas.setPixmap(qt.QPixmap.fromImage(image))
+        show_picture(self.canvas, self.picture(*picture_size(self.canvas)))
 
     def picture(self, width: int, height: int) -> np.ndarray:
         """[height, width, 3] bytes, first row on top."""
@@ -69,13 +55,7 @@ class PlotWidget(qt.QWidget):
         if node is not None:
             view.GetScene().AddItem(self._chart(node))
         window.Render()
-        grabber = vtk.vtkWindowToImageFilter()
-        grabber.SetInput(window)
-        grabber.ReadFrontBufferOff()
-        grabber.Update()
-        columns, rows, _ = grabber.GetOutput().GetDimensions()
-        pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
-        return np.ascontiguousarray(pixels.reshape(rows, columns, 3)[::-1])
+        return pixels_of(window)
 
     def _chart(self, node) -> charts.vtkChartXY:
         chart = charts.vtkChartXY()

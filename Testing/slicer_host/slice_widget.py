@@ -5,6 +5,7 @@ from __future__ import annotations
 import vtk
 
 from slicer_host.pythonqt import qt
+from slicer_host.view_frame import add_bar_and_canvas, picture_size, show_picture
 from slicer_host.views import SliceView
 
 # As Slicer colors the bars of its views.
@@ -15,18 +16,9 @@ class SliceWidget(qt.QWidget):
     def __init__(self, app, name, orientation, color=None, label=None):
         super().__init__()
         self.view = SliceView(app, name, orientation)
-        self.bar = qt.QLabel("  " + (label or f"{name}: {orientation}"))
-        self.bar.setStyleSheet(f"background:{color or BAR_COLORS[orientation]}; color:black;")
-        self.bar.setFixedHeight(20)
-        self.canvas = qt.QLabel()
-        self.canvas.setMinimumSize(120, 120)
-        ignored = qt.QSizePolicy.Policy.Ignored
-        self.canvas.setSizePolicy(ignored, ignored)
-        layout = qt.QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.canvas, 1)
+        self.bar, self.canvas = add_bar_and_canvas(
+            self, label or f"{name}: {orientation}", color or BAR_COLORS[orientation]
+        )
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(60)
@@ -45,14 +37,10 @@ class SliceWidget(qt.QWidget):
     def draw(self):
         if not self.isVisible():
             return
-        pixels = self.view.picture(max(self.canvas.width, 64), max(self.canvas.height, 64))
-        height, width, _ = pixels.shape
-        kind = qt.QImage.Format.Format_RGB888
-        image = qt.QImage(pixels.data, width, height, 3 * width, kind)
-        self.canvas.setPixmap(qt.QPixmap.fromImage(image))
+        show_picture(self.canvas, self.view.picture(*picture_size(self.canvas)))
 
     def resizeEvent(self, event):
-        self.view.logic.ResizeSliceNode(max(self.canvas.width, 64), max(self.canvas.height, 64))
+        self.view.logic.ResizeSliceNode(*picture_size(self.canvas))
         self._timer.start()
 
     def showEvent(self, event):

@@ -61,15 +61,20 @@ class SliceView:
         self._mapper.SetInputConnection(image)
         self._actor.SetVisibility(image is not None)
         self._window.Render()
-        grabber = vtk.vtkWindowToImageFilter()
-        grabber.SetInput(self._window)
-        grabber.ReadFrontBufferOff()
-        grabber.Update()
-        columns, rows, _ = grabber.GetOutput().GetDimensions()
-        pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
-        return np.ascontiguousarray(pixels.reshape(rows, columns, 3)[::-1])
+        return pixels_of(self._window)
 
     def fit(self) -> None:
         """Show the whole background volume, the middle of a voxel layer in the view's plane."""
         self.logic.FitSliceToBackground()
         self.logic.SnapSliceOffsetToIJK()
+
+
+def pixels_of(render_window) -> np.ndarray:
+    """What was rendered off screen, [height, width, 3] bytes, first row on top."""
+    grabber = vtk.vtkWindowToImageFilter()
+    grabber.SetInput(render_window)
+    grabber.ReadFrontBufferOff()
+    grabber.Update()
+    columns, rows, _ = grabber.GetOutput().GetDimensions()
+    pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
+    return np.ascontiguousarray(pixels.reshape(rows, columns, 3)[::-1])
