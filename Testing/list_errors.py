@@ -75,6 +75,12 @@ Exit codes: 0 done, 1 failed (in a batch: one case or more; the others are made)
 `--memory-limit`, crop the label map, or take `--device cpu`. |
 | The synthesis process ended twice without an answer | The system ended it, mostly for want of \
 memory. | As above; its last words stand in the message. |
+| The training process ended unexpectedly, the process ended unexpectedly (Train, Batch) | The \
+system ended it, mostly for want of memory. | Take smaller crops or a smaller batch; Start goes on \
+from the last checkpoint, or after the last case. |
+| pip's own words, then what helps (InstallationError) | Packages could not be installed: the \
+network, the disk, permissions, or versions that do not go together. | What the last sentence \
+says; without a network choose a folder of wheels. |
 | The loss is no number (TrainingDivergedError) | Training diverged. | Go on from an earlier \
 checkpoint with lower learning rates. |
 | The model does not know labels of the map (UnmatchedLabelsError) | Names or values that no rule \

@@ -111,3 +111,16 @@ def test_the_perceptual_distance_of_a_case_is_the_mean_over_its_labelled_slices(
         lambda a, b: float(np.abs(a - b).mean()), real, synthetic.astype(np.float32), labels
     )
     assert found == pytest.approx(0.3)
+
+
+def test_a_backbone_that_is_built_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _Other(_FakeLpips):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options)
+            self.net.scale = torch.nn.Parameter(torch.ones(1))
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=_Other))
+    with pytest.raises(WeightsError, match="Only 4 tensors .* built otherwise .*Leave LPIPS out"):
+        load_lpips(*_save_backbone(tmp_path, ALL_KEYS))

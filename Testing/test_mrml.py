@@ -35,9 +35,12 @@ from AnatoMaskGANLib.mrml import (  # noqa: E402
     segment_entries,
     show_histogram,
     shown_label,
+    update_edit_difference,
     update_figures,
     update_histograms,
     update_scalar_volume,
+    volume_for_file,
+    volume_of_node,
 )
 from AnatoMaskGANLib.volumes import LabelTable, Volume, VolumeError  # noqa: E402
 
@@ -460,3 +463,28 @@ def test_named_segments_get_slicers_terminology_with_the_side_in_words() -> None
     assert (entry.name, entry.code, entry.color[0]) == ("Left kidney", table.codes[1], 1)
     fields = node.GetSegmentation().GetNthSegment(0).GetTerminology().split("~")
     assert fields[2:4] == ["SCT^64033007^Left kidney", "SCT^7771000^Left"]
+
+
+def test_contours_that_slicer_cannot_turn_into_voxels_are_refused() -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Contours")
+    node.GetSegmentation().SetSourceRepresentationName("Planar contour")
+    segment = slicer.vtkSegment()
+    segment.SetName("Liver")
+    segment.AddRepresentation("Planar contour", vtk.vtkPolyData())
+    node.GetSegmentation().AddSegment(segment)
+    message = "'Contours' is stored as 'Planar contour' and cannot be turned .* Convert it to a bin"
+    with pytest.raises(VolumeError, match=message):
+        label_map_from_segmentation(node)
+
+
+@pytest.mark.parametrize("read", [volume_of_node, volume_for_file])
+def test_a_volume_without_voxels_is_refused(read) -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Hollow")
+    with pytest.raises(VolumeError, match="'Hollow' has no voxels; expected a loaded"):
+        read(node)
+
+
+def test_an_edited_scan_on_another_grid_than_the_scan_is_refused() -> None:
+    edited, scan = add_volume(SHAPE_KJI, name="Edited"), add_volume((3, 3, 3), name="Scan")
+    with pytest.raises(VolumeError, match="'Edited' does not lie on the grid of 'Scan'.*Select"):
+        update_edit_difference(edited, scan)
