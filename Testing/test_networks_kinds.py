@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -116,3 +118,9 @@ def test_a_segmenter_gives_a_logit_a_class_and_pixel() -> None:
     assert logits.shape == (2, 3, CLASSES, 19, 22)
     logits.square().sum().backward()
     assert all(parameter.grad is not None for parameter in segmenter.parameters())
+
+
+def test_a_segmenter_without_monai_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
+    with pytest.raises(ImportError, match="needs MONAI, which is not installed: pip install monai"):
+        build_generator(settings_of("segmenter"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,12 @@ from AnatoMaskGANLib.synthesis import Synthesizer, read_model
 from AnatoMaskGANLib.training.export import ExportError, export_run
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
+from AnatoMaskGANLib.training.run_state import (
+    STATE_VERSION,
+    RunStateError,
+    read_tensors,
+    write_tensors,
+)
 from AnatoMaskGANLib.volumes import LabelMap
 from AnatoMaskGANLib.volumes.case_store import open_store
 
@@ -120,3 +126,12 @@ def test_statistics_of_superpixel_classes_are_near_their_levels(tmp_path: Path) 
     statistics = measure_label_statistics(store.of_split("train"), 4, "superpixels")
     for level, (mean, _) in statistics.items():
         assert mean == pytest.approx((int(level) * 10 + 4.5) / 255, abs=0.03)
+
+
+def test_averaged_weights_of_another_network_are_refused(run: Path, tmp_path: Path) -> None:
+    tensors, metadata = read_tensors(run / "latest.safetensors")
+    tensors.pop(next(name for name in tensors if name.startswith("module/ema/")))
+    header = {"version": str(STATE_VERSION), "run": json.dumps(metadata)}
+    write_tensors(tmp_path / "run" / "latest.safetensors", tensors, header)
+    with pytest.raises(RunStateError, match="averaged weights do not fit the run's generator"):
+        export_run(tmp_path / "run", "limb", tmp_path / "models", "Limbs.", "generated", "MIT")

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ import yaml
 from safetensors.torch import load_file
 from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
+from AnatoMaskGANLib.config import SettingsError
 from AnatoMaskGANLib.training.loop import train
+from AnatoMaskGANLib.training.processes import Processes
 
 pytest.importorskip("lightning_fabric", reason="several processes need lightning-fabric")
 
@@ -24,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LOSS_TOLERANCE = 2e-4
 WEIGHT_TOLERANCE = 2e-3
 STEPS = 3
+TWO = SimpleNamespace(count=2)
 
 
 def run_processes(config: Path, count: int) -> list[dict[str, float]]:
@@ -95,3 +99,23 @@ def test_two_processes_give_the_losses_and_weights_of_one_with_the_doubled_batch
             torch.testing.assert_close(
                 weights[1][name], value, rtol=WEIGHT_TOLERANCE, atol=WEIGHT_TOLERANCE
             )
+
+
+def test_several_processes_do_not_train_semi_supervised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("AnatoMaskGANLib.training.loop.Processes", lambda device: TWO)
+    data = {"supervision": "semi", "guidance": "superpixels", "batch_size": 4}
+    run = tiny_run(tmp_path / "store", tmp_path / "run", direction="image+labels", data=data)
+    with pytest.raises(SettingsError, match="train semi in one process, with optimizer.accumulate"):
+        train(run)
+
+
+def test_several_processes_without_lightning_fabric_are_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "lightning.fabric", None)
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(ImportError, match="WORLD_SIZE is 2.*pip install lightning-fabric"):
+        Processes(torch.device("cpu"))

@@ -22,7 +22,7 @@ from AnatoMaskGANLib.training.loop import train
 from AnatoMaskGANLib.training.loss_settings import LossSettings
 from AnatoMaskGANLib.training.perceptual import VGG19Distance, load_perceptual
 from AnatoMaskGANLib.training.validation import compare, mean_dice
-from AnatoMaskGANLib.volumes.case_store import StoreError, open_store
+from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 
 PNG = b"\x89PNG"
 
@@ -209,3 +209,11 @@ def test_vgg19_is_the_published_network_and_its_distance_has_a_gradient(tmp_path
     save_file(state, path)
     with pytest.raises(WeightsError, match=r"features\.28\.weight"):
         VGG19Distance(path, file_sha256(path))
+
+
+def test_labels_that_the_table_does_not_know_are_told(tmp_path: Path) -> None:
+    index = json.loads((write_tiny_store(tmp_path) / INDEX).read_text())
+    index["label_table"] = {"name": "skin", "labels": {"1": "skin"}}
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="label table does not know; prepare the store again"):
+        held_out_cases(open_store(tmp_path), "labels", "validation", 4, 4, halo=1)

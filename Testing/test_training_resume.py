@@ -17,7 +17,13 @@ from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
 from AnatoMaskGANLib.training import trainer as trainer_module
 from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import RunStateError
+from AnatoMaskGANLib.training.run_state import (
+    RunStateError,
+    read_run_state,
+    read_tensors,
+    write_run_state,
+    write_tensors,
+)
 from AnatoMaskGANLib.training.trainer import TrainingDivergedError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -183,3 +189,13 @@ def test_numbered_and_best_checkpoints_can_be_gone_on_from(store: Path, tmp_path
     assert starts == [2]
     with pytest.raises(RunStateError, match="it has best, latest, step-0000002"):
         train(tiny_run(store, tmp_path, keep_every=2), resume_from="3")
+
+
+def test_a_checkpoint_of_another_version_or_with_other_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latest.safetensors"
+    write_tensors(path, {"a": torch.zeros(1)}, {"version": "0", "run": "{}"})
+    with pytest.raises(RunStateError, match="is of version 0, this program reads"):
+        read_tensors(path)
+    write_run_state(path, {"layer": torch.nn.Linear(2, 2)}, {}, {"step": 1})
+    with pytest.raises(RunStateError, match="belongs to a run of other settings: layer does not"):
+        read_run_state(path, {"layer": torch.nn.Linear(2, 3)}, {})

@@ -57,6 +57,16 @@ UNPAIRED = {"data": {"supervision": "unpaired"}, "discriminator": {"kind": "wave
         ({"discriminator": {"patch_size": 50}}, "10, 16, 34, 70, 142, 286"),
         ({"losses": {"recontruction": 1.0}}, "did you mean reconstruction"),
         ({"optimizer": {"steps": 0}}, "1 or more"),
+        ({"optimizer": {"lr_generator": 0.0}}, "lr_generator is 0.0; allowed: above 0, below 1"),
+        ({"optimizer": {"ema_decay": 1.5}}, "ema_decay is 1.5; allowed: 0 to 1"),
+        ({"data": {"stack_size": 0}}, "stack_size is 0; allowed: 1 or more"),
+        ({"data": {"batch_size": 0}}, "batch_size is 0; allowed: 1 or more"),
+        ({"data": {"zoom": 9.0}}, "zoom is 9.0; allowed: 1 to 4"),
+        ({"data": {"num_labeled_subjects": 0}}, "allowed: 1 or more, or null for all"),
+        ({"losses": {"r1_every": 0}}, "r1_every is 0; allowed: 1 or more"),
+        ({"validation": {"select_by": "fid"}}, "validation.extractor; give it, or select by"),
+        ({"checkpoint_every": 0}, "checkpoint_every is 0; allowed: 1 or more"),
+        ({"keep_every": -1}, "keep_every is -1; allowed: 0 or more"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_with_a_sentence(
