@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box, compare_geometry  # noqa: E402
+
+from AnatoMaskGANLib.synthesis import SynthesisCancelledError  # noqa: E402
 
 SHAPE_KJI = (8, 20, 24)
 
@@ -86,3 +90,54 @@ def test_what_is_missing_for_a_comparison_is_told(panel) -> None:  # noqa: F811
     panel.updateFromScene()
     assert not panel.ui.compareButton.enabled
     assert "Synthesize a volume first" in panel.ui.compareButton.toolTip
+
+
+def test_a_volume_that_was_moved_or_whose_model_is_gone_is_not_compared(
+    synthesized_panel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
+    synthetic, scan = nodes.outputVolume, nodes.realVolume
+    origin = synthetic.GetOrigin()
+    synthetic.SetOrigin(5, 0, 0)
+    with pytest.raises(ValueError, match="on the grid of its segmentation any more. Synthesize it"):
+        logic.compare(synthetic, scan)
+    synthetic.SetOrigin(*origin)
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path))
+    with pytest.raises(ValueError, match="is not installed; its window and labels are needed"):
+        logic.compare(synthetic, scan)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SynthesisCancelledError, "The comparison was cancelled"),
+        (RuntimeError, "'Scan' was removed while it was compared. Nothing was changed; select"),
+    ],
+)
+def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
+    synthesized_panel, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: str
+) -> None:
+    from AnatoMaskGANModule import comparison
+
+    logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
+    synthetic, scan = nodes.outputVolume, nodes.realVolume
+    work = comparison.resultOfThread
+
+    def meanwhile(function, stopIfCancelled):
+        if error is SynthesisCancelledError:
+            logic.cancel()
+        else:
+            slicer.mrmlScene.RemoveNode(scan)
+        return work(function, stopIfCancelled)
+
+    monkeypatch.setattr(comparison, "resultOfThread", meanwhile)
+    with pytest.raises(error, match=told):
+        logic.compare(synthetic, scan)
+    assert slicer.mrmlScene.GetFirstNodeByName("Case synthetic difference") is None
+
+
+def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(module) -> None:  # noqa: F811
+    from AnatoMaskGANModule.comparison import resultOfThread
+
+    with pytest.raises(ZeroDivisionError):
+        resultOfThread(lambda: 1 / 0, lambda: None)

@@ -7,6 +7,7 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,3 +181,90 @@ def test_the_real_groups_name_what_their_requirements_files_do(
         required = {line.split(">=")[0] for line in lines if line and not line.startswith("#")}
         named = {text.split(" (")[0].lower() for text in group.packages.values()}
         assert {name.lower() for name in required} == named - {"pytorch"}
+
+
+def test_a_package_that_is_missing_after_its_installation_is_told(
+    section, questions: list[str], tmp_path: Path
+) -> None:
+    wheel = write_wheel(tmp_path / "wheels")
+    with zipfile.ZipFile(wheel) as file:
+        rest = {name: file.read(name) for name in file.namelist() if name != f"{PACKAGE}.py"}
+    with zipfile.ZipFile(wheel, "w") as file:
+        for name, content in rest.items():
+            file.writestr(name, content)
+    section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
+    section.ui.installPackagesButton.click()
+    told = section.ui.packagesStateLabel.text
+    assert f"Still missing after the installation: {PACKAGE}. Restart Slicer" in told
+
+
+@pytest.mark.parametrize(
+    ("extension", "told"),
+    [
+        (None, "PyTorch extension, which this Slicer does not have. Install it in the Extensions"),
+        (SimpleNamespace(installTorch=lambda askConfirmation: None), "did not install PyTorch"),
+    ],
+)
+def test_pytorch_that_its_extension_does_not_install_is_told(
+    module,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    extension: object,
+    told: str,
+) -> None:
+    from AnatoMaskGANModule import packages
+
+    group = SimpleNamespace(missing=["torch"], requirementsFile="")
+    monkeypatch.setattr(packages, "packageGroup", lambda purpose: group)
+    fake = extension and SimpleNamespace(PyTorchUtilsLogic=lambda: extension)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", fake)
+    with pytest.raises(packages.InstallationError, match=told):
+        packages.installPackages()
+
+
+def test_a_module_without_its_resources_tells_to_install_it_again(
+    module,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from AnatoMaskGANModule import resource_files
+
+    monkeypatch.setattr(resource_files, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
+    with pytest.raises(FileNotFoundError, match="no folder Resources in .*Install the extension"):
+        resource_files.resourceFile("requirements.txt")
+
+
+@pytest.mark.parametrize("first", ["SYNTHESIS", "BATCH"])
+def test_a_batch_without_its_packages_is_not_started(
+    panel,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    first: str,
+) -> None:
+    (tmp_path / "in").mkdir()
+    panel.ui.batchInputEdit.setText(str(tmp_path / "in"))
+    panel.ui.batchOutputEdit.setText(str(tmp_path / "out"))
+    packages = panel.workPanels.packages
+    monkeypatch.setattr(packages, "ensure", lambda purpose: purpose.name != first)
+    panel.ui.batchStartButton.click()
+    told = {"SYNTHESIS": "packages of the synthesis first", "BATCH": "packages of the batch first"}
+    assert told[first] in panel.ui.batchStateLabel.text
+
+
+def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
+    panel,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from AnatoMaskGANModule.training_job import TrainingJob
+
+    (tmp_path / "cases").mkdir()
+    panel.ui.trainCasesEdit.setText(str(tmp_path / "cases"))
+    panel.ui.trainFolderEdit.setText(str(tmp_path / "training"))
+    with monkeypatch.context() as changed:
+        changed.setattr(panel.workPanels.packages, "ensure", lambda purpose: False)
+        panel.ui.trainStartButton.click()
+    assert "Install the packages of the training first" in panel.ui.trainStateLabel.text
+    with monkeypatch.context() as changed:
+        changed.setattr(TrainingJob, "found", staticmethod(lambda request, onLog=None: object()))
+        panel.ui.trainStartButton.click()
+    assert "Another training runs in this folder" in panel.ui.trainStateLabel.text

@@ -132,3 +132,9 @@ def test_margin_and_seam_reach_the_edit_and_its_record(edited_panel) -> None:
         assert (record["EditSeam"], record["EditMarginMm"]) == (seam, "3")
         made[seam] = slicer.util.arrayFromVolume(output)[GROWTH].astype(float)
     assert (made["smooth"] != made["scaled"]).any() and (made["scaled"] != made["none"]).any()
+
+
+def test_an_edit_without_a_scan_is_refused(edited_panel) -> None:
+    segmentation = edited_panel._parameterNode.inputSegmentation
+    with pytest.raises(ValueError, match="the real scan that is to be edited, got none. Select"):
+        edited_panel.logic.editInPlace(None, segmentation, segmentation)

@@ -100,6 +100,13 @@ def test_two_epochs_are_trained_shown_and_installed_as_a_model(ready, tmp_path: 
 
     ui.trainInstallButton.click()
     assert ui.trainStateLabel.text == "Give the model a name."
+    for name, told in (
+        ("brain-t1", "brain-t1 is the name of a bundled model; choose another."),
+        ("boxes", "Say on which data the model was trained: the model's card needs it."),
+    ):
+        ui.trainModelNameEdit.setText(name)
+        ui.trainInstallButton.click()
+        assert ui.trainStateLabel.text == told
     for field, text in CARD.items():
         edit = ui.trainModelNameEdit if field == "Name" else getattr(ui, f"train{field}Edit")
         edit.setText(text)
