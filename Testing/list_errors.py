@@ -33,6 +33,7 @@ GROUPS = {
 
 # What helps where a message does not say it.
 CURES = {
+    "CalibrationError": "Calibrate another model.",
     "CheckpointError": "Get the model again from where it came, and compare its SHA-256.",
     "ExportError": "Give the missing text or folder; see `anatomaskgan models export --help`.",
     "FolderLockedError": "Wait for the other process, or give another folder.",

@@ -373,7 +373,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """The record of a volume that is wholly synthetic; ValueError for any other."""
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
-            raise ValueError(f"{name!r} is not a synthetic volume: it carries no record.")
+            raise ValueError(
+                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
+                "been synthesized."
+            )
         return self.provenance(volumeNode)
 
     def updateRecord(self, volumeNode, provenance: Mapping[str, str]) -> None:

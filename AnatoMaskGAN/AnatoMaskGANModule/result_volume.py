@@ -17,7 +17,7 @@ def checkOutput(outputVolume) -> None:
         return
     if not outputVolume.IsA("vtkMRMLScalarVolumeNode"):
         kind = outputVolume.GetClassName()
-        raise ValueError(f"Expected a scalar volume node, got a {kind}.")
+        raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
             f"The output volume {outputVolume.GetName()!r} holds an image that was not "

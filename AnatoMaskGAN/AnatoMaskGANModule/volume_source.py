@@ -36,7 +36,8 @@ class VolumeSource:
         if self.unmatched not in {choice.value for choice in UnmatchedSegments}:
             raise ValueError(f"unmatched is {self.unmatched!r}; expected 'stop' or 'background'.")
         if reference is not None and not reference.IsA("vtkMRMLScalarVolumeNode"):
-            raise ValueError(f"Expected a scalar volume node, got a {reference.GetClassName()}.")
+            kind = reference.GetClassName()
+            raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
 
     def labelMapExport(self) -> Any:
         """The core's `SegmentationExport`; VolumeError when there is no voxel of a segment."""
