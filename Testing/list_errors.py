@@ -43,6 +43,7 @@ CURES = {
     "StoreError": "Prepare the store again with `anatomaskgan prepare`.",
     "SynthesisCancelledError": "You asked for it; nothing was written.",
     "VolumeError": "Correct or export the file again.",
+    "OSError": "Choose another place or file type; the message around it names the file.",
     "PreparationError": "Correct the case or leave it out; the report names it.",
     "EOFError": "Copy or export the file again; the message around it names it.",
     "KeyError": "Select another one.",

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from AnatoMaskGANLib.evaluation.packages import MissingPackageError, import_package
 from AnatoMaskGANLib.evaluation.perceptual import load_lpips, mean_perceptual_distance
-from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights
+from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights, read_weights
 
 # SHA-256 of the bytes b"abc": FIPS 180-2, appendix B.1
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -124,3 +124,12 @@ def test_a_backbone_that_is_built_otherwise_is_refused(
     monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=_Other))
     with pytest.raises(WeightsError, match="Only 4 tensors .* built otherwise .*Leave LPIPS out"):
         load_lpips(*_save_backbone(tmp_path, ALL_KEYS))
+
+
+def test_weights_that_are_no_whole_safetensors_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no .safetensors file; expected one, as reading a pick"):
+        read_weights(tmp_path / "vgg19-dcbb9e9d.pth")
+    path = tmp_path / "network-ba7816bf.safetensors"
+    path.write_bytes(b"abc")
+    with pytest.raises(WeightsError, match="is no whole safetensors file .*convert it again"):
+        read_weights(path)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
 from AnatoMaskGANLib.training import trainer as trainer_module
+from AnatoMaskGANLib.training.interrupts import Interrupts
 from AnatoMaskGANLib.training.loop import train
 from AnatoMaskGANLib.training.run_state import (
     RunStateError,
@@ -199,3 +200,13 @@ def test_a_checkpoint_of_another_version_or_with_other_weights_is_refused(tmp_pa
     write_run_state(path, {"layer": torch.nn.Linear(2, 2)}, {}, {"step": 1})
     with pytest.raises(RunStateError, match="belongs to a run of other settings: layer does not"):
         read_run_state(path, {"layer": torch.nn.Linear(2, 3)}, {})
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_handlers_before_are_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.came
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before

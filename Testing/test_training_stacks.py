@@ -277,3 +277,10 @@ def test_a_batch_moves_to_a_device_with_everything_it_holds(tmp_path: Path) -> N
         "meta"
     }
     assert moved.noise_seeds == batch.noise_seeds and moved.is_paired
+
+
+def test_unpaired_training_with_one_subject_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path, num_cases=1)
+    settings = replace(SETTINGS, supervision="unpaired")
+    with pytest.raises(StoreError, match="of different subjects; the train split .*Prepare more"):
+        StackSampler(store, "train", settings, halo=0, seed=0)
