@@ -262,6 +262,19 @@ def test_empty_and_overlapping_segments_are_told(logic, model: str) -> None:
     assert f"In {2 * 8 * 3} voxels segments overlap" in notes[1]
 
 
+def test_three_hundred_segments_become_one_volume(logic, model: str) -> None:
+    """A body atlas has as many; most of these the model does not know."""
+    labels_kji = np.zeros(SHAPE_KJI, np.int64)
+    labels_kji[:5] = 1 + np.arange(labels_kji[:5].size).reshape(5, *SHAPE_KJI[1:]) // 8
+    names = ["skin", "bone", *(f"part {number}" for number in range(3, 301))]
+    segmentation = add_segmentation(
+        {name: labels_kji == value for value, name in enumerate(names, start=1)}
+    )
+    output = logic.synthesize(segmentation, model=model, unmatched="background")
+    assert logic.provenance(output)["LabelMatches"].count("->") == 300
+    assert voxels(output).std() > 0
+
+
 def test_chosen_segments_only(logic, model: str) -> None:
     segmentation = add_segmentation(limb())
     ids = list(segmentation.GetSegmentation().GetSegmentIDs())

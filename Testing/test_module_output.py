@@ -79,6 +79,31 @@ def test_several_samples_become_a_volume_each_when_that_is_chosen(ready_panel) -
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceNode") is None
 
 
+def test_card_and_license_of_the_model_are_in_sight(ready_panel) -> None:
+    label = ready_panel.ui.modelInfoLabel
+    assert label.visible and label.text == "Random weights, for tests. MIT."
+    assert "<b>Not for:</b> anything but tests" in label.toolTip
+
+
+def test_without_noise_every_seed_makes_the_one_same_image(ready_panel) -> None:
+    panel = ready_panel
+    panel.ui.noiseStrengthSlider.value = 0.0
+    first = voxels(synthesize(panel))
+    panel.ui.seedSpinBox.value = 8
+    np.testing.assert_array_equal(voxels(synthesize(panel)), first)
+    panel.ui.noiseStrengthSlider.value = 1.0
+    assert (voxels(synthesize(panel)) != first).any()
+
+
+def test_the_line_below_the_bar_tells_what_is_done_and_how_long_it_will_take(ready_panel) -> None:
+    panel, told = ready_panel, []
+    panel.ui.progressBar.valueChanged.connect(lambda _: told.append(panel.ui.statusLabel.text))
+    panel.ui.samplesSpinBox.value = 2
+    synthesize(panel)
+    assert any(line.startswith("Slice 2 of ") for line in told), told
+    assert any(line.endswith(" s left") for line in told), told
+
+
 def test_the_noise_length_reaches_the_volume_and_its_record(ready_panel) -> None:
     panel = ready_panel
     first = voxels(synthesize(panel))

@@ -47,6 +47,13 @@ def test_after_compare_each_volume_is_in_the_column_with_its_name(compared_panel
     assert compared_panel.ui.sideBySideButton.checked
 
 
+def test_each_view_is_named_in_words(compared_panel) -> None:
+    widgets = slicer.app.layoutManager().sliceWidgets().values()
+    names = [widget.mrmlSliceNode().GetName() for widget in widgets]
+    columns = ("Real", "Synthetic", "Difference")
+    assert names == [f"{column} {row}" for row in ("Axial", "Coronal") for column in columns]
+
+
 def test_a_new_volume_joins_its_column_and_the_others_stay(compared_panel) -> None:
     compared_panel.ui.outputModeComboBox.currentIndex = 1
     compared_panel.ui.synthesizeButton.click()

@@ -6,11 +6,11 @@ import qt
 from slicer.i18n import tr as _
 
 from .batch_job import BatchCase, BatchJob, BatchRequest, CaseState
-from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .packages import Purpose
 from .packages_panel import PackagesPanel, chooseFolder
 from .parameter_node import AnatoMaskGANParameterNode
+from .warning_text import WARNING_COLOR, showText
 
 
 class BatchPanel:
@@ -149,9 +149,7 @@ class BatchPanel:
         return _("failed: {reason}").format(reason=reason)
 
     def _showState(self, text: str, isWarning: bool = False) -> None:
-        label = self._ui.batchStateLabel
-        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        label.setText(text)
+        showText(self._ui.batchStateLabel, text, isWarning)
 
     def _chooseInput(self) -> None:
         chooseFolder(self._ui.batchInputEdit, _("Folder of segmentations"))

@@ -84,12 +84,8 @@ class ComparePanel:
 
     def compare(self, parameterNode: AnatoMaskGANParameterNode) -> None:
         """Count the figures and show them, and real, synthetic and difference side by side."""
-        self._ui.compareLabel.setText(_("Comparing..."))
-        try:
-            comparison = self._logic.compare(parameterNode.outputVolume, parameterNode.realVolume)
-        except Exception:
-            self._ui.compareLabel.setText("")
-            raise
+        self._ui.compareLabel.setText("")  # what it says is of the last comparison
+        comparison = self._logic.compare(parameterNode.outputVolume, parameterNode.realVolume)
         self.update(parameterNode)
         difference, tableNode = comparison.differenceVolume, comparison.tableNode
         text = _("Made the volume '{volume}' and the table '{table}'.")
@@ -158,6 +154,9 @@ class ComparePanel:
             table.setItem(row, self.COLUMN_FIGURE, item)
             text = f"{value:.{figure.decimals}f}"
             table.setItem(row, self.COLUMN_VALUE, qt.QTableWidgetItem(text))
+        if known:  # all figures in sight
+            rows = table.rowHeight(0) * table.rowCount
+            table.setFixedHeight(table.horizontalHeader().height + rows + 2 * table.frameWidth)
         table.setVisible(bool(known))
 
     def _check(self, button, isChecked: bool) -> None:

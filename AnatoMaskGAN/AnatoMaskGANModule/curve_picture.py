@@ -11,7 +11,7 @@ from .run_folder import Curve
 COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 REFERENCE_COLOR = "#808080"
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 8, 20, 20
-LEGEND_WIDTH = 118
+LEGEND_WIDTH, MOST_LETTERS = 118, 17
 MOST_CURVES = 8
 
 
@@ -65,7 +65,7 @@ def _drawPlot(painter, plot: Plot, place: tuple[int, int, int, int], hasLegend: 
         _setPen(painter, "#e0e0e0")
         painter.drawLine(area[0], y, area[0] + area[2], y)
         _setPen(painter, "#606060")
-        painter.drawText(left + 4, y + 4, f"{value:.3g}")
+        painter.drawText(left + 4, y + 4, f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}")
     _setPen(painter, "#606060")
     painter.drawLine(area[0], area[1] + area[3], area[0] + area[2], area[1] + area[3])
     painter.drawText(area[0], top + height - 5, str(scale.firstStep))
@@ -100,8 +100,11 @@ def _setPen(painter, color: str, width: int = 1, isDashed: bool = False) -> None
 
 
 def _shortened(name: str) -> str:
+    """A name that fits into the legend."""
     words = name.replace("_", " ").replace("gray texture", "G-TC").replace("adversarial", "adv.")
-    return words if len(words) <= 17 else f"{words[:16]}."
+    if len(words) > MOST_LETTERS:
+        words = words.replace("reconstruction", "recon.")
+    return words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}."
 
 
 class _Scale:

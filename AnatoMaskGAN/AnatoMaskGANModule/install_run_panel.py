@@ -7,11 +7,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from .command_process import CommandProcess
-from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .logic import AnatoMaskGANLogic
 from .parameter_node import AnatoMaskGANParameterNode
 from .run_pictures import RunPictures
+from .warning_text import showText
 
 
 class InstallRunPanel:
@@ -113,6 +113,4 @@ class InstallRunPanel:
             self._process.close()
 
     def _showState(self, text: str, isWarning: bool = False) -> None:
-        label = self._ui.trainStateLabel
-        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        label.setText(text)
+        showText(self._ui.trainStateLabel, text, isWarning)

@@ -8,9 +8,9 @@ from slicer.i18n import tr as _
 from .logic import AnatoMaskGANLogic
 from .parameter_node import AnatoMaskGANParameterNode, SegmentChoice
 from .segment_match import SegmentMatch
+from .warning_text import WARNING_COLOR
 
 COLUMN_SEGMENT, COLUMN_LABEL, COLUMN_RULE = range(3)
-WARNING_COLOR = "#d2691e"
 
 
 class LabelPanel:

@@ -2,8 +2,8 @@
 
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
 from .live import LiveResynthesis, LiveState
+from .warning_text import showText
 
 
 def showLiveState(ui, live: LiveResynthesis) -> None:
@@ -15,9 +15,8 @@ def showLiveState(ui, live: LiveResynthesis) -> None:
         LiveState.UP_TO_DATE: _("Up to date ({text})"),
         LiveState.FAILED: _("Not up to date: {text}"),
     }
-    ui.liveStateLabel.setText(texts[live.state].format(text=live.text))
-    color = f"color: {WARNING_COLOR}" if live.state is LiveState.FAILED else ""
-    ui.liveStateLabel.setStyleSheet(color)
+    text = texts[live.state].format(text=live.text)
+    showText(ui.liveStateLabel, text, live.state is LiveState.FAILED)
     wasBlocked = ui.liveCheckBox.blockSignals(True)
     ui.liveCheckBox.setChecked(live.isOn)
     ui.liveCheckBox.blockSignals(wasBlocked)

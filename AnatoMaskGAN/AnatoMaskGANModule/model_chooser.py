@@ -4,10 +4,10 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
 from .logic import AnatoMaskGANLogic
 from .memory_advice import memoryAdvice
 from .parameter_node import AnatoMaskGANParameterNode
+from .warning_text import showText
 
 
 class ModelChooser:
@@ -60,12 +60,11 @@ class ModelChooser:
         self._ui.unitLabel.setText(text.format(low=low, high=high, unit=unit))
 
     def _showAdvice(self, card) -> None:
-        parameters, label = self._parameterNode, self._ui.deviceAdviceLabel
+        parameters = self._parameterNode
         advice = memoryAdvice(
             parameters.inputSegmentation, parameters.referenceVolume, card, parameters.device.value
         )
-        label.setText(advice.text)
-        label.setStyleSheet(f"color: {WARNING_COLOR if advice.isWarning else 'gray'}")
+        showText(self._ui.deviceAdviceLabel, advice.text, advice.isWarning, color="gray")
 
     def _onSelected(self) -> None:
         if self._parameterNode is not None and self._ui.modelComboBox.currentIndex >= 0:

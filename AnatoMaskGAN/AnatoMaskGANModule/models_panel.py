@@ -7,13 +7,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .logic import AnatoMaskGANLogic
 from .model_download import ModelDownload
 from .model_list import ListedModel, listedModels
 from .packages import Purpose
 from .packages_panel import PackagesPanel
+from .warning_text import WARNING_COLOR, showText
 
 CATALOG_SETTING = "AnatoMaskGAN/ModelCatalog"
 
@@ -124,9 +124,7 @@ class ModelsPanel:
 
     def showState(self, text: str, isWarning: bool = False) -> None:
         """Tell the user something, in this section and where the panel tells everything."""
-        label = self._ui.modelStateLabel
-        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        label.setText(text)
+        showText(self._ui.modelStateLabel, text, isWarning)
         self._onStatus(text, isWarning)
 
     def verify(self) -> str:

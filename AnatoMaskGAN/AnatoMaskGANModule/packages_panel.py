@@ -7,9 +7,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .packages import InstallationError, PackageGroup, Purpose, installPackages, packageGroup
+from .warning_text import WARNING_COLOR, showText
 
 WHEELS_SETTING = "AnatoMaskGAN/WheelsFolder"
 
@@ -119,8 +119,7 @@ class PackagesPanel:
 
     def _showState(self, text: str, isWarning: bool = False) -> None:
         label = self._ui.packagesStateLabel
-        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        label.setText(text)
+        showText(label, text, isWarning)
         label.setVisible(True)
 
     def _onWheelsChanged(self) -> None:

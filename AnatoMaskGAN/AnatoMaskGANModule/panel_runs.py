@@ -65,6 +65,7 @@ class PanelRuns:
         if not self._workPanels.packages.ensure(Purpose.COMPARISON):
             return
         with self._running(_("The comparison failed."), isMeasured=False):
+            self._display.tell(_("Comparing..."))
             self._comparePanel.compare(self._parameterNode)
             text = _("Compared in {seconds:.1f} s.")
             self._display.tell(text.format(seconds=self._display.seconds))

@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from .output_style import DisplayPreset, Intensities
-from .training_request import HeldOut, LengthUnit, TrainingPreset, TrainingSource
+from .training_choices import HeldOut, LengthUnit, TrainingPreset, TrainingSource
 
 DEFAULT_MODEL = "brain-t1"
 DEFAULT_MARGIN_MM = 4.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import slicer
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
+from .warning_text import showText
 
 # Before this share of a run nothing can be said of its end.
 FIRST_ESTIMATE = 0.05
@@ -50,6 +50,7 @@ class RunDisplay:
         if self._isClosed:
             return
         self._ui.progressBar.setValue(round(100 * share))
+        text = text[:1].upper() + text[1:]
         left = remainingSeconds(self.seconds, share)
         if left is not None:
             text = _("{text}, about {left} left").format(text=text, left=inWords(left))
@@ -75,8 +76,7 @@ class RunDisplay:
         if self._isClosed:
             return
         self.told = (text, isWarning)
-        self._ui.statusLabel.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        self._ui.statusLabel.setText(text)
+        showText(self._ui.statusLabel, text, isWarning)
 
 
 def remainingSeconds(seconds: float, share: float) -> float | None:

@@ -6,7 +6,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .label_panel import WARNING_COLOR
 from .log_pane import LogPane
 from .packages import Purpose
 from .packages_panel import PackagesPanel, chooseFolder
@@ -14,8 +13,10 @@ from .parameter_node import AnatoMaskGANParameterNode
 from .run_pictures import RunPictures
 from .scene_pairs import ScenePairsTable
 from .training_cases import exportCases
+from .training_choices import LengthUnit, TrainingPreset, TrainingSource
 from .training_job import TrainingJob, TrainingState
-from .training_request import LengthUnit, TrainingPreset, TrainingRequest, TrainingSource
+from .training_request import TrainingRequest
+from .warning_text import showText
 
 
 class TrainPanel:
@@ -56,10 +57,10 @@ class TrainPanel:
         if parameterNode is not None:
             isScene = parameterNode.trainSource is TrainingSource.SCENE
             ui.trainPairsWidget.setVisible(isScene)
-            for widget in (ui.trainCasesLabel, ui.trainCasesEdit, ui.trainCasesButton):
+            for widget in (ui.trainCasesLabel, ui.trainCasesWidget):
                 widget.setVisible(not isScene)
             isOwnFile = parameterNode.trainPreset is TrainingPreset.FILE
-            for widget in (ui.trainSettingsLabel, ui.trainSettingsEdit, ui.trainSettingsButton):
+            for widget in (ui.trainSettingsLabel, ui.trainSettingsWidget):
                 widget.setVisible(isOwnFile)
             hasLength = parameterNode.trainLengthUnit is not LengthUnit.PRESET
             ui.trainLengthSpinBox.setEnabled(hasLength)
@@ -178,9 +179,7 @@ class TrainPanel:
         self.update(self._parameterNode)
 
     def _showState(self, text: str, isWarning: bool = False) -> None:
-        label = self._ui.trainStateLabel
-        label.setStyleSheet(f"color: {WARNING_COLOR}" if isWarning else "")
-        label.setText(text)
+        showText(self._ui.trainStateLabel, text, isWarning)
 
     def _onLog(self, line: str) -> None:
         self._log.add(_("training"), line)

@@ -74,6 +74,8 @@ class SideBySide:
             logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(column + orientation)
             if logic is None:
                 continue
+            # as Slicer's menus name the view; its tag must not hold a space
+            logic.GetSliceNode().SetName(f"{column} {orientation}")
             composite = logic.GetSliceCompositeNode()
             isFirst = composite.GetBackgroundVolumeID() is None
             composite.SetBackgroundVolumeID(volumeNode.GetID())

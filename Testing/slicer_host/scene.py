@@ -150,7 +150,8 @@ class Application:
 
     def announceUnload(self, moduleName: str) -> None:
         """What the application does before a module is unloaded or reloaded."""
-        for callback in self._unloadCallbacks:
+        callbacks, self._unloadCallbacks = self._unloadCallbacks, []
+        for callback in callbacks:  # of widgets that are deleted then, as their connections are
             callback(moduleName)
 
     def testingEnabled(self) -> bool:

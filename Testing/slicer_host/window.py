@@ -32,7 +32,7 @@ NOTICE = "slicer_host: a stand-in for tests, not the 3D Slicer application"
 
 
 class MainWindow(qt.QMainWindow):
-    PANEL_WIDTH = 460
+    PANEL_WIDTH = 560
 
     def __init__(self, app, views):
         super().__init__()
@@ -41,16 +41,16 @@ class MainWindow(qt.QMainWindow):
         self.statusBar().showMessage(NOTICE)
         self.panel = slicer.qMRMLWidget()
         qt.QVBoxLayout(self.panel)
-        scroll = qt.QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self.panel)
-        scroll.setFixedWidth(self.PANEL_WIDTH)
+        self.scroll = qt.QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(self.panel)
+        self.scroll.setFixedWidth(self.PANEL_WIDTH)
         self.layoutManager = LayoutManager(app, views)
         central = qt.QWidget()
         layout = qt.QHBoxLayout(central)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(scroll)
+        layout.addWidget(self.scroll)
         layout.addWidget(self.layoutManager.widget, 1)
         self.setCentralWidget(central)
 
@@ -131,7 +131,11 @@ def close_module(module: scene.Module) -> None:
     scene.start().announceUnload(module.name)
     layout = module.widget.layout
     while layout.count():
-        item = layout.takeAt(0)
-        if item.widget() is not None:
-            item.widget().setParent(None)
+        content = layout.takeAt(0).widget()
+        if content is None:
+            continue
+        if isinstance(content, slicer.qMRMLWidget):
+            content.setMRMLScene(None)  # or its selectors would follow the scene for ever
+        content.setParent(None)
+        content.deleteLater()
     module.widget = None
