@@ -12,12 +12,12 @@ from AnatoMaskGANLib.volumes import LabelMap, write_label_map
 SEGMENTATION_GRID = np.diag([-2.0, -2.0, 2.0, 1.0])
 
 
-def write_segmentation(path: Path) -> Path:
-    """Skin with a bone inside, of 12x16x16 voxels."""
+def write_segmentation(path: Path, names: tuple[str, str] = ("skin", "bone")) -> Path:
+    """Skin with a bone inside, or what else they are named, of 12x16x16 voxels."""
     labels_kji = np.zeros((12, 16, 16), dtype=np.uint8)
     labels_kji[2:10, 2:14, 2:14] = 1
     labels_kji[4:8, 5:11, 5:11] = 2
-    write_label_map(LabelMap(labels_kji, SEGMENTATION_GRID, {1: "skin", 2: "bone"}), path)
+    write_label_map(LabelMap(labels_kji, SEGMENTATION_GRID, dict(enumerate(names, 1))), path)
     return path
 
 
