@@ -109,7 +109,7 @@ class TrainPanel:
             request.check()
             if TrainingJob.found(request) is not None:
                 self._lookedFor = ""
-                raise ValueError(_("Another training runs in this folder."))
+                raise ValueError(_("Another training runs in this folder. Choose another folder."))
             if self._parameterNode.trainSource is TrainingSource.SCENE:
                 exportCases(self.pairs.pairs(), request.folder, self._onExported)
             self.job = TrainingJob(
