@@ -16,6 +16,8 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.noise import NoiseInjection
 from AnatoMaskGANLib.networks.spade import LEAK, SPADE, FrozenBatchNorm2d
 
+from .winograd import winograd_convolution, winograd_pays, winograd_weight
+
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
@@ -66,8 +68,22 @@ class Convolution:
         self.bias = None if layer.bias is None else layer.bias.to(dtype)
         self._padding = tuple(layer.padding)
         self._options = (tuple(layer.stride), tuple(layer.dilation), layer.groups)
+        self._winograd: Tensor | None = None  # made where it is first of use
+        is_square = layer.kernel_size == (3, 3) and len({*layer.padding, *layer.dilation}) == 1
+        self._may_be_winograd = is_square and layer.groups == 1 and tuple(layer.stride) == (1, 1)
 
     def __call__(self, features: Tensor) -> Tensor:
+        num_outputs, num_inputs = self.weight.shape[:2]
+        dilation = self._options[1][0]
+        is_plain = features.device.type == "cpu" and features.dtype == torch.float32
+        if (
+            is_plain
+            and self._may_be_winograd
+            and winograd_pays(num_inputs, num_outputs, tuple(features.shape[2:]), dilation)
+        ):
+            if self._winograd is None:
+                self._winograd = winograd_weight(self.weight)
+            return winograd_convolution(features, self._winograd, self.bias, dilation)
         return self._on(features, self._padding)
 
     def on_padded_rows(self, features: Tensor) -> Tensor:
