@@ -209,14 +209,20 @@ def _number_corners(index3: Tensor, num_words3: int) -> tuple[Tensor, Tensor]:
 
 
 def number(packed: Tensor) -> tuple[Tensor, Tensor]:
-    """Index of every entry among the distinct ones, and the flat place of one entry of each."""
+    """Index of every entry among the distinct ones, and the flat place of one entry of each.
+
+    They are numbered by their places: what neighbors look up in a table lies near by in memory.
+    """
     # Neighbors are often equal, and runs are found faster than an array is sorted.
     flat = packed.reshape(-1)
     runs, run_of, lengths = torch.unique_consecutive(flat, return_inverse=True, return_counts=True)
     distinct, index_of_run = torch.unique(runs, return_inverse=True)
     places = torch.empty(distinct.numel(), dtype=torch.long, device=packed.device)
     places[index_of_run] = lengths.cumsum(0) - 1
-    return index_of_run[run_of].view(packed.shape), places
+    places, order = places.sort()
+    number_of = torch.empty_like(order)
+    number_of[order] = torch.arange(order.numel(), device=packed.device)
+    return number_of[index_of_run][run_of].view(packed.shape), places
 
 
 def _neighborhoods_at(ids: Tensor, places: Tensor) -> Tensor:

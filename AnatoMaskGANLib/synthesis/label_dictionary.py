@@ -20,6 +20,10 @@ from .frozen_generator import CoarseLabels, FrozenGenerator
 from .frozen_layers import FrozenSPADE, Modulation
 from .frozen_stage import FrozenStage, StageLabels
 
+PRODUCT_VALUES = 1 << 22
+"""Products of inner words and weights that are summed to rows of a table at once: as many as a
+third-level cache holds. All at once, the products of a stage take longer and hundreds of MiB."""
+
 
 def largest_share(stride: int) -> float:
     """Of the pixels of a stage: with more distinct words the label branch is convolved instead.
@@ -116,10 +120,22 @@ class _StageDictionary:
         kernels = layer.modulation.weight.chunk(2)
         biases = layer.modulation.bias.chunk(2)
         scale, shift = (
-            words.rows(hidden, kernel, bias).to(self._dtype)
+            self._rows(words, hidden, kernel, bias)
             for kernel, bias in zip(kernels, biases, strict=True)
         )
         return scale, shift
+
+    def _rows(self, words: LabelWords, hidden: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        """[U5,F] of the second convolution, some of its features at a time."""
+        num_features = kernel.shape[0]
+        table = hidden.new_empty(words.words5.shape[0], num_features, dtype=self._dtype)
+        num_parts = -(-9 * hidden.shape[0] * num_features // PRODUCT_VALUES)
+        step = -(-num_features // num_parts)
+        step = max(32, -(-step // 8) * 8)
+        for first in range(0, num_features, step):
+            part = slice(first, first + step)
+            table[:, part] = words.rows(hidden, kernel[part], bias[part])
+        return table
 
     def _convolved(self, layer: FrozenSPADE, field: DenseLabelField) -> Modulation:
         both = field.modulation(layer, 1)[0].flatten(1).t()
