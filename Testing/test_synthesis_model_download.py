@@ -171,5 +171,17 @@ def test_a_models_folder_that_may_not_be_written_is_told(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(CheckpointError, match="Permission denied. Change its permissions, or name"):
+    with pytest.raises(CheckpointError, match="Permission denied. Free some space, change its"):
         download_model(CatalogEntry(**server.entry()))
+
+
+def test_a_disk_that_fills_while_downloading_is_not_taken_for_the_network(
+    server: ModelServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("AnatoMaskGANLib.synthesis.model_download._copy", refuse)
+    with pytest.raises(CheckpointError, match="cannot be written: No space left.*Free some space"):
+        download_model(CatalogEntry(**server.entry()))
+    assert files_in(folder) == []

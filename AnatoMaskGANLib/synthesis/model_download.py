@@ -6,6 +6,7 @@ installed as one from a file is. Whatever ends a download, no part of it stays.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import shutil
@@ -26,6 +27,7 @@ from .model_folder import ModelCard, user_models_folder
 _BLOCK = 2**18
 _TIMEOUT_SECONDS = 20.0
 _WORKPLACE, _LOCK = ".downloading-", "lock"
+_ERRORS_OF_DISKS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 OnProgress = Callable[[float, str], None]
 
@@ -74,10 +76,10 @@ def download_model(
                     "catalog is wrong, tell its maker"
                 )
             return install_model(Path(unpacked.path), None, replace, folder)
-    except PermissionError as error:
+    except OSError as error:  # a full or closed disk, or one without locks
         raise CheckpointError(
-            f"{folder} cannot be written: {error.strerror}. Change its permissions, or name "
-            "another folder in ANATOMASKGAN_MODELS."
+            f"{folder} cannot be written: {error.strerror}. Free some space, change its "
+            "permissions, or name another folder in ANATOMASKGAN_MODELS."
         ) from error
 
 
@@ -98,7 +100,7 @@ def _fetch(
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as answer, open(archive, "wb") as file:
             found = _copy(entry, answer, file, report, is_cancelled)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, OSError) as error:
-        if isinstance(error, PermissionError):
+        if getattr(error, "errno", None) in _ERRORS_OF_DISKS:
             raise
         reason = getattr(error, "reason", None) or error
         raise CheckpointError(
