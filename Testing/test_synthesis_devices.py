@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.synthesis import DeviceError
-from AnatoMaskGANLib.synthesis.devices import pick_device
+from AnatoMaskGANLib.synthesis.devices import half_precision_on, pick_device
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -37,3 +37,17 @@ def test_a_gpu_beyond_those_that_are_there_is_refused(monkeypatch: pytest.Monkey
     assert pick_device("cuda:1").index == 1
     with pytest.raises(DeviceError, match="sees 2 CUDA"):
         pick_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "expected"),
+    [(False, False, None), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
+)
+def test_a_cpu_gets_bfloat16_only_where_it_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, expected: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert half_precision_on(torch.device("cpu")) == expected
+    assert half_precision_on(torch.device("cuda")) == torch.float16
+    assert half_precision_on(torch.device("mps")) is None

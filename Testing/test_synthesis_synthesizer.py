@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
+from tiny_models import (
+    label_map_of,
+    random_labels,
+    tiny_card,
+    tiny_generator,
+    tiny_synthesizer,
+    write_tiny_model,
+)
 
 from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError, Synthesizer
-from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
+from AnatoMaskGANLib.synthesis import synthesizer as synthesizer_module
 from AnatoMaskGANLib.synthesis.label_dictionary import LabelDictionary
 from AnatoMaskGANLib.volumes import LabelMap, UnmatchedLabelsError, same_grid
 
@@ -230,12 +237,23 @@ def test_a_gpu_without_memory_is_answered_by_smaller_slabs_and_a_log_line(
         synthesizer.synthesize(label_map)
 
 
-def test_half_precision_stays_near_single_precision() -> None:
+def test_half_precision_stays_near_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU with bfloat16 tables and weights, as a GPU would run float16."""
     label_map = label_map_of(random_labels((6, 20, 20)))
-    synthesizer = tiny_synthesizer()
-    expected = synthesizer.synthesize(label_map).voxels_kji
-    synthesizer.frozen = FrozenGenerator(synthesizer.generator, torch.bfloat16)
-    made = synthesizer.synthesize(label_map).voxels_kji
-    assert made.dtype == np.float32
-    assert np.abs(made - expected).max() < 3  # of a window of 100
+    expected = tiny_synthesizer().synthesize(label_map).voxels_kji
+    monkeypatch.setattr(synthesizer_module, "half_precision_on", lambda device: torch.bfloat16)
+    synthesizer = Synthesizer(tiny_card(), tiny_generator(), torch.device("cpu"), True)
+    assert synthesizer.frozen.dtype == torch.bfloat16
+    volume = synthesizer.synthesize(label_map)
+    assert volume.voxels_kji.dtype == np.float32
+    assert np.abs(volume.voxels_kji - expected).max() < 3  # of a window of 100
+    assert volume.provenance["Precision"] == "bfloat16"
+
+
+def test_a_device_without_use_for_16_bits_goes_on_with_32_and_tells_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(synthesizer_module, "half_precision_on", lambda device: None)
+    synthesizer = Synthesizer(tiny_card(), tiny_generator(), torch.device("cpu"), True)
+    assert synthesizer.frozen.dtype == torch.float32
+    assert "cpu is not faster with 16 bits" in caplog.text

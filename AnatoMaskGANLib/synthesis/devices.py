@@ -34,3 +34,17 @@ def pick_device(name: str = "auto") -> torch.device:
     elif device.type != "cpu":
         raise DeviceError(f"The device {name!r} is not supported; take auto, cpu, cuda or mps.")
     return device
+
+
+def half_precision_on(device: torch.device) -> torch.dtype | None:
+    """The 16-bit type with which a device is faster, None where there is none.
+
+    float16 on a GPU; bfloat16 on a CPU that multiplies it (AVX512-BF16 or AMX), for every other CPU
+    takes many times longer with it than with float32.
+    """
+    if device.type == "cuda":
+        return torch.float16
+    # PyTorch tells it by these names alone; a version without them stays with float32.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    has_bfloat16 = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    return torch.bfloat16 if device.type == "cpu" and has_bfloat16 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
 )
 
-from .devices import pick_device
+from .devices import half_precision_on, pick_device
 from .errors import CheckpointError, SynthesisCancelledError
 from .frozen_generator import FrozenGenerator
 from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
@@ -31,6 +32,8 @@ from .region import Region, labeled_region
 from .region_labels import RegionLabels
 from .session import SynthesisSession
 from .volume_pass import MOST_THREADS, VolumePass
+
+_logger = logging.getLogger(__name__)
 
 NOISE_LENGTH_SCALES = (0.25, 4.0)
 """Correlation lengths of the noise over those of the training; ours: beyond, no tissue is left."""
@@ -48,8 +51,9 @@ UserTable = Mapping[str, str | int | None]
 class Synthesizer:
     """A loaded model on a device.
 
-    half_precision: float16 on a GPU, about twice as fast; ignored with a CPU, which has no use
-    for it. memory_limit_bytes: of the whole process, within which slabs are sized.
+    half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere float32 goes
+    on, and the log tells it. memory_limit_bytes: of the whole process, within which slabs are
+    sized.
     """
 
     def __init__(
@@ -64,14 +68,16 @@ class Synthesizer:
         self.device = device
         self.memory_limit_bytes = memory_limit_bytes
         self.generator = generator.to(device).eval().requires_grad_(False)
-        is_half = half_precision and device.type == "cuda"
+        half = half_precision_on(device) if half_precision else torch.float32
+        if half is None:
+            _logger.warning("%s is not faster with 16 bits; going on with 32", device)
         if card.generator.kind == "segmenter":
             raise CheckpointError(
                 f"{card.name} makes label maps from images and no images; use it with: "
                 "anatomaskgan segment"
             )
         self.frozen = (
-            FrozenGenerator(self.generator, torch.float16 if is_half else torch.float32)
+            FrozenGenerator(self.generator, half or torch.float32)
             if isinstance(self.generator, Generator)
             else None
         )
@@ -287,7 +293,9 @@ class Synthesizer:
         noise_length_scale: float = 1.0,
     ) -> dict[str, str]:
         """What a synthetic volume says about itself, enough to make it again."""
-        return {
+        is_half = self.frozen is not None and self.frozen.dtype != torch.float32
+        precision = {"Precision": str(self.frozen.dtype).removeprefix("torch.")} if is_half else {}
+        return precision | {
             "SyntheticData": "YES",
             "Generator": f"AnatoMaskGAN {__version__}",
             "Model": self.card.name,
