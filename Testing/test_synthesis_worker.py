@@ -112,6 +112,21 @@ def test_updates_follow_the_label_map_and_the_newest_one_wins(
     assert set(ended.values()) <= {Finished, Superseded}
 
 
+def test_a_request_that_comes_while_one_runs_waits_for_its_turn(
+    client: WorkerClient, model: str
+) -> None:
+    maps = [label_map_of(random_labels(shape)) for shape in ((60, 40, 40), (3, 16, 16))]
+    first = client.synthesize(maps[0], model, device="cpu")
+    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
+    second = client.synthesize(maps[1], model, device="cpu", seeds=[2])
+    messages = until_ended(client, second)
+    made = of_kind(messages, VolumeMade)
+    assert [m.request for m in made] == [first, second]
+    assert [m.request for m in messages if isinstance(m, LAST)] == [first, second]
+    expected = tiny_synthesizer().synthesize(maps[1], seed=2).voxels_kji
+    np.testing.assert_allclose(made[1].volume.voxels_kji, expected, rtol=0, atol=1e-4)
+
+
 def test_cancel_ends_running_and_waiting_requests(client: WorkerClient, model: str) -> None:
     label_map = label_map_of(random_labels((120, 40, 40)))
     numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(3)]
@@ -291,6 +306,40 @@ def test_a_gpu_that_fails_is_told_and_ends_the_process(
     worker.read(io.BytesIO(line))
     assert worker.serve() == worker_module.GPU_FAILED
     assert answers[-1]["kind"] == "failed" and "CUDA error" in answers[-1]["text"]
+    assert "take the device cpu" in answers[-1]["text"]
+
+
+def test_after_a_gpu_vanished_a_new_process_serves_what_waited(tmp_path: Path, model: str) -> None:
+    patched = tmp_path / "patched.py"
+    patched.write_text(
+        textwrap.dedent(f"""
+        import runpy, sys
+        from pathlib import Path
+        from AnatoMaskGANLib.synthesis import synthesizer
+
+        def vanish(*arguments, **options):
+            raise RuntimeError("CUDA error: device lost")
+
+        first = Path({str(tmp_path / "first")!r})
+        if not first.exists():
+            first.touch()
+            synthesizer.Synthesizer.synthesize_samples = vanish
+        sys.argv = ["worker", sys.argv[-1]]
+        runpy.run_module("AnatoMaskGANLib.synthesis.worker", run_name="__main__")
+        """)
+    )
+    executable = tmp_path / "python"
+    executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{patched}" "$@"\n')
+    executable.chmod(0o755)
+    root = str(Path(__file__).resolve().parents[1])
+    label_map = label_map_of(random_labels((2, 12, 12)))
+    with WorkerClient(executable=executable, environment={"PYTHONPATH": root}) as client:
+        numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(2)]
+        messages = until_ended(client, numbers[1])
+    (failed,) = of_kind(messages, Failed)
+    assert failed.request == numbers[0] and "device lost" in failed.text
+    assert any("exit code 3" in m.text for m in of_kind(messages, LogLine))
+    assert messages[-1] == Finished(numbers[1]) and of_kind(messages, VolumeMade)
 
 
 def test_arrays_go_through_the_folder_once_and_pickles_do_not(tmp_path: Path) -> None:

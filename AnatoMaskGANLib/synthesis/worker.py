@@ -87,10 +87,16 @@ class Worker:
                 kind = "cancelled" if is_cancelled else "superseded"
                 self._answer({"kind": kind, "request": number})
             except Exception as error:  # whatever it is, the next request is served
-                self._answer(_failure(number, error))
+                failure = _failure(number, error)
                 logging.getLogger(__name__).debug("where it happened", exc_info=error)
                 if _is_of_gpu(error):
+                    failure["text"] += (
+                        " The GPU has failed; the next request gets a new process. Should it fail "
+                        "again, restart the computer's driver or take the device cpu."
+                    )
+                    self._answer(failure)
                     return GPU_FAILED
+                self._answer(failure)
         return 0
 
     def _take_in(self, message: dict[str, Any]) -> None:
