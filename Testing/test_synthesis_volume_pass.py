@@ -10,6 +10,7 @@ from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generat
 from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
+from AnatoMaskGANLib.synthesis.label_dictionary import LabelDictionary
 from AnatoMaskGANLib.synthesis.region import Region, labeled_region
 from AnatoMaskGANLib.synthesis.region_labels import RegionLabels
 from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
@@ -117,6 +118,15 @@ def test_the_size_of_the_slabs_does_not_change_a_single_bit_of_the_noise() -> No
     for slab_size in (1, 3, 5):
         made = one_pass(settings, labels, region, 5, 1.0, slab_size=slab_size)
         np.testing.assert_allclose(made, whole, rtol=0, atol=1e-6)
+
+
+def test_a_coarse_grid_is_looked_up_even_if_no_two_pixels_share_a_neighborhood() -> None:
+    frozen = FrozenGenerator(tiny_generator())
+    labels = torch.from_numpy(np.random.default_rng(0).integers(0, NUM_CLASSES, (1, 12, 12)))
+    words = LabelDictionary(frozen, labels)
+    coarse, _, fine = (words.stage_labels(0, stage, None).modulations[0] for stage in range(3))
+    assert coarse.scale.shape[0] == 9 and coarse.index is not None
+    assert fine.index is None
 
 
 def test_a_changed_slice_reaches_its_neighbors() -> None:

@@ -29,9 +29,11 @@ def largest_share(stride: int) -> float:
     """Of the pixels of a stage: with more distinct words the label branch is convolved instead.
 
     Words pay as long as some pixels share one, because their inner 3x3 words are fewer still; on
-    fine grids, which hold most of the pixels, the limit bounds the memory of the tables.
+    fine grids, which hold most of the pixels, the limit bounds the memory of the tables. Coarse
+    grids always have tables: a convolution sums in another order, and what a slice becomes should
+    not hang on which other slices its words are found with.
     """
-    return 0.5 if stride == 1 else 0.75 if stride == 2 else 0.98
+    return 0.5 if stride == 1 else 0.75 if stride == 2 else 1.0
 
 
 class LabelDictionary:

@@ -5,6 +5,11 @@ neighbors. An update makes again the slices that an edit reaches: the edited one
 their labels through the context, and those that their messages, edge weights or stack nodes reach.
 Which these are follows from comparing values, so an update equals a full synthesis of the new map;
 only an edit that moves the rows or columns of the labeled region makes the whole volume again.
+
+Equal means to the rounding of float32, 1e-6 of the window, and most often to the bit. Sums over
+neighborhoods are rounded otherwise where few slices are prepared at once: a fine grid on which they
+share hardly any neighborhood is convolved instead of looked up, and matrix products of fewer than
+four rows are summed in another order.
 """
 
 from __future__ import annotations
