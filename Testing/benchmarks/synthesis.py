@@ -1,12 +1,14 @@
 """How fast synthesis is on this machine: one run, one table.
 
-    python Testing/benchmarks/synthesis.py [--threads N] [--avx2] [--quick] [--large] [--rows WORD]
+    python Testing/benchmarks/synthesis.py [--threads N] [--avx2] [--quick] [--large] [--gpu]
+                                           [--rows WORD]
 
 Every row runs in a process of its own (so that its peak memory is its own), and every row that is
 a ratio compares rows of this run. "Naive" is the plain call of the same generator with the label
 maps convolved. The labels are those of the bundled sample, resized to 224x224 pixels and repeated
 to the number of slices; weights other than the bundled model's are random, which costs the same.
---avx2 stands for machines without AVX-512.
+--avx2 stands for machines without AVX-512. --gpu adds the bundled model on an NVIDIA GPU, in
+float32 and in float16, with its difference from the CPU.
 """
 
 from __future__ import annotations
@@ -309,6 +311,41 @@ def large(options: argparse.Namespace) -> Row:
     return row
 
 
+def gpu(options: argparse.Namespace) -> Row:
+    """The bundled model on a GPU in both precisions: times, and differences from the CPU."""
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+
+    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.volumes import read_label_map
+
+    label_map = read_label_map(SAMPLE)
+    on_cpu = Synthesizer.from_checkpoint("brain-t1", "cpu").synthesize(label_map, seed=1)
+    low, high = on_cpu.window
+    edited = label_map.labels_kji.copy()
+    middle = [int(sorted(axis)[len(axis) // 2]) for axis in edited.nonzero()]
+    edited[tuple(slice(place - 4, place + 5) for place in middle)] = label_map.values[0]
+    rows: Row = {}
+    for name, is_half in (("float32", False), ("float16", True)):
+        row: Row = {}
+        synthesizer = Synthesizer.from_checkpoint("brain-t1", "cuda", is_half)
+        torch.cuda.reset_peak_memory_stats()
+        for _ in range(2):  # the first one warms up
+            with measured(row):  # a volume is on the CPU when it is there
+                volume = synthesizer.synthesize(label_map, seed=1)
+        differences = np.abs(volume.voxels_kji - on_cpu.voxels_kji) / (high - low)
+        row["largest"], row["mean"] = float(differences.max()), float(differences.mean())
+        row["gpu peak"] = torch.cuda.max_memory_allocated() / 2**20
+        session = synthesizer.session(label_map)
+        rows[name] = row
+        rows[f"{name} edit"] = {}
+        with measured(rows[f"{name} edit"]):
+            session.update(replace(label_map, labels_kji=edited))
+    return rows
+
+
 ROWS: dict[str, Callable[[argparse.Namespace], Row]] = {
     "ceiling": ceiling,
     "compact naive": lambda options: naive("compact", options),
@@ -319,6 +356,7 @@ ROWS: dict[str, Callable[[argparse.Namespace], Row]] = {
     "paper monai": lambda options: monai("paper", options),
     "bundled": bundled,
     "large": large,
+    "gpu": gpu,
 }
 
 
@@ -381,6 +419,13 @@ def table(rows: dict[str, Row], options: argparse.Namespace) -> list[str]:
             add(f"brain-t1, {whole['shape']}: {work}", whole[name], whole[name].get("peak"))
     if rows.get("large"):
         add("compact, 512x512x400, limit 4 GiB: whole", rows["large"], rows["large"]["peak"])
+    if rows.get("gpu"):
+        for name in ("float32", "float16"):
+            row = rows["gpu"][name]
+            difference = f"largest {row['largest']:.1e}, mean {row['mean']:.1e} of the window"
+            add(f"brain-t1 on a GPU, {name}: a volume; {difference}", row, row["gpu peak"])
+            edit = rows["gpu"][f"{name} edit"]
+            add(f"brain-t1 on a GPU, {name}: live update, 9 edited slices", edit, None)
     if most:
         lines += [
             "",
@@ -397,6 +442,7 @@ def main() -> int:
     parser.add_argument("--avx2", action="store_true", help="as a machine without AVX-512")
     parser.add_argument("--quick", action="store_true", help="few slices, rough figures")
     parser.add_argument("--large", action="store_true", help="512x512x400 as well; minutes")
+    parser.add_argument("--gpu", action="store_true", help="an NVIDIA GPU as well")
     parser.add_argument("--rows", default="", help="only rows whose name holds this word")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -410,6 +456,8 @@ def main() -> int:
     names = [name for name in ROWS if options.rows in name or name == "ceiling"]
     if not options.large:
         names = [name for name in names if name != "large"]
+    if not options.gpu:
+        names = [name for name in names if name != "gpu"]
     rows = {name: row for name in names if (row := run_row(name, options)) is not None}
     import torch
 
