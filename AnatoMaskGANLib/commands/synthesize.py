@@ -74,7 +74,7 @@ class SynthesizeOptions:
     one list. Under torchrun the rank is taken."""
     half_precision: bool = False
     """Compute in float16 on a GPU, in bfloat16 on a CPU that multiplies it (AVX512-BF16, AMX):
-    faster, with differences below what is seen. Elsewhere float32 goes on, and the log tells it."""
+    faster, less exact (Documentation/speed.md). Elsewhere float32 goes on, and the log tells it."""
     memory_limit: PositiveFloat = 2.0
     """Memory of the process in GiB, within which slabs of slices are sized."""
 
