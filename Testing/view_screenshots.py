@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import slicer
 import slicer.util
-from take_screenshots import (
-    center_views,
-    grow_ventricle,
+import vtk
+from slicer_host.user import choose, wait
+from window_pictures import (
+    CENTER_RAS_MM,
     only,
-    set_same_window,
+    save,
     show,
-    show_segments_in,
-    wait,
+    show_segments,
 )
 
-
-def take_view_pictures(panel, segmentation, scan, save: Callable[[str], None]) -> None:
-    """The panel already holds the sample's segments, its scan and a synthetic volume."""
-    take_live_and_edit(panel, segmentation, scan, save)
-    take_comparison(panel, segmentation, scan, save)
-    take_error(panel, segmentation, scan, save)
+EDITED_SEGMENT = "Left-Lateral-Ventricle"
+STROKE_RADIUS_MM = 10.0
 
 
-def take_live_and_edit(panel, segmentation, scan, save: Callable[[str], None]) -> None:
+def take_view_pictures(panel, segmentation, scan) -> None:
+    """The panel already holds the sample's segments and its scan."""
+    take_live_and_edit(panel, segmentation, scan)
+    take_comparison(panel, segmentation, scan)
+    take_error(panel, segmentation, scan)
+
+
+def take_live_and_edit(panel, segmentation, scan) -> None:
     ui = panel.ui
     only(panel, "inputsCollapsibleButton", "segmentEditorCollapsibleButton")
     ui.editedScanSelector.setCurrentNode(scan)
     ui.rememberButton.click()
     ui.liveCheckBox.click()
-    wait(lambda: panel.live.state.value == "up to date")
-    grow_ventricle(segmentation, scan)
+    wait(lambda: panel.live.state.value == "up to date", 900)
+    show_segments(segmentation)
+    show(scan, panel._parameterNode.outputVolume, scan)
+    paint_ball(segmentation, scan)
     wait(lambda: panel.live.state.value == "running")
-    wait(lambda: panel.live.state.value == "up to date")
+    wait(lambda: panel.live.state.value == "up to date", 900)
     save("AnatoMaskGAN-live")
     ui.liveCheckBox.click()
     wait(lambda: ui.editScanButton.enabled)
@@ -42,43 +45,63 @@ def take_live_and_edit(panel, segmentation, scan, save: Callable[[str], None]) -
     only(panel, "inputsCollapsibleButton", "editCollapsibleButton")
     ui.editScanButton.click()
     ui.editSideBySideButton.click()
-    look()
     save("AnatoMaskGAN-edit")
     panel.views.hide()
 
 
-def take_comparison(panel, segmentation, scan, save: Callable[[str], None]) -> None:
+def paint_ball(segmentation, scan) -> None:
+    """A stroke of a sphere brush where the planes of the views cross; it overwrites all others."""
+    segments = segmentation.GetSegmentation()
+    ball = ball_in(scan)
+    for segment_id in segments.GetSegmentIDs():
+        before = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, scan) > 0
+        is_painted = segments.GetSegment(segment_id).GetName() == EDITED_SEGMENT
+        after = before | ball if is_painted else before & ~ball
+        if (before != after).any():
+            slicer.util.updateSegmentBinaryLabelmapFromArray(
+                after.astype(np.uint8), segmentation, segment_id, scan
+            )
+
+
+def ball_in(scan) -> np.ndarray:
+    """True in the voxels [K,J,I] of the stroke."""
+    matrix = vtk.vtkMatrix4x4()
+    scan.GetIJKToRASMatrix(matrix)
+    ijk_to_ras = slicer.util.arrayFromVTKMatrix(matrix)
+    shape_kji = slicer.util.arrayFromVolume(scan).shape
+    ijk = np.indices(shape_kji)[::-1].reshape(3, -1)
+    ras = ijk_to_ras[:3, :3] @ ijk + ijk_to_ras[:3, 3:]
+    distances_mm = np.linalg.norm(ras - np.array(CENTER_RAS_MM)[:, None], axis=0)
+    return (distances_mm <= STROKE_RADIUS_MM).reshape(shape_kji)
+
+
+def take_comparison(panel, segmentation, scan) -> None:
     """The comparison with the scan, of the segments as they were before the edit."""
     ui = panel.ui
     ui.inputSelector.setCurrentNode(panel._parameterNode.segmentationBefore)
     ui.outputSelector.setCurrentNode(None)
     wait(lambda: ui.synthesizeButton.enabled)
     ui.synthesizeButton.click()
-    set_same_window(panel._parameterNode.outputVolume, scan)
     segmentation.GetDisplayNode().SetVisibility(False)
 
     only(panel, "compareCollapsibleButton")
     ui.realSelector.setCurrentNode(scan)
     wait(lambda: ui.compareButton.enabled)
     ui.compareButton.click()
-    look()
     save("AnatoMaskGAN-compare")
 
-    ui.histogramComboBox.setCurrentIndex(
-        ui.histogramComboBox.findText("Left-Cerebral-White-Matter")
-    )
+    choose(ui.histogramComboBox, "Left-Cerebral-White-Matter")
     ui.plotButton.click()
-    look()
-    for plot in slicer.app.layoutManager().plotWidgets().values():
-        plot.draw()
     save("AnatoMaskGAN-histogram")
-
-    only(panel, "advancedCollapsibleButton", "recordCollapsibleButton")
-    save("AnatoMaskGAN-record")
     panel.views.hide()
 
+    only(panel, "advancedCollapsibleButton", "recordCollapsibleButton")
+    show_segments(segmentation)
+    show(scan, panel._parameterNode.outputVolume, scan)
+    save("AnatoMaskGAN-record")
 
-def take_error(panel, segmentation, scan, save: Callable[[str], None]) -> None:
+
+def take_error(panel, segmentation, scan) -> None:
     """A reference volume that does not hold the segments."""
     grid = np.diag([1.0, 1, 1, 1])
     grid[:3, 3] = 900
@@ -89,14 +112,7 @@ def take_error(panel, segmentation, scan, save: Callable[[str], None]) -> None:
     wait(lambda: panel.ui.synthesizeButton.enabled)
     only(panel, "inputsCollapsibleButton", "labelsCollapsibleButton")
     panel.ui.synthesizeButton.click()
-    show_segments_in(segmentation, "Labels")
-    for column, volume in (("Labels", scan), ("Synthetic", None), ("Real", scan)):
-        show(column, volume)
-    look()
+    show_segments(segmentation)
+    show(scan, None, scan)
     save("AnatoMaskGAN-error")
-
-
-def look() -> None:
-    """The head fills the views, which show the same slices."""
-    center_views()
-    wait()
+    panel.ui.referenceSelector.setCurrentNode(scan)

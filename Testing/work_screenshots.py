@@ -6,14 +6,14 @@ import os
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import slicer
 import slicer.util
 from model_server import ModelServer
+from slicer_host.user import wait
+from window_pictures import only, save
 
 from AnatoMaskGANLib.synthesis.model_archive import pack_model
 from AnatoMaskGANLib.volumes import (
@@ -32,16 +32,7 @@ SAMPLE = REPOSITORY / "Resources" / "SampleData" / "brain-t1-sub-19"
 NUM_CASES = 6
 SPACING_MM = (2.0, 2.0, 2.0)
 FIRST_SLICE, NUM_SLICES = 22, 8  # of the first case, and of each
-# Windows in which a whole section is seen.
-TALL, LOW = (1560, 1440), (1560, 900)
 QUICK_SETTINGS = "data.crop=[96,96] data.stack_size=4 optimizer.adversarial_start=20"
-
-
-def wait(until: Callable[[], bool], seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
-        time.sleep(0.01)
 
 
 def write_cases(folder: Path, label_maps_only: bool = False) -> Path:
@@ -66,34 +57,16 @@ def write_cases(folder: Path, label_maps_only: bool = False) -> Path:
     return folder
 
 
-def only(panel, *names: str) -> None:
-    """Unfold these sections and fold all others."""
-    for name, widget in vars(panel.ui).items():
-        if name.endswith("CollapsibleButton"):
-            widget.collapsed = name not in names
-    slicer.app.processEvents()
-
-
-def take_work_pictures(panel, save: Callable[[str], None]) -> None:
+def take_work_pictures(panel) -> None:
     """Train, make a batch, look for models and install packages, with a picture of each state."""
     log = panel.ui.logText
     with tempfile.TemporaryDirectory() as name, settings_of_this_run(Path(name)) as folder:
-        show_in_window(TALL)
-        take_training(panel, save)
-        show_in_window(LOW)
+        take_training(panel)
         log.clear()
-        take_batch(panel, save)
-        take_models(panel, folder, save)
+        take_batch(panel)
+        take_models(panel, folder)
         log.clear()
-        take_packages(panel, folder, save)
-
-
-def show_in_window(size: tuple[int, int]) -> None:
-    """Resize the window and center the views in it."""
-    slicer.app.mainWindow().resize(*size)
-    end = time.monotonic() + 0.5
-    wait(lambda: time.monotonic() > end)
-    slicer.app.layoutManager().resetSliceViews()
+        take_packages(panel, folder)
 
 
 @contextmanager
@@ -111,7 +84,7 @@ def settings_of_this_run(folder: Path) -> Iterator[Path]:
     os.environ |= before
 
 
-def take_training(panel, save: Callable[[str], None]) -> None:
+def take_training(panel) -> None:
     ui, training = panel.ui, panel.workPanels.train
     only(panel, "trainCollapsibleButton")
     ui.trainCasesEdit.setText(str(write_cases(Path("brain-study/cases"))))
@@ -120,9 +93,9 @@ def take_training(panel, save: Callable[[str], None]) -> None:
     ui.trainLengthUnitComboBox.setCurrentIndex(1)
     ui.trainLengthSpinBox.setValue(10)
     ui.trainStartButton.click()
-    wait(lambda: training.job.steps > 20 and training.job.step > 0.7 * training.job.steps)
+    wait(lambda: training.job.steps > 20 and training.job.step > 0.7 * training.job.steps, 900)
     save("AnatoMaskGAN-train")
-    wait(lambda: not training.isRunning)
+    wait(lambda: not training.isRunning, 900)
     only(panel, "trainCollapsibleButton", "trainInstallCollapsibleButton")
     for edit, text in (
         (ui.trainModelNameEdit, "my-brain"),
@@ -138,9 +111,9 @@ def take_training(panel, save: Callable[[str], None]) -> None:
     panel._parameterNode.model = "brain-t1"
 
 
-def take_batch(panel, save: Callable[[str], None]) -> None:
+def take_batch(panel) -> None:
     ui, batch = panel.ui, panel.workPanels.batch
-    only(panel, "batchCollapsibleButton", "logCollapsibleButton")
+    only(panel, "batchCollapsibleButton")
     inputs = write_cases(Path("ward-7/segmentations"), label_maps_only=True)
     damaged = inputs / "patient-02.seg.nrrd"
     damaged.write_bytes(damaged.read_bytes()[:500])
@@ -153,7 +126,7 @@ def take_batch(panel, save: Callable[[str], None]) -> None:
     wait(lambda: not batch.job.isRunning)
 
 
-def take_models(panel, folder: Path, save: Callable[[str], None]) -> None:
+def take_models(panel, folder: Path) -> None:
     ui, models = panel.ui, panel.workPanels.models
     only(panel, "modelsCollapsibleButton")
     archive = pack_model("my-brain", folder / "knee-mri.zip")
@@ -180,7 +153,7 @@ def take_models(panel, folder: Path, save: Callable[[str], None]) -> None:
     ui.modelCatalogEdit.setText("")
 
 
-def take_packages(panel, folder: Path, save: Callable[[str], None]) -> None:
+def take_packages(panel, folder: Path) -> None:
     """As on a computer without network: a try that fails, with its reason."""
     ui = panel.ui
     only(panel, "packagesCollapsibleButton")

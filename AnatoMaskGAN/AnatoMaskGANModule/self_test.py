@@ -10,7 +10,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 from .logic import AnatoMaskGANLogic
 
 # Slices of the sample that are synthesized, so that the test is short.
-SLICES = slice(90, 106)
+SLICES = slice(93, 103)
 
 
 class AnatoMaskGANTest(ScriptedLoadableModuleTest):
