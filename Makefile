@@ -10,7 +10,7 @@ demo:
 
 test:
 	"$(PYTHON)" Testing/set_up_environment.py test
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m Testing.raised -n 2 --dist loadfile
 
 # The tests that take minutes: everything marked slow.
 test-slow:

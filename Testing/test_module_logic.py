@@ -380,6 +380,11 @@ def test_something_else_than_a_segmentation_is_refused(logic, model: str) -> Non
         logic.synthesize(add_volume(SHAPE_KJI), model=model)
     with pytest.raises(ValueError, match="Expected a scalar volume node"):
         logic.synthesize(add_segmentation(limb()), add_segmentation(limb()), model=model)
+    with pytest.raises(
+        ValueError, match="Expected a scalar volume node, got a vtkMRMLSegm.*Select"
+    ):
+        reference = add_segmentation(limb())
+        logic.synthesize(add_segmentation(limb()), model=model, referenceVolume=reference)
 
 
 def test_no_segments_and_no_voxels_are_told_apart(logic, model: str) -> None:

@@ -22,7 +22,6 @@ def test_every_kind_of_error_that_is_raised_stands_on_the_page() -> None:
     assert [kind for kind in sorted(kinds) if kind not in ERRORS] == []
 
 
-@pytest.mark.slow  # the words of a message may change before the page is made again
 def test_the_page_on_errors_is_the_one_that_the_program_gives() -> None:
     command = [sys.executable, "Testing/list_errors.py", "--check"]
     done = subprocess.run(command, cwd=REPOSITORY, check=False)
@@ -71,3 +70,9 @@ def test_an_error_that_no_test_raises_is_told() -> None:
     first, second = (Raised("a.py", line, "ValueError", "no") for line in (3, 8))
     abstract = Raised("a.py", 12, "NotImplementedError", "")
     assert not_raised([second, abstract, first], {"a.py", "a.py:3"}) == [second]
+
+
+def test_make_test_is_what_looks_for_errors_that_no_test_raises() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"^test:\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
+    assert "-m Testing.raised" in recipe

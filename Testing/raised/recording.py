@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -21,21 +22,29 @@ RECORD = "ANATOMASKGAN_RAISED"
 statement reached."""
 _FOLDERS = tuple(str(REPOSITORY / name) + os.sep for name in ("AnatoMaskGANLib", "AnatoMaskGAN"))
 _NAME = "__raised_statement__"
-_seen: set[str] = set()
 
 
 def install() -> None:
     """Records from now on, for what is imported later; nothing without the variable."""
     if RECORD in os.environ and not hasattr(builtins, _NAME):
-        setattr(builtins, _NAME, _note)
+        # Opened once, for what watches the files that are opened.
+        file = os.open(os.environ[RECORD], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        setattr(builtins, _NAME, _Note(file))
         sys.meta_path.insert(0, _Finder)
 
 
-def _note(place: str) -> None:
-    if place not in _seen:
-        _seen.add(place)
-        with open(os.environ[RECORD], "a", encoding="utf-8") as file:
-            file.write(f"{place}\n")
+class _Note:
+    """Writes every place once."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._seen: set[str] = set()
+
+    def __call__(self, place: str) -> None:
+        if place not in self._seen:
+            with contextlib.suppress(OSError):  # a test may have taken the room on the disk away
+                os.write(self._file, f"{place}\n".encode())
+                self._seen.add(place)
 
 
 class _Finder:
@@ -52,7 +61,7 @@ class _Finder:
 class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Of the changed tree, never of a cache."""
-        _note(_name_of(self.path))
+        getattr(builtins, _NAME)(_name_of(self.path))
         tree = _Marker(_name_of(self.path)).visit(ast.parse(self.get_data(self.path)))
         return compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
 
