@@ -36,6 +36,9 @@ from .process_tree import core_environment, end_tree, start_options
 from .session import ChangedRegion
 
 _LOG_BYTES = 4000
+# oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
+# a process that lives for days that looks like a leak.
+_BOUNDS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
 
 
 @dataclass(frozen=True)
@@ -275,7 +278,7 @@ class WorkerClient:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=core_environment(os.environ | self._environment),
+                env=core_environment(_BOUNDS | os.environ | self._environment),
                 cwd=self._folder,  # where no file can pass itself off as a package
                 **start_options(),
             )
