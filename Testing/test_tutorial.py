@@ -22,9 +22,25 @@ def test_every_picture_is_there_and_every_picture_is_shown() -> None:
     assert shown == {file.name for file in (RESOURCES / "Screenshots").glob("*.png")}
 
 
+def test_there_is_a_picture_of_each_state() -> None:
+    states = {"fresh", "matched", "unmatched", "running", "done", "error", "live", "train"}
+    pictures = {file.stem.split("-")[-1] for file in (RESOURCES / "Screenshots").glob("*.png")}
+    assert states <= pictures
+
+
+def test_no_picture_is_larger_than_a_megabyte() -> None:
+    for picture in (RESOURCES / "Screenshots").glob("*.png"):
+        assert picture.stat().st_size < 1_000_000, picture
+
+
 def test_every_script_is_there_and_every_script_is_named() -> None:
     named = set(re.findall(r"Resources/Scripts/(\w+\.py)", TUTORIAL))
     assert named == {file.name for file in (RESOURCES / "Scripts").glob("*.py")}
+
+
+def test_the_readme_names_every_script_too() -> None:
+    readme = (RESOURCES.parent / "README.md").read_text(encoding="utf-8")
+    assert [f.name for f in (RESOURCES / "Scripts").glob("*.py") if f.name not in readme] == []
 
 
 def test_the_python_lines_call_what_the_logic_has() -> None:
