@@ -12,6 +12,7 @@ import slicer
 
 from slicer_host import scene as host_scene
 from slicer_host import window
+from slicer_host.pythonqt import qt
 
 MODULE_FILE = Path(__file__).resolve().parents[2] / "AnatoMaskGAN" / "AnatoMaskGAN.py"
 
@@ -69,6 +70,8 @@ def panel_with_process(
 
 def shown_panel(model: str) -> Iterator:
     app = window.start_window()
+    # what earlier panels left; the application's event loop deletes it when they are closed
+    qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.Type.DeferredDelete)
     app.window.show()
     widget = window.show_module(app.modules.anatomaskgan)
     widget._parameterNode.model = model
