@@ -54,16 +54,6 @@ def test_each_view_is_named_in_words(compared_panel) -> None:
     assert names == [f"{column} {row}" for row in ("Axial", "Coronal") for column in columns]
 
 
-def test_a_view_draws_the_slice_that_it_is_moved_to(compared_panel) -> None:
-    widget = slicer.app.layoutManager().sliceWidget("RealAxial")
-    node = widget.mrmlSliceNode()
-    assert slicer.mrmlScene.GetNodeByID(node.GetID()) is node
-    widget.sliceLogic().SetSliceOffset(1.0)
-    inside = widget.view.picture(200, 150)
-    widget.sliceLogic().SetSliceOffset(500.0)
-    assert inside.any() and not widget.view.picture(200, 150).any()
-
-
 def test_a_new_volume_joins_its_column_and_the_others_stay(compared_panel) -> None:
     compared_panel.ui.outputModeComboBox.currentIndex = 1
     compared_panel.ui.synthesizeButton.click()

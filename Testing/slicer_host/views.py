@@ -49,11 +49,7 @@ class SliceView:
         self.logic.SetMRMLApplicationLogic(app.applicationLogic())
         app.applicationLogic().GetSliceLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(app.scene)
-        self.node = app.scene.GetSingletonNode(name, "vtkMRMLSliceNode")
-        if self.node is None:
-            self.node = self.logic.AddSliceNode(name)
-        else:  # the layout's own; AddSliceNode would make one that is in no scene
-            self.logic.SetSliceNode(self.node)
+        self.node = self.logic.AddSliceNode(name)
         self.node.SetOrientation(orientation)
         self._managers.SetMRMLDisplayableNode(self.node)
 
