@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box  # noqa: E402
+from slicer_host.user import wait  # noqa: E402
 
 ALONE = "ANATOMASKGAN_TEST_ALONE"
 SHAPE_KJI = (6, 20, 24)
@@ -26,13 +25,6 @@ SHAPE_KJI = (6, 20, 24)
 
 def limb() -> dict[str, np.ndarray]:
     return {"skin": box(SHAPE_KJI, (0, 2, 2), (5, 17, 6))}
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    slicer.app.processEvents()
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
 
 
 @pytest.mark.skipif(ALONE in os.environ, reason="this is the process of its own")
