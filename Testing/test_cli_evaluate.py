@@ -364,6 +364,8 @@ def test_volumes_made_elsewhere_are_found_by_the_case_name(tmp_path: Path) -> No
     (tmp_path / "sub-1").mkdir()
     write_volume(volume, tmp_path / "sub-1" / "seg_synthetic.nii.gz")
     write_volume(volume, tmp_path / "sub-2.mha")
+    # what a killed process was writing
+    (tmp_path / "sub-1" / ".writing-5bce98f7-a337d32c6e36.nii.gz").write_bytes(b"half")
     assert find_volume(tmp_path, "sub-1").name == "seg_synthetic.nii.gz"
     assert find_volume(tmp_path, "sub-2").name == "sub-2.mha"
     with pytest.raises(ValueError, match="0 volumes of the case sub-3"):

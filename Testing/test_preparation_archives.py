@@ -59,6 +59,12 @@ def test_abdomen_ct_pairs_images_and_labels_by_number(tmp_path: Path, label_name
     assert not training.is_test and test.is_test and test.labels is None
 
 
+def test_the_hidden_companions_that_macos_packs_with_each_file_are_no_cases(tmp_path: Path) -> None:
+    for name in ("AbdomenCT_0001_0000.nii.gz", "._AbdomenCT_0001_0000.nii.gz"):
+        touch(tmp_path / "imagesTr" / name, tmp_path / "labelsTr" / name)
+    assert [case.name for case in find_l2r_images(tmp_path)] == ["AbdomenCT_0001"]
+
+
 def test_btcv_pairs_img_and_label_folders_and_knows_its_test_images(tmp_path: Path) -> None:
     training = tmp_path / "Abdomen" / "RawData" / "Training"
     touch(training / "img" / "img0001.nii.gz", training / "label" / "label0001.nii.gz")

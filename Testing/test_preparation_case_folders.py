@@ -97,6 +97,12 @@ def test_patterns_pair_files_by_the_case_that_they_name(tmp_path: Path) -> None:
     ]
 
 
+def test_patterns_find_no_hidden_files(tmp_path: Path) -> None:
+    touch(tmp_path / "p1.nii.gz", tmp_path / "._p1.nii.gz")
+    (case,) = find_by_patterns(tmp_path, "{case}.nii.gz", None)
+    assert case.name == "p1"
+
+
 def test_patterns_may_name_the_subject_and_any_part_of_a_path(tmp_path: Path) -> None:
     touch(tmp_path / "site" / "anna" / "t1" / "anna-2.nii", tmp_path / "seg" / "anna-2.nii")
     (case,) = find_by_patterns(tmp_path, "**/{subject}/*/{case}.nii", "seg/{case}.nii")

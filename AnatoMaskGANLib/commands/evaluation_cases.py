@@ -241,7 +241,7 @@ def find_volume(folder: Path, case_name: str) -> Path:
     """
     found = [
         file
-        for file in sorted(folder.rglob("*"))
+        for file in sorted(folder.rglob("[!.]*"))
         if volume_suffix(file) is not None
         and (volume_stem(file) == case_name or file.parent.name == case_name)
     ]

@@ -179,7 +179,7 @@ def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
 
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a training run."""
-    return (path / "settings.json").is_file() and any(path.glob("*.safetensors"))
+    return (path / "settings.json").is_file() and any(path.glob("[!.]*.safetensors"))
 
 
 def direction_of_run(run: Path) -> str:

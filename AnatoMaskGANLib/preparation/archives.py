@@ -170,7 +170,7 @@ def _matching(source: Path, folder_name: str, pattern: re.Pattern[str]) -> dict[
     for folder in _folders(source, depth=2):
         inner = folder / folder_name
         if inner.is_dir():
-            matches = [(pattern.fullmatch(path.name), path) for path in sorted(inner.iterdir())]
+            matches = [(pattern.fullmatch(path.name), path) for path in sorted(inner.glob("[!.]*"))]
             return {match["case"]: path for match, path in matches if match}
     return {}
 

@@ -117,7 +117,7 @@ def _matching(source: Path, pattern: str | None) -> dict[str, tuple[Path, str]]:
         return {}
     expression = re.compile(_expression_of(pattern))
     found: dict[str, tuple[Path, str]] = {}
-    for path in sorted(source.rglob("*")):
+    for path in sorted(source.rglob("[!.]*")):
         match = expression.fullmatch(path.relative_to(source).as_posix())
         if not match or not (path.is_file() or _holds_dicom(path)):
             continue

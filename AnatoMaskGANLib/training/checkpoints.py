@@ -27,7 +27,7 @@ def find_checkpoint(run_folder: Path, checkpoint: str | int) -> Path:
     path = checkpoint_file(run_folder, checkpoint)
     if path.is_file():
         return path
-    there = sorted(file.stem for file in run_folder.glob("*.safetensors"))
+    there = sorted(file.stem for file in run_folder.glob("[!.]*.safetensors"))
     raise RunStateError(
         f"{run_folder} has no checkpoint {str(checkpoint)!r}; it has {', '.join(there) or 'none'}"
     )

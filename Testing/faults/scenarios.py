@@ -69,7 +69,7 @@ class Training:
         return [["train", "--config", str(config), "--device", "cpu", "--progress", "none"]]
 
     def check_after_kill(self) -> None:
-        for path in self.place.glob("*.safetensors"):
+        for path in self.place.glob("[!.]*.safetensors"):
             _, metadata = read_tensors(path)
             if path.stem == "latest":
                 if metadata["step"] < self._step:
