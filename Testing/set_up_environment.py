@@ -1,9 +1,10 @@
 """Makes .venv ready for `make demo` or `make test`; run with any Python, it needs nothing else.
 
-    python3 Testing/set_up_environment.py demo|test
+    python3 Testing/set_up_environment.py demo|test|test-oldest
 
 The first run installs, which needs a network. A stamp file in .venv remembers what was installed,
-so that later runs only compare the stamp.
+so that later runs only compare the stamp. `test-oldest` has an environment of its own, with the
+oldest PyTorch that is supported.
 """
 
 from __future__ import annotations
@@ -14,18 +15,59 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ENVIRONMENT = REPOSITORY / ".venv"
-ENVIRONMENT_PYTHON = ENVIRONMENT / "bin" / "python"
-STAMP = ENVIRONMENT / "anatomaskgan-setup.json"
-CONSTRAINTS = ENVIRONMENT / "constraints.txt"
 
 TORCH = "torch==2.13.0"
+OLDEST_TORCH = "torch==2.2.2"
 # Packages that only a CUDA build of torch brings along.
 CUDA_PACKAGE_PREFIXES = ("nvidia-", "cuda-")
-EXTRAS = {"demo": (), "test": ("train", "slicer-test", "dev")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one of the Makefile's targets needs."""
+
+    environment: Path
+    torch: str
+    extras: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    """What else may not be replaced by another version, as pip writes it."""
+    newest_python: tuple[int, int] | None = None
+    """The last Python that this torch was built for."""
+    needs_gui: bool = False
+    may_bring_cuda: bool = False
+    """Whether a build with gigabytes of CUDA will do where the one for the CPU is out of reach."""
+
+    @property
+    def python(self) -> Path:
+        return self.environment / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        return self.environment / "anatomaskgan-setup.json"
+
+    @property
+    def constraints(self) -> Path:
+        return self.environment / "constraints.txt"
+
+
+TARGETS = {
+    "demo": Target(REPOSITORY / ".venv", TORCH),
+    "test": Target(
+        REPOSITORY / ".venv", TORCH, extras=("train", "slicer-test", "dev"), needs_gui=True
+    ),
+    "test-oldest": Target(
+        REPOSITORY / ".venv-oldest",
+        OLDEST_TORCH,
+        extras=("train", "dev"),
+        pins=("numpy<2",),  # torch 2.2 was built with NumPy 1
+        newest_python=(3, 12),
+        may_bring_cuda=True,
+    ),
+}
 # Shared libraries that Qt and the off-screen views of the GUI tests load.
 GUI_TEST_LIBRARIES = (
     "libegl1",
@@ -51,21 +93,22 @@ def run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], check=True, cwd=REPOSITORY)
 
 
-def pip(*arguments: str | Path) -> None:
-    run(ENVIRONMENT_PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments)
+def pip(target: Target, *arguments: str | Path) -> None:
+    run(target.python, "-m", "pip", "--disable-pip-version-check", *arguments)
 
 
-def use_supported_python() -> None:
-    """Goes on in this Python when it is 3.10 or later, else restarts in one that is."""
-    if sys.version_info >= (3, 10):
+def use_supported_python(newest: tuple[int, int] | None) -> None:
+    """Goes on in this Python when it is 3.10 up to `newest`, else restarts in one that is."""
+    if (3, 10) <= sys.version_info[:2] <= (newest or sys.version_info[:2]):
         return
-    for name in ("python3.12", "python3.11", "python3.13", "python3.10"):
-        executable = shutil.which(name)
-        if executable is not None:
+    for minor in (12, 11, 13, 10):
+        executable = shutil.which(f"python3.{minor}")
+        if executable is not None and (3, minor) <= (newest or (3, minor)):
             os.execv(executable, [executable, *sys.argv])
+    wanted = "3.10 or later" if newest is None else f"3.10 to {newest[0]}.{newest[1]}"
     raise SetUpError(
-        f"Python {sys.version.split()[0]} is too old and no python3.10 or later was found. "
-        "Install one and run: make PYTHON=/path/to/python3.12 test"
+        f"this is Python {sys.version.split()[0]}, and no Python {wanted} was found. "
+        "Install one and run make with PYTHON=/path/to/python3.12"
     )
 
 
@@ -99,8 +142,8 @@ def install_gui_test_libraries() -> None:
         print(f"    sudo apt-get install -y --no-install-recommends {' '.join(missing)}")
 
 
-def create_environment() -> None:
-    if ENVIRONMENT_PYTHON.exists():
+def create_environment(target: Target) -> None:
+    if target.python.exists():
         return
     try:
         import ensurepip  # noqa: F401  Debian leaves it out of python3 without python3-venv
@@ -111,28 +154,28 @@ def create_environment() -> None:
                 f"this Python cannot make virtual environments. Run: "
                 f"sudo apt-get install -y --no-install-recommends {package}"
             ) from None
-    say(f"creating {ENVIRONMENT} with Python {sys.version.split()[0]}")
-    run(sys.executable, "-m", "venv", ENVIRONMENT)
+    say(f"creating {target.environment} with Python {sys.version.split()[0]}")
+    run(sys.executable, "-m", "venv", target.environment)
 
 
-def installed_version(package: str) -> str | None:
+def installed_version(target: Target, package: str) -> str | None:
     """The version of a package in the environment, None when it is absent."""
     code = (
         "import sys, importlib.metadata as metadata\n"
         "try: print(metadata.version(sys.argv[1]))\n"
         "except metadata.PackageNotFoundError: pass"
     )
-    command = [str(ENVIRONMENT_PYTHON), "-c", code, package]
+    command = [str(target.python), "-c", code, package]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return answer.stdout.strip() or None
 
 
-def upgrade_installers() -> None:
+def upgrade_installers(target: Target) -> None:
     """A pip that can report what it would install, and the builder that pyproject.toml asks for."""
     for package, least in (("pip", 23), ("setuptools", 77)):
-        version = installed_version(package)
+        version = installed_version(target, package)
         if version is None or int(version.split(".")[0]) < least:
-            pip("install", "--quiet", "--upgrade", f"{package}>={least}")
+            pip(target, "install", "--quiet", "--upgrade", f"{package}>={least}")
 
 
 def brings_cuda(report: dict) -> bool:
@@ -141,33 +184,40 @@ def brings_cuda(report: dict) -> bool:
     return any(name.startswith(CUDA_PACKAGE_PREFIXES) for name in names)
 
 
-def install_torch() -> None:
-    """Installs the pinned torch; without an NVIDIA GPU never one that brings CUDA along."""
-    wanted = TORCH.split("==")[1]
-    present = installed_version("torch")
-    if present is not None and present.split("+")[0] == wanted:
+def install_torch(target: Target) -> None:
+    """Installs the pinned torch; without an NVIDIA GPU a build for the CPU, where there is one."""
+    present = installed_version(target, "torch")
+    if present is not None and present.split("+")[0] == target.torch.split("==")[1]:
         return
-    report_file = ENVIRONMENT / "torch-report.json"
-    pip("install", "--quiet", "--dry-run", "--report", report_file, TORCH)
+    report_file = target.environment / "torch-report.json"
+    pip(target, "install", "--quiet", "--dry-run", "--report", report_file, target.torch)
     report = json.loads(report_file.read_text())
     if brings_cuda(report) and shutil.which("nvidia-smi") is None:
-        say(f"installing {TORCH} for the CPU")
-        pip("install", "--quiet", "uv")
-        uv_install = ("-m", "uv", "pip", "install", "--python", ENVIRONMENT_PYTHON)
-        run(ENVIRONMENT_PYTHON, *uv_install, "--torch-backend=cpu", TORCH)
-    else:
-        say(f"installing {TORCH}")
-        pip("install", "--quiet", TORCH)
+        say(f"installing {target.torch} for the CPU")
+        pip(target, "install", "--quiet", "uv")
+        uv_install = ("-m", "uv", "pip", "install", "--python", target.python)
+        try:
+            run(target.python, *uv_install, "--torch-backend=cpu", target.torch)
+            return
+        except subprocess.CalledProcessError:
+            if not target.may_bring_cuda:
+                raise
+            say("no build for the CPU is in reach")
+    say(f"installing {target.torch}{' with CUDA (5 GB)' if brings_cuda(report) else ''}")
+    # what is so large and seldom used is not kept a second time in pip's cache
+    options = ("--no-cache-dir",) if target.may_bring_cuda else ()
+    pip(target, "install", "--quiet", *options, target.torch)
 
 
-def install_project(extras: tuple[str, ...]) -> None:
-    """Installs this repository, editable, with its extras; the pinned torch stays."""
-    CONSTRAINTS.write_text(f"{TORCH}\n")
-    requirement = f"{REPOSITORY}[{','.join(extras)}]" if extras else str(REPOSITORY)
-    say(f"installing the project{' and its extras ' + ', '.join(extras) if extras else ''}")
+def install_project(target: Target) -> None:
+    """Installs this repository, editable, with the target's extras; the pinned torch stays."""
+    target.constraints.write_text("".join(f"{pin}\n" for pin in (target.torch, *target.pins)))
+    extras = ", ".join(target.extras)
+    say(f"installing the project{' and its extras ' + extras if extras else ''}")
+    requirement = f"{REPOSITORY}[{','.join(target.extras)}]" if extras else str(REPOSITORY)
     # Without build isolation, so that a second installation needs no network.
-    options = ("--quiet", "--no-build-isolation", "--constraint", CONSTRAINTS)
-    pip("install", *options, "--editable", requirement)
+    options = ("--quiet", "--no-build-isolation", "--constraint", target.constraints)
+    pip(target, "install", *options, "--editable", requirement)
 
 
 def setup_key() -> str:
@@ -179,38 +229,38 @@ def setup_key() -> str:
     return digest.hexdigest()
 
 
-def is_ready(extras: tuple[str, ...]) -> bool:
+def is_ready(target: Target) -> bool:
     """Whether the stamp says that this very set-up is installed with at least these extras."""
-    if not STAMP.exists() or not ENVIRONMENT_PYTHON.exists():
+    if not target.stamp.exists() or not target.python.exists():
         return False
     try:
-        stamp = json.loads(STAMP.read_text())
+        stamp = json.loads(target.stamp.read_text())
     except ValueError:  # written while the machine went down
         return False
-    return stamp["key"] == setup_key() and set(extras) <= set(stamp["extras"])
+    return stamp["key"] == setup_key() and set(target.extras) <= set(stamp["extras"])
 
 
-def set_up(target: str) -> None:
-    extras = EXTRAS[target]
-    if target == "test":
+def set_up(target: Target) -> None:
+    if target.needs_gui:
         install_gui_test_libraries()
-    if is_ready(extras):
+    if is_ready(target):
         return
-    create_environment()
-    upgrade_installers()
-    install_torch()
-    install_project(extras)
-    STAMP.write_text(json.dumps({"key": setup_key(), "extras": extras}))
+    create_environment(target)
+    upgrade_installers(target)
+    install_torch(target)
+    install_project(target)
+    target.stamp.write_text(json.dumps({"key": setup_key(), "extras": target.extras}))
     say("done")
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1] not in EXTRAS:
-        print(f"usage: {sys.argv[0]} {'|'.join(EXTRAS)}", file=sys.stderr)
+    if len(sys.argv) != 2 or sys.argv[1] not in TARGETS:
+        print(f"usage: {sys.argv[0]} {'|'.join(TARGETS)}", file=sys.stderr)
         return 2
+    target = TARGETS[sys.argv[1]]
     try:
-        use_supported_python()
-        set_up(sys.argv[1])
+        use_supported_python(target.newest_python)
+        set_up(target)
     except SetUpError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
