@@ -20,10 +20,13 @@ test-slow:
 	.venv/bin/python -m pytest -m slow
 
 # The fast tests with the oldest PyTorch that is supported, in an environment of its own (where no build
-# for the CPU is in reach, 5 GB); those of the panel are skipped, as they need Slicer's libraries.
+# for the CPU is in reach, 5 GB), then whether it makes the voxels that the pinned one makes. Tests of the
+# panel are skipped, as they need Slicer's libraries.
 test-oldest:
+	"$(PYTHON)" Testing/set_up_environment.py demo
 	"$(PYTHON)" Testing/set_up_environment.py test-oldest
 	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python Testing/compare_versions.py .venv-oldest/bin/python
 
 lint:
 	"$(PYTHON)" Testing/set_up_environment.py test

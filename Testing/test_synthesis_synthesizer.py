@@ -237,19 +237,6 @@ def test_a_gpu_without_memory_is_answered_by_smaller_slabs_and_a_log_line(
         synthesizer.synthesize(label_map)
 
 
-def test_half_precision_stays_near_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the CPU with bfloat16 tables and weights, as a GPU would run float16."""
-    label_map = label_map_of(random_labels((6, 20, 20)))
-    expected = tiny_synthesizer().synthesize(label_map).voxels_kji
-    monkeypatch.setattr(synthesizer_module, "half_precision_on", lambda device: torch.bfloat16)
-    synthesizer = Synthesizer(tiny_card(), tiny_generator(), torch.device("cpu"), True)
-    assert synthesizer.frozen.dtype == torch.bfloat16
-    volume = synthesizer.synthesize(label_map)
-    assert volume.voxels_kji.dtype == np.float32
-    assert np.abs(volume.voxels_kji - expected).max() < 3  # of a window of 100
-    assert volume.provenance["Precision"] == "bfloat16"
-
-
 def test_a_device_without_use_for_16_bits_goes_on_with_32_and_tells_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
