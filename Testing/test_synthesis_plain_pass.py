@@ -43,6 +43,15 @@ def test_a_volume_is_what_the_generator_makes_of_each_slice(kind: str) -> None:
     np.testing.assert_allclose(volume.voxels_kji[5], expected, atol=1e-3)
 
 
+def test_16_bits_are_not_asked_of_it_in_vain_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = synthesizer_of("unet")
+    half = Synthesizer(plain.card, plain.generator, plain.device, half_precision=True)
+    assert "unet networks run with 32 bits only" in caplog.text
+    assert "Precision" not in half.synthesize(label_map_of(random_labels((4, 8, 8)))).provenance
+
+
 @pytest.mark.parametrize("kind", ["oasis", "unet"])
 def test_an_update_equals_a_synthesis_of_the_edited_map(kind: str) -> None:
     synthesizer = synthesizer_of(kind)

@@ -51,9 +51,9 @@ UserTable = Mapping[str, str | int | None]
 class Synthesizer:
     """A loaded model on a device.
 
-    half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere float32 goes
-    on, and the log tells it. memory_limit_bytes: of the whole process, within which slabs are
-    sized.
+    half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere, and with a
+    network of another kind, float32 goes on, and the log tells it. memory_limit_bytes: of the whole
+    process, within which slabs are sized.
     """
 
     def __init__(
@@ -68,20 +68,27 @@ class Synthesizer:
         self.device = device
         self.memory_limit_bytes = memory_limit_bytes
         self.generator = generator.to(device).eval().requires_grad_(False)
-        half = half_precision_on(device) if half_precision else torch.float32
-        if half is None:
-            _logger.warning("%s is not faster with 16 bits; going on with 32", device)
         if card.generator.kind == "segmenter":
             raise CheckpointError(
                 f"{card.name} makes label maps from images and no images; use it with: "
                 "anatomaskgan segment"
             )
         self.frozen = (
-            FrozenGenerator(self.generator, half or torch.float32)
+            FrozenGenerator(self.generator, self._precision(half_precision))
             if isinstance(self.generator, Generator)
             else None
         )
+        if half_precision and self.frozen is None:
+            _logger.warning(
+                "%s networks run with 32 bits only; going on with these", card.generator.kind
+            )
         self.label_table = LabelTable.from_dict(card.label_table)
+
+    def _precision(self, half_precision: bool) -> torch.dtype:
+        half = half_precision_on(self.device) if half_precision else torch.float32
+        if half is None:
+            _logger.warning("%s is not faster with 16 bits; going on with 32", self.device)
+        return half or torch.float32
 
     @classmethod
     def from_checkpoint(
