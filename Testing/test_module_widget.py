@@ -16,7 +16,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
-from slicer_host import window  # noqa: E402
+from slicer_host import user, window  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, add_volume, box, compare_geometry  # noqa: E402
 
@@ -37,11 +37,8 @@ def has_followed_the_scene() -> bool:
 
 
 def wait(until: Callable[[], bool] = has_followed_the_scene) -> None:
-    """Let the window work until something is so, for 2 minutes at most."""
-    end = time.monotonic() + 120
-    slicer.app.processEvents()
-    while time.monotonic() < end and not until():
-        slicer.app.processEvents()
+    """Let the window work until something is so; AssertionError if it does not become so."""
+    user.wait(until)
 
 
 def choose(chooser, text: str) -> None:
