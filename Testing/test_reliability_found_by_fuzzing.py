@@ -208,6 +208,17 @@ def test_segment_values_of_thousands_of_digits_are_left_out(tmp_path: Path) -> N
     assert dict(read_label_map(path).names) == {1: "skin"}
 
 
+@pytest.mark.parametrize("sizes", ["9" * 5000, "2 " * 20_000])
+def test_a_metaimage_with_sizes_of_thousands_of_digits_is_refused(
+    tmp_path: Path, sizes: str
+) -> None:
+    path = tmp_path / "image.mha"
+    header = f"NDims = 3\nDimSize = {sizes}\nElementType = MET_UCHAR\nCompressedData = True\n"
+    path.write_bytes(f"{header}ElementDataFile = LOCAL\n".encode() + zlib.compress(bytes(8)))
+    with pytest.raises(VolumeError, match="sizes in its header; expected three"):
+        read_volume(path)
+
+
 def test_a_metaimage_whose_data_file_has_a_name_of_thousands_of_letters_is_refused(
     tmp_path: Path,
 ) -> None:

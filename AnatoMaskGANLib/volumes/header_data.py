@@ -22,6 +22,8 @@ _DATA_KEYS = (
 )
 _LOCAL = ("local", "")
 _LONGEST_NAME = 256
+_MOST_SIZES = 16
+"""So many dimensions an NRRD file may have, and no MetaImage has more."""
 
 
 def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int) -> None:
@@ -46,6 +48,11 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
     sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
     if not sizes or not data_file.is_file():
         return  # ITK says what is wrong
+    if len(sizes) > _MOST_SIZES:
+        raise VolumeError(
+            f"{path} has {len(sizes)} sizes in its header; expected three. It is damaged; export "
+            "it again."
+        )
     num_values = math.prod(map(int, sizes)) * _number(header.get("elementnumberofchannels"), 1)
     packing = header.get("encoding", "raw").lower()
     is_packed = packing.startswith("gz") or header.get("compresseddata", "")[:1] in ("T", "t", "1")
