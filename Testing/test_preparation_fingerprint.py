@@ -78,13 +78,24 @@ def test_it_depends_on_the_content_of_image_labels_and_names(tmp_path: Path, fir
     assert len(seen) == 4
 
 
-def test_it_depends_on_the_data_file_beside_a_header(tmp_path: Path, first: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("image.mhd", "ElementDataFile = {}"),
+        ("image.MHD", "ElementDataFile = {}"),
+        ("image.nhdr", "NRRD0004\ndata file: {}"),
+    ],
+)
+@pytest.mark.parametrize("data_name", ["image.raw", "pixels.raw"])
+def test_it_depends_on_the_data_file_beside_a_header(
+    tmp_path: Path, first: str, name: str, header: str, data_name: str
+) -> None:
     folder = tmp_path / "detached"
     folder.mkdir()
-    (folder / "image.mhd").write_text("ElementDataFile = image.raw")
-    (folder / "image.raw").write_bytes(b"one")
+    (folder / name).write_text(header.format(data_name))
+    (folder / data_name).write_bytes(b"one")
     plan = plan_for(tmp_path)
-    files = CaseFiles("c", "c", folder / "image.mhd", None)
+    files = CaseFiles("c", "c", folder / name, None)
     before = fingerprint(plan, files)
-    (folder / "image.raw").write_bytes(b"two")
+    (folder / data_name).write_bytes(b"two")
     assert fingerprint(plan, files) != before

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from AnatoMaskGANLib.volumes.case_store import STORE_VERSION
-from AnatoMaskGANLib.volumes.label_names import names_file_beside
+from AnatoMaskGANLib.volumes.companion_files import files_read_with
 
 from .archives import CaseFiles
 from .plan import Plan
@@ -43,22 +43,10 @@ def fingerprint(plan: Plan, files: CaseFiles) -> str:
     }
     digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode())
     for path in (files.image, files.labels):
-        for file in _files_of(path):
+        for file in files_read_with(path) if path is not None else ():
             digest.update(b"\0" + file.name.encode() + b"\0")
             digest.update(_content_hash(file))
     return digest.hexdigest()
-
-
-def _files_of(path: Path | None) -> list[Path]:
-    """Every file that a case's image or label map is read from."""
-    if path is None:
-        return []
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.is_file())
-    # a header may name a data file beside it
-    beside = path.parent.glob(f"{path.stem}.*") if path.suffix in (".mhd", ".nhdr") else []
-    names = names_file_beside(path)
-    return sorted({path, *beside}) + ([names] if names else [])
 
 
 def _content_hash(file: Path) -> bytes:

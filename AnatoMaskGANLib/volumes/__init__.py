@@ -1,5 +1,6 @@
 """Label maps and volumes: containers, geometry, files, resampling and the names of labels."""
 
+from .companion_files import files_read_with
 from .errors import VolumeError
 from .files import read_label_map, read_volume, write_label_map, write_volume
 from .label_map import LabelMap
@@ -16,6 +17,7 @@ __all__ = [
     "Volume",
     "VolumeError",
     "apply_matches",
+    "files_read_with",
     "load_label_table",
     "match_labels",
     "read_label_map",

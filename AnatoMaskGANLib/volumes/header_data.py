@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .errors import VolumeError
@@ -41,9 +41,8 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
                 "it again."
             )
         header[key] = text
-    named = header.get("elementdatafile", header.get("data file", header.get("datafile", "LOCAL")))
-    is_local = named.lower() in _LOCAL
-    data_file, offset = (path, size_of_header) if is_local else (_beside(path, named), 0)
+    detached = named_data_file(path, header)
+    data_file, offset = (path, size_of_header) if detached is None else (detached, 0)
     # as ITK does, whatever else stands behind the digits
     sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
     if not sizes or not data_file.is_file():
@@ -69,8 +68,18 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
         )
 
 
+def named_data_file(path: Path, header: Mapping[str, str]) -> Path | None:
+    """The data file that a header names, in the header's folder or below; None if the data follow
+    the header.
+
+    header: values by their keys in lower case. Raises VolumeError for a name that leads elsewhere,
+    for several names, and for a file that is not there.
+    """
+    named = header.get("elementdatafile", header.get("data file", header.get("datafile", "LOCAL")))
+    return None if named.lower() in _LOCAL else _beside(path, named)
+
+
 def _beside(path: Path, named: str) -> Path:
-    """The data file that a header names, which lies in the header's folder or below."""
     if named.upper().startswith("LIST") or "%" in named:
         raise VolumeError(
             f"{path} names several data files ({named[:80]}); expected one. Save it as one file, "

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from .errors import VolumeError
-from .header_data import check_data
+from .header_data import check_data, named_data_file
 
 # Header lines that say where the volume lies.
 _PLACE_KEYS = {
@@ -23,6 +23,7 @@ _PLACE_KEYS = {
 _NOT_A_NUMBER = re.compile(r"\b(nan|inf|infinity)\b", re.IGNORECASE)
 _LONGEST_HEADER = 1 << 22
 _LONGEST_FIELD = 1000
+_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def check_text_header(path: Path) -> None:
@@ -32,7 +33,7 @@ def check_text_header(path: Path) -> None:
     or a MetaImage too many dimensions.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".nrrd", ".nhdr", ".mha", ".mhd"):
+    if suffix not in _SUFFIXES:
         return
     lines, size_of_header = _header_of(path)
     for key, text in lines:
@@ -54,6 +55,18 @@ def check_text_header(path: Path) -> None:
                 "volume; export it again."
             )
     check_data(path, lines, size_of_header)
+
+
+def data_file_of(path: Path) -> Path | None:
+    """The detached data file that the header of an NRRD or MetaImage file names; None if there is
+    none.
+
+    Raises VolumeError for a name that reading refuses, OSError for a file that cannot be opened.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        return None
+    lines, _ = _header_of(path)
+    return named_data_file(path, dict(lines))
 
 
 def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
