@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, same_grid, to_grid_of
+from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume, VolumeError, same_grid, to_grid_of
 
 from .errors import SynthesisCancelledError
+from .lost_labels import lost_labels
 from .plain_pass import PlainLabels, PlainPass, start_pass
 from .region import labeled_region
 from .region_labels import RegionLabels
@@ -73,6 +74,7 @@ class SynthesisSession:
         self._pass: VolumePass | PlainPass | None = None
         self._stale: set[int] = set()  # slices whose voxels are not those of the model map
         self._untold: set[int] = set()  # slices that changed since the last volume
+        self._told_lost: tuple[LabelMatch, ...] = ()
 
     @property
     def volume(self) -> Volume:
@@ -101,10 +103,11 @@ class SynthesisSession:
         report(0.0, "matching labels")
         matches = synthesizer.match(label_map, self._user_table)
         model_map = synthesizer.on_model_grid(label_map, matches, self._unmatched)
+        self._tell_lost(lost_labels(matches, model_map))
         self._take_labels(model_map, label_map)
         self._make_stale_slices(report, is_cancelled)
         record = synthesizer.provenance(
-            label_map, matches, self.seed, self.noise_strength, self.noise_length_scale
+            label_map, model_map, matches, self.seed, self.noise_strength, self.noise_length_scale
         )
         model_volume = synthesizer.volume_on_model_grid(self._voxels, model_map, record)
         report(0.98, "putting the image on the segmentation's grid")
@@ -118,6 +121,12 @@ class SynthesisSession:
         self._untold.clear()
         report(1.0, "done")
         return self._volume, changed
+
+    def _tell_lost(self, lost: tuple[LabelMatch, ...]) -> None:
+        """Warns of labels that the model grid has lost, not again while they stay the same."""
+        if lost != self._told_lost:
+            self._synthesizer.warn_of_lost(lost)
+        self._told_lost = lost
 
     @torch.inference_mode()
     def _take_labels(self, model_map: LabelMap, label_map: LabelMap) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from AnatoMaskGANLib.volumes import (
 from .devices import half_precision_on, pick_device
 from .errors import CheckpointError, SynthesisCancelledError
 from .frozen_generator import FrozenGenerator
+from .lost_labels import lost_labels, named, refuse_empty_grid, warning_of
 from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
 from .model_folder import ModelCard, read_model
 from .plain_pass import PlainLabels, PlainPass, start_pass
@@ -166,6 +167,7 @@ class Synthesizer:
         report(0.0, "matching labels")
         matches = self.match(label_map, user_table)
         model_map = self.on_model_grid(label_map, matches, unmatched)
+        self.warn_of_lost(lost_labels(matches, model_map))
         labels = self.region_labels(model_map, label_map, keeps=len(seeds) > 1)
         for count, seed in enumerate(seeds):
 
@@ -179,7 +181,9 @@ class Synthesizer:
                 )
                 self._fill(voxels, images, report_part, is_cancelled)
             report_part(0.98, "putting the image on the segmentation's grid")
-            record = self.provenance(label_map, matches, seed, noise_strength, noise_length_scale)
+            record = self.provenance(
+                label_map, model_map, matches, seed, noise_strength, noise_length_scale
+            )
             volume = self.volume_on_model_grid(voxels, model_map, record)
             volume = to_grid_of(volume, label_map)
             report_part(1.0, "done")
@@ -207,9 +211,19 @@ class Synthesizer:
     def on_model_grid(
         self, label_map: LabelMap, matches: tuple[LabelMatch, ...], unmatched: str
     ) -> LabelMap:
-        """The map with the model's label values in the model's spacing and orientation."""
+        """The map with the model's label values in the model's spacing and orientation.
+
+        Raises VolumeError where every label is too small for that spacing.
+        """
         matched = apply_matches(label_map, matches, unmatched)
-        return to_model_grid(matched, self.card.spacing_ijk_mm)
+        model_map = to_model_grid(matched, self.card.spacing_ijk_mm)
+        refuse_empty_grid(matches, model_map)
+        return model_map
+
+    def warn_of_lost(self, lost: Sequence[LabelMatch]) -> None:
+        """Logs which labels the model grid has lost, where it has lost any."""
+        if lost:
+            _logger.warning("%s", warning_of(lost, self.card.spacing_ijk_mm))
 
     def region_labels(
         self,
@@ -294,6 +308,7 @@ class Synthesizer:
     def provenance(
         self,
         label_map: LabelMap,
+        model_map: LabelMap,
         matches: tuple[LabelMatch, ...],
         seed: int,
         noise_strength: float,
@@ -316,6 +331,7 @@ class Synthesizer:
                 f" ({match.rule})"
                 for match in matches
             ),
+            "LostLabels": named(lost_labels(matches, model_map)),
             "Licence": self.card.licence,
             "Notice": "Synthetic image for research; not for diagnosis.",
         }
