@@ -104,6 +104,42 @@ def test_a_result_never_replaces_a_label_map(tmp_path: Path) -> None:
         plan_jobs([label_map], tmp_path / "x" / ".." / "seg.nii.gz", [0])
 
 
+def test_a_result_never_replaces_a_label_map_through_a_link(tmp_path: Path) -> None:
+    label_map, link = tmp_path / "in" / "seg.nii.gz", tmp_path / "in" / "link.nii.gz"
+    touch(label_map)
+    link.symlink_to(label_map.name)
+    (tmp_path / "folder").symlink_to("in")
+    for source, output in (
+        (label_map, link),
+        (link, label_map),
+        (label_map, tmp_path / "folder" / "seg.nii.gz"),
+        (tmp_path / "folder" / "link.nii.gz", label_map),
+    ):
+        with pytest.raises(ValueError, match="would replace a label map"):
+            plan_jobs([source], output, [0])
+
+
+def test_a_file_with_two_names_is_one_label_map(tmp_path: Path) -> None:
+    label_map, other_name = tmp_path / "seg.nii.gz", tmp_path / "other.nii.gz"
+    touch(label_map)
+    os.link(label_map, other_name)
+    with pytest.raises(ValueError, match="would replace a label map"):
+        plan_jobs([label_map], other_name, [0])
+
+
+def test_two_results_never_share_a_file_through_links(tmp_path: Path) -> None:
+    label_maps = [tmp_path / "in" / name / "seg.nii.gz" for name in ("a", "b")]
+    touch(*label_maps, tmp_path / "out" / "a" / "file")
+    (tmp_path / "out" / "b").symlink_to("a")
+    with pytest.raises(ValueError, match="would both be written"):
+        plan_jobs(label_maps, tmp_path / "out", [0])
+    (tmp_path / "out" / "b").unlink()
+    assert targets(tmp_path / "out", *label_maps) == [
+        "a/seg_synthetic.nii.gz",
+        "b/seg_synthetic.nii.gz",
+    ]
+
+
 def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Path) -> None:
     assert targets(tmp_path / "out", tmp_path / "aseg.mgz") == ["aseg_synthetic.nii.gz"]
     with pytest.raises(ValueError, match="cannot be written; expected a folder or a file"):

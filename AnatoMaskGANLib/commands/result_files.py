@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,22 +156,38 @@ def deformed_label_file(image: Path) -> Path:
 
 
 def _refuse_lost_files(jobs: Sequence[Job]) -> None:
-    sources = {os.path.abspath(job.source) for job in jobs}
+    sources = {key for job in jobs for key in _names_of_file(job.source)}
     makers: dict[str, Path] = {}
     for job in jobs:
         labels = map(deformed_label_file, job.targets.values()) if job.deformation else ()
         for target in (*job.targets.values(), *labels):
-            place = os.path.abspath(target)
-            if place in sources:
+            if not sources.isdisjoint(_names_of_file(target)):
                 raise ValueError(
                     f"The result {target} would replace a label map. Choose another output."
                 )
+            place = _real_path(target)
             if place in makers:
                 raise ValueError(
                     f"{makers[place]} and {job.source} would both be written to {target}. "
                     "Rename one of them, or run them one after the other with two outputs."
                 )
             makers[place] = job.source
+
+
+def _names_of_file(path: Path) -> set[str | tuple[int, int]]:
+    """What a file is known by: its path without links and, when it is there, its place on the
+    disk, which tells one that has several names."""
+    names: set[str | tuple[int, int]] = {_real_path(path)}
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        if status.st_ino:  # not every disk counts its files
+            names.add((status.st_dev, status.st_ino))
+    return names
+
+
+def _real_path(path: Path) -> str:
+    # the file that is written when a name in the path is a link
+    return os.path.normcase(os.path.realpath(path))
 
 
 def make_folder(folder: Path) -> None:
