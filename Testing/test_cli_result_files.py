@@ -9,6 +9,7 @@ from AnatoMaskGANLib.commands.result_files import (
     find_label_maps,
     make_folder,
     plan_jobs,
+    plan_segmentations,
     volume_stem,
 )
 
@@ -138,6 +139,24 @@ def test_two_results_never_share_a_file_through_links(tmp_path: Path) -> None:
         "a/seg_synthetic.nii.gz",
         "b/seg_synthetic.nii.gz",
     ]
+
+
+def test_label_maps_of_scans_keep_the_folders_of_the_scans(tmp_path: Path) -> None:
+    scans = [tmp_path / "cases" / name / "image.nii.gz" for name in ("a", "b")]
+    output = tmp_path / "out"
+    assert plan_segmentations(scans, output) == {
+        scans[0]: output / "a" / "image-seg.nii.gz",
+        scans[1]: output / "b" / "image-seg.nii.gz",
+    }
+    scan = tmp_path / "q.nrrd"
+    assert plan_segmentations([scan], output) == {scan: output / "q-seg.nii.gz"}
+
+
+def test_label_maps_of_scans_never_share_a_file_and_never_replace_a_scan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="would both be written"):
+        plan_segmentations([tmp_path / "q.nii.gz", tmp_path / "q.nrrd"], tmp_path / "out")
+    with pytest.raises(ValueError, match="would replace a scan"):
+        plan_segmentations([tmp_path / "q.nrrd", tmp_path / "q-seg.nii.gz"], tmp_path)
 
 
 def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Path) -> None:

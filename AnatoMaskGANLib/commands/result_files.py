@@ -97,12 +97,12 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
             )
         jobs = [Job(label_maps[0], {seeds[0]: output})]
     else:
-        shared = Path(os.path.commonpath([os.path.abspath(path.parent) for path in label_maps]))
+        shared = _shared_folder(label_maps)
         jobs = [
             Job(path, {seed: output / _target_name(path, shared, seed, seeds) for seed in seeds})
             for path in label_maps
         ]
-    _refuse_lost_files(jobs)
+    _refuse_lost_files(_pairs_of(jobs), "label map")
     return jobs
 
 
@@ -132,7 +132,7 @@ def plan_deformed_jobs(
             f"The output {output} is one file, but every deformation makes a folder with an image "
             "and its label map. Give a folder as output."
         )
-    shared = Path(os.path.commonpath([os.path.abspath(path.parent) for path in label_maps]))
+    shared = _shared_folder(label_maps)
     jobs = []
     for path in label_maps:
         is_case = volume_stem(path) == SEGMENTATION_NAME
@@ -146,7 +146,7 @@ def plan_deformed_jobs(
                 folder = f"{case}_seed{seed}" if len(seeds) > 1 else case
                 targets[seed] = output / place.relative_to(shared) / folder / DEFORMED_IMAGE
             jobs.append(Job(path, targets, number))
-    _refuse_lost_files(jobs)
+    _refuse_lost_files(_pairs_of(jobs), "label map")
     return jobs
 
 
@@ -155,23 +155,50 @@ def deformed_label_file(image: Path) -> Path:
     return image.with_name(DEFORMED_LABELS)
 
 
-def _refuse_lost_files(jobs: Sequence[Job]) -> None:
-    sources = {key for job in jobs for key in _names_of_file(job.source)}
-    makers: dict[str, Path] = {}
+def plan_segmentations(scans: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Scan -> file of its label map: `output/scan-seg.nii.gz`.
+
+    The output keeps the folders of the scans below the one that they share: `a/image.nrrd` becomes
+    `output/a/image-seg.nii.gz`. Raises ValueError when two label maps would share a file, and when
+    one would replace a scan.
+    """
+    shared = _shared_folder(scans)
+    targets = {}
+    for scan in scans:
+        relative = Path(os.path.abspath(scan)).relative_to(shared)
+        name = f"{volume_stem(relative)}-{SEGMENTATION_NAME}{DEFAULT_SUFFIX}"
+        targets[scan] = output / relative.with_name(name)
+    _refuse_lost_files(list(targets.items()), "scan")
+    return targets
+
+
+def _shared_folder(files: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in files]))
+
+
+def _pairs_of(jobs: Sequence[Job]) -> list[tuple[Path, Path]]:
+    """(source, result) for all results of the jobs."""
+    pairs = []
     for job in jobs:
         labels = map(deformed_label_file, job.targets.values()) if job.deformation else ()
-        for target in (*job.targets.values(), *labels):
-            if not sources.isdisjoint(_names_of_file(target)):
-                raise ValueError(
-                    f"The result {target} would replace a label map. Choose another output."
-                )
-            place = _real_path(target)
-            if place in makers:
-                raise ValueError(
-                    f"{makers[place]} and {job.source} would both be written to {target}. "
-                    "Rename one of them, or run them one after the other with two outputs."
-                )
-            makers[place] = job.source
+        pairs += [(job.source, target) for target in (*job.targets.values(), *labels)]
+    return pairs
+
+
+def _refuse_lost_files(pairs: Sequence[tuple[Path, Path]], kind: str) -> None:
+    """kind: what the sources are."""
+    sources = {key for source, _ in pairs for key in _names_of_file(source)}
+    makers: dict[str, Path] = {}
+    for source, target in pairs:
+        if not sources.isdisjoint(_names_of_file(target)):
+            raise ValueError(f"The result {target} would replace a {kind}. Choose another output.")
+        place = _real_path(target)
+        if place in makers:
+            raise ValueError(
+                f"{makers[place]} and {source} would both be written to {target}. "
+                "Rename one of them, or run them one after the other with two outputs."
+            )
+        makers[place] = source
 
 
 def _names_of_file(path: Path) -> set[str | tuple[int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.result_files import make_folder, volume_stem
+from AnatoMaskGANLib.commands.result_files import make_folder, plan_segmentations
 from AnatoMaskGANLib.commands.synthesize import Device
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ class SegmentOptions:
     inputs: tuple[Path, ...] = positional()
     """Scans: NIfTI, NRRD or MetaImage files."""
     output: Path
-    """Folder of the label maps, each named as its scan with -seg.nii.gz behind."""
+    """Folder of the label maps, each named as its scan with -seg.nii.gz behind, in the folders that
+    the scans have below the one that they share."""
     model: str
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     device: Device = "auto"
@@ -34,16 +35,18 @@ def segment(options: SegmentOptions) -> int:
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import read_volume, write_label_map
 
+    targets = plan_segmentations(list(dict.fromkeys(options.inputs)), options.output)
     segmenter = VolumeSegmenter.from_checkpoint(options.model, options.device, superpixel_guidance)
     make_folder(options.output)
 
     def run_case(source: Path, on_progress: OnProgress) -> None:
         label_map = segmenter.segment(read_volume(source))
-        target = options.output / f"{volume_stem(source)}-seg.nii.gz"
+        target = targets[source]
+        make_folder(target.parent)
         write_label_map(label_map, target)
         print(target)
 
-    result = run_batch(options.inputs, str, run_case)
-    if len(options.inputs) > 1:
+    result = run_batch(list(targets), str, run_case)
+    if len(targets) > 1:
         _log.info("%s", result.summary())
     return result.exit_code
