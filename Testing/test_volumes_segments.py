@@ -71,6 +71,83 @@ def test_a_segment_in_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> No
         read_label_map(path)
 
 
+def test_voxels_of_no_segment_are_refused_in_layers(tmp_path: Path) -> None:
+    array = np.zeros((1, 1, 4, 2), np.uint8)
+    array[0, 0, :, 0], array[0, 0, 3, 1] = [0, 1, 2, 0], 3
+    segments = [{"Name": "a", "LabelValue": "1", "Layer": "0"}]
+    path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
+    with pytest.raises(VolumeError, match=r"layer 0 of .* 1 voxels have values of no segment \(2"):
+        read_label_map(path)
+    segments += [{"Name": "b", "LabelValue": "2.0", "Layer": "0"}]
+    path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
+    with pytest.raises(VolumeError, match=r"layer 0 of .* 1 voxels have values of no segment \(2"):
+        read_label_map(path)
+    segments[1]["LabelValue"] = "2"
+    path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
+    with pytest.raises(VolumeError, match=r"layer 1 of .* 1 voxels have values of no segment \(3"):
+        read_label_map(path)
+
+
+def test_a_segment_of_the_value_of_background_is_refused_in_layers(tmp_path: Path) -> None:
+    segments = [{"Name": "a", "LabelValue": "0", "Layer": "0"}]
+    path = _segmentation(tmp_path / "a.seg.nrrd", np.zeros((1, 1, 4, 2), np.uint8), segments)
+    with pytest.raises(VolumeError, match="'a' with the label value 0, which is background"):
+        read_label_map(path)
+
+
+def _parts_in_two_layers(path: Path, last_value: int) -> Path:
+    """Part 2 before part 1, and the third one in a layer of its own."""
+    array = np.zeros((1, 1, 4, 2), np.uint8)
+    array[0, 0, :, 0], array[0, 0, 3, 1] = [0, 2, 1, 0], last_value
+    segments = [
+        {"Name": "part 2", "LabelValue": "2", "Layer": "0"},
+        {"Name": "part 1", "LabelValue": "1", "Layer": "0"},
+        {"Name": "part 3", "LabelValue": str(last_value), "Layer": "1"},
+    ]
+    return _segmentation(path, array, segments)
+
+
+def test_a_table_names_the_values_that_stand_in_the_layers(tmp_path: Path) -> None:
+    path = _parts_in_two_layers(tmp_path / "a.seg.nrrd", 3)
+    table = tmp_path / "table.json"
+    table.write_text('{"1": "one", "2": "two", "3": "three"}')
+    for read, names in (
+        (read_label_map(path), {1: "part 1", 2: "part 2", 3: "part 3"}),
+        (read_label_map(path, table), {1: "one", 2: "two", 3: "three"}),
+    ):
+        assert read.labels_kji.tolist() == [[[0, 2, 1, 3]]]
+        assert read.names == names
+
+
+def test_a_table_cannot_name_values_that_two_layers_share(tmp_path: Path) -> None:
+    path = _parts_in_two_layers(tmp_path / "a.seg.nrrd", 1)
+    assert sorted(read_label_map(path).names.values()) == ["part 1", "part 2", "part 3"]
+    (tmp_path / "table.json").write_text('{"1": "one", "2": "two"}')
+    with pytest.raises(VolumeError, match="one label value in different layers, which .*table.js"):
+        read_label_map(path, tmp_path / "table.json")
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_two_segments_of_one_layer_and_value_are_refused(tmp_path: Path, num_layers: int) -> None:
+    array = np.ones((1, 1, 4) if num_layers == 1 else (1, 1, 4, num_layers), np.uint8)
+    segments = [
+        {"Name": "liver", "LabelValue": "1", "Layer": "0"},
+        {"Name": "spleen", "LabelValue": "1", "Layer": "0"},
+    ]
+    path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
+    with pytest.raises(VolumeError, match="'liver' and 'spleen' with one label value, 1, in one"):
+        read_label_map(path)
+
+
+def test_without_keys_each_segment_has_a_layer_as_in_old_files_of_slicer(tmp_path: Path) -> None:
+    array = np.zeros((1, 1, 4, 2), np.uint8)
+    array[0, 0, 1, 0] = array[0, 0, 2, 1] = 1
+    path = _segmentation(tmp_path / "a.seg.nrrd", array, [{"Name": "a"}, {"Name": "b"}])
+    read = read_label_map(path)
+    assert read.labels_kji.tolist() == [[[0, 1, 2, 0]]]
+    assert read.names == {1: "a", 2: "b"}
+
+
 def test_what_is_written_has_the_keys_of_slicer(tmp_path: Path) -> None:
     labels = LabelMap(
         np.array([[[0, 2]]], np.uint8), np.eye(4), {2: "kidney"}, {2: "SCT:64033007+SCT:7771000"}

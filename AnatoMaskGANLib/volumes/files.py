@@ -16,7 +16,13 @@ from .atomic_writing import replacing, write_bytes
 from .errors import VolumeError
 from .label_map import LabelMap, in_smallest_type, values_present
 from .label_names import names_file_beside, read_label_names
-from .slicer_segments import keys_of, merged_layers, segments_of
+from .slicer_segments import (
+    check_segments,
+    have_values_of_their_own,
+    keys_of,
+    merged_layers,
+    segments_of,
+)
 from .stored_volume import RECORD_KEY, StoredVolume
 from .volume import Volume
 
@@ -49,19 +55,28 @@ def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMa
     """
     path = Path(path)
     stored = _read(path)
-    names: Mapping[int, str]
     names, codes = _noted_names(stored.record)
     array = stored.array
-    segments = segments_of(stored.header)
+    num_layers = array.shape[3] if array.ndim == 4 else 1
+    segments = segments_of(stored.header, num_layers)
+    check_segments(path, segments, num_layers)
+    has_names = any(segment.name for segment in segments) if segments else bool(names)
+    by_value = table if table is not None or has_names else names_file_beside(path)
     if array.ndim == 4 and segments:
+        if by_value is not None and not have_values_of_their_own(segments):
+            raise VolumeError(
+                f"{path} has segments of one label value in different layers, which {by_value} "
+                "cannot tell apart; expected a value of its own for each. Take the names in the "
+                "file, or export the segmentation as a label map."
+            )
         array, segments = merged_layers(path, array, segments)
     if segments:
         names = {segment.value: segment.name for segment in segments if segment.name}
         codes = {segment.value: segment.code for segment in segments if segment.code}
+    if by_value is not None:
+        names = read_label_names(by_value)
     if table is not None:
-        names, codes = read_label_names(table), {}
-    elif not names and (beside := names_file_beside(path)) is not None:
-        names = read_label_names(beside)
+        codes = {}
     return _of_file(path, lambda: LabelMap(_labels_of(array), stored.ijk_to_ras, names, codes))
 
 

@@ -6,7 +6,7 @@ The keys are those of Slicer's segmentation storage: Segment0_Name, Segment0_Lab
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,22 +30,46 @@ class Segment:
     """Terminology code, "" if there is none."""
 
 
-def segments_of(header: Mapping[str, str]) -> tuple[Segment, ...]:
-    """The segments of a header in their order; none if the file is no Slicer segmentation."""
+def segments_of(header: Mapping[str, str], num_layers: int) -> tuple[Segment, ...]:
+    """The segments of a header in their order; none if the file is no Slicer segmentation.
+
+    One without a layer is in the layer of its number, as in files of Slicer's older versions.
+    """
     fields: dict[int, dict[str, str]] = {}
     for key, text in header.items():
         match = _SEGMENT_KEY.fullmatch(key)
         if match:
             fields.setdefault(int(match[1]), {})[match[2]] = text
     segments = []
-    for _, segment in sorted(fields.items()):
-        value, layer = segment.get("LabelValue", "1"), segment.get("Layer", "0")
+    for index, segment in sorted(fields.items()):
+        value = segment.get("LabelValue", "1")
+        layer = segment.get("Layer", "0" if num_layers == 1 else str(index))
         if not (_is_number(value) and _is_number(layer)):
             continue
         name = segment.get("Name", segment.get("ID", ""))
         code = _code_of_tags(segment.get("Tags", ""))
         segments.append(Segment(name, int(value), int(layer), code))
     return tuple(segments)
+
+
+def check_segments(path: Path, segments: Sequence[Segment], num_layers: int) -> None:
+    """Raises VolumeError for a layer that is not there, and for two segments of one layer with one
+    value."""
+    seen: dict[tuple[int, int], Segment] = {}
+    for segment in segments:
+        if segment.layer >= num_layers:
+            raise VolumeError(
+                f"{path} has {num_layers} {'layer' if num_layers == 1 else 'layers'}, but segment "
+                f"{segment.name!r} is said to be in layer {segment.layer}. The file is damaged; "
+                "save it again."
+            )
+        other = seen.setdefault((segment.layer, segment.value), segment)
+        if other is not segment:
+            raise VolumeError(
+                f"{path} has the segments {other.name!r} and {segment.name!r} with one label "
+                f"value, {segment.value}, in one layer; expected a value of its own for each. The "
+                "file is damaged; save the segmentation again."
+            )
 
 
 def keys_of(names: Mapping[int, str], codes: Mapping[int, str]) -> dict[str, str]:
@@ -62,33 +86,62 @@ def keys_of(names: Mapping[int, str], codes: Mapping[int, str]) -> dict[str, str
     return keys
 
 
+def have_values_of_their_own(segments: Sequence[Segment]) -> bool:
+    """Whether no two segments have one value, be it in different layers."""
+    return len({segment.value for segment in segments}) == len(segments)
+
+
 def merged_layers(
     path: Path, layers_kjil: np.ndarray, segments: tuple[Segment, ...]
 ) -> tuple[np.ndarray, tuple[Segment, ...]]:
-    """One label map [K,J,I] of a segmentation with layers, its segments numbered from 1.
+    """One label map [K,J,I] of a segmentation with layers, and its segments with their values.
 
-    Raises VolumeError if segments overlap, because one of them would be lost.
+    They keep the values that they have in their layers, unless two share one: then they are
+    numbered from 1. Raises VolumeError as `check_segments`, if segments overlap or voxels are of
+    no segment, because these would be lost, and for a segment of the value 0, background.
     """
-    merged = np.zeros(layers_kjil.shape[:3], dtype=np.int32)
-    numbered = []
-    for new_value, segment in enumerate(segments, start=1):
-        if segment.layer >= layers_kjil.shape[3]:
+    check_segments(path, segments, layers_kjil.shape[3])
+    merged = np.zeros(layers_kjil.shape[:3], dtype=np.int64)
+    keep_values = have_values_of_their_own(segments)
+    numbered: dict[int, Segment] = {}
+    num_claimed = [0] * layers_kjil.shape[3]
+    for number, segment in enumerate(segments, start=1):
+        if segment.value == 0:
             raise VolumeError(
-                f"{path} has {layers_kjil.shape[3]} layers, but segment {segment.name!r} is said "
-                f"to be in layer {segment.layer}. The file is damaged; save it again."
+                f"{path} has the segment {segment.name!r} with the label value 0, which is "
+                "background; expected 1 or more. The file is damaged; save it again."
             )
         mask = layers_kjil[..., segment.layer] == segment.value
+        num_claimed[segment.layer] += np.count_nonzero(mask)
         covered = merged[mask]
         if covered.any():
-            other = numbered[int(covered[covered > 0][0]) - 1].name
+            other = numbered[int(covered[covered > 0][0])].name
             raise VolumeError(
                 f"In {path} the segments {other!r} and {segment.name!r} overlap in "
                 f"{np.count_nonzero(covered)} voxels or more; expected one label a voxel. Save "
                 "the segmentation with overlaps removed, or export it as a label map."
             )
-        merged[mask] = new_value
-        numbered.append(Segment(segment.name, new_value, 0, segment.code))
-    return merged, tuple(numbered)
+        value = segment.value if keep_values else number
+        merged[mask] = value
+        numbered[value] = Segment(segment.name, value, 0, segment.code)
+    for layer, num_voxels in enumerate(num_claimed):
+        _check_all_claimed(path, layers_kjil[..., layer], layer, num_voxels, segments)
+    return merged, tuple(numbered.values())
+
+
+def _check_all_claimed(
+    path: Path, layer_kji: np.ndarray, layer: int, num_claimed: int, segments: Sequence[Segment]
+) -> None:
+    """Raises VolumeError unless every voxel of a layer belongs to a segment or is background."""
+    num_lost = np.count_nonzero(layer_kji) - num_claimed
+    if num_lost:
+        known = [0, *(segment.value for segment in segments if segment.layer == layer)]
+        values = np.unique(layer_kji[~np.isin(layer_kji, known)])
+        raise VolumeError(
+            f"In layer {layer} of {path} {num_lost} voxels have values of no segment "
+            f"({', '.join(f'{value:g}' for value in values[:10])}); expected each in a segment of "
+            "the header. Save the segmentation again in Slicer, or export it as a label map."
+        )
 
 
 def _is_number(text: str) -> bool:
