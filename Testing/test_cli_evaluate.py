@@ -134,6 +134,33 @@ def test_a_case_that_fails_is_told_and_the_others_are_compared(
     assert "1 of 2 succeeded, 1 failed:" in capsys.readouterr().err
 
 
+def write_with_nan(source: Path, target: Path) -> None:
+    volume = read_volume(source)
+    volume.voxels_kji[10:12] = np.nan
+    write_volume(volume, target)
+
+
+def test_a_scan_and_a_volume_with_nan_are_no_case_that_a_mean_leaves_out(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases, elsewhere = tmp_path / "cases", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for number in (1, 2, 3):
+        write_case(cases / f"sub-{number}")
+        write_volume(
+            read_volume(cases / f"sub-{number}/image.nii.gz"), elsewhere / f"sub-{number}.nii"
+        )
+    write_with_nan(cases / "sub-1" / "image.nii.gz", cases / "sub-1" / "image.nii.gz")
+    write_with_nan(elsewhere / "sub-2.nii", elsewhere / "sub-2.nii")
+    output = tmp_path / "figures"
+    assert evaluate(tiny_model, cases, "--output", output, "--volumes", f"a={elsewhere}") == 1
+    rows = list(csv.DictReader((output / "figures.csv").open()))
+    assert {row["case"] for row in rows} == {"sub-3"}
+    told = capsys.readouterr().err
+    for path in (cases / "sub-1" / "image.nii.gz", elsewhere / "sub-2.nii"):
+        assert f"{path} has 3200 of 32000 voxels that are no numbers" in told
+
+
 def test_a_label_map_without_its_scan_is_refused(tmp_path: Path) -> None:
     write_case(tmp_path / "sub-1")
     (tmp_path / "sub-1" / "image.nii.gz").unlink()

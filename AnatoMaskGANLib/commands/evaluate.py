@@ -29,6 +29,7 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     find_training_cases,
     find_volume,
     named_values,
+    read_scan,
     refuse_equal_names,
 )
 from AnatoMaskGANLib.commands.evaluation_networks import (
@@ -325,11 +326,9 @@ class _Evaluation:
     def _others(self, case: EvaluationCase) -> dict[str, Volume]:
         """The volumes made elsewhere and the baselines."""
         from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
-        from AnatoMaskGANLib.volumes import read_volume
 
         volumes = {
-            name: read_volume(find_volume(folder, case.name))
-            for name, folder in self.volumes.items()
+            name: read_scan(find_volume(folder, case.name)) for name, folder in self.volumes.items()
         }
         missing = labels_without_mean(case.label_map, self.card)
         if missing:

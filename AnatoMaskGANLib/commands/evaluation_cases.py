@@ -133,13 +133,12 @@ class CaseReader:
     def read(self, case: CaseFolder | StoreCase) -> EvaluationCase:
         """The case with its scan."""
         from AnatoMaskGANLib.evaluation import EvaluationCase
-        from AnatoMaskGANLib.volumes import read_volume
 
         if isinstance(case, StoreCase):
             label_map = self.matched(stored_label_map(case.store, case.stored), case.name)
             image = stored_volume(case.store, case.stored)
             return EvaluationCase(case.name, image, label_map, case.stored.subject)
-        return EvaluationCase(case.name, read_volume(case.image), self.read_labels(case))
+        return EvaluationCase(case.name, read_scan(case.image), self.read_labels(case))
 
     def read_labels(self, case: CaseFolder) -> LabelMap:
         """The label map of the case."""
@@ -162,7 +161,6 @@ class CaseReader:
 def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
     """The training split of a case store, or every case of a folder of case folders."""
     from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
-    from AnatoMaskGANLib.volumes import read_volume
     from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
 
     if (place / INDEX).is_file():
@@ -177,7 +175,7 @@ def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
             case.name,
             case.name,
             reader.read_labels(case),
-            lambda image=case.image: read_volume(image),
+            lambda image=case.image: read_scan(image),
         )
         for case in find_cases(place)
     ]
@@ -231,6 +229,17 @@ def stored_volume(store: CaseStore, case: StoredCase) -> Volume:
     unit = case.image(everything, everything, everything)
     voxels = np.float32(low) + unit * np.float32(high - low)
     return Volume(voxels, np.diag([*store.spacing_ijk_mm, 1.0]), store.window, store.unit)
+
+
+def read_scan(path: Path) -> Volume:
+    """A volume whose voxels are all numbers, so that no figure leaves it out unseen.
+
+    Raises VolumeError for another one.
+    """
+    from AnatoMaskGANLib.volumes import read_volume
+    from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+
+    return refuse_non_finite(read_volume(path), str(path))
 
 
 def find_volume(folder: Path, case_name: str) -> Path:
