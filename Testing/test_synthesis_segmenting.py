@@ -13,7 +13,7 @@ from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer, write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
-from AnatoMaskGANLib.volumes import Volume, read_label_map, write_volume
+from AnatoMaskGANLib.volumes import Volume, VolumeError, read_label_map, write_volume
 
 SETTINGS = tiny_settings(kind="segmenter", norm="group")
 
@@ -90,3 +90,12 @@ def test_the_command_line_writes_a_label_map_for_each_scan(
 def test_a_model_of_the_other_direction_is_refused() -> None:
     with pytest.raises(CheckpointError, match="anatomaskgan synthesize"):
         VolumeSegmenter(tiny_card(), Threshold(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_scan_with_voxels_that_are_no_numbers_is_refused(wrong: float) -> None:
+    volume, _ = turned_volume((1.0, 1.0, 2.0))
+    volume.voxels_kji[4, 5, 6:9] = wrong
+    segmenter = VolumeSegmenter(tiny_card(SETTINGS), Threshold(), torch.device("cpu"))
+    with pytest.raises(VolumeError, match="The scan has 3 of 7680 voxels that are no numbers"):
+        segmenter.segment(volume)

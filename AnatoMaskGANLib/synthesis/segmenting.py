@@ -18,6 +18,7 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
     volume_to_model_grid,
 )
+from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
 
 from .devices import pick_device
 from .errors import CheckpointError
@@ -72,7 +73,11 @@ class VolumeSegmenter:
 
     @torch.inference_mode()
     def segment(self, volume: Volume) -> LabelMap:
-        """The label map on exactly the volume's grid, with the model's names and codes."""
+        """The label map on exactly the volume's grid, with the model's names and codes.
+
+        Raises VolumeError for a volume with voxels that are no numbers.
+        """
+        refuse_non_finite(volume, "The scan")
         # A label map of zeros stands for the volume's grid.
         own_grid = LabelMap(np.zeros(volume.voxels_kji.shape, np.uint8), volume.ijk_to_ras, {})
         model_grid = to_model_grid(own_grid, self.card.spacing_ijk_mm)
