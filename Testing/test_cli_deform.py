@@ -57,6 +57,64 @@ def test_each_deformation_is_a_case_that_evaluate_and_prepare_can_read(
     assert capsys.readouterr().err.count("was made already") == 2
 
 
+@pytest.fixture
+def made_case(tiny_model: Path, tmp_path: Path) -> Path:
+    """The folder of a deformed case; its label map lies in `in`."""
+    (tmp_path / "in").mkdir()
+    write_label_map(limb(), tmp_path / "in" / "seg.nii.gz")
+    assert synthesize(tiny_model, tmp_path / "in", tmp_path / "made", "--deform", "1") == 0
+    return tmp_path / "made" / "in_deform1"
+
+
+def test_a_case_stays_as_it_was_when_its_new_image_cannot_be_made(
+    tiny_model: Path, made_case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    before = {file.name: file.read_bytes() for file in made_case.iterdir()}
+    monkeypatch.setattr("AnatoMaskGANLib.synthesis.Synthesizer.synthesize_samples", fail)
+    place = made_case.parents[1]
+    options = ("--deform", "1", "--seed", "1")
+    assert synthesize(tiny_model, place / "in", place / "made", *options) == 1
+    assert {file.name: file.read_bytes() for file in made_case.iterdir()} == before
+
+
+@pytest.mark.parametrize("failing", ["write_label_map", "write_volume"])
+def test_a_new_label_map_never_lies_beside_an_older_image(
+    tiny_model: Path, made_case: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    old = (made_case / "seg.nii.gz").read_bytes()
+    monkeypatch.setattr(f"AnatoMaskGANLib.volumes.{failing}", fail)
+    place = made_case.parents[1]
+    options = ("--deform", "1", "--seed", "1")
+    assert synthesize(tiny_model, place / "in", place / "made", *options) == 1
+    assert [file.name for file in made_case.iterdir()] == ["seg.nii.gz"]
+    is_new = (made_case / "seg.nii.gz").read_bytes() != old
+    assert is_new == (failing == "write_volume")
+    monkeypatch.undo()
+    assert synthesize(tiny_model, place / "in", place / "made", *options) == 0
+    (case,) = find_cases(place / "made")
+    record = read_volume(case.image).provenance
+    assert record["LabelMapSHA256"] == read_label_map(case.label_map).sha256()
+
+
+def test_an_image_that_cannot_be_replaced_leaves_the_label_map_as_it_was(
+    tiny_model: Path, made_case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = (made_case / "seg.nii.gz").read_bytes()
+    (made_case / "image.nii.gz").unlink()
+    (made_case / "image.nii.gz").mkdir()
+    place = made_case.parents[1]
+    options = ("--deform", "1", "--seed", "1")
+    assert synthesize(tiny_model, place / "in", place / "made", *options) == 1
+    assert "is a folder; expected the name of a file" in capsys.readouterr().err
+    assert (made_case / "seg.nii.gz").read_bytes() == old
+
+
 def test_a_file_as_output_is_refused_for_deformations(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

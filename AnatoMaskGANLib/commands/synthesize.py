@@ -30,7 +30,7 @@ from AnatoMaskGANLib.commands.shards import device_of_rank, shard_of
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
-    from AnatoMaskGANLib.volumes import LabelMap, LabelMatch
+    from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Unmatched = Literal["stop", "background"]
@@ -123,7 +123,7 @@ def _synthesize_label_map(
     on_progress: OnProgress,
 ) -> None:
     """Makes the volumes of a job that are not done yet, and prints the paths of all."""
-    from AnatoMaskGANLib.volumes import read_label_map, write_label_map, write_volume
+    from AnatoMaskGANLib.volumes import read_label_map, write_volume
 
     if not job.source.is_file():
         read_label_map(job.source, options.labels)  # tells what is wrong with it
@@ -150,8 +150,6 @@ def _synthesize_label_map(
             label_map = _deformed(label_map, job.deformation, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
-            if job.deformation is not None:
-                write_label_map(label_map, deformed_label_file(target))
         volumes = synthesizer.synthesize_samples(
             label_map,
             tuple(open_targets),
@@ -162,7 +160,10 @@ def _synthesize_label_map(
         )
         started = time.monotonic()
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
-            write_volume(volume, target)
+            if job.deformation is None:
+                write_volume(volume, target)
+            else:
+                _write_case(volume, label_map, target)
             manifest.add_done(
                 target,
                 recipes[seed],
@@ -178,6 +179,19 @@ def _synthesize_label_map(
             with contextlib.suppress(OSError):  # the error itself is what has to be told
                 manifest.add_failed(target, recipes[seed], error_line(error))
         raise
+
+
+def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> None:
+    """A deformed case; at no moment does its label map lie beside the image of another one."""
+    from AnatoMaskGANLib.volumes import write_label_map, write_volume
+    from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
+
+    labels = deformed_label_file(image)
+    for file in (image, labels):
+        check_can_be_written(file.resolve())
+    image.unlink(missing_ok=True)
+    write_label_map(label_map, labels)
+    write_volume(volume, image)
 
 
 def _name_of(job: Job) -> str:
