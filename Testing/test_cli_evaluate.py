@@ -18,6 +18,8 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     find_evaluated,
     find_volume,
     named_values,
+    notes_on_windows,
+    stored_volume,
 )
 from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
 from AnatoMaskGANLib.config import GeneratorSettings
@@ -32,8 +34,8 @@ from AnatoMaskGANLib.volumes import (
     write_label_map,
     write_volume,
 )
+from AnatoMaskGANLib.volumes.case_store import open_store, write_index
 from AnatoMaskGANLib.volumes.case_store import write_case as store_case
-from AnatoMaskGANLib.volumes.case_store import write_index
 
 MEANS = np.array([0.0, 60.0, 180.0, 120.0], dtype=np.float32)
 
@@ -279,6 +281,42 @@ def test_the_test_split_of_a_store_is_evaluated(tiny_model: Path, tmp_path: Path
     write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 200.0), "", table)
     with pytest.raises(ValueError, match="no test or validation case"):
         find_evaluated(store)
+
+
+def test_a_stored_case_with_a_window_of_its_own_is_compared_in_it(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two scanners, one of three times the gain; percentiles give both the same numbers."""
+    store, entries = tmp_path / "store", []
+    image, labels = write_case_arrays(tmp_path / "sub", -1)
+    for gain, split in ((1.0, "train"), (3.0, "test")):
+        window = (0.0, 200.0 * gain)
+        entry = store_case(store, f"gain-{gain:g}", gain * image, labels, window)
+        entries.append({**entry, "subject": f"gain-{gain:g}", "split": split})
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 200.0), "", table)
+    train, test = (stored_volume(open_store(store), c) for c in open_store(store).cases)
+    np.testing.assert_allclose(test.voxels_kji, train.voxels_kji, atol=0.01)
+    np.testing.assert_allclose(train.voxels_kji, np.clip(image, 0, 200), atol=0.01)
+    output = tmp_path / "figures"
+    assert evaluate(tiny_model, store, "--output", output, "--noise-strength", "0") == 0
+    assert "in their own windows" in (output / "report.html").read_text()
+    assert "gain-3 0 to 600" in capsys.readouterr().err
+
+
+def test_a_store_of_another_window_than_the_models_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    case = write_case_arrays(tmp_path / "sub", -1)
+    entry = store_case(store, "sub", *case, (0.0, 100.0))
+    table = {"name": "limb", "labels": {"1": "skin", "2": "bone", "3": "marrow"}}
+    entries = [{**entry, "subject": "sub", "split": "test"}]
+    write_index(store, entries, (2.0, 2.0, 2.0), (0.0, 100.0), "", table)
+    cases = find_evaluated(store)
+    (note,) = notes_on_windows(cases, tiny_card(window=(0.0, 200.0)))
+    assert note.endswith(
+        "is 0 to 100, that of tiny 0 to 200: what lies outside the model's is cut."
+    )
+    assert list(notes_on_windows(cases, tiny_card(window=(0.0, 100.0)))) == []
 
 
 def write_case_arrays(folder: Path, shift: int) -> tuple[np.ndarray, np.ndarray]:

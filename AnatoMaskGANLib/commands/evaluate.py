@@ -29,6 +29,7 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     find_training_cases,
     find_volume,
     named_values,
+    notes_on_windows,
     read_scan,
     refuse_equal_names,
 )
@@ -141,6 +142,8 @@ def evaluate(options: EvaluateOptions) -> int:
     cases = [case for folder in options.inputs for case in find_evaluated(folder)]
     refuse_equal_names(cases)
     evaluation = _Evaluation.of(options, [case.name for case in cases])
+    for note in notes_on_windows(cases, evaluation.card):
+        evaluation.note(note)
     make_folder(options.output)
     result = run_batch(cases, lambda case: case.name, evaluation.run_case)
     if evaluation.rows:
@@ -220,7 +223,7 @@ class _Evaluation:
             notes=_notes_on_what_is_left_out(options),
         )
         for note in notes_on_seen_cases(cards, case_names):
-            evaluation._note(note)
+            evaluation.note(note)
         evaluation._take_training(case_names)
         return evaluation
 
@@ -239,13 +242,13 @@ class _Evaluation:
         found = trained_cases(found, self.card)
         shared = sorted({case.name for case in found} & set(case_names))
         if shared:
-            self._note(
+            self.note(
                 f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "
                 "left out of these; if the model was trained on them, their figures prove nothing."
             )
         self.training = [case for case in found if case.name not in shared]
         if len({case.subject for case in self.training}) < 2:
-            self._note("Memorization was not measured: it takes two training subjects or more.")
+            self.note("Memorization was not measured: it takes two training subjects or more.")
             return
         for case in self.training:
             real = case.read_image()
@@ -254,7 +257,7 @@ class _Evaluation:
             )
             self.sets.add_training(case.subject, grid.real_kji, grid.labels_kji)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
             _log.warning("%s", text)
@@ -332,7 +335,7 @@ class _Evaluation:
         }
         missing = labels_without_mean(case.label_map, self.card)
         if missing:
-            self._note(
+            self.note(
                 f"No training subject had {', '.join(missing)}: the label-mean and the per-label "
                 "Gaussian image take the mean of all other labels there."
             )
@@ -391,7 +394,7 @@ class _Evaluation:
                     features, self.options.seed
                 )
         except ValueError as error:
-            self._note(f"The figures of sets of images are missing: {error}")
+            self.note(f"The figures of sets of images are missing: {error}")
             return figures, plots, False
         return figures, plots, True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,6 +202,28 @@ def check_prepared_for(card: ModelCard, store: CaseStore) -> None:
             )
 
 
+def notes_on_windows(cases: Sequence[CaseFolder | StoreCase], card: ModelCard) -> Iterator[str]:
+    """A sentence where stored cases have windows of their own, or a store's is not the model's."""
+    stored = [case for case in cases if isinstance(case, StoreCase)]
+    own = [c for c in stored if c.stored.window is not None and c.stored.window != c.store.window]
+    if own:
+        windows = ", ".join(f"{c.name} {_window_text(c.stored.window)}" for c in own)
+        yield (
+            f"Compared in their own windows, found by percentiles and laid onto the store's: "
+            f"{windows}. Errors in the scan's unit are those of the store's window."
+        )
+    for store in {case.store.folder: case.store for case in stored}.values():
+        if store.window != tuple(card.window):
+            yield (
+                f"The window of {store.folder} is {_window_text(store.window)}, that of "
+                f"{card.name} {_window_text(card.window)}: what lies outside the model's is cut."
+            )
+
+
+def _window_text(window: Sequence[float]) -> str:
+    return f"{window[0]:g} to {window[1]:g}"
+
+
 def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:
     """The label map of a stored case, on a grid that begins at the origin of RAS."""
     import numpy as np
@@ -219,12 +241,16 @@ def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:
 
 
 def stored_volume(store: CaseStore, case: StoredCase) -> Volume:
-    """The image of a stored case in the window's unit, on the grid of its label map."""
+    """The image of a stored case in the store's window, on the grid of its label map.
+
+    A case with a window of its own, found by percentiles, is laid onto the store's, which a model's
+    synthetic volumes get: it was trained on 0 to 1 of each case, whatever the scanner's gain.
+    """
     import numpy as np
 
     from AnatoMaskGANLib.volumes import Volume
 
-    low, high = case.window or store.window
+    low, high = store.window
     everything = slice(None)
     unit = case.image(everything, everything, everything)
     voxels = np.float32(low) + unit * np.float32(high - low)
