@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,32 @@ def test_an_image_that_cannot_be_replaced_leaves_the_label_map_as_it_was(
     assert synthesize(tiny_model, place / "in", place / "made", *options) == 1
     assert "is a folder; expected the name of a file" in capsys.readouterr().err
     assert (made_case / "seg.nii.gz").read_bytes() == old
+
+
+def test_all_samples_of_a_run_have_the_anatomy_of_its_first_seed(
+    tiny_model: Path, made_case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = made_case.parents[1]
+    for first in ("4", "5"):
+        options = ("--deform", "1", "--seed", first, "--samples", "2")
+        assert synthesize(tiny_model, place / "in", place / "made", *options) == 0
+    assert "was made already" not in capsys.readouterr().err
+    of_4, of_5, of_6 = (
+        (place / "made" / f"in_deform1_seed{seed}" / "seg.nii.gz").read_bytes()
+        for seed in (4, 5, 6)
+    )
+    assert of_5 == of_6 != of_4
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_case_without_its_label_map_is_made_again(
+    tiny_model: Path, made_case: Path, damage: Callable[[Path], object]
+) -> None:
+    place, labels = made_case.parents[1], made_case / "seg.nii.gz"
+    before = labels.read_bytes()
+    damage(labels)
+    assert synthesize(tiny_model, place / "in", place / "made", "--deform", "1") == 0
+    assert labels.read_bytes() == before
 
 
 def test_a_file_as_output_is_refused_for_deformations(

@@ -50,6 +50,23 @@ def test_a_target_is_done_while_recipe_and_bytes_are_the_same(tmp_path: Path) ->
     assert not manifest.is_done(target, {"seed": 1})
 
 
+def test_a_target_is_done_only_with_what_was_made_beside_it(tmp_path: Path) -> None:
+    target, beside = tmp_path / "image.nii", tmp_path / "seg.nii"
+    target.write_bytes(b"voxels")
+    beside.write_bytes(b"labels")
+    manifest = Manifest(tmp_path, Shard())
+    manifest.add_done(target, {"seed": 1})
+    assert manifest.is_done(target, {"seed": 1})
+    assert not manifest.is_done(target, {"seed": 1}, [beside])
+    manifest.add_done(target, {"seed": 1}, [beside])
+    for again in (manifest, Manifest(tmp_path, Shard())):
+        assert again.is_done(target, {"seed": 1}, [beside])
+    beside.write_bytes(b"other")
+    assert not manifest.is_done(target, {"seed": 1}, [beside])
+    beside.unlink()
+    assert not manifest.is_done(target, {"seed": 1}, [beside])
+
+
 def test_a_line_that_a_crash_cut_off_is_left_out_and_the_next_one_is_whole(
     tmp_path: Path,
 ) -> None:

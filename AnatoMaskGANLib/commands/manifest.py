@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,29 @@ class Manifest:
             for record in read_records(path):
                 self._records[str(record.get("target"))] = record
 
-    def is_done(self, target: Path, recipe: Mapping[str, Any]) -> bool:
-        """Whether the target was made by this recipe and is still what was written then."""
+    def is_done(self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = ()) -> bool:
+        """Whether the target was made by this recipe and is still what was written then.
+
+        beside: files in the target's folder that were made with it; they are checked as well.
+        """
         record = self._records.get(self._name(target))
         if record is None or record.get("status") != "done":
             return False
         if any(record.get(key) != value for key, value in recipe.items()):
             return False
-        return target.is_file() and sha256_of(target) == record.get("target_sha256")
+        noted = record.get("beside_sha256")
+        sha256s = {target: record.get("target_sha256")} | {
+            file: noted.get(file.name) if isinstance(noted, dict) else None for file in beside
+        }
+        return all(file.is_file() and sha256_of(file) == sha256s[file] for file in sha256s)
 
-    def add_done(self, target: Path, recipe: Mapping[str, Any], **more: Any) -> None:
-        """Notes that the target was made."""
+    def add_done(
+        self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = (), **more: Any
+    ) -> None:
+        """Notes that the target was made, and the files beside it that were made with it."""
         if self._folder is not None:
+            if beside:
+                more["beside_sha256"] = {file.name: sha256_of(file) for file in beside}
             self._add(target, {**recipe, **more, "target_sha256": sha256_of(target)}, "done")
 
     def add_failed(self, target: Path, recipe: Mapping[str, Any], error: str) -> None:

@@ -67,8 +67,8 @@ class SynthesizeOptions:
     background."""
     deform: NonNegativeInt = 0
     """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
-    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. 0 makes volumes
-    of the label maps as they are."""
+    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. All samples of
+    a run share them, another SEED gives others. 0 makes volumes of the label maps as they are."""
     shard: str | None = None
     """Part of the batch that this process does, i/n with i from 0, for many machines that share
     one list. Under torchrun the rank is taken."""
@@ -129,13 +129,17 @@ def _synthesize_label_map(
         read_label_map(job.source, options.labels)  # tells what is wrong with it
     recipes = {
         seed: _recipe(job.source, seed, options, synthesizer)
-        | {"source": str(job.source), "deformation": job.deformation}
+        | {
+            "source": str(job.source),
+            "deformation": job.deformation,
+            "deformation_seed": _deformation_seed(job, options),
+        }
         for seed in job.targets
     }
     open_targets = {
         seed: target
         for seed, target in job.targets.items()
-        if not manifest.is_done(target, recipes[seed])
+        if not manifest.is_done(target, recipes[seed], _beside(job, target))
     }
     for target in job.targets.values():
         if target not in open_targets.values():
@@ -147,7 +151,7 @@ def _synthesize_label_map(
         label_map = read_label_map(job.source, options.labels)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
-            label_map = _deformed(label_map, job.deformation, options, synthesizer)
+            label_map = _deformed(label_map, job, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
         volumes = synthesizer.synthesize_samples(
@@ -167,6 +171,7 @@ def _synthesize_label_map(
             manifest.add_done(
                 target,
                 recipes[seed],
+                _beside(job, target),
                 label_map_sha256=volume.provenance["LabelMapSHA256"],
                 seconds=round(time.monotonic() - started, 3),
                 finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -198,16 +203,26 @@ def _name_of(job: Job) -> str:
     return f"{job.source}, deformation {job.deformation}" if job.deformation else str(job.source)
 
 
+def _beside(job: Job, target: Path) -> tuple[Path, ...]:
+    """What is made with the volume, beside it."""
+    return () if job.deformation is None else (deformed_label_file(target),)
+
+
+def _deformation_seed(job: Job, options: SynthesizeOptions) -> int | None:
+    """What the job's anatomy is drawn from: the number of the anatomy and the first seed."""
+    return None if job.deformation is None else options.seed * 100_003 + job.deformation
+
+
 def _deformed(
-    label_map: LabelMap, number: int, options: SynthesizeOptions, synthesizer: Synthesizer
+    label_map: LabelMap, job: Job, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> LabelMap:
-    """The new anatomy of that number, in the model's classes; another seed gives others."""
+    """The new anatomy of that job, in the model's classes."""
     from AnatoMaskGANLib.volumes import apply_matches
     from AnatoMaskGANLib.volumes.deformation import deform_label_map
 
     matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
     table = synthesizer.label_table
-    return deform_label_map(matched, table, seed=options.seed * 100_003 + number)
+    return deform_label_map(matched, table, seed=_deformation_seed(job, options))
 
 
 def _recipe(
