@@ -260,3 +260,22 @@ def test_brain_structures_are_known_by_their_other_names(name: str, model_name: 
 def test_abdominal_organs_are_known_by_their_other_names(name: str, model_value: int) -> None:
     match = match_labels(_map({1: name}), load_label_table("abdomen-ct-13"))[0]
     assert match.model_value == model_value
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("печень", "селезёнка"),
+        ("肝臓", "脾臓"),
+        ("がん", "かん"),  # a voicing mark makes another letter
+        ("यकृत", "यकृति"),  # so does a vowel sign
+        ("כבד", "טחול"),
+        ("간", "비장"),
+    ],
+)
+def test_names_of_every_script_match_themselves_and_no_other(names: tuple[str, str]) -> None:
+    table = LabelTable("other script", dict(enumerate(names, start=1)))
+    matches = match_labels(_map({5: names[1], 7: f" {names[0].upper()} (L)"}), table)
+    assert [match.model_value for match in matches] == [2, None]
+    (match,) = match_labels(_map({7: names[0].upper()}), table)
+    assert (match.model_value, match.rule) == (1, "name")
