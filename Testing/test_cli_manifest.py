@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tiny_models import label_map_of, random_labels, write_tiny_model
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.commands.manifest import Manifest, read_records
 from AnatoMaskGANLib.commands.shards import Shard
-from AnatoMaskGANLib.volumes import read_volume, write_label_map
+from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map
 
 
 @pytest.fixture
@@ -111,6 +112,43 @@ def test_another_seed_strength_or_label_map_is_made_again(cases: Path) -> None:
     assert [Path(f).parent.name for f in after if after[f] != before[f]] == ["sub-0"]
     synthesize(cases, "--noise-strength", "0.5")
     assert all(time != after[file] for file, time in times_of(out).items())
+
+
+def test_other_label_names_beside_the_label_map_make_its_volume_again(cases: Path) -> None:
+    out = cases.parent / "out"
+    label_map = read_label_map(cases / "sub-0" / "seg.nii.gz")
+    for number in range(3):
+        path = cases / f"sub-{number}" / "seg.nii.gz"
+        write_label_map(replace(read_label_map(path), names={}), path)
+    names = {str(value): f"part {value}" for value in label_map.values}
+    (cases / "sub-0" / "labels.json").write_text(json.dumps(names))
+    assert synthesize(cases) == 0
+    before = times_of(out)
+    first, second, *rest = names
+    swapped = names | {first: names[second], second: names[first]}
+    (cases / "sub-0" / "labels.json").write_text(json.dumps(swapped))
+    for _ in range(2):
+        assert synthesize(cases) == 0
+        after = times_of(out)
+        assert [Path(f).parent.name for f in after if after[f] != before[f]] == ["sub-0"]
+
+
+def test_another_data_file_of_a_header_makes_its_volume_again(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model")
+    (tmp_path / "cases").mkdir()
+    header, data = tmp_path / "cases" / "seg.mhd", tmp_path / "cases" / "seg.raw"
+    labels = random_labels((3, 12, 12))
+    header.write_text(
+        "ObjectType = Image\nNDims = 3\nDimSize = 12 12 3\nElementSpacing = 1 1 2\n"
+        "ElementType = MET_UCHAR\nElementDataFile = seg.raw\n"
+    )
+    data.write_bytes(labels.tobytes())
+    target = tmp_path / "out" / "seg_synthetic.nii.gz"
+    assert synthesize(tmp_path / "cases") == 0
+    before = read_volume(target).provenance["LabelMapSHA256"]
+    data.write_bytes(labels[:, ::-1].tobytes())
+    assert synthesize(tmp_path / "cases") == 0
+    assert read_volume(target).provenance["LabelMapSHA256"] != before
 
 
 def test_shards_make_everything_once_and_keep_manifests_of_their_own(cases: Path) -> None:

@@ -229,10 +229,13 @@ def _recipe(
     source: Path, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
+    from AnatoMaskGANLib.volumes import files_read_with
     from AnatoMaskGANLib.volumes.label_table import label_table_path
 
+    read_with = [sha256_of(file) for file in files_read_with(source) if file != source]
     return {
         "source_sha256": sha256_of(source),
+        "read_with_sha256": read_with or None,
         "labels_sha256": (
             None if options.labels is None else sha256_of(label_table_path(options.labels))
         ),
