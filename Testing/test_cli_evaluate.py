@@ -14,6 +14,7 @@ from tiny_models import tiny_card, tiny_generator, tiny_settings, write_tiny_mod
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
 from AnatoMaskGANLib.commands.evaluation_cases import (
+    each_once,
     find_cases,
     find_evaluated,
     find_volume,
@@ -189,6 +190,18 @@ def test_two_cases_with_one_name_are_refused(
     assert evaluate(tiny_model, tmp_path, "--output", tmp_path / "figures") == 1
     assert "two cases with one name" in capsys.readouterr().err
     assert not (tmp_path / "figures").exists()
+
+
+def test_a_case_that_two_inputs_stand_for_is_taken_once(tmp_path: Path) -> None:
+    for name in ("sub-1", "sub-2"):
+        write_case(tmp_path / "cases" / name)
+    again = [tmp_path / "cases", tmp_path / "cases" / "sub-1", tmp_path / "cases" / ".." / "cases"]
+    cases = each_once(case for place in again for case in find_evaluated(place))
+    assert [case.name for case in cases] == ["sub-1", "sub-2"]
+    segmentation = tmp_path / "cases" / "sub-1" / "seg.nii.gz"
+    write_label_map(read_label_map(segmentation), segmentation.with_name("seg.nrrd"))
+    with pytest.raises(ValueError, match="seg.nii.gz and .*seg.nrrd have two cases with one name"):
+        each_once(find_evaluated(tmp_path / "cases"))
 
 
 def test_everything_that_is_asked_for_stands_in_one_report(

@@ -25,13 +25,13 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     CaseFolder,
     CaseReader,
     StoreCase,
+    each_once,
     find_evaluated,
     find_training_cases,
     find_volume,
     named_values,
     notes_on_windows,
     read_scan,
-    refuse_equal_names,
 )
 from AnatoMaskGANLib.commands.evaluation_networks import (
     as_segmenter,
@@ -139,8 +139,7 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> int:
     """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
-    cases = [case for folder in options.inputs for case in find_evaluated(folder)]
-    refuse_equal_names(cases)
+    cases = each_once(case for folder in options.inputs for case in find_evaluated(folder))
     evaluation = _Evaluation.of(options, [case.name for case in cases])
     for note in notes_on_windows(cases, evaluation.card):
         evaluation.note(note)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AnatoMaskGANLib.commands.result_files import volume_stem, volume_suffix
+from AnatoMaskGANLib.commands.result_files import (
+    SEGMENTATION_NAME,
+    volume_files,
+    volume_stem,
+    volume_suffix,
+)
 from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
 
 if TYPE_CHECKING:
@@ -31,8 +36,8 @@ class CaseFolder:
 
     @property
     def place(self) -> Path:
-        """Where it lies."""
-        return self.label_map.parent
+        """The file of its label map."""
+        return self.label_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +88,7 @@ def find_cases(folder: Path) -> list[CaseFolder]:
 
     Raises ValueError when there is none, or a label map without its scan.
     """
-    label_maps = [file for file in sorted(folder.rglob("*")) if _is_volume_named(file, "seg")]
+    label_maps = [file for file in volume_files(folder) if volume_stem(file) == SEGMENTATION_NAME]
     if not label_maps:
         raise ValueError(
             f"{folder} holds no case. Expected a folder with seg.nii.gz and image.nii.gz (or "
@@ -92,16 +97,23 @@ def find_cases(folder: Path) -> list[CaseFolder]:
     return [_case_of(label_map) for label_map in label_maps]
 
 
-def refuse_equal_names(cases: Sequence[CaseFolder | StoreCase]) -> None:
-    """Raises ValueError for two cases with one name."""
-    folders: dict[str, Path] = {}
+def each_once(cases: Iterable[CaseFolder | StoreCase]) -> list[CaseFolder | StoreCase]:
+    """The cases, those that several inputs stand for taken once.
+
+    Raises ValueError for two cases with one name.
+    """
+    found: dict[tuple[Path, str], CaseFolder | StoreCase] = {}
     for case in cases:
-        other = folders.setdefault(case.name, case.place)
-        if other != case.place:
+        found.setdefault((case.place.resolve(), case.name), case)
+    places: dict[str, Path] = {}
+    for case in found.values():
+        other = places.setdefault(case.name, case.place)
+        if other is not case.place:
             raise ValueError(
-                f"{other} and {case.place} have two cases with one name. Rename a folder, so that "
-                "the figures can be told apart."
+                f"{other} and {case.place} have two cases with one name, {case.name}. Rename one, "
+                "so that the figures can be told apart."
             )
+    return list(found.values())
 
 
 def _case_of(label_map: Path) -> CaseFolder:
@@ -276,9 +288,8 @@ def find_volume(folder: Path, case_name: str) -> Path:
     """
     found = [
         file
-        for file in sorted(folder.rglob("[!.]*"))
-        if volume_suffix(file) is not None
-        and (volume_stem(file) == case_name or file.parent.name == case_name)
+        for file in volume_files(folder)
+        if volume_stem(file) == case_name or file.parent.name == case_name
     ]
     if len(found) != 1:
         raise ValueError(
