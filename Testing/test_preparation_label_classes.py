@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from AnatoMaskGANLib.preparation.label_classes import (
+    all_named,
+    check_named_alike,
     choose_classes,
     one_sided_labels,
     read_table,
@@ -118,6 +120,18 @@ def test_the_names_of_many_cases_become_one_table() -> None:
     assert other.labels == {1: "liver", 2: "spleen", 3: "aorta"}
     with pytest.raises(PreparationError, match="No case has a label"):
         table_of_names("x", [{}])
+
+
+def test_a_value_named_in_some_cases_and_not_in_others_is_refused() -> None:
+    named, unnamed = {1: "liver", 2: "spleen"}, {2: "label 2", 3: "label 3"}
+    with pytest.raises(PreparationError, match="case b has no names .*such as a: 2: spleen.*--tab"):
+        check_named_alike({"a": named, "b": unnamed, "c": named})
+    check_named_alike({"a": {1: "liver"}, "b": unnamed})
+    check_named_alike({"a": named, "b": {1: "spleen"}, "c": {3: "label 1"}})
+
+
+def test_values_without_a_name_are_named_by_themselves() -> None:
+    assert all_named(label_map(1, 7, names={1: "liver"})).names == {1: "liver", 7: "label 7"}
 
 
 def test_label_names_and_label_tables_are_read_as_tables(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from AnatoMaskGANLib.preparation.plan import make_plan
 from AnatoMaskGANLib.preparation.prepared_case import prepare_case
 from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
 from AnatoMaskGANLib.preparation.store_index import finish_store
+from AnatoMaskGANLib.volumes import read_label_map, write_label_map
 
 
 def settings_for(folder: Path, **changes: object) -> PreparationSettings:
@@ -106,3 +107,45 @@ def test_a_folder_in_which_no_image_can_be_read_is_refused(tmp_path: Path) -> No
         (tmp_path / "in" / name / "seg.nii.gz").write_bytes(b"damaged")
     with pytest.raises(PreparationError, match="expected at least one readable image"):
         make_plan(settings_for(tmp_path, table="freesurfer-brain"))
+
+
+def name_labels(folder: Path, name: str, names: dict[int, str]) -> None:
+    """Writes the label map of a case with names in it."""
+    path = folder / name / "seg.nii.gz"
+    write_label_map(replace(read_label_map(path), names=names), path)
+
+
+def test_a_folder_with_and_without_names_for_a_value_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0), (1, 2, 3) if name == "b" else (1, 2))
+    for name in ("a", "c"):
+        name_labels(tmp_path / "in", name, {1: "liver", 2: "spleen"})
+    with pytest.raises(PreparationError, match="label map of case b has no names for values that"):
+        make_plan(settings_for(tmp_path))
+    (tmp_path / "names.json").write_text('{"1": "liver", "2": "spleen", "3": "aorta"}')
+    plan = make_plan(settings_for(tmp_path, table=str(tmp_path / "names.json")))
+    assert prepare_case(plan, plan.cases[1]).entry["labels"] == [1, 2, 3]
+
+
+def test_a_case_without_names_is_not_taken_for_the_named_ones_of_its_store(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+        name_labels(tmp_path / "in", name, {1: "liver", 2: "spleen"})
+    plan = make_plan(settings_for(tmp_path))
+    finish_store(plan, [prepare_case(plan, case) for case in plan.cases], {})
+    add_case(tmp_path / "in", "d", (1.0, 1.0, 2.0))
+    later = make_plan(settings_for(tmp_path))
+    with pytest.raises(PreparationError, match="labels 1, 2, which the table"):
+        prepare_case(later, later.cases[3])
+
+
+def test_values_without_names_are_found_again_where_names_are_renumbered(tmp_path: Path) -> None:
+    names = {"a": {1: "liver", 2: "spleen"}, "b": {1: "spleen", 2: "liver"}}
+    for name in ("a", "b", "c"):
+        values = (5, 6) if name == "c" else (1, 2)
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0), values)
+    for name in ("a", "b"):
+        name_labels(tmp_path / "in", name, names[name])
+    plan = make_plan(settings_for(tmp_path))
+    assert plan.classes.target.labels == {1: "liver", 2: "spleen", 3: "label 5", 4: "label 6"}
+    assert prepare_case(plan, plan.cases[2]).entry["labels"] == [3, 4]

@@ -13,7 +13,7 @@ from .archives import CaseFiles
 from .plan import Plan
 
 # Raised when the same inputs and settings give other arrays than before.
-_METHOD_VERSION = 2
+_METHOD_VERSION = 3
 
 
 def fingerprint(plan: Plan, files: CaseFiles) -> str:
@@ -33,6 +33,7 @@ def fingerprint(plan: Plan, files: CaseFiles) -> str:
         "versions": [STORE_VERSION, _METHOD_VERSION],
         "source_table": plan.classes.source.to_dict(),
         "class_of": sorted(plan.classes.class_of.items()),
+        "has_table_of_files": plan.has_table_of_files,
         "unmatched": settings.unmatched,
         "slips": sorted(plan.slips.items()),
         "spacing_mm": plan.spacing_mm,

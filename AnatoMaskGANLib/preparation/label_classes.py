@@ -63,7 +63,12 @@ class LabelClasses:
         return classes
 
     def _outside(self, error: UnmatchedLabelsError) -> str:
-        outside = [f"{match.value} {match.name}".strip() for match in error.unmatched]
+        outside = [
+            str(match.value)
+            if match.name in ("", name_of_value(match.value))
+            else f"{match.value} {match.name}"
+            for match in error.unmatched
+        ]
         return (
             f"The label map has the labels {', '.join(outside[:10])}"
             f"{' and others' if len(outside) > 10 else ''}, which the table {self.source.name!r} "
@@ -172,6 +177,42 @@ def table_of_names(name: str, cases: Iterable[Mapping[int, str]]) -> LabelTable:
     else:
         labels = dict(enumerate(names.values(), start=1))
     return LabelTable(name, dict(sorted(labels.items())))
+
+
+def name_of_value(value: int) -> str:
+    """What a label is called that no file names."""
+    return f"label {value}"
+
+
+def all_named(label_map: LabelMap) -> LabelMap:
+    """The map with a name for each of its values, as `table_of_names` gets them."""
+    missing = [value for value in label_map.values if not label_map.names.get(value)]
+    names = {value: name_of_value(value) for value in missing}
+    return replace(label_map, names={**label_map.names, **names}) if names else label_map
+
+
+def check_named_alike(names_of: Mapping[str, Mapping[int, str]]) -> None:
+    """Raises PreparationError if a value has a name in some cases and none in others: whether they
+    mean the same there nobody has said.
+
+    names_of: case name to its labels {value: name}.
+    """
+    named: dict[int, tuple[str, str]] = {}
+    for case, names in names_of.items():
+        for value, name in names.items():
+            if name != name_of_value(value):
+                named.setdefault(value, (case, name))
+    for case, names in names_of.items():
+        both = [value for value in sorted(names) if names[value] == name_of_value(value)]
+        both = [value for value in both if value in named]
+        if both:
+            listed = ", ".join(f"{value}: {named[value][1]}" for value in both[:10])
+            raise PreparationError(
+                f"The label map of case {case} has no names for values that other cases name "
+                f"(such as {named[both[0]][0]}: {listed}); expected names in all label maps or in "
+                "none. Give --table, a JSON file of values and names by which label maps without "
+                "names go, or put such a file, labels.json, beside the label map."
+            )
 
 
 def _with_swaps(table: LabelTable) -> LabelTable:

@@ -17,6 +17,7 @@ from . import case_folders
 from .archives import ARCHIVES, CaseFiles
 from .label_classes import (
     LabelClasses,
+    check_named_alike,
     choose_classes,
     one_sided_labels,
     read_table,
@@ -52,6 +53,11 @@ class Plan:
     """Label values that the archive is known to hold by mistake, to the ones that are meant."""
     ct_window: tuple[float, float] | None
     """The archive's window for its CT."""
+
+    @property
+    def has_table_of_files(self) -> bool:
+        """Whether the names in the files make the table, not one that somebody gave."""
+        return self.settings.table is None and self.settings.layout not in ARCHIVES
 
     def window_for(self, files: CaseFiles) -> tuple[float, float] | None:
         """The intensities that become 0 and 1 in a case; None for percentiles."""
@@ -185,13 +191,14 @@ def _table(settings: PreparationSettings, cases: Sequence[CaseFiles]) -> LabelTa
         return read_table(settings.table)
     if settings.layout in ARCHIVES:
         return read_table(ARCHIVES[settings.layout].table)
-    found = []
+    found = {}
     for case in cases:
         try:
-            found.append(names_in(case))
+            found[case.name] = names_in(case)
         except VolumeError as error:  # the case itself will be reported when its turn comes
             _log.debug("no label names from %s: %s", case.name, error)
-    return table_of_names(settings.source.name or "labels", found)
+    check_named_alike(found)
+    return table_of_names(settings.source.name or "labels", found.values())
 
 
 def _median_spacing(cases: Sequence[CaseFiles]) -> tuple[float, float, float]:

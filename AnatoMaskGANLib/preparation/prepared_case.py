@@ -25,6 +25,7 @@ from .archives import CaseFiles
 from .background import BODY_THRESHOLD_HU, body_mask
 from .fingerprint import fingerprint
 from .intensities import check_window, percentile_window
+from .label_classes import all_named
 from .plan import Plan
 from .reading import ReadCase, read_case, sides_look_exchanged
 from .settings import PreparationError
@@ -162,6 +163,8 @@ def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
         empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
         return to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
     label_map = _without_slips(plan, case)
+    if plan.has_table_of_files:  # which names a value only where the value has no name
+        label_map = all_named(label_map)
     classes = plan.classes.apply(label_map, plan.settings.unmatched)
     if plan.settings.unmatched == "background":
         num_lost = np.count_nonzero(label_map.labels_kji) - np.count_nonzero(classes.labels_kji)

@@ -15,6 +15,7 @@ from AnatoMaskGANLib.volumes.label_spelling import side_of
 
 from .archives import CaseFiles
 from .case_folders import stem_of
+from .label_classes import all_named
 from .settings import PreparationError
 
 # Masks of different organs may share this share of the smaller one: its rim.
@@ -110,7 +111,8 @@ def names_in(files: CaseFiles) -> Mapping[int, str]:
     if beside is not None:
         return read_label_names(beside)
     label_map = read_label_map(files.labels)
-    return {value: label_map.names.get(value, f"label {value}") for value in label_map.values}
+    names = all_named(label_map).names
+    return {value: names[value] for value in label_map.values}
 
 
 def check_same_grid(a: Volume | LabelMap, b: Volume | LabelMap, tolerance_mm: float) -> None:
