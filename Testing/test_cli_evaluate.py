@@ -23,6 +23,7 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     stored_volume,
 )
 from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
+from AnatoMaskGANLib.commands.evaluation_training import notes_on_seen_cases
 from AnatoMaskGANLib.config import GeneratorSettings
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.synthesis import write_model
@@ -180,6 +181,21 @@ def test_a_case_folder_is_a_case_and_gives_it_its_name(tmp_path: Path) -> None:
     write_case(tmp_path / "sub-1")
     assert [case.name for case in find_cases(tmp_path / "sub-1")] == ["sub-1"]
     assert [case.name for case in find_cases(tmp_path)] == ["sub-1"]
+
+
+def test_cases_are_found_through_links_and_not_in_hidden_folders(tmp_path: Path) -> None:
+    for name in ("in/b", "in/.old", "elsewhere/a"):
+        write_case(tmp_path / name)
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    cases = find_cases(tmp_path / "in")
+    assert [case.label_map.parent for case in cases] == [
+        tmp_path / "in" / "b",
+        tmp_path / "in" / "link" / "a",
+    ]
+    (tmp_path / "elsewhere" / "a" / "seg.nii.gz").unlink()
+    assert find_volume(tmp_path / "in", "a").parent == tmp_path / "in" / "link" / "a"
+    with pytest.raises(ValueError, match="0 volumes of the case .old"):
+        find_volume(tmp_path / "in", ".old")
 
 
 def test_two_cases_with_one_name_are_refused(
@@ -398,6 +414,38 @@ def test_a_case_that_the_model_was_trained_on_is_told(
     seen = "plain was trained on limbs-sub-1: its figures there prove nothing."
     assert seen in report and seen in capsys.readouterr().err
     assert "plain was not trained on sub-2, but settings or a checkpoint may have been" in report
+
+
+@pytest.mark.parametrize(
+    ("folder", "training", "seen"),
+    [
+        ("sub-01_ses-2", {"train cases": "sub-01_ses-1"}, True),
+        ("sub-01/ses-2", {"train cases": "sub-01_ses-1"}, True),
+        ("sub-02/ses-1", {"train cases": "sub-01_ses-1"}, False),
+        ("p7-scan2", {"train cases": "p7-scan1"}, False),
+        ("sub-p7/scan2", {"train cases": "first", "train subjects": "sub-p7"}, True),
+    ],
+)
+def test_another_scan_of_a_subject_that_the_model_was_trained_on_is_told(
+    tmp_path: Path, folder: str, training: dict[str, str], seen: bool
+) -> None:
+    write_case(tmp_path / "cases" / folder)
+    (case,) = find_cases(tmp_path / "cases")
+    card = tiny_card(training=training)
+    notes = list(notes_on_seen_cases([card], {case.name: case.subject}))
+    told = f"tiny was trained on the subject of {case.name}: its figures there prove nothing."
+    assert any(note.startswith(told) for note in notes) == seen == bool(notes)
+
+
+def test_another_scan_of_an_evaluated_subject_is_no_training_subject(tmp_path: Path) -> None:
+    for number, name in enumerate(("sub-1_ses-1", "sub-1_ses-2", "sub-2", "sub-3")):
+        write_shifted_case(tmp_path / "cases" / name, number)
+    training = {"train cases": "sub-1_ses-1, sub-2, sub-3"}
+    plain = write_plain_model(tmp_path / "plain", training=training)
+    output = tmp_path / "figures"
+    arguments = ["--output", output, "--training", tmp_path / "cases"]
+    assert evaluate(plain, tmp_path / "cases" / "sub-1_ses-2", *arguments) == 0
+    assert "<th>Training subjects</th><td>sub-2, sub-3</td>" in (output / "report.html").read_text()
 
 
 def test_a_card_that_is_silent_about_its_training_cases_is_told(

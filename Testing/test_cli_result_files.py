@@ -41,6 +41,13 @@ def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Pa
     assert find_label_maps([tmp_path]) == wanted
 
 
+def test_a_folder_stands_for_cases_behind_links_and_not_for_hidden_ones(tmp_path: Path) -> None:
+    wanted = [tmp_path / "in" / "a" / "seg.nii.gz", tmp_path / "in" / "x" / "seg.nii.gz"]
+    touch(tmp_path / "case" / "seg.nii.gz", wanted[1], tmp_path / "in" / ".hidden" / "seg.nii.gz")
+    wanted[0].parent.symlink_to(tmp_path / "case")
+    assert find_label_maps([tmp_path / "in"]) == wanted
+
+
 def test_a_file_that_is_named_twice_is_used_once_and_a_missing_one_is_kept(tmp_path: Path) -> None:
     file, missing = tmp_path / "a.nii", tmp_path / "missing.nii"
     touch(file)

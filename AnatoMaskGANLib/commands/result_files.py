@@ -58,11 +58,17 @@ def find_label_maps(inputs: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
+def volume_files(folder: Path) -> list[Path]:
+    """The volume files in the folder and below, also through links, without hidden ones; none for
+    a folder that is not there."""
+    from AnatoMaskGANLib.volumes.folder_walk import all_files
+
+    files = all_files(folder) if folder.is_dir() else []
+    return [file for file in files if volume_suffix(file) is not None]
+
+
 def _files_in(folder: Path) -> list[Path]:
-    # a hidden file is what was being written when a process was killed
-    volumes = sorted(
-        file for file in folder.rglob("[!.]*") if volume_suffix(file) is not None and file.is_file()
-    )
+    volumes = volume_files(folder)
     segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
     if not volumes:
         raise ValueError(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+from AnatoMaskGANLib.volumes.folder_walk import all_folders
 
 from .archives import CaseFiles
 from .settings import PreparationError
@@ -20,7 +20,9 @@ IMAGE_STEMS = ("image", "img", "scan", "ct", "mr", "mri", "t1", "t1w")
 LABEL_STEMS = ("seg", "segmentation", "label", "labels", "labelmap")
 MASK_FOLDERS = ("segmentations", "masks")
 
-_BIDS_SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)")
+_BIDS_SUBJECT = re.compile(r"(?:^|[^A-Za-z0-9])(sub-[A-Za-z0-9]+)")
+# What `synthesize --deform` puts behind the name of the case that it makes new ones of.
+_DEFORMED = re.compile(r"(?:_deform\d+(?:_seed-?\d+)?)+(?=/|$)")
 _WILDCARD = re.compile(r"\{case\}|\{subject\}|\*\*/|\*")
 _WILDCARD_PATTERNS = {
     "{case}": r"(?P<case>[^/]+?)",
@@ -55,7 +57,7 @@ def find_case_folders(source: Path) -> list[CaseFiles]:
     Raises PreparationError for a folder with two files that could be the image.
     """
     cases = []
-    for folder in _all_folders(source):
+    for folder in all_folders(source):
         if folder.name in MASK_FOLDERS or (folder != source and _is_series_of_parent(folder)):
             continue
         labels = _labels_of(folder)
@@ -69,9 +71,29 @@ def find_case_folders(source: Path) -> list[CaseFiles]:
 
 
 def subject_of(case_name: str) -> str:
-    """The BIDS subject in a case's name or path ("sub-01/ses-2" is of sub-01), else the name."""
+    """The BIDS subject in a case's name or path ("sub-01/ses-2" is of sub-01), else the name.
+
+    "case7_deform2" is of case7, whose label map it was made of.
+    """
     match = _BIDS_SUBJECT.search(case_name)
-    return match[1] if match else _plain(case_name)
+    return match[1] if match else _plain(_DEFORMED.sub("", case_name))
+
+
+def neighbors_of_two_subjects(
+    source: Path, cases: Sequence[CaseFiles]
+) -> tuple[CaseFiles, CaseFiles] | None:
+    """Two cases in one of several folders that count as two subjects, as the visits of one patient
+    do; None if there are none."""
+    groups: dict[Path, list[CaseFiles]] = {}
+    for case in cases:
+        path = case.labels or case.image
+        folder = path if path == case.image and path.is_dir() else path.parent
+        groups.setdefault(folder.parent if folder != source else folder, []).append(case)
+    for parent, group in groups.items():
+        others = [case for case in group if case.subject != group[0].subject]
+        if others and parent != source and len(groups) > 1:
+            return group[0], others[0]
+    return None
 
 
 def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
@@ -143,15 +165,6 @@ def _expression_of(pattern: str) -> str:
             used.add(word)
         end = wildcard.end()
     return "".join([*pieces, re.escape(pattern[end:])])
-
-
-def _all_folders(source: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The folder and all below it, sorted, without hidden ones and links that lead back up."""
-    yield source
-    above = (*above, source.resolve())
-    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
-        if not folder.name.startswith(".") and folder.resolve() not in above:
-            yield from _all_folders(folder, above)
 
 
 def _only(folder: Path, stems: tuple[str, ...], what: str) -> Path | None:
