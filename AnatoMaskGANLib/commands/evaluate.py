@@ -140,7 +140,7 @@ class EvaluateOptions:
 def evaluate(options: EvaluateOptions) -> int:
     """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
     cases = each_once(case for folder in options.inputs for case in find_evaluated(folder))
-    evaluation = _Evaluation.of(options, [case.name for case in cases])
+    evaluation = _Evaluation.of(options, {case.name: case.subject for case in cases})
     for note in notes_on_windows(cases, evaluation.card):
         evaluation.note(note)
     make_folder(options.output)
@@ -174,8 +174,11 @@ class _Evaluation:
     pictures: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, options: EvaluateOptions, case_names: Sequence[str]) -> _Evaluation:
-        """Loads and checks everything before the first case is made."""
+    def of(cls, options: EvaluateOptions, subject_of_case: Mapping[str, str]) -> _Evaluation:
+        """Loads and checks everything before the first case is made.
+
+        subject_of_case: name of each case -> its subject.
+        """
         from AnatoMaskGANLib.evaluation import Measurements
         from AnatoMaskGANLib.evaluation.perceptual import load_lpips
         from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
@@ -221,9 +224,9 @@ class _Evaluation:
             sets=SliceSets(step=options.slice_step),
             notes=_notes_on_what_is_left_out(options),
         )
-        for note in notes_on_seen_cases(cards, case_names):
+        for note in notes_on_seen_cases(cards, subject_of_case):
             evaluation.note(note)
-        evaluation._take_training(case_names)
+        evaluation._take_training(subject_of_case)
         return evaluation
 
     @property
@@ -231,15 +234,18 @@ class _Evaluation:
         """Of the first model, whose grid, window and classes hold for all."""
         return self.synthesizers[0].card
 
-    def _take_training(self, case_names: Sequence[str]) -> None:
-        """Reads the training subjects; one that is evaluated too is left out, and that is said."""
+    def _take_training(self, subject_of_case: Mapping[str, str]) -> None:
+        """Reads the training cases; those of evaluated subjects are left out, and that is said."""
         from AnatoMaskGANLib.evaluation.case_figures import to_grid_case
 
         if self.options.training is None:
             return
         found = find_training_cases(self.options.training, self.reader)
         found = trained_cases(found, self.card)
-        shared = sorted({case.name for case in found} & set(case_names))
+        subjects = set(subject_of_case.values())
+        shared = sorted(
+            case.name for case in found if case.name in subject_of_case or case.subject in subjects
+        )
         if shared:
             self.note(
                 f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "

@@ -39,6 +39,14 @@ class CaseFolder:
         """The file of its label map."""
         return self.label_map
 
+    @property
+    def subject(self) -> str:
+        """As names in BIDS tell it (sub-01_ses-2, sub-01/ses-2 are of sub-01), else the name."""
+        from AnatoMaskGANLib.preparation.case_folders import subject_of
+
+        found = subject_of(f"{self.label_map.resolve().parent.parent.name}/{self.name}")
+        return found if found.startswith("sub-") else self.name
+
 
 @dataclass(frozen=True, eq=False)
 class StoreCase:
@@ -56,6 +64,11 @@ class StoreCase:
     def place(self) -> Path:
         """The store."""
         return self.store.folder
+
+    @property
+    def subject(self) -> str:
+        """As in the store."""
+        return self.stored.subject
 
 
 def find_evaluated(place: Path) -> Sequence[CaseFolder | StoreCase]:
@@ -185,7 +198,7 @@ def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
     return [
         TrainingCase(
             case.name,
-            case.name,
+            case.subject,
             reader.read_labels(case),
             lambda image=case.image: read_scan(image),
         )

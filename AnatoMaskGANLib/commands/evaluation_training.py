@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ MOST_OTHER_SUBJECTS = 20
 
 def cases_in_card(card: ModelCard, split: str) -> tuple[str, ...]:
     """The cases of train, validation or test that a model's card names; none where it is silent."""
-    names = (name.strip() for name in str(card.training.get(f"{split} cases", "")).split(","))
+    return _listed(card, f"{split} cases")
+
+
+def _listed(card: ModelCard, key: str) -> tuple[str, ...]:
+    names = (name.strip() for name in str(card.training.get(key, "")).split(","))
     return tuple(name for name in names if name)
 
 
@@ -25,8 +29,22 @@ def is_same_case(name: str, in_card: str) -> bool:
     return name == in_card or name.endswith((f"-{in_card}", f"_{in_card}"))
 
 
-def notes_on_seen_cases(cards: Sequence[ModelCard], case_names: Sequence[str]) -> Iterator[str]:
-    """A sentence a model that saw evaluated cases, or does not say what it saw."""
+def is_of_seen_subject(name: str, subject: str, in_card: str) -> bool:
+    """Whether a case is one that a card names, or another one of its subject, where the names tell
+    subjects: sub-01_ses-2 is of the subject of sub-01_ses-1."""
+    from AnatoMaskGANLib.preparation.case_folders import subject_of
+
+    known = (in_card, subject_of(in_card))
+    return any(is_same_case(one, other) for one in (name, subject) for other in known)
+
+
+def notes_on_seen_cases(
+    cards: Sequence[ModelCard], subject_of_case: Mapping[str, str]
+) -> Iterator[str]:
+    """A sentence a model that saw evaluated cases or subjects, or does not say what it saw.
+
+    subject_of_case: name of each evaluated case -> its subject.
+    """
     for card in cards:
         trained = cases_in_card(card, "train")
         if not trained:
@@ -34,13 +52,13 @@ def notes_on_seen_cases(cards: Sequence[ModelCard], case_names: Sequence[str]) -
                 f"The card of {card.name} does not name its training cases, so that nobody can "
                 "check here whether it saw those that are evaluated."
             )
-        seen = _among(case_names, trained)
+        seen = _among(subject_of_case, trained, card, "train")
         if seen:
             yield (
                 f"{card.name} was trained on {', '.join(seen)}: its figures there prove nothing. "
                 "Evaluate cases that it never saw."
             )
-        chosen_by = _among(case_names, cases_in_card(card, "validation"))
+        chosen_by = _among(subject_of_case, cases_in_card(card, "validation"), card, "validation")
         if chosen_by:
             yield (
                 f"{card.name} was not trained on {', '.join(chosen_by)}, but settings or a "
@@ -48,8 +66,20 @@ def notes_on_seen_cases(cards: Sequence[ModelCard], case_names: Sequence[str]) -
             )
 
 
-def _among(case_names: Sequence[str], in_card: Sequence[str]) -> list[str]:
-    return [name for name in case_names if any(is_same_case(name, other) for other in in_card)]
+def _among(
+    subject_of_case: Mapping[str, str], in_card: Sequence[str], card: ModelCard, split: str
+) -> list[str]:
+    """The evaluated cases that a card names; of those whose subject it names, that is said."""
+    found = []
+    for name, subject in subject_of_case.items():
+        if any(is_same_case(name, other) for other in in_card):
+            found.append(name)
+        elif any(
+            is_of_seen_subject(name, subject, other)
+            for other in (*in_card, *_listed(card, f"{split} subjects"))
+        ):
+            found.append(f"the subject of {name}")
+    return found
 
 
 def trained_cases(found: Sequence[TrainingCase], card: ModelCard) -> list[TrainingCase]:
