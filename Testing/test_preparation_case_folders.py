@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.case_folders import (
     find_by_patterns,
     find_case_folders,
+    neighbors_of_two_subjects,
     stem_of,
     subject_of,
     with_subject,
@@ -113,6 +115,36 @@ def test_a_pattern_that_finds_two_files_for_a_case_is_refused(tmp_path: Path) ->
     touch(tmp_path / "x" / "1.nii", tmp_path / "y" / "1.nii")
     with pytest.raises(PreparationError, match="finds both .* for the case '1'"):
         find_by_patterns(tmp_path, "*/{case}.nii", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("site1-sub-01_run-1", "sub-01"),
+        ("site1/sub-01_run-2", "sub-01"),
+        ("lesub-01", "lesub-01"),
+        ("case1_deform3", "case1"),
+        ("case1_deform12_seed7", "case1"),
+        ("case1_deform1_seed0_deform2", "case1"),
+        ("a/case1_deform1/t1", "a_case1_t1"),
+        ("case1_deformed", "case1_deformed"),
+    ],
+)
+def test_what_is_made_or_scanned_of_one_subject_is_its(name: str, subject: str) -> None:
+    assert subject_of(name) == subject
+
+
+def test_case_folders_within_others_may_be_of_one_subject(tmp_path: Path) -> None:
+    for name in ("patient1/visit1", "patient1/visit2", "patient2/visit1"):
+        touch(tmp_path / name / "image.nii.gz", tmp_path / name / "seg.nii.gz")
+    first, second = neighbors_of_two_subjects(tmp_path, find_case_folders(tmp_path))
+    assert (first.name, second.name) == ("patient1_visit1", "patient1_visit2")
+    # the one folder that holds all cases is nobody's
+    assert neighbors_of_two_subjects(tmp_path / "patient1", [first, second]) is None
+    assert neighbors_of_two_subjects(tmp_path, [first, second]) is None
+    same = [replace(case, subject="patient1") for case in (first, second)]
+    third = find_case_folders(tmp_path)[2]
+    assert neighbors_of_two_subjects(tmp_path, [*same, third]) is None
 
 
 def test_the_subject_comes_from_the_name_or_from_a_given_expression() -> None:

@@ -149,3 +149,16 @@ def test_values_without_names_are_found_again_where_names_are_renumbered(tmp_pat
     plan = make_plan(settings_for(tmp_path))
     assert plan.classes.target.labels == {1: "liver", 2: "spleen", 3: "label 5", 4: "label 6"}
     assert prepare_case(plan, plan.cases[2]).entry["labels"] == [3, 4]
+
+
+def test_visits_that_count_as_subjects_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("patient1/visit1", "patient1/visit2", "patient2/visit1"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    make_plan(settings_for(tmp_path))
+    assert "patient1_visit1 and patient1_visit2 count as two subjects" in caplog.text
+    caplog.clear()
+    plan = make_plan(settings_for(tmp_path, subject_pattern=r"patient\d+", split=(0.5, 0, 0.5)))
+    assert set(plan.split_of) == {"patient1", "patient2"}
+    assert "count as two subjects" not in caplog.text

@@ -135,9 +135,10 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
 def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[str]]:
     """The cases to prepare, and the names of the test cases that are left out."""
     archive = ARCHIVES.get(settings.layout)
+    has_patterns = settings.images is not None or settings.label_files is not None
     if archive is not None:
         found, expected = archive.find(settings.source), archive.expected
-    elif settings.images is not None or settings.label_files is not None:
+    elif has_patterns:
         found = case_folders.find_by_patterns(
             settings.source, settings.images, settings.label_files
         )
@@ -156,6 +157,8 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
                 "Rename them, or give the folder of one data set."
             )
     found = [case_folders.with_subject(case, settings.subject_pattern) for case in found]
+    if settings.subject_pattern is None and not has_patterns and archive is None:
+        _warn_of_neighbors(settings, found)
     is_left_out = [case.is_test and settings.incomplete == "stop" for case in found]
     kept = [case for case, is_out in zip(found, is_left_out, strict=True) if not is_out]
     if not kept:
@@ -164,6 +167,17 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
             "expected cases with labels. Give the training part as well, or --incomplete keep."
         )
     return kept, [case.name for case, is_out in zip(found, is_left_out, strict=True) if is_out]
+
+
+def _warn_of_neighbors(settings: PreparationSettings, found: Sequence[CaseFiles]) -> None:
+    pair = case_folders.neighbors_of_two_subjects(settings.source, found)
+    if pair is not None:
+        _log.warning(
+            "%s and %s count as two subjects, which may come into two splits: give "
+            "--subject-pattern if they are scans of one",
+            pair[0].name,
+            pair[1].name,
+        )
 
 
 def _split(
