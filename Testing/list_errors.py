@@ -25,7 +25,7 @@ GROUPS = {
     "`anatomaskgan train`, settings files and runs": r"training/|config|commands/(train|shards)",
     "`anatomaskgan models`, and loading a model": r"synthesis/(model_|size)|commands/models",
     "`anatomaskgan synthesize`, `segment`, and the module's Synthesize": r"synthesis/|commands/"
-    r"(result|synth|segment|options|batch|manifest)",
+    r"(input|result|synth|segment|options|batch|manifest)",
     "`anatomaskgan evaluate`": r"evaluation/|commands/eval",
     "The rest of the command line": r"commands/|cli",
     "The module in 3D Slicer": r"AnatoMaskGAN/|mrml/",

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from AnatoMaskGANLib.commands.result_files import (
-    find_label_maps,
     make_folder,
     plan_jobs,
     plan_segmentations,
@@ -25,38 +24,6 @@ def targets(output: Path, *label_maps: Path, seeds: tuple[int, ...] = (0,)) -> l
     return [
         target.relative_to(output).as_posix() for job in jobs for target in job.targets.values()
     ]
-
-
-def test_a_folder_stands_for_its_seg_files_and_not_for_the_scans_beside_them(
-    tmp_path: Path,
-) -> None:
-    wanted = [tmp_path / "sub-01" / "seg.nii.gz", tmp_path / "sub-02" / "deep" / "seg.nrrd"]
-    touch(*wanted, tmp_path / "sub-01" / "image.nii.gz", tmp_path / "labels.json")
-    assert find_label_maps([tmp_path]) == wanted
-
-
-def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Path) -> None:
-    wanted = [tmp_path / "a.seg.nrrd", tmp_path / "b.MHA"]
-    touch(*wanted, tmp_path / "notes.txt", tmp_path / "slice.dcm")
-    assert find_label_maps([tmp_path]) == wanted
-
-
-def test_a_folder_stands_for_cases_behind_links_and_not_for_hidden_ones(tmp_path: Path) -> None:
-    wanted = [tmp_path / "in" / "a" / "seg.nii.gz", tmp_path / "in" / "x" / "seg.nii.gz"]
-    touch(tmp_path / "case" / "seg.nii.gz", wanted[1], tmp_path / "in" / ".hidden" / "seg.nii.gz")
-    wanted[0].parent.symlink_to(tmp_path / "case")
-    assert find_label_maps([tmp_path / "in"]) == wanted
-
-
-def test_a_file_that_is_named_twice_is_used_once_and_a_missing_one_is_kept(tmp_path: Path) -> None:
-    file, missing = tmp_path / "a.nii", tmp_path / "missing.nii"
-    touch(file)
-    assert find_label_maps([file, tmp_path, missing, file]) == [file, missing]
-
-
-def test_a_folder_without_any_volume_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no volume file"):
-        find_label_maps([tmp_path])
 
 
 def test_one_label_map_may_get_a_file_as_output(tmp_path: Path) -> None:

@@ -112,6 +112,19 @@ def test_one_bad_file_does_not_stop_the_folder(
     assert "sub-2" in printed.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("deform", [0, 1])
+def test_a_second_run_into_a_folder_below_the_input_finds_everything_made(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], deform: int
+) -> None:
+    for name in ("a", "b"):
+        write_label_map(limb(), tmp_path / f"{name}.nii.gz")
+    for _ in range(2):
+        arguments = ("--output", tmp_path / "more", "--deform", deform)
+        assert synthesize(tiny_model, tmp_path, *arguments) == 0
+    assert capsys.readouterr().err.count("was made already") == 2
+    assert len(list((tmp_path / "more").rglob("*.nii.gz"))) == 2 + 2 * deform
+
+
 def test_a_missing_file_is_told_in_one_line_and_nothing_is_written(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

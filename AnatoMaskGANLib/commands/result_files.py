@@ -1,10 +1,10 @@
-"""Which label maps a batch works on, and in which file each result goes."""
+"""Which files are volumes, and in which file each result goes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,19 +45,6 @@ def volume_stem(path: Path) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
-def find_label_maps(inputs: Iterable[Path]) -> list[Path]:
-    """The files that the inputs stand for, each once: files as they are, folders searched.
-
-    A folder stands for the files named `seg` in it, at any depth; when there is none, for all its
-    volume files. A file that does not exist stays in the list: reading it tells so.
-    Raises ValueError for a folder without any volume file.
-    """
-    found: dict[Path, None] = {}
-    for path in inputs:
-        found.update(dict.fromkeys(_files_in(path) if path.is_dir() else [path]))
-    return list(found)
-
-
 def volume_files(folder: Path) -> list[Path]:
     """The volume files in the folder and below, also through links, without hidden ones; none for
     a folder that is not there."""
@@ -65,17 +52,6 @@ def volume_files(folder: Path) -> list[Path]:
 
     files = all_files(folder) if folder.is_dir() else []
     return [file for file in files if volume_suffix(file) is not None]
-
-
-def _files_in(folder: Path) -> list[Path]:
-    volumes = volume_files(folder)
-    segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
-    if not volumes:
-        raise ValueError(
-            f"The folder {folder} holds no volume file. Expected label maps (NIfTI, NRRD or "
-            "MetaImage files) in it or in its subfolders."
-        )
-    return segmentations or volumes
 
 
 def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) -> list[Job]:

@@ -15,13 +15,13 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import error_line
+from AnatoMaskGANLib.commands.input_files import find_label_maps
 from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     Job,
     check_output,
     deformed_label_file,
-    find_label_maps,
     make_folder,
     plan_deformed_jobs,
     plan_jobs,
@@ -44,7 +44,8 @@ class SynthesizeOptions:
 
     inputs: tuple[Path, ...] = positional()
     """Label maps: NIfTI, NRRD or MetaImage files, or folders. A folder stands for the files named
-    seg in it and below, or for all its volume files when none has that name."""
+    seg in it and below, or for all its volume files when none has that name; what lies in an output
+    folder below it is left out."""
     output: Path
     """File of the volume; a folder for several label maps or samples."""
     model: str = "brain-t1"
@@ -88,7 +89,7 @@ def synthesize(options: SynthesizeOptions) -> int:
     from AnatoMaskGANLib.synthesis import Synthesizer
 
     shard = shard_of(options.shard)
-    label_maps = find_label_maps(options.inputs)
+    label_maps = find_label_maps(options.inputs, options.output, options.deform > 0)
     seeds = range(options.seed, options.seed + options.samples)
     jobs = (
         plan_deformed_jobs(label_maps, options.output, options.deform, seeds)
