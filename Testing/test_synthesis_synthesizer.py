@@ -121,12 +121,18 @@ def test_labels_that_the_model_does_not_know_stop_it_or_become_background(
     np.testing.assert_array_equal(volume.voxels_kji, synthesizer.synthesize(without).voxels_kji)
 
 
-@pytest.mark.parametrize("strength", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("strength", [-1.0, float("nan"), float("inf"), 101.0, 1e30])
 def test_a_noise_strength_that_makes_no_sense_is_refused(
     synthesizer: Synthesizer, strength: float
 ) -> None:
     with pytest.raises(ValueError, match="noise_strength"):
         synthesizer.synthesize(label_map_of(random_labels((2, 12, 12))), noise_strength=strength)
+
+
+def test_the_largest_noise_strength_gives_numbers(synthesizer: Synthesizer) -> None:
+    label_map = label_map_of(random_labels((2, 12, 12)))
+    made = synthesizer.synthesize(label_map, noise_strength=100.0).voxels_kji
+    assert np.isfinite(made).all()
 
 
 def correlation_along_rows(voxels_kji: np.ndarray, base_kji: np.ndarray, step: int) -> float:

@@ -39,6 +39,9 @@ _logger = logging.getLogger(__name__)
 NOISE_LENGTH_SCALES = (0.25, 4.0)
 """Correlation lengths of the noise over those of the training; ours: beyond, no tissue is left."""
 
+MOST_NOISE = 100.0
+"""Largest noise strength; ours: beyond 10 the image is noise alone, far beyond numbers overflow."""
+
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
 
@@ -355,5 +358,8 @@ def check_noise(noise_strength: float, noise_length_scale: float = 1.0) -> None:
             f"noise_length_scale is {noise_length_scale}; expected {low:g} to {high:g}. At 1 the "
             "noise is that of the training."
         )
-    if not (np.isfinite(noise_strength) and noise_strength >= 0):
-        raise ValueError(f"noise_strength is {noise_strength}; expected a number of 0 or more")
+    if not 0 <= noise_strength <= MOST_NOISE:
+        raise ValueError(
+            f"noise_strength is {noise_strength}; expected a number from 0 to {MOST_NOISE:g}. At 1 "
+            "the noise is that of the training."
+        )
