@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,3 +163,58 @@ def test_visits_that_count_as_subjects_are_told(
     plan = make_plan(settings_for(tmp_path, subject_pattern=r"patient\d+", split=(0.5, 0, 0.5)))
     assert set(plan.split_of) == {"patient1", "patient2"}
     assert "count as two subjects" not in caplog.text
+
+
+def prepare_all(settings: PreparationSettings) -> dict[str, str]:
+    """Subject to split in the store that is made."""
+    plan = make_plan(settings)
+    finish_store(plan, [prepare_case(plan, case) for case in plan.cases], {})
+    return plan.split_of
+
+
+def test_a_run_that_made_no_store_leaves_no_split(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    plan = make_plan(settings_for(tmp_path))
+    with pytest.raises(PreparationError, match="No case of the split"):
+        finish_store(plan, [], {})
+    assert not (tmp_path / "out" / "split.json").exists()
+    assert set(prepare_all(settings_for(tmp_path, split=(1.0, 0.0, 0.0))).values()) == {"train"}
+
+
+def test_a_run_that_failed_leaves_the_split_of_the_store(tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    first = prepare_all(settings_for(tmp_path))
+    other = make_plan(settings_for(tmp_path, split_seed=1))
+    assert other.split_of != first
+    with pytest.raises(PreparationError, match="No case of the split"):
+        finish_store(other, [], {})
+    assert prepare_all(settings_for(tmp_path)) == first
+
+
+def test_a_subject_that_was_away_comes_back_to_its_split(tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    first = prepare_all(settings_for(tmp_path))
+    away = [subject for subject, split in first.items() if split == "train"][:2]
+    for subject in away:
+        (tmp_path / "in" / subject).rename(tmp_path / subject)
+    for name in ("i", "j", "k"):
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+        prepare_all(settings_for(tmp_path))
+    for subject in away:
+        (tmp_path / subject).rename(tmp_path / "in" / subject)
+    later = prepare_all(settings_for(tmp_path))
+    assert {subject: later[subject] for subject in first} == first
+
+
+def test_a_split_whose_only_subject_is_gone_is_refused(tmp_path: Path) -> None:
+    for name in "abcd":
+        add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
+    first = prepare_all(settings_for(tmp_path))
+    (gone,) = [subject for subject, split in first.items() if split == "validation"]
+    shutil.rmtree(tmp_path / "in" / gone)
+    with pytest.raises(PreparationError, match=f"split validation .the archive had {gone} for it"):
+        make_plan(settings_for(tmp_path))
+    assert len(prepare_all(settings_for(tmp_path, split_seed=1))) == 3

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.preparation.subject_split import (
     check_split,
+    read_earlier_split,
     read_split,
     split_counts,
     split_subjects,
@@ -107,3 +108,35 @@ def test_a_given_split_names_every_subject_and_no_other(tmp_path: Path) -> None:
         check_split(assigned, {"a"}, path)
     with pytest.raises(PreparationError, match="no subject to train on"):
         check_split({"a": "test"}, {"a"}, path)
+
+
+def test_a_split_that_lost_its_subjects_is_refused_unless_a_new_one_comes() -> None:
+    known = {"a": "train", "b": "train", "c": "validation", "d": "test"}
+    with pytest.raises(PreparationError, match=r"for the split validation \(the archive had c for"):
+        split_subjects(["a", "b", "d"], SHARES, 0, known)
+    assert split_subjects(["a", "b", "d", "e"], SHARES, 0, known)["e"] == "validation"
+
+
+def test_an_earlier_split_remembers_who_is_away_and_how_it_was_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "split.json"
+    made_with = {"split": [0.5, 0.5, 0], "split_seed": 3}
+    write_split({"a": "train"}, path, {"b": "test"}, made_with)
+    assert read_split(path) == {"a": "train"}
+    assert read_earlier_split(path, made_with, {}) == {"a": "train", "b": "test"}
+    assert read_earlier_split(path, made_with | {"split_seed": 4}, {}) is None
+
+
+def test_an_earlier_split_without_notes_is_known_by_the_settings_of_its_store(
+    tmp_path: Path,
+) -> None:
+    path = given_split(tmp_path, train=["a"])
+    assert read_earlier_split(path, {"split_seed": 3}, {"split_seed": 3}) == {"a": "train"}
+    assert read_earlier_split(path, {"split_seed": 3}, {}) is None
+
+
+@pytest.mark.parametrize("absent", [["a"], {"a": "elsewhere"}, {"a": 3}])
+def test_an_earlier_split_with_damaged_notes_is_refused(tmp_path: Path, absent: object) -> None:
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"train": ["b"], "absent": absent}))
+    with pytest.raises(PreparationError, match="something else under 'absent'.*remove the file"):
+        read_earlier_split(path, {}, {})

@@ -29,9 +29,9 @@ from .subject_split import (
     LEFT_OUT,
     SPLIT_FILE,
     check_split,
+    read_earlier_split,
     read_split,
     split_subjects,
-    write_split,
 )
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ class Plan:
     """Names of cases that were found and are not used."""
     split_of: dict[str, str]
     """Subject to split."""
+    absent: dict[str, str]
+    """Subjects of earlier runs that are not there now, with the splits that they come back to."""
     classes: LabelClasses
     spacing_mm: tuple[float, float, float]
     slips: dict[int, int]
@@ -67,14 +69,14 @@ class Plan:
 
 
 def make_plan(settings: PreparationSettings) -> Plan:
-    """Finds the cases, settles classes, spacing and split, and writes the split down.
+    """Finds the cases, and settles classes, spacing and split.
 
     A store that is continued with the same settings keeps its classes, spacing and split. Raises
     PreparationError, StoreError or VolumeError with what to do.
     """
     earlier = _earlier_index(settings)
     cases, left_out = _find_cases(settings)
-    assigned = _split(settings, cases, earlier)
+    assigned, absent = _split(settings, cases, earlier)
     used = tuple(case for case in cases if assigned[case.subject] != LEFT_OUT)
     left_out += [case.name for case in cases if assigned[case.subject] == LEFT_OUT]
     archive = ARCHIVES.get(settings.layout)
@@ -91,12 +93,12 @@ def make_plan(settings: PreparationSettings) -> Plan:
             "the label %s is kept, its partner on the other side is not: train with flip: false",
             name,
         )
-    write_split(assigned, settings.output / SPLIT_FILE)
     return Plan(
         settings,
         used,
         tuple(left_out),
         assigned,
+        absent,
         classes,
         spacing,
         dict(archive.slips) if archive else {},
@@ -180,24 +182,31 @@ def _warn_of_neighbors(settings: PreparationSettings, found: Sequence[CaseFiles]
         )
 
 
+def split_settings(settings: PreparationSettings) -> dict[str, Any]:
+    """What a split depends on beside the subjects, for JSON."""
+    values = plain(settings)
+    return {key: values[key] for key in ("split", "split_seed", "split_file")}
+
+
 def _split(
     settings: PreparationSettings, cases: Sequence[CaseFiles], earlier: dict[str, Any] | None
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Subject to split, of the subjects that are there and of earlier ones that are not."""
     subjects = {case.subject for case in cases}
     if settings.split_file is not None:
         assigned = read_split(settings.split_file)
         check_split(assigned, subjects, settings.split_file)
-        return assigned
+        return assigned, {}
     written = settings.output / SPLIT_FILE
-    known: dict[str, str] = {}
+    known: dict[str, str] | None = {}
     if written.exists():
-        before = earlier["preparation"].get("settings", {}) if earlier else plain(settings)
-        keys = ("split", "split_seed", "split_file")
-        if all(before.get(key) == plain(settings)[key] for key in keys):
-            known = read_split(written)
-        else:
+        before = earlier["preparation"].get("settings", {}) if earlier else {}
+        known = read_earlier_split(written, split_settings(settings), before)
+        if known is None:
             _log.warning("the split is drawn anew, because its settings have changed")
-    return split_subjects(subjects, settings.split, settings.split_seed, known)
+            known = {}
+    assigned = split_subjects(subjects, settings.split, settings.split_seed, known)
+    return assigned, {s: split for s, split in known.items() if s not in assigned}
 
 
 def _table(settings: PreparationSettings, cases: Sequence[CaseFiles]) -> LabelTable:

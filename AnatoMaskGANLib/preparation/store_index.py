@@ -1,4 +1,4 @@
-"""The end of a run: the store's index, the report of every case, and what is no longer needed."""
+"""The end of a run: the store's index, split and report, and what is no longer needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS, write_index
 
 from .label_classes import one_sided_labels
-from .plan import Plan, plain
+from .plan import Plan, plain, split_settings
 from .prepared_case import CASE_FILE, CASES, PreparedCase, remove_half_written
 from .settings import PreparationError
+from .subject_split import SPLIT_FILE, write_split
 
 REPORT = "report.csv"
 
@@ -50,6 +51,8 @@ def finish_store(
     units = sorted({entry["unit"] for entry in entries})
     if len(units) > 1:
         _log.warning("the cases have different units: %s", ", ".join(map(repr, units)))
+    split_file = output / SPLIT_FILE
+    write_split(plan.split_of, split_file, plan.absent, split_settings(plan.settings))
     write_index(
         output,
         entries,

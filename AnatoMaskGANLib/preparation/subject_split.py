@@ -1,7 +1,7 @@
 """Which subjects train, validate and test: by subject, reproducible, written down.
 
-A subject keeps its split when others are added later: what a model was trained on never becomes its
-test set.
+A subject keeps its split when others are added later, and when it is away for a while: what a model
+was trained on never becomes its test set.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS
@@ -19,6 +20,8 @@ from .settings import PreparationError
 
 LEFT_OUT = "left_out"
 SPLIT_FILE = "split.json"
+_ABSENT = "absent"
+_MADE_WITH = "made_with"
 
 
 def split_subjects(
@@ -30,7 +33,8 @@ def split_subjects(
     """Subject to split. Subjects that are known keep theirs, the others are dealt in the order of a
     hash of seed and name, to each split as many as its share still lacks.
 
-    Raises PreparationError if there are fewer subjects than splits with a share.
+    Raises PreparationError if there are fewer subjects than splits with a share, and if a split
+    with a share has lost its subjects and there is no new one for it.
     """
     subjects = sorted(set(subjects))
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
@@ -49,6 +53,15 @@ def split_subjects(
         split = next((s for s in SPLITS if lacking[s] > 0), SPLITS[0])
         assigned[subject] = split
         lacking[split] -= 1
+    empty = [split for split in wanted if split not in assigned.values()]
+    if empty:
+        gone = sorted(s for s, split in (known or {}).items() if split in empty)
+        raise PreparationError(
+            f"No subject is left for the split {' and '.join(empty)} (the archive had "
+            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they are; "
+            "expected at least one subject in each split with a share. Put it back, add subjects, "
+            "or draw all splits anew with another --split or --split-seed."
+        )
     return dict(sorted(assigned.items()))
 
 
@@ -73,13 +86,7 @@ def read_split(path: Path) -> dict[str, str]:
 
     Raises PreparationError if it is not one, or if a subject is in two splits.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PreparationError(
-            f"The split {path} cannot be read: {error}. Expected a JSON file like "
-            '{"train": ["sub-01"], "validation": ["sub-02"], "test": ["sub-03"]}.'
-        ) from error
+    content = _content_of(path)
     lists = (
         {key: content.get(key, []) for key in (*SPLITS, LEFT_OUT)} if _is_object(content) else {}
     )
@@ -125,11 +132,43 @@ def check_split(assigned: Mapping[str, str], subjects: Collection[str], path: Pa
         )
 
 
-def write_split(assigned: Mapping[str, str], path: Path) -> None:
-    """Writes the split in the form that `read_split` reads."""
+def write_split(
+    assigned: Mapping[str, str],
+    path: Path,
+    absent: Mapping[str, str] | None = None,
+    made_with: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the split in the form that `read_split` reads.
+
+    absent: subjects that are not there now, with the splits that they come back to. made_with: the
+    settings that it was drawn with.
+    """
     splits = (*SPLITS, LEFT_OUT)
     lists = {split: sorted(s for s, v in assigned.items() if v == split) for split in splits}
-    write_bytes(path, ".json", lambda: json.dumps(lists, indent=1).encode())
+    notes = {_ABSENT: dict(sorted((absent or {}).items())), _MADE_WITH: dict(made_with or {})}
+    write_bytes(path, ".json", lambda: json.dumps(lists | notes, indent=1).encode())
+
+
+def read_earlier_split(
+    path: Path, made_with: Mapping[str, Any], if_not_noted: Mapping[str, Any]
+) -> dict[str, str] | None:
+    """Subject to split of a file that `write_split` wrote, with those that were absent; None if it
+    was drawn with other settings than `made_with`.
+
+    if_not_noted: the settings for a file of an older version, which did not note them. Raises
+    PreparationError as `read_split`.
+    """
+    assigned = read_split(path)
+    content = _content_of(path)
+    noted, absent = content.get(_MADE_WITH, if_not_noted), content.get(_ABSENT, {})
+    if not isinstance(noted, dict) or any(noted.get(key) != v for key, v in made_with.items()):
+        return None
+    if not isinstance(absent, dict) or not set(map(str, absent.values())) <= {*SPLITS, LEFT_OUT}:
+        raise PreparationError(
+            f"The split {path} holds something else under {_ABSENT!r}; expected subject names with "
+            "their splits. Correct it, or remove the file to draw the splits anew."
+        )
+    return {**absent, **assigned}
 
 
 def _draw(seed: int, subject: str) -> str:
@@ -138,3 +177,13 @@ def _draw(seed: int, subject: str) -> str:
 
 def _is_object(content: object) -> bool:
     return isinstance(content, dict) and any(key in content for key in SPLITS)
+
+
+def _content_of(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PreparationError(
+            f"The split {path} cannot be read: {error}. Expected a JSON file like "
+            '{"train": ["sub-01"], "validation": ["sub-02"], "test": ["sub-03"]}.'
+        ) from error
