@@ -182,3 +182,15 @@ def test_an_archive_that_unpacks_to_more_than_it_says_is_refused(
     with pytest.raises(CheckpointError, match="is a damaged archive: Bad CRC"):
         install_model(archive)
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
+
+
+@pytest.mark.parametrize("name", ["brain-t1", "Brain-T1"])
+def test_the_name_of_a_bundled_model_is_refused_where_the_bundled_one_would_be_found(
+    installed: Path, tmp_path: Path, name: str
+) -> None:
+    model = write_tiny_model(tmp_path / "made", name=name)
+    for is_replaced in (False, True):
+        with pytest.raises(CheckpointError, match=f"{name} is the name of a bundled model"):
+            install_model(model, replace=is_replaced)
+    assert [entry.name for entry in installed.iterdir()] == [LOCK]
+    assert install_model(model, target=tmp_path / "elsewhere").name == name

@@ -185,3 +185,11 @@ def test_a_disk_that_fills_while_downloading_is_not_taken_for_the_network(
     with pytest.raises(CheckpointError, match="cannot be written: No space left.*Free some space"):
         download_model(CatalogEntry(**server.entry()))
     assert files_in(folder) == []
+
+
+def test_a_model_of_a_bundled_ones_name_is_not_downloaded(
+    server: ModelServer, folder: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="is the name of a bundled model"):
+        download_model(CatalogEntry(**server.entry(name="brain-t1")))
+    assert server.num_requests == 0

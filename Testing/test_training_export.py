@@ -90,6 +90,16 @@ def test_a_card_without_data_or_licence_is_refused(run: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_a_bundled_model_is_refused_among_the_installed_ones(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path / "models"))
+    with pytest.raises(ValueError, match="brain-t1 is the name of a bundled model"):
+        export_run(run, "brain-t1", tmp_path / "models", "", "generated", "MIT")
+    assert not (tmp_path / "models").exists()
+    assert export_run(run, "brain-t1", tmp_path / "mine", "", "generated", "MIT").is_dir()
+
+
 def test_a_run_without_checkpoint_is_told_with_what_there_is(run: Path, tmp_path: Path) -> None:
     (tmp_path / ".writing-5bce98f7-a337d32c6e36.safetensors").touch()  # of a killed process
     with pytest.raises(RunStateError, match="it has best, latest"):

@@ -132,3 +132,13 @@ def test_a_store_of_another_window_is_refused(
     words = ["models", "calibrate", str(tmp_path / "other"), "new", "--store", str(store)]
     assert main(words) == 1
     assert "The window of the model tiny" in capsys.readouterr().err
+
+
+def test_a_calibrated_model_of_a_bundled_ones_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path / "models"))
+    model = str(limb_model(tmp_path))
+    words = ["models", "calibrate", model, "brain-t1", "--store", str(tmp_path / "store")]
+    assert main(words) == 1
+    assert "is the name of a bundled model" in capsys.readouterr().err

@@ -27,6 +27,7 @@ from .errors import CheckpointError
 from .model_folder import (
     WEIGHTS_FILE,
     ModelCard,
+    bundled_models_folder,
     card_text,
     file_sha256,
     find_model,
@@ -43,6 +44,7 @@ _WORKPLACE = ".installing-"
 # A place before the file's beginning is an OSError of `seek`, an empty name an IndexError.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, LookupError)
 _BLOCK = 2**20
+_MODELS = f"*/{WEIGHTS_FILE}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -54,6 +56,19 @@ def check_model_name(name: str) -> str:
             "underscores, 64 at most, beginning with a letter or digit"
         )
     return name
+
+
+def refuse_bundled_name(name: str, folder: Path) -> None:
+    """Raises CheckpointError for a model that would lie among the user's and never be found: a
+    bundled one of its name is."""
+    if folder.resolve() != user_models_folder().resolve():
+        return
+    bundled = {weights.parent.name.lower() for weights in bundled_models_folder().glob(_MODELS)}
+    if name.lower() in bundled:
+        raise CheckpointError(
+            f"{name} is the name of a bundled model, which is found first; give the model another "
+            "name"
+        )
 
 
 def pack_model(name_or_path: str | Path, archive: Path) -> Path:
@@ -76,8 +91,8 @@ def install_model(
     """Installs a model from a zip archive, a model folder or its weights' file.
 
     sha256: what the weights' file must have (its first digits suffice, eight or more). Raises
-    CheckpointError for anything else than one whole model, and for one whose name is taken unless
-    `replace`. The card that is given back tells where it lies.
+    CheckpointError for anything else than one whole model, for one whose name is taken unless
+    `replace`, and for the name of a bundled one. The card that is given back tells where it lies.
     """
     folder = target or user_models_folder()
     with (
@@ -95,6 +110,7 @@ def install_model(
             raise CheckpointError(f"{source} is not there; expected a model's archive or folder")
         card = verify_model(unpacked, sha256)
         place = folder / check_model_name(card.name)
+        refuse_bundled_name(card.name, folder)
         if place.exists() and not replace:
             raise CheckpointError(
                 f"a model {card.name!r} is installed already ({place}); remove it first, or take "

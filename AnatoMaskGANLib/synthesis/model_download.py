@@ -20,7 +20,7 @@ from typing import IO, Any
 from AnatoMaskGANLib.volumes.folder_lock import hold_lock, is_locked
 
 from .errors import CheckpointError, SynthesisCancelledError
-from .model_archive import install_model
+from .model_archive import install_model, refuse_bundled_name
 from .model_catalog import CatalogEntry, check_url
 from .model_folder import ModelCard, user_models_folder
 
@@ -55,6 +55,7 @@ def download_model(
     """
     report = on_progress or (lambda share, text: None)
     folder = target or user_models_folder()
+    refuse_bundled_name(entry.name, folder)
     if (folder / entry.name).exists() and not replace:
         raise CheckpointError(
             f"a model {entry.name!r} is installed already ({folder / entry.name}); remove it first"

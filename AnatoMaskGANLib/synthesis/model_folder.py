@@ -70,6 +70,11 @@ class ModelCard:
     """Of the model folder; filled in when it is read."""
 
 
+def bundled_models_folder() -> Path:
+    """Where the models lie that come with the program."""
+    return resources_folder() / "Models"
+
+
 def user_models_folder() -> Path:
     """Where models that the user installs are kept (ANATOMASKGAN_MODELS, else the user's data)."""
     chosen = os.environ.get("ANATOMASKGAN_MODELS")
@@ -83,7 +88,7 @@ def user_models_folder() -> Path:
 def list_models() -> list[ModelCard]:
     """Cards of the bundled and the installed models, by name; unreadable ones are left out."""
     cards = {}
-    for folder in (resources_folder() / "Models", user_models_folder()):
+    for folder in (bundled_models_folder(), user_models_folder()):
         for weights in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
             try:
                 cards.setdefault(weights.parent.name, read_card(weights.parent))
@@ -110,7 +115,7 @@ def find_model(name_or_path: str | Path) -> Path:
             ".pth, .ckpt) are never read, because reading them can run any program."
         )
     if path.name == str(name_or_path) and path.name not in ("", ".", ".."):
-        for folder in (resources_folder() / "Models", user_models_folder()):
+        for folder in (bundled_models_folder(), user_models_folder()):
             if (folder / path.name / WEIGHTS_FILE).is_file():
                 return folder / path.name
     names = ", ".join(card.name for card in list_models()) or "none"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
-from AnatoMaskGANLib.synthesis.model_archive import check_model_name
+from AnatoMaskGANLib.synthesis.model_archive import check_model_name, refuse_bundled_name
 from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
 from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
 from AnatoMaskGANLib.training.conditions import condition_table
@@ -49,7 +49,7 @@ def export_run(
     measured on its training split. Raises RunStateError, StoreError or ExportError for a run that
     cannot become a model.
     """
-    check_model_name(name)
+    refuse_bundled_name(check_model_name(name), target_folder)
     for field, value in {"training_data": training_data, "licence": licence}.items():
         if not value.strip():
             raise ExportError(
