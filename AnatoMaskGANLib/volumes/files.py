@@ -238,7 +238,7 @@ def _noted_origin(
         isinstance(window, list)
         and len(window) == 2
         and all(isinstance(limit, int | float) for limit in window)
-        and all(abs(limit) < np.finfo(np.float32).max for limit in window)
+        and all(abs(limit) < float(np.finfo(np.float32).max) for limit in window)
         and window[0] < window[1]
     )
     return (
