@@ -13,7 +13,7 @@ from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.attached import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.calibrate import CalibrateModelOptions, calibrate_model
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
-from AnatoMaskGANLib.commands.errors import error_line
+from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
 from AnatoMaskGANLib.commands.evaluate_utility import UtilityOptions, evaluate_utility
 from AnatoMaskGANLib.commands.models import (
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if values["debug"]:
             raise
-        return _tell(error_line(error), 1)
+        return _tell(error_line(error), USAGE_ERROR if isinstance(error, UsageError) else 1)
 
 
 def with_joined_words(arguments: Sequence[str]) -> list[str]:

@@ -189,6 +189,44 @@ def test_what_cannot_work_stops_before_any_case(
     assert [file.name for file in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["--seed", "18446744073709551615"],
+            "The last seed is 18446744073709551615; expected 9223",
+        ),
+        (["--seed", str(2**63 - 1), "--samples", "2"], f"The last seed is {2**63}"),
+        (["--memory-limit", "inf"], "The memory limit is inf GiB"),
+        (["--memory-limit", "1e300"], "The memory limit is 1e+300 GiB"),
+        (["--shard", "2/2"], "The shard is '2/2'"),
+        (["--noise-strength", "1e30"], "noise_strength is 1e+30"),
+        (["--noise-length-scale", "9"], "noise_length_scale is 9"),
+    ],
+)
+def test_numbers_that_no_label_map_can_have_are_wrong_usage(
+    tiny_model: Path,
+    label_map_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    assert synthesize(tiny_model, label_map_file, "--output", tmp_path / "out", *arguments) == 2
+    printed = capsys.readouterr().err
+    assert told in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_seed_and_the_largest_memory_limit_are_taken(
+    tiny_model: Path, label_map_file: Path, tmp_path: Path
+) -> None:
+    options = ("--seed", 2**63 - 1, "--memory-limit", 2**20)
+    assert synthesize(tiny_model, label_map_file, "--output", tmp_path / "a.nii", *options) == 0
+    assert read_volume(tmp_path / "a.nii").provenance["Seed"] == str(2**63 - 1)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_to_is_told(
     tiny_model: Path, label_map_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

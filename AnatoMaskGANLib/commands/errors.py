@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class UsageError(ValueError):
+    """An option's value, or several together, that no input can make right."""
+
+
 def error_line(error: BaseException) -> str:
     """The error's message without line breaks; its type in front where the message needs it.
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from AnatoMaskGANLib.commands.errors import UsageError
+
 Case = TypeVar("Case")
 
 
@@ -30,7 +32,7 @@ class Shard:
 def shard_of(text: str | None, environment: Mapping[str, str] = os.environ) -> Shard:
     """The shard "i/n" (i from 0), or the rank that torchrun gave this process, or everything.
 
-    Raises ValueError for a text that names no shard.
+    Raises UsageError for a text that names no shard.
     """
     if text is None:
         rank, world = environment.get("RANK"), environment.get("WORLD_SIZE")
@@ -39,7 +41,7 @@ def shard_of(text: str | None, environment: Mapping[str, str] = os.environ) -> S
         text = f"{rank}/{world}"
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
-        raise ValueError(
+        raise UsageError(
             f"The shard is {text!r}; expected i/n with i from 0 to n - 1, for instance 0/4 to 3/4 "
             "on four machines."
         )

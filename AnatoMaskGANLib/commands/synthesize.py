@@ -14,7 +14,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
-from AnatoMaskGANLib.commands.errors import error_line
+from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
 from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
 from AnatoMaskGANLib.commands.options import positional
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Unmatched = Literal["stop", "background"]
+
+LAST_SEED = 2**63 - 1  # the noise counts in 64 bits
+MOST_MEMORY_GIB = 2**20
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ def synthesize(options: SynthesizeOptions) -> int:
     """
     from AnatoMaskGANLib.synthesis import Synthesizer
 
+    check_numbers(options)
     shard = shard_of(options.shard)
     label_maps = find_label_maps(options.inputs, options.output, options.deform > 0)
     seeds = range(options.seed, options.seed + options.samples)
@@ -114,6 +118,23 @@ def synthesize(options: SynthesizeOptions) -> int:
     if len(jobs) > 1:
         _log.info("%s", result.summary())
     return result.exit_code
+
+
+def check_numbers(options: SynthesizeOptions) -> None:
+    """Raises UsageError for numbers that no label map can be synthesized with."""
+    from AnatoMaskGANLib.synthesis.synthesizer import check_noise
+
+    try:
+        check_noise(options.noise_strength, options.noise_length_scale)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    last_seed = options.seed + options.samples - 1
+    if last_seed > LAST_SEED:
+        raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
+    if options.memory_limit > MOST_MEMORY_GIB:
+        raise UsageError(
+            f"The memory limit is {options.memory_limit:g} GiB; expected {MOST_MEMORY_GIB} at most."
+        )
 
 
 def _synthesize_label_map(

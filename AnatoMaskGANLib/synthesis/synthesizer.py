@@ -40,7 +40,7 @@ NOISE_LENGTH_SCALES = (0.25, 4.0)
 """Correlation lengths of the noise over those of the training; ours: beyond, no tissue is left."""
 
 MOST_NOISE = 100.0
-"""Largest noise strength; ours: beyond 10 the image is noise alone, far beyond numbers overflow."""
+"""Largest noise strength; ours: far beyond that of training, far below where numbers overflow."""
 
 OnProgress = Callable[[float, str], None]
 """Called with the done share in [0,1] and what is being done."""
