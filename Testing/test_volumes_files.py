@@ -199,6 +199,42 @@ def test_a_trailing_axis_of_one_is_no_fourth_dimension(tmp_path: Path) -> None:
         assert np.array_equal(read_label_map(tmp_path / f"map{suffix}").labels_kji, _labels())
 
 
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+@pytest.mark.parametrize(
+    "name",
+    ["Gefäß", "ü中", "печень", " lead ", "two\nlines", "a\tb", 'a = "b" : \\', "~^|", "\u2028"],
+)
+def test_every_name_and_its_code_survive_their_file(tmp_path: Path, suffix: str, name: str) -> None:
+    code = "SCT:64033007+SCT:7771000"
+    written = LabelMap(np.array([[[0, 1, 2]]], np.uint8), np.eye(4), {1: name, 2: "b"}, {1: code})
+    write_label_map(written, tmp_path / f"map{suffix}")
+    read = read_label_map(tmp_path / f"map{suffix}")
+    assert read.names == {1: name, 2: "b"}
+    assert read.codes == {1: code}
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "5", '"'])
+def test_a_damaged_name_of_a_segment_leaves_the_one_for_slicer(tmp_path: Path, note: str) -> None:
+    image = SimpleITK.GetImageFromArray(np.ones((2, 2, 2), np.uint8))
+    image.SetMetaData("Segment0_Name", "lead")
+    image.SetMetaData("Segment0_NameAsJSON", note)
+    SimpleITK.WriteImage(image, str(tmp_path / "map.nrrd"))
+    assert read_label_map(tmp_path / "map.nrrd").names == {1: "lead"}
+
+
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+def test_a_long_provenance_is_written_or_refused_in_words(tmp_path: Path, suffix: str) -> None:
+    volume = Volume(np.zeros((2, 2, 2)), np.eye(4), provenance={"note": "é" * 33_000})
+    path = tmp_path / f"v{suffix}"
+    if suffix == ".mha":
+        with pytest.raises(VolumeError, match="198028 characters in the note AnatoMaskGAN.*nrrd"):
+            write_volume(volume, path)
+        assert not path.exists()
+        volume = Volume(np.zeros((2, 2, 2)), np.eye(4), provenance={"note": "e" * 31_900})
+    write_volume(volume, path)
+    assert read_volume(path).provenance == volume.provenance
+
+
 def test_nifti_2_and_mgh_are_read(tmp_path: Path) -> None:
     labels = _labels().astype(np.int32)
     nibabel.save(nibabel.Nifti2Image(labels.T, OBLIQUE), tmp_path / "map.nii")

@@ -37,6 +37,10 @@ READABLE_SUFFIXES = _NIFTI_SUFFIXES + _MGH_SUFFIXES + _ITK_SUFFIXES
 # one file each, so that replacing it is one step
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
+_METAIMAGE_SUFFIX = ".mha"
+# ITK refuses to read more in one field than 2^15 bytes with its name.
+_LONGEST_METAIMAGE_NOTE = 32_000
+
 # The atlases with the most structures have some hundreds; a 12-bit image has thousands of values.
 _MOST_LABELS = 1000
 
@@ -102,7 +106,9 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
         "codes": {str(value): code for value, code in label_map.codes.items()},
     }
     record = {key: entry for key, entry in record.items() if entry}
-    _write(labels, label_map.ijk_to_ras, record, keys_of(label_map.names, label_map.codes), path)
+    is_metaimage = Path(path).suffix.lower() == _METAIMAGE_SUFFIX
+    keys = keys_of(label_map.names, label_map.codes, only_ascii=is_metaimage)
+    _write(labels, label_map.ijk_to_ras, record, keys, path)
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
@@ -167,8 +173,21 @@ def _write(
             path,
         )
         keys = {"ITK_FileNotes": nifti_files.short_description(record)}
+    if suffix == _METAIMAGE_SUFFIX:
+        _check_notes_fit(path, keys)
     with replacing(path, suffix) as temporary:
         itk_files.write_with_itk(array, ijk_to_ras, keys, temporary)
+
+
+def _check_notes_fit(path: Path, keys: Mapping[str, str]) -> None:
+    """Raises VolumeError for a note that no reader of MetaImage files would take."""
+    for key, text in keys.items():
+        if len(text) > _LONGEST_METAIMAGE_NOTE:
+            raise VolumeError(
+                f"{path} would have {len(text)} characters in the note {key} of its header (names "
+                f"or provenance); a MetaImage file holds at most {_LONGEST_METAIMAGE_NOTE}. Write "
+                "NRRD (.nrrd) or NIfTI (.nii.gz) instead."
+            )
 
 
 def _suffix_of(path: Path, suffixes: tuple[str, ...], verb: str) -> str:

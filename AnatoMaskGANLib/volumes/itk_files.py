@@ -116,7 +116,8 @@ def write_with_itk(
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
     for key, value in keys.items():
-        image.SetMetaData(key, value)
+        if value:
+            image.SetMetaData(key, value)
     try:
         SimpleITK.WriteImage(image, str(path), useCompression=True)
         written = SimpleITK.ReadImage(str(path))

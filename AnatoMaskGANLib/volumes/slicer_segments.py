@@ -5,6 +5,7 @@ The keys are those of Slicer's segmentation storage: Segment0_Name, Segment0_Lab
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from .errors import VolumeError
 from .terminology import code_of_terminology_entry, terminology_entry
 
-_SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|LabelValue|Layer|Tags)")
+_SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|NameAsJSON|LabelValue|Layer|Tags)")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def segments_of(header: Mapping[str, str], num_layers: int) -> tuple[Segment, ..
         layer = segment.get("Layer", "0" if num_layers == 1 else str(index))
         if not (_is_number(value) and _is_number(layer)):
             continue
-        name = segment.get("Name", segment.get("ID", ""))
+        name = _name_of(segment)
         code = _code_of_tags(segment.get("Tags", ""))
         segments.append(Segment(name, int(value), int(layer), code))
     return tuple(segments)
@@ -72,16 +73,25 @@ def check_segments(path: Path, segments: Sequence[Segment], num_layers: int) -> 
             )
 
 
-def keys_of(names: Mapping[int, str], codes: Mapping[int, str]) -> dict[str, str]:
-    """Header keys that name the values of a label map, for `segments_of` and for Slicer."""
+def keys_of(
+    names: Mapping[int, str], codes: Mapping[int, str], only_ascii: bool = False
+) -> dict[str, str]:
+    """Header keys that name the values of a label map, for `segments_of` and for Slicer.
+
+    only_ascii: for headers that lose other characters and spaces at the ends; what a name loses
+    stands in a key of this project, which Slicer passes over.
+    """
     keys: dict[str, str] = {}
     for index, (value, name) in enumerate(sorted(names.items())):
+        spelling = _in_ascii(name) if only_ascii else name
         keys[f"Segment{index}_ID"] = f"Segment_{value}"
-        keys[f"Segment{index}_Name"] = name
+        keys[f"Segment{index}_Name"] = spelling
+        if spelling != name:
+            keys[f"Segment{index}_NameAsJSON"] = json.dumps(name)
         keys[f"Segment{index}_LabelValue"] = str(value)
         keys[f"Segment{index}_Layer"] = "0"
         if value in codes:
-            entry = terminology_entry(codes[value], name)
+            entry = terminology_entry(codes[value], spelling)
             keys[f"Segment{index}_Tags"] = f"TerminologyEntry:{entry}|"
     return keys
 
@@ -142,6 +152,19 @@ def _check_all_claimed(
             f"({', '.join(f'{value:g}' for value in values[:10])}); expected each in a segment of "
             "the header. Save the segmentation again in Slicer, or export it as a label map."
         )
+
+
+def _name_of(segment: Mapping[str, str]) -> str:
+    try:
+        name = json.loads(segment.get("NameAsJSON", ""))
+    except (ValueError, RecursionError):
+        name = None
+    return name if isinstance(name, str) else segment.get("Name", segment.get("ID", ""))
+
+
+def _in_ascii(name: str) -> str:
+    """The name with ? for other characters, in one line."""
+    return " ".join(name.encode("ascii", "replace").decode("ascii").split())
 
 
 def _is_number(text: str) -> bool:

@@ -10,6 +10,8 @@ import re
 
 _CODE = re.compile(r"[A-Za-z0-9_.\-]+:[^+~^|\s]+(\+[A-Za-z0-9_.\-]+:[^+~^|\s]+)?")
 
+# What stands between the parts of an entry, and between the tags of a segment.
+_SEPARATORS = re.compile(r"[~^|\s]+")
 
 LEFT = "SCT:7771000"
 RIGHT = "SCT:24028007"
@@ -43,6 +45,7 @@ def terminology_entry(code: str, meaning: str) -> str:
     structure, _, side = code.partition("+")
     category = "SCT^123037004^Anatomical Structure"
     modifier = _triple(side, _SIDES.get(side, "")) if side else "^^"
+    meaning = _SEPARATORS.sub(" ", meaning)
     return f"AnatoMaskGAN~{category}~{_triple(structure, meaning)}~{modifier}~~^^~^^"
 
 
