@@ -7,6 +7,7 @@ import pytest
 
 from AnatoMaskGANLib.commands.result_files import (
     make_folder,
+    plan_deformed_jobs,
     plan_jobs,
     plan_segmentations,
     volume_stem,
@@ -137,6 +138,29 @@ def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Pat
     assert targets(tmp_path / "out", tmp_path / "aseg.mgz") == ["aseg_synthetic.nii.gz"]
     with pytest.raises(ValueError, match="cannot be written; expected a folder or a file"):
         plan_jobs([tmp_path / "aseg.mgz"], tmp_path / "scan.mgz", [0])
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.nii.bz2", "scan.DCM", "scan.nii.gzip.zip"])
+def test_the_name_of_another_file_is_no_folder(tmp_path: Path, name: str) -> None:
+    output, label_maps = tmp_path / name, [tmp_path / "a.nii"]
+    with pytest.raises(ValueError, match="of a type that cannot be written"):
+        plan_jobs(label_maps, output, [0])
+    with pytest.raises(ValueError, match="Give a folder as output"):
+        plan_deformed_jobs(label_maps, output, 1, [0])
+    with pytest.raises(ValueError, match="Give a folder as output"):
+        plan_segmentations(label_maps, output)
+    output.mkdir()
+    assert targets(output, *label_maps) == ["a_synthetic.nii"]
+
+
+@pytest.mark.parametrize("name", ["run.v2", "2026.11.21", "model.final", ".results"])
+def test_a_folder_may_have_dots_in_its_name(tmp_path: Path, name: str) -> None:
+    assert targets(tmp_path / name, tmp_path / "a.nii") == ["a_synthetic.nii"]
+
+
+def test_a_volume_never_has_the_name_of_a_segmentation(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has the name of a segmentation"):
+        plan_jobs([tmp_path / "a.nii"], tmp_path / "b.seg.nrrd", [0])
 
 
 def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> None:

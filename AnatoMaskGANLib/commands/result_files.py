@@ -12,6 +12,13 @@ SEGMENTATION_NAME = "seg"
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 # One file of a DICOM series is one slice, not a label map.
 SLICE_SUFFIX = ".dcm"
+# Ends of names that no folder of results is meant to have; ".v2" and the like are none.
+OTHER_FILE_SUFFIXES = (
+    *(".dcm", ".hdr", ".img", ".minc", ".mnc", ".nifti", ".raw", ".vti", ".vtk", ".zraw"),
+    *(".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".tif", ".tiff"),
+    *(".7z", ".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"),
+    *(".csv", ".h5", ".hdf5", ".json", ".jsonl", ".mat", ".npy", ".npz", ".txt", ".yaml", ".yml"),
+)
 DEFAULT_SUFFIX = ".nii.gz"
 DEFORMED_IMAGE = f"image{DEFAULT_SUFFIX}"
 DEFORMED_LABELS = f"{SEGMENTATION_NAME}{DEFAULT_SUFFIX}"
@@ -54,6 +61,12 @@ def volume_files(folder: Path) -> list[Path]:
     return [file for file in files if volume_suffix(file) is not None]
 
 
+def is_file_name(output: Path) -> bool:
+    """Whether an output is meant as a file; a folder of that name stays one."""
+    is_other = output.suffix.lower() in OTHER_FILE_SUFFIXES
+    return (volume_suffix(output) is not None or is_other) and not output.is_dir()
+
+
 def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) -> list[Job]:
     """One job a label map, with a target for every seed.
 
@@ -65,9 +78,14 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
     """
     from AnatoMaskGANLib.volumes.files import WRITABLE_SUFFIXES
 
-    output_suffix = volume_suffix(output)
-    if output_suffix is not None and not output.is_dir():
-        if not output_suffix.endswith(WRITABLE_SUFFIXES):
+    if is_file_name(output):
+        suffix = volume_suffix(output) or ""
+        if suffix == SEGMENTATION_SUFFIX:
+            raise ValueError(
+                f"{output} has the name of a segmentation, but the result is a volume; expected "
+                "another name, such as scan.nrrd."
+            )
+        if not suffix.endswith(WRITABLE_SUFFIXES):
             raise ValueError(
                 f"{output} is of a type that cannot be written; expected a folder or a file whose "
                 f"name ends in one of {', '.join(WRITABLE_SUFFIXES)}."
@@ -109,7 +127,7 @@ def plan_deformed_jobs(
     `_seed<number>` behind the folder's name for several seeds: what `prepare folder` and
     `evaluate` read. Raises ValueError as `plan_jobs` does, and for an output that is a file's name.
     """
-    if volume_suffix(output) is not None and not output.is_dir():
+    if is_file_name(output):
         raise ValueError(
             f"The output {output} is one file, but every deformation makes a folder with an image "
             "and its label map. Give a folder as output."
@@ -141,9 +159,14 @@ def plan_segmentations(scans: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Scan -> file of its label map: `output/scan-seg.nii.gz`.
 
     The output keeps the folders of the scans below the one that they share: `a/image.nrrd` becomes
-    `output/a/image-seg.nii.gz`. Raises ValueError when two label maps would share a file, and when
-    one would replace a scan.
+    `output/a/image-seg.nii.gz`. Raises ValueError when two label maps would share a file, when one
+    would replace a scan, and for an output that is a file's name.
     """
+    if is_file_name(output):
+        raise ValueError(
+            f"The output {output} is one file, but label maps go into a folder under the names of "
+            "their scans. Give a folder as output."
+        )
     shared = _shared_folder(scans)
     targets = {}
     for scan in scans:
@@ -218,7 +241,7 @@ def check_output(output: Path) -> None:
     """Raises ValueError for results that could not be written, before anything is computed."""
     from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
 
-    if volume_suffix(output) is not None and output.parent.is_dir() and not output.is_dir():
+    if is_file_name(output) and output.parent.is_dir():
         check_can_be_written(output.resolve())
         return
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
