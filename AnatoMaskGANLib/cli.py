@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Takes the program's own arguments when none are given.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
+        # an empty path would be the current folder
+        text = "an empty argument came; expected a value (is a variable of the shell unset?)"
+        return _tell(text, USAGE_ERROR)
     try:
         whole = with_joined_numbers(with_joined_words(arguments), _number_lists())
         namespace = build_parser().parse_args(whole)

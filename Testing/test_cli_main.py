@@ -123,6 +123,17 @@ def test_wrong_usage_is_one_line_that_names_it(
     assert painted == []
 
 
+@pytest.mark.parametrize(
+    "arguments", [["red", "--canvas", ""], ["red", "--canvas="], ["", "--canvas", "a.png"]]
+)
+def test_an_empty_argument_is_never_the_current_folder(
+    painted: list[PaintOptions], capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(["paint", *arguments, "--brush-width", "2"]) == 2
+    assert "an empty argument came" in capsys.readouterr().err
+    assert painted == []
+
+
 def test_the_program_runs_as_a_module_and_tells_its_version() -> None:
     command = [sys.executable, "-m", "AnatoMaskGANLib.cli", "--version"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
