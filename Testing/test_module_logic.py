@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import types
 
 import numpy as np
@@ -136,6 +137,31 @@ def test_one_sample_into_the_same_output_removes_the_old_sequence(logic, model: 
     logic.synthesize(segmentation, output, model=model, seed=5)
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceNode") is None
     assert logic.provenance(output)["Seed"] == "5"
+
+
+def test_samples_of_an_imported_scene_outlive_a_volume_of_the_same_node_id(
+    logic, model: str, tmp_path
+) -> None:
+    """Slicer gives the nodes that it imports new IDs; attributes are not renewed with them."""
+    saved = logic.synthesize(add_segmentation(limb()), model=model, samples=3)
+    for node in slicer.util.getNodesByClass("vtkMRMLSequence*Node"):
+        node.SetAttribute("AnatoMaskGAN.Samples", saved.GetID())  # as scenes were saved before
+    name, node_id = saved.GetName(), saved.GetID()
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    segmentation = add_segmentation(limb(), name="Other")
+    output = logic.synthesize(segmentation, model=model)
+    assert output.GetID() == node_id
+    shutil.unpack_archive(tmp_path / "scene.mrb", tmp_path, "zip")
+    (unpacked,) = tmp_path.rglob("*.mrml")  # what is no bundle is imported, not opened
+    slicer.util.loadNodeFromFile(str(unpacked), "SceneFile", {})
+    logic.synthesize(segmentation, output, model=model, seed=5)
+    imported = slicer.mrmlScene.GetFirstNodeByName(name)
+    browser = logic.samplesBrowser(imported)
+    assert browser.GetMasterSequenceNode().GetNumberOfDataNodes() == 3
+    logic.synthesize(segmentation, imported, model=model)  # its own samples do go
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceNode") is None
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode") is None
 
 
 def test_every_volume_says_that_it_is_synthetic_and_how_it_was_made(logic, model: str) -> None:

@@ -89,7 +89,7 @@ def update_volume_samples(
         scene.RemoveNode(made_by_browser)
     browser.SetSelectedItemNumber(0)
     for node in (sequence, browser):
-        node.SetAttribute(SAMPLES_ATTRIBUTE, volume_node.GetID())
+        node.SetAttribute(SAMPLES_ATTRIBUTE, "YES")
 
 
 def samples_browser(
@@ -166,12 +166,14 @@ def place_beside(
 
 
 def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    scene = volume_node.GetScene()
-    for class_name in ("vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"):
-        count = scene.GetNumberOfNodesByClass(class_name)
-        for node in [scene.GetNthNodeByClass(index, class_name) for index in range(count)]:
-            if node.GetAttribute(SAMPLES_ATTRIBUTE) == volume_node.GetID():
-                scene.RemoveNode(node)
+    """Remove the sequence that the node shows, found by what shows it: no import renumbers that."""
+    scene, browser = volume_node.GetScene(), samples_browser(volume_node)
+    if browser is None:
+        return
+    sequence = browser.GetMasterSequenceNode()
+    scene.RemoveNode(browser)
+    if sequence.GetAttribute(SAMPLES_ATTRIBUTE) is not None:
+        scene.RemoveNode(sequence)
 
 
 def _mark_as_hounsfield_units(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
