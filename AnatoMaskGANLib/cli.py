@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Takes the program's own arguments when none are given.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    let_output_take_every_name()
     if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
         # an empty path would be the current folder
         text = "an empty argument came; expected a value (is a variable of the shell unset?)"
@@ -117,6 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if values["debug"]:
             raise
         return _tell(error_line(error), USAGE_ERROR if isinstance(error, UsageError) else 1)
+
+
+def let_output_take_every_name() -> None:
+    """What the encoding of standard output lacks is escaped: a path never fails a case."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def with_joined_words(arguments: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -132,6 +133,30 @@ def test_an_empty_argument_is_never_the_current_folder(
     assert main(["paint", *arguments, "--brush-width", "2"]) == 2
     assert "an empty argument came" in capsys.readouterr().err
     assert painted == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("ascii", b"gr\\xfcn \\udcff\n"), ("utf-8", "grün \\udcff\n".encode())],
+)
+def test_a_name_that_standard_output_cannot_spell_is_escaped(
+    painted: list[PaintOptions],
+    monkeypatch: pytest.MonkeyPatch,
+    encoding: str,
+    printed: bytes,
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    monkeypatch.setattr(sys, "stdout", output)
+    paint = cli.COMMANDS["paint"].run
+
+    def tell(options: PaintOptions) -> int:
+        print(*options.colors)
+        return paint(options)
+
+    monkeypatch.setitem(cli.COMMANDS, "paint", Command(PaintOptions, tell))
+    assert main(["paint", "grün", "\udcff", "--brush-width", "2"]) == 0
+    output.flush()
+    assert output.buffer.getvalue() == printed
 
 
 def test_the_program_runs_as_a_module_and_tells_its_version() -> None:
