@@ -226,3 +226,17 @@ def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None
     wait(lambda: again.ui.liveCheckBox.enabled)
     again.ui.liveCheckBox.click()
     wait(lambda: is_up_to_date(again))
+
+
+def test_an_edited_scan_is_not_what_follows_the_brush(panel_with_process) -> None:  # noqa: F811
+    panel = panel_with_process
+    edited = slicer.util.addVolumeFromArray(np.full(SHAPE_KJI, 7, np.float32), np.eye(4), "Edited")
+    for key in ("SyntheticData", "EditedInPlace"):
+        edited.SetAttribute(f"AnatoMaskGAN.{key}", "YES")
+    panel._parameterNode.outputVolume = edited
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait(lambda: panel.ui.liveCheckBox.enabled)
+    panel.ui.liveCheckBox.click()
+    wait(lambda: is_up_to_date(panel))
+    assert panel._parameterNode.outputVolume is not edited
+    assert (voxels(edited) == 7).all()

@@ -138,3 +138,31 @@ def test_an_edit_without_a_scan_is_refused(edited_panel) -> None:
     segmentation = edited_panel._parameterNode.inputSegmentation
     with pytest.raises(ValueError, match="the real scan that is to be edited, got none. Select"):
         edited_panel.logic.editInPlace(None, segmentation, segmentation)
+
+
+def test_synthesize_makes_a_new_volume_when_an_edited_scan_is_selected(edited_panel) -> None:
+    panel = edited_panel
+    panel.ui.editScanButton.click()
+    edited = panel._parameterNode.outputVolume
+    before, record = slicer.util.arrayFromVolume(edited).copy(), panel.logic.provenance(edited)
+    panel.ui.showBeforeButton.click()
+    panel.ui.synthesizeButton.click()
+    made = panel._parameterNode.outputVolume
+    assert made is not edited and "Made 'Case synthetic'" in panel.ui.statusLabel.text
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(edited), before)
+    assert panel.logic.provenance(edited) == record
+    assert panel.logic.isMadeHere(made) and panel.ui.makeAgainButton.visible
+    assert not panel.ui.showBeforeButton.checked
+
+
+def test_a_script_that_fills_an_edited_scan_leaves_nothing_of_its_record(edited_panel) -> None:
+    logic, parameters = edited_panel.logic, edited_panel._parameterNode
+    edited_panel.ui.editScanButton.click()
+    output = logic.synthesize(
+        parameters.inputSegmentation, parameters.outputVolume, model=parameters.model
+    )
+    fresh = logic.synthesize(parameters.inputSegmentation, model=parameters.model)
+    assert logic.provenance(output) == logic.provenance(fresh)
+    np.testing.assert_array_equal(
+        slicer.util.arrayFromVolume(logic.makeAgain(output)), slicer.util.arrayFromVolume(output)
+    )

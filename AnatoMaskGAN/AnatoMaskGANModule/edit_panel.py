@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from .logic import AnatoMaskGANLogic
 from .parameter_node import AnatoMaskGANParameterNode
+from .result_volume import isEditedScan
 from .view_layout import DIFFERENCE, REAL, SYNTHETIC, SideBySide
 
 
@@ -85,5 +86,5 @@ class EditPanel:
         output = parameters.outputVolume if parameters is not None else None
         if output is None or parameters.editedScan is None or self._logic.missingPackages():
             return None
-        isEdited = self._logic.provenance(output).get("EditedInPlace") == "YES"
+        isEdited = isEditedScan(self._logic.provenance(output))
         return output if isEdited and output is not parameters.editedScan else None

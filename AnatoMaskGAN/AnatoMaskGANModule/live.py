@@ -174,7 +174,7 @@ class LiveResynthesis(VTKObservationMixin):
             number = client.update(labelMap)
         else:
             self._generation += 1
-            self._output = parameters.outputVolume
+            self._output = self._logic.volumeToFill(parameters)
             self._logic.checkOutput(self._output)
             number = sendRequest(client, request, isLive=True)
         self._source, self._export, self._settings = source, export, settings

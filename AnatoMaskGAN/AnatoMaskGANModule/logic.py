@@ -209,6 +209,13 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """Raises ValueError for a node that must not be filled; None is a new volume."""
         result_volume.checkOutput(outputVolume)
 
+    def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode):
+        """The panel's output volume, for a synthesis; None when it must be a new one.
+
+        Beside the edit in place no run fills an edited scan, most of whose voxels are real ones.
+        """
+        return result_volume.volumeToFill(parameterNode)
+
     def sourceOf(self, parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
         """What the panel's settings say a volume is to be made from."""
         return sourceOfPanel(parameterNode)
@@ -367,7 +374,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     def isMadeHere(self, volumeNode) -> bool:
         """Whether the whole volume is synthetic, with the record of its segmentation."""
         record = self.provenance(volumeNode)
-        return {"Model", "Segments"} <= record.keys() and "EditedInPlace" not in record
+        return {"Model", "Segments"} <= record.keys() and not result_volume.isEditedScan(record)
 
     def _recordOf(self, volumeNode) -> dict[str, str]:
         """The record of a volume that is wholly synthetic; ValueError for any other."""

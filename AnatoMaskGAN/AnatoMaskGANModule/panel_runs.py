@@ -103,11 +103,12 @@ class PanelRuns:
 
     def _synthesized(self, note: Callable[[str], None]) -> Any:
         parameters = self._parameterNode
-        isNew = parameters.outputMode is OutputMode.NEW or parameters.outputVolume is None
+        toFill = self._logic.volumeToFill(parameters)
+        isNew = parameters.outputMode is OutputMode.NEW or toFill is None
         source = self._logic.sourceOf(parameters)
         output = self._logic.synthesize(
             source.segmentationNode,
-            outputVolume=None if isNew else parameters.outputVolume,
+            outputVolume=None if isNew else toFill,
             referenceVolume=source.referenceVolume,
             model=parameters.model,
             seed=parameters.seed,

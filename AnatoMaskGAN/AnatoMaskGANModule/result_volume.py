@@ -1,11 +1,11 @@
 """The volume node that gets what was made, with its record and its place in the scene."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from slicer.i18n import tr as _
 
 from .output_style import OutputStyle
-from .parameter_node import ManySamples
+from .parameter_node import AnatoMaskGANParameterNode, ManySamples
 from .volume_source import VolumeSource
 
 
@@ -23,6 +23,20 @@ def checkOutput(outputVolume) -> None:
             f"The output volume {outputVolume.GetName()!r} holds an image that was not "
             "synthesized; it would be lost. Select another output volume, or a new one."
         )
+
+
+def isEditedScan(record: Mapping[str, str]) -> bool:
+    """Whether the volume with this record is a real scan, of which only an edit is synthetic."""
+    return "EditedInPlace" in record
+
+
+def volumeToFill(parameterNode: AnatoMaskGANParameterNode):
+    """The selected output volume; None without one, and for an edited scan, which is kept."""
+    from AnatoMaskGANLib.mrml import provenance_of
+
+    output = parameterNode.outputVolume
+    isKept = output is not None and isEditedScan(provenance_of(output))
+    return None if isKept else output
 
 
 def checkStillThere(*nodes) -> None:

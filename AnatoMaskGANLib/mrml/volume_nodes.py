@@ -32,7 +32,7 @@ def update_scalar_volume(
     The first time the display gets the volume's window, which holds the brightest tissue that the
     model can make; later the user's own setting stays, so that the gray of unchanged anatomy does
     not jump when a segment is edited. `attributes` join the volume's provenance in the node's
-    attributes.
+    attributes, where they replace an earlier record.
     """
     if volume.shape_kji != grid.shape_kji:
         raise VolumeError(
@@ -44,6 +44,8 @@ def update_scalar_volume(
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
         slicer.util.updateVolumeFromArray(volume_node, volume.voxels_kji)
+        for key in provenance_of(volume_node):  # a record tells of the last making only
+            volume_node.RemoveAttribute(ATTRIBUTE_PREFIX + key)
         update_record(volume_node, {**volume.provenance, **attributes})
         volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
         volume_node.SetDescription("Synthetic image made by AnatoMaskGAN; not for diagnosis")
