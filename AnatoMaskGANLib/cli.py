@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -97,6 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     let_output_take_every_name()
+    try:
+        os.getcwd()
+    except OSError as error:  # without it no library loads
+        return _tell(f"the current folder is gone ({error.strerror}); change to another one", 1)
     if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
         # an empty path would be the current folder
         text = "an empty argument came; expected a value (is a variable of the shell unset?)"

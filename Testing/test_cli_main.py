@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -133,6 +134,21 @@ def test_an_empty_argument_is_never_the_current_folder(
     assert main(["paint", *arguments, "--brush-width", "2"]) == 2
     assert "an empty argument came" in capsys.readouterr().err
     assert painted == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that a program is in")
+def test_a_current_folder_that_is_gone_is_told_in_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(REPOSITORY)!r}); os.rmdir({str(gone)!r}); "
+        "from AnatoMaskGANLib.cli import main; sys.exit(main(['models', 'list']))"
+    )
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("anatomaskgan: error: the current folder is gone")
+    assert answer.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
