@@ -139,6 +139,34 @@ def test_cancel_ends_running_and_waiting_requests(client: WorkerClient, model: s
     assert isinstance(until_ended(client, number)[-1], Finished)
 
 
+def test_one_request_is_cancelled_and_the_others_go_on(client: WorkerClient, model: str) -> None:
+    label_map = label_map_of(random_labels((60, 40, 40)))
+    numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(3)]
+    client.cancel(numbers[1])
+    messages = until_ended(client, numbers[2])
+    assert [m.request for m in of_kind(messages, Cancelled)] == [numbers[1]]
+    assert [m.request for m in of_kind(messages, Finished)] == [numbers[0], numbers[2]]
+
+
+def test_an_update_after_another_synthesis_gives_the_whole_volume(
+    client: WorkerClient, model: str
+) -> None:
+    labels = random_labels((8, 20, 20))
+    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
+    other = client.synthesize(label_map_of(random_labels((3, 16, 16))), model, device="cpu")
+    assert client.is_live
+    labels[3:5, 4:12, 4:12] = 2
+    whole = client.update(label_map_of(labels))
+    labels[0, 4:12, 4:12] = 1
+    messages = until_ended(client, client.update(label_map_of(labels)))
+    assert [m.request for m in of_kind(messages, VolumeMade)] == [other, whole]
+    voxels = of_kind(messages, VolumeMade)[1].volume.voxels_kji.copy()
+    (change,) = of_kind(messages, VolumeChanged)
+    voxels[change.changed.slices] = change.voxels_kji
+    expected = tiny_synthesizer().synthesize(label_map_of(labels)).voxels_kji
+    np.testing.assert_allclose(voxels, expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

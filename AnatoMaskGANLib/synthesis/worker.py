@@ -55,7 +55,7 @@ class Worker:
         self._exchange = ExchangeFolder(folder)
         self._answer = answer
         self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._cancelled_up_to = -1
+        self._cancelled: set[int] = set()  # written by `read`, asked by `serve`
         self._newest_update = -1
         self._synthesizer: Synthesizer | None = None
         self._loaded: tuple[Any, ...] | None = None
@@ -83,7 +83,8 @@ class Worker:
                 kind = self._serve(request)
                 self._answer({"kind": kind, "request": number})
             except SynthesisCancelledError:
-                is_cancelled = number <= self._cancelled_up_to
+                is_cancelled = number in self._cancelled
+                self._cancelled.discard(number)
                 kind = "cancelled" if is_cancelled else "superseded"
                 self._answer({"kind": kind, "request": number})
             except Exception as error:  # whatever it is, the next request is served
@@ -104,7 +105,7 @@ class Worker:
         if not isinstance(number, int) or isinstance(number, bool):
             raise MessageError(f"The request number is {number!r}; expected a whole number")
         if kind == "cancel":
-            self._cancelled_up_to = max(self._cancelled_up_to, number)
+            self._cancelled.add(number)
         elif kind in ("synthesize", "update"):
             if kind == "update":
                 self._newest_update = max(self._newest_update, number)
@@ -117,7 +118,7 @@ class Worker:
 
         def is_cancelled() -> bool:
             is_outdated = is_update and number < self._newest_update
-            return is_outdated or number <= self._cancelled_up_to
+            return is_outdated or number in self._cancelled
 
         label_map = self._exchange.take_label_map(request.get("label_map"))
         if is_cancelled():

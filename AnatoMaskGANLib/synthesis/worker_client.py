@@ -145,7 +145,7 @@ class WorkerClient:
         self._live: _Request | None = None  # the live synthesis, with its newest label map
         self._is_live_in_process = False
         self._last_number = 0
-        self._cancelled_up_to = 0
+        self._cancelled: set[int] = set()  # of the requests that have not ended
         self._num_deaths = 0  # since a request was last finished
 
     @property
@@ -157,6 +157,11 @@ class WorkerClient:
     def is_busy(self) -> bool:
         """Whether a request has not ended yet."""
         return bool(self._requests)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a live synthesis that `update` can follow."""
+        return self._live is not None
 
     def start(self) -> None:
         """Starts the process, so that the first request finds PyTorch loaded."""
@@ -179,7 +184,7 @@ class WorkerClient:
     ) -> int:
         """The number of a request for a volume a seed; requests are served one after the other.
 
-        live: with one seed; the volume can be updated afterwards, until the next synthesis.
+        live: with one seed; the volume can be updated afterwards, until the next live synthesis.
         """
         options = {
             "model": model,
@@ -193,12 +198,16 @@ class WorkerClient:
             "half_precision": half_precision,
             "memory_limit_bytes": memory_limit_bytes,
         }
-        self._live = _Request("synthesize", label_map, options) if live else None
-        return self._send(_Request("synthesize", label_map, options))
+        request = _Request("synthesize", label_map, options)
+        if live:
+            self._live = request
+        return self._send(request)
 
     def update(self, label_map: LabelMap) -> int:
         """The number of a request to follow an edited label map; it supersedes older updates.
 
+        It is answered by VolumeChanged; by VolumeMade where the process has to begin anew, as after
+        another synthesis in between, which took the live one's memory.
         Raises RuntimeError when no live synthesis was asked for.
         """
         if self._live is None:
@@ -206,10 +215,12 @@ class WorkerClient:
         self._live = _Request("synthesize", label_map, self._live.options)
         return self._send(_Request("update", label_map, {}))
 
-    def cancel(self) -> None:
-        """Asks all requests so far to end; each ends with Cancelled, or as it just did."""
-        self._cancelled_up_to = self._last_number
-        self._write({"kind": "cancel", "request": self._last_number})
+    def cancel(self, number: int | None = None) -> None:
+        """Asks a request, or all so far, to end; each ends with Cancelled, or as it just did."""
+        wanted = set(self._requests) if number is None else {number} & self._requests.keys()
+        self._cancelled |= wanted
+        for cancelled in sorted(wanted):
+            self._write({"kind": "cancel", "request": cancelled})
 
     def poll(self) -> list[Message]:
         """The messages since the last call; never waits.
@@ -236,6 +247,7 @@ class WorkerClient:
         """Ends the process with all it started, and removes the exchange folder."""
         process, self._process = self._process, None
         self._requests.clear()
+        self._cancelled.clear()
         self._live = None
         if process is not None:
             end_tree(process)
@@ -298,12 +310,12 @@ class WorkerClient:
             answer = decoded(line)
             kind, number = answer["kind"], answer.get("request")
             if kind in _LAST_MESSAGES:
-                self._requests.pop(number, None)
+                self._end(number, is_done=kind == "finished")
                 if kind == "finished":
                     self._num_deaths = 0
                 return _LAST_MESSAGES[kind](number)
             if kind == "failed":
-                self._requests.pop(number, None)
+                self._end(number, is_done=False)
                 return Failed(number, answer["error"], answer["text"])
             if kind == "progress":
                 return Progress(number, answer["share"], answer["text"])
@@ -324,12 +336,18 @@ class WorkerClient:
             return Failed(None, type(error).__name__, f"An answer could not be read: {error}")
         return None
 
+    def _end(self, number: int, is_done: bool) -> None:
+        request = self._requests.pop(number, None)
+        self._cancelled.discard(number)
+        if request is not None and request.kind == "synthesize" and not is_done:
+            self._is_live_in_process = False  # what was live in the process is gone by then
+
     def _after_death(self) -> list[Message]:
         process, self._process = self._process, None
         end_tree(process)
-        cancelled = [n for n in self._requests if n <= self._cancelled_up_to]
+        cancelled = sorted(self._cancelled)
         for number in cancelled:
-            del self._requests[number]
+            self._end(number, is_done=False)
         if not self._requests:  # the next request starts another one
             return [Cancelled(number) for number in cancelled]
         self._num_deaths += 1
