@@ -21,6 +21,7 @@ from .geometry import LPS_FROM_RAS, largest_shift_mm
 from .nifti_header import place_of, read_whole_nifti
 from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 from .text_headers import check_text_header
+from .text_units import mm_per_unit_of
 
 _logger = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ def read_with_itk(path: Path) -> StoredVolume:
         ) from error
     header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     array = SimpleITK.GetArrayFromImage(image)
-    return StoredVolume(array, _ijk_to_ras_of(image), _record_of(path, header), header)
+    ijk_to_ras = _ijk_to_ras_of(image)
+    ijk_to_ras[:3] *= mm_per_unit_of(path)
+    return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
 
 
 def read_nifti_with_itk(path: Path) -> StoredVolume:

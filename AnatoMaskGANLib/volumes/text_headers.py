@@ -65,8 +65,16 @@ def data_file_of(path: Path) -> Path | None:
     """
     if path.suffix.lower() not in _SUFFIXES:
         return None
+    return named_data_file(path, header_of(path))
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """Keys in lower case and values of the header of an NRRD or MetaImage file.
+
+    Raises OSError for a file that cannot be opened.
+    """
     lines, _ = _header_of(path)
-    return named_data_file(path, dict(lines))
+    return dict(lines)
 
 
 def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
