@@ -127,6 +127,17 @@ def test_label_maps_of_scans_keep_the_folders_of_the_scans(tmp_path: Path) -> No
     assert plan_segmentations([scan], output) == {scan: output / "q-seg.nii.gz"}
 
 
+def test_the_label_map_of_a_dicom_folder_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = tmp_path / "series"
+    series.mkdir()
+    monkeypatch.chdir(series)
+    target = tmp_path / "out" / "series-seg.nii.gz"
+    for scan in (series, Path(".")):
+        assert plan_segmentations([scan], tmp_path / "out") == {scan: target}
+
+
 def test_label_maps_of_scans_never_share_a_file_and_never_replace_a_scan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="would both be written"):
         plan_segmentations([tmp_path / "q.nii.gz", tmp_path / "q.nrrd"], tmp_path / "out")

@@ -178,7 +178,7 @@ def plan_segmentations(scans: Sequence[Path], output: Path) -> dict[Path, Path]:
 
 
 def _shared_folder(files: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in files]))
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in files]))
 
 
 def _pairs_of(jobs: Sequence[Job]) -> list[tuple[Path, Path]]:
