@@ -18,6 +18,7 @@ from tiny_runs import (
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import Synthesizer, read_model
+from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
 from AnatoMaskGANLib.training.export import ExportError, export_run
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.loop import train
@@ -98,6 +99,19 @@ def test_the_name_of_a_bundled_model_is_refused_among_the_installed_ones(
         export_run(run, "brain-t1", tmp_path / "models", "", "generated", "MIT")
     assert not (tmp_path / "models").exists()
     assert export_run(run, "brain-t1", tmp_path / "mine", "", "generated", "MIT").is_dir()
+
+
+def test_a_model_of_the_name_is_replaced_only_where_that_is_asked_for(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = export_run(run, "limb", tmp_path, "First.", "generated", "MIT") / WEIGHTS_FILE
+    first = weights.read_bytes()
+    export = ["models", "export", str(run), "limb", "--output", str(tmp_path)]
+    assert main([*export, "--description", "Second."]) == 1
+    assert "take its place with --replace" in capsys.readouterr().err
+    assert weights.read_bytes() == first
+    assert main([*export, "--description", "Second.", "--replace"]) == 0
+    assert read_model(tmp_path / "limb")[0].description == "Second."
 
 
 def test_a_run_without_checkpoint_is_told_with_what_there_is(run: Path, tmp_path: Path) -> None:

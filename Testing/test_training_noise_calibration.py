@@ -142,3 +142,15 @@ def test_a_calibrated_model_of_a_bundled_ones_name_is_refused(
     words = ["models", "calibrate", model, "brain-t1", "--store", str(tmp_path / "store")]
     assert main(words) == 1
     assert "is the name of a bundled model" in capsys.readouterr().err
+
+
+def test_a_calibrated_model_replaces_another_only_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, model = write_tiny_store(tmp_path / "store"), str(limb_model(tmp_path))
+    words = ["models", "calibrate", model, "limb", "--store", str(store)]
+    words += ["--output", str(tmp_path), "--rounds", "1", "--cases", "2", "--device", "cpu"]
+    assert main(words) == 1
+    assert "take its place with --replace" in capsys.readouterr().err
+    assert main([*words, "--replace"]) == 0
+    assert "noise calibration" in read_model(model)[0].training

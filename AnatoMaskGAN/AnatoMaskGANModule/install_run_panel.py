@@ -63,6 +63,7 @@ class InstallRunPanel:
                 *("--description", parameters.trainDescription.strip()),
                 *("--training-data", parameters.trainTrainingData.strip()),
                 *("--licence", parameters.trainLicence.strip()),
+                *(("--replace",) if self._logic.isInstalled(self._name) else ()),
             ]
             self._process = CommandProcess(arguments, lambda line: self._log.add("models", line))
         except (ValueError, RuntimeError, OSError) as error:

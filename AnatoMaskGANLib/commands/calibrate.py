@@ -44,18 +44,26 @@ class CalibrateModelOptions:
     """Times that the noise is changed and measured; each makes a volume a case."""
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
+    replace: bool = False
+    """Takes the place of a model of the new name."""
 
 
 def calibrate_model(options: CalibrateModelOptions) -> int:
     """0 when the model is made; prints every label's deviation before and after, and the folder."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
-    from AnatoMaskGANLib.synthesis.model_archive import check_model_name, refuse_bundled_name
+    from AnatoMaskGANLib.synthesis.model_archive import (
+        check_model_name,
+        refuse_bundled_name,
+        refuse_taken_place,
+    )
     from AnatoMaskGANLib.synthesis.model_folder import read_model, user_models_folder, write_model
     from AnatoMaskGANLib.training.noise_calibration import calibrate_noise
     from AnatoMaskGANLib.volumes.case_store import open_store
 
     target_folder = options.output or user_models_folder()
     refuse_bundled_name(check_model_name(options.name), target_folder)
+    folder = target_folder / options.name
+    refuse_taken_place(folder, options.replace)
     card, generator = read_model(options.model)
     store = open_store(options.store)
     check_prepared_for(card, store)
@@ -87,7 +95,6 @@ def calibrate_model(options: CalibrateModelOptions) -> int:
     changed = replace(
         card, name=options.name, metrics={}, training={**card.training, "noise calibration": how}
     )
-    folder = target_folder / options.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, changed, calibrated.generator)
     names = {int(value): name for value, name in card.label_table["labels"].items()}

@@ -93,6 +93,8 @@ class ExportModelOptions:
     """What it must not be used for, instead of the run's card.not_for."""
     store: Path | None = None
     """Where the run's case store lies now, if it was moved."""
+    replace: bool = False
+    """Takes the place of a model of the same name."""
 
 
 def list_models(options: ListModelsOptions) -> int:
@@ -179,6 +181,7 @@ def export_model(options: ExportModelOptions) -> int:
         texts.not_for,
         options.checkpoint,
         store_folder=options.store,
+        replace=options.replace,
     )
     print(folder)
     if options.archive is not None:

@@ -71,6 +71,15 @@ def refuse_bundled_name(name: str, folder: Path) -> None:
         )
 
 
+def refuse_taken_place(place: Path, replace: bool) -> None:
+    """Raises CheckpointError where a model lies that is not to be replaced."""
+    if (place / WEIGHTS_FILE).exists() and not replace:
+        raise CheckpointError(
+            f"a model {place.name!r} is installed already ({place}); remove it first, or take "
+            "its place with --replace"
+        )
+
+
 def pack_model(name_or_path: str | Path, archive: Path) -> Path:
     """Writes a model as a zip archive, whole or not at all; gives back its path."""
     folder = find_model(name_or_path)
@@ -111,11 +120,7 @@ def install_model(
         card = verify_model(unpacked, sha256)
         place = folder / check_model_name(card.name)
         refuse_bundled_name(card.name, folder)
-        if place.exists() and not replace:
-            raise CheckpointError(
-                f"a model {card.name!r} is installed already ({place}); remove it first, or take "
-                "its place with --replace"
-            )
+        refuse_taken_place(place, replace)
         (unpacked / CARD_FILE).write_text(card_text(card), encoding="utf-8")
         if place.exists():
             # The weights' file is the whole model: one step, and never a moment without a model.

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
-from AnatoMaskGANLib.synthesis.model_archive import check_model_name, refuse_bundled_name
+from AnatoMaskGANLib.synthesis.model_archive import (
+    check_model_name,
+    refuse_bundled_name,
+    refuse_taken_place,
+)
 from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
 from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
 from AnatoMaskGANLib.training.conditions import condition_table
@@ -41,15 +45,18 @@ def export_run(
     checkpoint: str = LATEST,
     metrics: Mapping[str, Any] | None = None,
     store_folder: Path | None = None,
+    replace: bool = False,
 ) -> Path:
     """Writes the model folder `target_folder / name` and gives back its path.
 
     checkpoint: "latest", "best" or the step of a numbered checkpoint. The store that the run was
     trained on must still be there, or lie in store_folder: the label statistics of the card are
     measured on its training split. Raises RunStateError, StoreError or ExportError for a run that
-    cannot become a model.
+    cannot become a model, CheckpointError where a model of the name is, unless `replace`.
     """
+    folder = target_folder / name
     refuse_bundled_name(check_model_name(name), target_folder)
+    refuse_taken_place(folder, replace)
     for field, value in {"training_data": training_data, "licence": licence}.items():
         if not value.strip():
             raise ExportError(
@@ -84,7 +91,6 @@ def export_run(
         ),
         training=_training_summary(run),
     )
-    folder = target_folder / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, card, generator)
     return folder
