@@ -367,6 +367,15 @@ def test_an_image_that_was_not_synthesized_is_never_overwritten(logic, model: st
     assert voxels(scan).max() == 0
 
 
+@pytest.mark.parametrize("kind", ["vtkMRMLLabelMapVolumeNode", "vtkMRMLVectorVolumeNode"])
+def test_a_volume_of_labels_or_vectors_is_never_filled(logic, model: str, kind: str) -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass(kind, "Mine")
+    with pytest.raises(ValueError, match=f"Expected a scalar volume node, got a {kind}. Select"):
+        logic.synthesize(add_segmentation(limb()), node, model=model)
+    assert node.GetName() == "Mine" and node.GetImageData() is None
+    assert logic.provenance(node) == {}
+
+
 def test_the_reference_volume_stays_as_it_is(logic, model: str) -> None:
     scan = add_volume(SHAPE_KJI)
     logic.synthesize(add_segmentation(limb()), referenceVolume=scan, model=model)

@@ -138,6 +138,9 @@ def test_an_edit_without_a_scan_is_refused(edited_panel) -> None:
     segmentation = edited_panel._parameterNode.inputSegmentation
     with pytest.raises(ValueError, match="the real scan that is to be edited, got none. Select"):
         edited_panel.logic.editInPlace(None, segmentation, segmentation)
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    with pytest.raises(ValueError, match="got 'Labels', a vtkMRMLLabelMapVolumeNode. Select"):
+        edited_panel.logic.editInPlace(labels, segmentation, segmentation)
 
 
 def test_synthesize_makes_a_new_volume_when_an_edited_scan_is_selected(edited_panel) -> None:

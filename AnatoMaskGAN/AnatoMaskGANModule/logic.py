@@ -263,14 +263,13 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         the line alone, "none" leaves it as the model made it. Raises
         ValueError where nothing was edited; the rest is as for `synthesize`.
         """
+        scan_edit.checkScan(scan)
         before, after = (
             VolumeSource(node, scan, None, dict(labels or {}), unmatched)
             for node in (segmentationBefore, segmentationNode)
         )
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
-        if scan is None:
-            raise ValueError("Expected the real scan that is to be edited, got none. Select one.")
         settings = SynthesisSettings(model, device, [seed], noiseStrength, noiseLengthScale)
         report = progressCallback or (lambda share, text: None)
 

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from .output_style import OutputStyle
 from .parameter_node import AnatoMaskGANParameterNode, ManySamples
-from .volume_source import VolumeSource
+from .volume_source import SCALAR_VOLUME_CLASS, VolumeSource
 
 
 def checkOutput(outputVolume) -> None:
@@ -15,8 +15,8 @@ def checkOutput(outputVolume) -> None:
 
     if outputVolume is None:
         return
-    if not outputVolume.IsA("vtkMRMLScalarVolumeNode"):
-        kind = outputVolume.GetClassName()
+    kind = outputVolume.GetClassName()
+    if kind != SCALAR_VOLUME_CLASS:  # not IsA: volumes of labels or vectors are such nodes, too
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
@@ -70,7 +70,7 @@ def putVolumes(
     isFirst = outputVolume is None or not mrml.is_synthetic(outputVolume)
     if outputVolume is None:
         outputVolume = scene.AddNewNodeByClass(
-            "vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(f"{name} synthetic")
+            SCALAR_VOLUME_CLASS, scene.GenerateUniqueName(f"{name} synthetic")
         )
     elif "synthetic" not in outputVolume.GetName().lower():
         outputVolume.SetName(f"{outputVolume.GetName()} (synthetic)")

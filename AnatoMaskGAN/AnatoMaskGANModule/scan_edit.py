@@ -5,7 +5,19 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from .volume_source import VolumeSource
+from .volume_source import SCALAR_VOLUME_CLASS, VolumeSource
+
+
+def checkScan(scan) -> None:
+    """Raises ValueError for a node that holds no scan: labels and vectors are no intensities."""
+    if scan is None:
+        raise ValueError("Expected the real scan that is to be edited, got none. Select one.")
+    kind = scan.GetClassName()
+    if kind != SCALAR_VOLUME_CLASS:
+        raise ValueError(
+            f"Expected the real scan, a scalar volume node, got {scan.GetName()!r}, a {kind}. "
+            "Select a scan."
+        )
 
 
 def rememberSegments(segmentationNode):
@@ -59,7 +71,7 @@ def newEditedVolume(scan):
     """An empty volume node for the edited copy of a scan."""
     scene = scan.GetScene()
     name = scene.GenerateUniqueName(f"{scan.GetName()} edited, synthetic")
-    return scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    return scene.AddNewNodeByClass(SCALAR_VOLUME_CLASS, name)
 
 
 def showAsScan(editedNode, scan) -> None:

@@ -10,6 +10,7 @@ from .segment_match import takenSegmentIDs
 
 SEGMENTATION_ROLE = "AnatoMaskGAN.Segmentation"
 REFERENCE_ROLE = "AnatoMaskGAN.Reference"
+SCALAR_VOLUME_CLASS = "vtkMRMLScalarVolumeNode"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class VolumeSource:
             raise ValueError(f"Expected a segmentation node, got {node}. Select one.")
         if self.unmatched not in {choice.value for choice in UnmatchedSegments}:
             raise ValueError(f"unmatched is {self.unmatched!r}; expected 'stop' or 'background'.")
-        if reference is not None and not reference.IsA("vtkMRMLScalarVolumeNode"):
+        if reference is not None and not reference.IsA(SCALAR_VOLUME_CLASS):
             kind = reference.GetClassName()
             raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
 
