@@ -346,6 +346,26 @@ def test_a_node_that_goes_while_running_is_told_and_nothing_is_made(
     ]
 
 
+def test_an_output_that_others_fill_while_running_is_left_to_them(logic, model: str) -> None:
+    segmentation = add_segmentation(limb())
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Filtered")
+
+    def fill(share: float, text: str) -> None:
+        if share > 0.5 and output.GetImageData() is None:
+            slicer.util.updateVolumeFromArray(output, np.full((2, 3, 4), 7, np.int16))
+
+    with pytest.raises(ValueError, match="'Filtered' holds an image that was not synthesized"):
+        logic.synthesize(segmentation, output, model=model, progressCallback=fill)
+    assert output.GetName() == "Filtered" and (voxels(output) == 7).all()
+    output.SetAndObserveImageData(None)
+    grown = add_segmentation(limb() | {"skin": box(SHAPE_KJI, (0, 2, 2), (5, 18, 6))})
+    with pytest.raises(ValueError, match="'Filtered' holds an image that was not synthesized"):
+        logic.editInPlace(
+            add_volume(SHAPE_KJI), segmentation, grown, output, model=model, progressCallback=fill
+        )
+    assert (voxels(output) == 7).all()
+
+
 def test_a_second_run_at_the_same_time_is_refused(logic, model: str) -> None:
     segmentation = add_segmentation(limb())
     errors = []

@@ -195,6 +195,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
                 note(line)
             volumes = self.runner.run(request, report, self._run.isCancelled)
         result_volume.checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
+        self.checkOutput(outputVolume)  # once more: others may have filled it meanwhile
         return result_volume.putSamples(
             source, outputVolume, volumes, settings.seeds, export, manySamples, style, note
         )
@@ -281,6 +282,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             table = self._models.labelTable(model)
             volume, export = scan_edit.editedScan(before, after, table, marginMm, run, seam)
         result_volume.checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
+        self.checkOutput(outputVolume)
         target = scan_edit.newEditedVolume(scan) if outputVolume is None else outputVolume
         self.putVolumes(after, target, [volume], [seed], export)
         scan_edit.showAsScan(target, scan)
