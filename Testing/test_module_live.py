@@ -240,3 +240,76 @@ def test_an_edited_scan_is_not_what_follows_the_brush(panel_with_process) -> Non
     wait(lambda: is_up_to_date(panel))
     assert panel._parameterNode.outputVolume is not edited
     assert (voxels(edited) == 7).all()
+
+
+def stroke(row: int = 10) -> np.ndarray:
+    """The bone with a little more of it."""
+    return limb()["bone"] | box(SHAPE_KJI, (row, 31, 20), (row + 1, 34, 26))
+
+
+def assert_whole(panel) -> None:
+    """The live volume is what a synthesis of its segments as they are now makes."""
+    parameters = panel._parameterNode
+    live = voxels(parameters.outputVolume)
+    whole = panel.logic.synthesize(
+        parameters.inputSegmentation,
+        referenceVolume=parameters.referenceVolume,
+        model=parameters.model,
+        seed=parameters.seed,
+    )
+    np.testing.assert_allclose(live, voxels(whole), atol=1e-5 * 200)
+
+
+def test_runs_of_a_script_on_the_same_process_leave_the_volume_following(live_panel) -> None:
+    parameters, logic = live_panel._parameterNode, live_panel.logic
+    output = parameters.outputVolume
+    again = logic.makeAgain(output)  # while nothing runs
+    np.testing.assert_allclose(voxels(again), voxels(output), atol=1e-5 * 200)
+    paint(parameters.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    other = add_segmentation(limb(), name="Other")
+    np.testing.assert_allclose(  # while an update runs
+        voxels(logic.synthesize(other, model=parameters.model)), voxels(again), atol=1e-5 * 200
+    )
+    wait(lambda: is_up_to_date(live_panel))
+    paint(parameters.inputSegmentation, "bone", stroke(4))
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+    assert parameters.outputVolume is output
+
+
+def test_a_cancelled_run_of_a_script_leaves_the_volume_following(live_panel) -> None:
+    from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+
+    parameters, logic = live_panel._parameterNode, live_panel.logic
+    paint(parameters.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    with pytest.raises(SynthesisCancelledError):
+        logic.synthesize(
+            add_segmentation(limb(), name="Other"),
+            model=parameters.model,
+            progressCallback=lambda share, text: logic.cancel(),
+        )
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+
+
+def test_following_that_ends_leaves_the_run_of_a_script_alone(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    paint(parameters.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    made = live_panel.logic.synthesize(
+        add_segmentation(limb(), name="Other"),
+        model=parameters.model,
+        progressCallback=lambda share, text: live_panel.live.stop(),
+    )
+    assert made.GetName() == "Other synthetic"
+    assert state_of(live_panel) == "off"
+
+
+def test_make_again_waits_while_the_volume_follows_by_itself(live_panel) -> None:
+    wait(lambda: not live_panel._updateTimer.active)
+    assert not live_panel.ui.makeAgainButton.enabled
+    live_panel.ui.liveCheckBox.click()
+    wait(lambda: live_panel.ui.makeAgainButton.enabled)

@@ -109,6 +109,43 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) ->
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
+def test_each_request_gets_the_answers_to_itself_whoever_asks_first(monkeypatch) -> None:
+    from AnatoMaskGANModule.runners import ProcessRunner
+    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
+
+    from AnatoMaskGANLib.synthesis import worker_client as messages
+
+    class BusyClient:
+        numbers = iter([1, 2])
+        incoming = [
+            messages.Finished(7),  # of a request that nobody waits for
+            messages.LogLine("INFO", "hello"),
+            messages.Progress(1, 0.5, "half"),
+            messages.Finished(2),
+            messages.Failed(None, "MessageError", "damaged"),
+        ]
+
+        def synthesize(self, *arguments, **keywords) -> int:
+            return next(self.numbers)
+
+        def poll(self) -> list:
+            incoming, self.incoming = self.incoming, []
+            return incoming
+
+    monkeypatch.setattr(ProcessRunner, "client", BusyClient())
+    runner, lines = ProcessRunner(), []
+    runner.onLog = lines.append
+    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
+    first, second = runner.ask(request), runner.ask(request)
+    damaged = messages.Failed(None, "MessageError", "damaged")
+    assert runner.answers(second) == [messages.Finished(2), damaged]
+    assert runner.answers(first) == [messages.Progress(1, 0.5, "half"), damaged]
+    assert lines == ["info: hello"]
+    runner.close()
+    assert runner.answers(first) == [messages.Cancelled(1)]
+    assert runner.answers(first) == []
+
+
 def test_an_error_of_the_process_is_told_in_the_panel(ready_panel, monkeypatch) -> None:
     ready_panel.ui.deviceComboBox.currentIndex = 2  # a GPU
     ready_panel.ui.synthesizeButton.click()

@@ -14,7 +14,7 @@ from slicer.util import VTKObservationMixin
 from .logic import AnatoMaskGANLogic
 from .output_style import OutputStyle
 from .parameter_node import AnatoMaskGANParameterNode
-from .runners import sendRequest
+from .runners import Asked
 from .synthesis_request import requestOf, settingsOfPanel
 from .volume_source import VolumeSource
 
@@ -33,9 +33,9 @@ class LiveResynthesis(VTKObservationMixin):
     """Watches the segments and keeps the output volume up to date; nothing here waits.
 
     An edit marks the volume as outdated and starts a timer, so that a stroke becomes one update.
-    While an update runs, another edit only notes that there has to be one more. Answers to
-    requests of an older generation (before a change of settings, or `stop`) are dropped. The
-    observers live until `stop`, whatever module the user works in.
+    While an update runs, another edit only notes that there has to be one more. Where the process
+    has lost what it knew of the volume, as by a run in between, the next update is a whole
+    synthesis. The observers live until `stop`, whatever module the user works in.
 
     onChanged: called with no argument when the state or what it tells changed. onFirstVolume: with
     the node of a volume that was not there before. onLog: with what the process logs.
@@ -57,8 +57,7 @@ class LiveResynthesis(VTKObservationMixin):
         self.state, self.text = LiveState.OFF, ""
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._observed = None
-        self._generation = 0
-        self._request: tuple[int, int] | None = None  # generation, number of the client's
+        self._request: Asked | None = None
         self._source: VolumeSource | None = None  # of the running or the last request
         self._export = None
         self._settings: tuple[Any, ...] | None = None
@@ -90,12 +89,11 @@ class LiveResynthesis(VTKObservationMixin):
         """Follow no longer; what was made stays."""
         if not self.isOn:
             return
-        self._generation += 1
         self._delayTimer.stop()
         self._pollTimer.stop()
         self.removeObservers()
         if self._request is not None:
-            self._logic.runner.client.cancel()
+            self._logic.runner.cancel(self._request)
         self._parameterNode = self._observed = self._request = self._settings = None
         self._source = self._export = self._output = None
         self._isAgainNeeded = False
@@ -160,26 +158,25 @@ class LiveResynthesis(VTKObservationMixin):
             *(request.settings, request.unmatched, request.userTable),
             *(labelMap.names, labelMap.codes, style.intensities),
         )
-        isFollowing = (
+        isSame = (
             settings == self._settings
             and self._output is not None
             and self._output is parameters.outputVolume
             and same_grid(labelMap, previous.label_map)
         )
-        if isFollowing and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji):
+        if isSame and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji):
             self._tell(LiveState.UP_TO_DATE, _("nothing to do"))
             return
-        client = self._logic.runner.client
-        if isFollowing:
-            number = client.update(labelMap)
+        runner = self._logic.runner
+        if isSame and runner.isLive:
+            asked = runner.update(labelMap)
         else:
-            self._generation += 1
             self._output = self._logic.volumeToFill(parameters)
             self._logic.checkOutput(self._output)
-            number = sendRequest(client, request, isLive=True)
+            asked = runner.ask(request, isLive=True)
         self._source, self._export, self._settings = source, export, settings
         self._style = style
-        self._request = (self._generation, number)
+        self._request = asked
         self._isAgainNeeded = False
         self._begin = time.monotonic()
         self._tell(LiveState.RUNNING)
@@ -188,30 +185,31 @@ class LiveResynthesis(VTKObservationMixin):
     def _poll(self) -> None:
         from AnatoMaskGANLib.synthesis import worker_client as messages
 
-        for message in self._logic.runner.client.poll():
-            number = getattr(message, "request", None)
-            isCurrent = number is not None and self._request == (self._generation, number)
-            if isinstance(message, messages.Progress) and isCurrent:
+        request = self._request
+        if request is None:
+            return
+        for message in self._logic.runner.answers(request):
+            if isinstance(message, messages.Progress):
                 self._tell(LiveState.RUNNING, message.text)
-            elif isinstance(message, messages.VolumeMade) and isCurrent:
+            elif isinstance(message, messages.VolumeMade):
                 self._takeVolume(message.volume, message.seed)
-            elif isinstance(message, messages.VolumeChanged) and isCurrent:
+            elif isinstance(message, messages.VolumeChanged):
                 self._takeChange(message)
-            elif isinstance(message, messages.LogLine):
-                self._onLog(f"{message.level.lower()}: {message.text}")
-            elif isinstance(message, messages.Failed) and (isCurrent or message.request is None):
+            elif isinstance(message, messages.Failed):
                 self._onLog(f"{message.error}: {message.text}")
                 self._settings = None  # the next edit starts a new live synthesis
                 self._finish(LiveState.FAILED, message.text)
-            elif isCurrent and isinstance(
-                message, (messages.Finished, messages.Cancelled, messages.Superseded)
-            ):
+            elif isinstance(message, messages.Finished):
                 seconds = time.monotonic() - self._begin
                 self._finish(LiveState.UP_TO_DATE, _("{seconds:.1f} s").format(seconds=seconds))
-            if not self.isOn:
+            else:  # the process was ended, by whoever cancelled another run on it
+                self._settings, self._isAgainNeeded = None, True
+                self._finish(LiveState.PENDING, "")
+            if self._request is not request:
                 return
 
     def _finish(self, state: LiveState, text: str) -> None:
+        self._logic.runner.forget(self._request)
         self._request = None
         self._pollTimer.stop()
         self._tell(state, text)

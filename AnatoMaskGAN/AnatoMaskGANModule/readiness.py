@@ -48,6 +48,7 @@ class Readiness:
         compare = self._compare.problem(parameterNode)
         enable(ui.compareButton, compare, isFree, _("Count the figures"))
         ui.liveCheckBox.setEnabled(isLive or (problem is None and isFree))
+        ui.makeAgainButton.setEnabled(isFree)
         ui.rememberButton.setEnabled(problem is None)
         ui.cancelButton.setEnabled(isRunning)
         for section in (
