@@ -134,6 +134,21 @@ def test_intensities_from_0_to_1_are_the_share_of_the_models_window(ready_panel)
     assert "0 to 200" in panel.ui.unitLabel.text
 
 
+def test_other_intensities_in_the_same_volume_are_shown_by_their_own_window(ready_panel) -> None:
+    panel = ready_panel
+    display = synthesize(panel).GetScalarVolumeDisplayNode()
+    display.SetWindowLevelMinMax(20, 40)
+    choose(panel.ui.intensitiesComboBox, "0 to 1 (share of the model's window)")
+    synthesize(panel)
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 1)
+    display.SetWindowLevelMinMax(0.2, 0.4)
+    synthesize(panel)
+    assert display.GetWindowLevelMax() == pytest.approx(0.4)
+    choose(panel.ui.intensitiesComboBox, "As in the model's training scans")
+    synthesize(panel)
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 200)
+
+
 def test_a_new_volume_is_shown_as_chosen_and_later_as_the_user_set_it(ready_panel) -> None:
     panel = ready_panel
     scan = add_volume(SHAPE_KJI)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -337,6 +339,28 @@ def test_hounsfield_units_are_written_into_the_node() -> None:
     assert output.GetVoxelValueUnits().GetCodeValue() == "[hnsf'U]"
     display = output.GetScalarVolumeDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-1000, 1000)
+
+
+def test_a_volume_in_other_intensities_loses_the_unit_and_the_window_of_the_one_before() -> None:
+    export = label_map_from_segmentation(add_segmentation(masks()))
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    update_scalar_volume(output, synthesized(export, (-1000, 1000), "HU"), export.grid, {})
+    assert volume_for_file(output).unit == "HU"
+    update_scalar_volume(output, synthesized(export, (0, 200)), export.grid, {})
+    assert volume_for_file(output).unit == "" and output.GetVoxelValueQuantity() is None
+    display = output.GetScalarVolumeDisplayNode()
+    shown = []
+    for key, value in (("Model", "a"), ("Model", "b"), ("Intensities", "window"), ("Seed", "8")):
+        made = synthesized(export, (0, 200))
+        record = {"Model": "b", **provenance_of(output), key: value}
+        update_scalar_volume(output, replace(made, provenance=record), export.grid, {})
+        shown.append((display.GetWindowLevelMin(), display.GetWindowLevelMax()))
+        display.SetWindowLevelMinMax(20, 40)
+    assert shown == [(0, 200), (0, 200), (20, 40), (20, 40)]
+    one = replace(synthesized(export, (0, 1)), provenance=provenance_of(output))
+    one.provenance["Intensities"] = "model"
+    update_scalar_volume(output, one, export.grid, {})
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 1)
 
 
 def test_an_mr_volume_is_shown_with_the_models_window_and_keeps_it() -> None:

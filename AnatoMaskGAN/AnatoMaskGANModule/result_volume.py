@@ -67,7 +67,7 @@ def putVolumes(
 
     unit, volumes = volumes[0].unit, [style.applied(volume) for volume in volumes]
     scene, name = source.segmentationNode.GetScene(), source.segmentationNode.GetName()
-    isFirst = outputVolume is None or not mrml.is_synthetic(outputVolume)
+    isShownAnew = outputVolume is None or mrml.in_other_intensities(outputVolume, volumes[0])
     if outputVolume is None:
         outputVolume = scene.AddNewNodeByClass(
             SCALAR_VOLUME_CLASS, scene.GenerateUniqueName(f"{name} synthetic")
@@ -78,7 +78,7 @@ def putVolumes(
     attributes = source.attributes(export)
     mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
     mrml.place_beside(outputVolume, source.segmentationNode)
-    told = style.show(outputVolume, source.referenceVolume, unit) if isFirst else None
+    told = style.show(outputVolume, source.referenceVolume, unit) if isShownAnew else None
     if told is not None:
         note(told)
     return outputVolume

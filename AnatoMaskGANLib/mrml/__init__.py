@@ -30,6 +30,7 @@ from .segments import (
     user_table,
 )
 from .volume_nodes import (
+    in_other_intensities,
     is_synthetic,
     place_beside,
     provenance_of,
@@ -49,6 +50,7 @@ __all__ = [
     "figures_of",
     "histogram_chart_of",
     "histogram_labels",
+    "in_other_intensities",
     "is_synthetic",
     "label_map_from_segmentation",
     "label_map_of_entries",

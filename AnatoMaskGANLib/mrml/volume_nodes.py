@@ -19,6 +19,8 @@ SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
 # On the sequence and its browser that hold several samples of one volume.
 SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
 HOUNSFIELD_CODE = "[hnsf'U]"
+# What of a record decides which numbers the voxels are.
+INTENSITIES_KEYS = ("Model", "ModelSHA256", "Intensities", "EditedInPlace")
 
 
 def update_scalar_volume(
@@ -31,15 +33,16 @@ def update_scalar_volume(
 
     The first time the display gets the volume's window, which holds the brightest tissue that the
     model can make; later the user's own setting stays, so that the gray of unchanged anatomy does
-    not jump when a segment is edited. `attributes` join the volume's provenance in the node's
-    attributes, where they replace an earlier record.
+    not jump when a segment is edited, unless the new voxels are `in_other_intensities`.
+    `attributes` join the volume's provenance in the node's attributes, where they replace an
+    earlier record.
     """
     if volume.shape_kji != grid.shape_kji:
         raise VolumeError(
             f"The synthetic volume has {volume.shape_kji} voxels (KJI), but its node needs "
             f"{grid.shape_kji}. Resample it to the grid of the label map first."
         )
-    is_first = not is_synthetic(volume_node)
+    is_shown_anew = in_other_intensities(volume_node, volume)
     with slicer.util.NodeModify(volume_node):
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
@@ -49,10 +52,9 @@ def update_scalar_volume(
         update_record(volume_node, {**volume.provenance, **attributes})
         volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
         volume_node.SetDescription("Synthetic image made by AnatoMaskGAN; not for diagnosis")
-        if volume.unit == "HU":
-            _mark_as_hounsfield_units(volume_node)
+        _set_unit(volume_node, volume.unit)
     volume_node.CreateDefaultDisplayNodes()
-    if is_first:
+    if is_shown_anew:
         display = volume_node.GetScalarVolumeDisplayNode()
         display.AutoWindowLevelOn()
         display.AutoWindowLevelOff()
@@ -122,10 +124,12 @@ def volume_for_file(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     voxels = np.array(slicer.util.arrayFromVolume(volume_node))
-    units = volume_node.GetVoxelValueUnits()
-    unit = "HU" if units is not None and units.GetCodeValue() == HOUNSFIELD_CODE else ""
     return Volume(
-        voxels, slicer.util.arrayFromVTKMatrix(matrix), None, unit, provenance_of(volume_node)
+        voxels,
+        slicer.util.arrayFromVTKMatrix(matrix),
+        None,
+        _unit_of(volume_node),
+        provenance_of(volume_node),
     )
 
 
@@ -140,6 +144,22 @@ def update_record(
 def is_synthetic(volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Whether we made the volume."""
     return volume_node.GetAttribute(SYNTHETIC_ATTRIBUTE) is not None
+
+
+def in_other_intensities(volume_node: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> bool:
+    """Whether a window set for the node's voxels says nothing of the volume that is put into it.
+
+    So it is for the first volume, and for one in another unit, of another model, or in other
+    intensities than the node's record tells.
+    """
+    record = provenance_of(volume_node)
+    return (
+        not is_synthetic(volume_node)
+        or _unit_of(volume_node) != volume.unit
+        or any(
+            key in record and record[key] != volume.provenance.get(key) for key in INTENSITIES_KEYS
+        )
+    )
 
 
 def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
@@ -178,9 +198,18 @@ def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
         scene.RemoveNode(sequence)
 
 
-def _mark_as_hounsfield_units(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    quantity, unit = slicer.vtkCodedEntry(), slicer.vtkCodedEntry()
-    quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
-    unit.SetValueSchemeMeaning(HOUNSFIELD_CODE, "UCUM", "Hounsfield unit")
+def _unit_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """Of the voxels: "HU", or empty for anything else."""
+    units = volume_node.GetVoxelValueUnits()
+    return "HU" if units is not None and units.GetCodeValue() == HOUNSFIELD_CODE else ""
+
+
+def _set_unit(volume_node: slicer.vtkMRMLScalarVolumeNode, unit: str) -> None:
+    """Mark the voxels as Hounsfield units, or take an earlier mark away."""
+    quantity, code = None, None
+    if unit == "HU":
+        quantity, code = slicer.vtkCodedEntry(), slicer.vtkCodedEntry()
+        quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
+        code.SetValueSchemeMeaning(HOUNSFIELD_CODE, "UCUM", "Hounsfield unit")
     volume_node.SetVoxelValueQuantity(quantity)
-    volume_node.SetVoxelValueUnits(unit)
+    volume_node.SetVoxelValueUnits(code)
