@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,30 @@ def test_a_changed_store_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_tiny_store(tmp_path / "store", ("train", "validation"))
     with pytest.raises(ExportError, match="not the store of this run"):
         export_run(run, "limb", tmp_path, "", "generated", "MIT", store_folder=other)
+
+
+def test_a_store_whose_arrays_have_changed_is_refused(run: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(run.parent / "store", tmp_path / "store")
+    labels = np.load(store / "sub-2" / "labels.npy")
+    np.save(store / "sub-2" / "labels.npy", np.roll(labels, 1, axis=1))
+    with pytest.raises(ExportError, match="the arrays of sub-2 have changed"):
+        export_run(run, "limb", tmp_path, "", "generated", "MIT", store_folder=store)
+
+
+def test_the_card_names_subjects_that_have_other_names_than_their_cases(
+    run: Path, tmp_path: Path
+) -> None:
+    card, _ = read_model(export_run(run, "limb", tmp_path, "", "generated", "MIT"))
+    assert "train subjects" not in card.training
+    store = shutil.copytree(run.parent / "store", tmp_path / "store")
+    index = json.loads((store / "store.json").read_text())
+    for number, case in enumerate(index["cases"]):
+        case["subject"] = f"person-{max(1, number)}"
+    (store / "store.json").write_text(json.dumps(index))
+    made = export_run(run, "limb-2", tmp_path, "", "generated", "MIT", store_folder=store)
+    training = read_model(made)[0].training
+    assert training["train subjects"] == "person-1, person-2"
+    assert training["validation subjects"] == "person-3"
 
 
 def test_the_command_line_takes_the_card_from_the_runs_settings(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,16 +10,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
+from AnatoMaskGANLib.training import run_identity
 from AnatoMaskGANLib.training import trainer as trainer_module
 from AnatoMaskGANLib.training.interrupts import Interrupts
 from AnatoMaskGANLib.training.loop import train
 from AnatoMaskGANLib.training.run_state import (
+    STATE_VERSION,
     RunStateError,
     read_run_state,
     read_tensors,
@@ -26,6 +30,7 @@ from AnatoMaskGANLib.training.run_state import (
     write_tensors,
 )
 from AnatoMaskGANLib.training.trainer import TrainingDivergedError
+from AnatoMaskGANLib.volumes.case_store import open_store
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STEPS = 9
@@ -138,6 +143,52 @@ def test_a_checkpoint_of_another_store_is_refused(store: Path, tmp_path: Path) -
     other = write_tiny_store(tmp_path / "other", ("train", "train", "validation"))
     with pytest.raises(RunStateError, match="another store: cases"):
         train(tiny_run(other, tmp_path / "run"))
+
+
+def exchange_labels(store: Path, case: str) -> None:
+    path = store / case / "labels.npy"
+    labels = np.load(path)
+    np.save(path, np.array([0, 1, 3, 2], labels.dtype)[labels])
+
+
+def test_a_store_whose_labels_were_changed_is_refused_and_a_moved_one_is_not(
+    tmp_path: Path,
+) -> None:
+    store = write_tiny_store(tmp_path / "store")
+    train(tiny_run(store, tmp_path / "run", optimizer={"steps": 1}))
+    moved = shutil.copytree(store, tmp_path / "moved")
+    train(tiny_run(moved, tmp_path / "run", optimizer={"steps": 2}))
+    exchange_labels(moved, "sub-1")
+    with pytest.raises(RunStateError, match=r"arrays of sub-1 in .*moved have changed \(1 of 4"):
+        train(tiny_run(moved, tmp_path / "run", optimizer={"steps": 3}))
+    train(tiny_run(store, tmp_path / "run", optimizer={"steps": 3}))
+
+
+def test_a_run_that_noted_no_contents_goes_on_and_notes_them(store: Path, tmp_path: Path) -> None:
+    train(tiny_run(store, tmp_path, optimizer={"steps": 1}))
+    latest = tmp_path / "latest.safetensors"
+    tensors, metadata = read_tensors(latest)
+    noted = metadata.pop("contents")
+    header = {"version": str(STATE_VERSION), "run": json.dumps(metadata)}
+    write_tensors(latest, tensors, header)
+    train(tiny_run(store, tmp_path, optimizer={"steps": 2}))
+    assert read_tensors(latest)[1]["contents"] == noted
+
+
+@pytest.mark.parametrize("whole_bytes", [2**24, 2**10])
+def test_contents_are_known_by_every_part_of_the_arrays_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_bytes: int
+) -> None:
+    monkeypatch.setattr(run_identity, "_WHOLE_BYTES", whole_bytes)
+    store = write_tiny_store(tmp_path / "store", has_guidance=True)
+    noted = run_identity.describe_contents(open_store(store))
+    assert len(set(noted.values())) == len(noted) == 4
+    assert run_identity.changed_cases(open_store(store), noted) == []
+    for case, part, place in (("sub-0", "image", 0), ("sub-2", "labels", -1)):
+        array = np.load(store / case / f"{part}.npy")
+        array.flat[place] += 1
+        np.save(store / case / f"{part}.npy", array)
+    assert run_identity.changed_cases(open_store(store), noted) == ["sub-0", "sub-2"]
 
 
 def test_a_damaged_checkpoint_is_refused(store: Path, tmp_path: Path) -> None:

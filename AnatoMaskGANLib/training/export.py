@@ -20,6 +20,7 @@ from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
 from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
 from AnatoMaskGANLib.training.conditions import condition_table
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
+from AnatoMaskGANLib.training.run_identity import changed_cases
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
 from AnatoMaskGANLib.training.settings import CardSettings
 from AnatoMaskGANLib.volumes import LabelTable, load_label_table
@@ -69,7 +70,7 @@ def export_run(
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     generator = _generator(run, weights)
     store = open_store(store_folder or Path(run["settings"]["data"]["store"]))
-    _check_same_store(store, run["store"])
+    _check_same_store(store, run)
     guidance = run["settings"]["data"].get("guidance", "labels")
     card = ModelCard(
         name=name,
@@ -89,7 +90,7 @@ def export_run(
         output_labels=(
             _label_table(store.label_table).to_dict() if generator.settings.label_outputs else {}
         ),
-        training=_training_summary(run),
+        training=_training_summary(run, store),
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, card, generator)
@@ -123,17 +124,26 @@ def _label_table(content: Mapping[str, Any]) -> LabelTable:
     return bundled if dict(bundled.labels) == dict(table.labels) else table
 
 
-def _check_same_store(store: CaseStore, common: Mapping[str, Any]) -> None:
+def _check_same_store(store: CaseStore, run: Mapping[str, Any]) -> None:
+    common = run["store"]
     now = {case.name: case.split for case in store.cases}
     if now != common["cases"] or list(store.window) != list(common["window"]):
         raise ExportError(
             f"{store.folder} is not the store of this run any more: its cases, their split or its "
             "window have changed. Export with the store that the run was trained on."
         )
+    # runs of earlier versions noted no contents
+    changed = changed_cases(store, run["contents"]) if "contents" in run else []
+    if changed:
+        raise ExportError(
+            f"{store.folder} is not the store of this run any more: the arrays of "
+            f"{', '.join(changed)} have changed. Export with the store that the run was trained on."
+        )
 
 
-def _training_summary(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Steps, seconds, cases by split and settings, without paths of the machine."""
+def _training_summary(run: Mapping[str, Any], store: CaseStore) -> dict[str, Any]:
+    """Steps, seconds, cases by split and settings, without paths of the machine; the subjects too
+    where they have other names than the cases."""
     cases: dict[str, list[str]] = {}
     for name, split in sorted(run["store"]["cases"].items()):
         cases.setdefault(split, []).append(name)
@@ -143,5 +153,16 @@ def _training_summary(run: Mapping[str, Any]) -> dict[str, Any]:
         "steps": run["step"],
         "seconds": round(float(run["seconds"])),
         **{f"{split} cases": ", ".join(names) for split, names in cases.items()},
+        **_subjects(store),
         "settings": settings,
+    }
+
+
+def _subjects(store: CaseStore) -> dict[str, str]:
+    if all(case.subject == case.name for case in store.cases):
+        return {}
+    splits = {case.split: store.of_split(case.split) for case in store.cases}
+    return {
+        f"{split} subjects": ", ".join(sorted({case.subject for case in cases}))
+        for split, cases in splits.items()
     }

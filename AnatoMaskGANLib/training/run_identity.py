@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from AnatoMaskGANLib.config import settings_to_dict
 from AnatoMaskGANLib.training.run_state import RunStateError
 from AnatoMaskGANLib.training.settings import TrainingSettings
-from AnatoMaskGANLib.volumes.case_store import CaseStore
+from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
 
 # Where a run lies, how long it is and what it reports may change; what its weights come from not.
 FREE_SETTINGS = (
@@ -27,6 +30,8 @@ FREE_SETTINGS = (
     "optimizer.steps",
 )
 _SHOWN = 5
+_WHOLE_BYTES = 2**24
+_NUM_PARTS = 64
 
 
 def describe_store(store: CaseStore) -> dict[str, Any]:
@@ -38,6 +43,36 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
         "label_table": dict(store.label_table),
         "cases": {case.name: case.split for case in store.cases},
     }
+
+
+def describe_contents(store: CaseStore) -> dict[str, str]:
+    """Case -> a hash of its arrays, by which a changed one is known wherever the store lies.
+
+    Arrays up to `_WHOLE_BYTES` are read whole, of larger ones `_NUM_PARTS` parts spread over them:
+    gigabytes take seconds. A small edit between the parts of a large array is not seen.
+    """
+    return {case.name: _content_hash(case) for case in store.cases}
+
+
+def changed_cases(store: CaseStore, contents: Mapping[str, str]) -> list[str]:
+    """The cases whose arrays are others than `describe_contents` noted before."""
+    return [case.name for case in store.cases if contents.get(case.name) != _content_hash(case)]
+
+
+def _content_hash(case: StoredCase) -> str:
+    digest = hashlib.sha256()
+    for array in (case.image_sjk, case.labels_sjk, case.guidance_sjk):
+        if array is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        values = array.reshape(-1)
+        part = values.size
+        if array.nbytes > _WHOLE_BYTES:
+            part = _WHOLE_BYTES // (_NUM_PARTS * array.itemsize)
+        for start in np.linspace(0, values.size - part, _NUM_PARTS if part < values.size else 1):
+            digest.update(np.ascontiguousarray(values[int(start) : int(start) + part]))
+    return digest.hexdigest()
 
 
 def check_same_run(
@@ -63,6 +98,14 @@ def check_same_run(
         raise RunStateError(
             f"{path} was trained on another store: {', '.join(wrong)} of {store.folder} differ. "
             "Take the store that the run began with, or another output folder."
+        )
+    # runs of earlier versions noted no contents
+    changed = changed_cases(store, metadata["contents"]) if "contents" in metadata else []
+    if changed:
+        raise RunStateError(
+            f"{path} was trained on other data: the arrays of {', '.join(changed[:_SHOWN])} in "
+            f"{store.folder} have changed ({len(changed)} of {len(store.cases)} cases). Take the "
+            "store as it was when the run began, or another output folder."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
 from AnatoMaskGANLib.training.adversarial import SynthesisObjective
 from AnatoMaskGANLib.training.ahead import SamplerAhead
 from AnatoMaskGANLib.training.processes import Processes
-from AnatoMaskGANLib.training.run_identity import check_same_run, describe_store
+from AnatoMaskGANLib.training.run_identity import check_same_run, describe_contents, describe_store
 from AnatoMaskGANLib.training.run_networks import build_networks
 from AnatoMaskGANLib.training.run_state import read_run_state, read_tensors, write_run_state
 from AnatoMaskGANLib.training.schedules import has_frozen_statistics, rate_share
@@ -205,6 +206,10 @@ class Trainer:
         for own, value in zip(self.ema.buffers(), generator.buffers(), strict=True):
             own.copy_(value)
 
+    @cached_property
+    def _contents(self) -> dict[str, str]:
+        return describe_contents(self.store)
+
     def save(self, path: Path) -> None:
         """Writes everything that a resumed run needs."""
         metadata = {
@@ -214,6 +219,7 @@ class Trainer:
             "settings": settings_to_dict(self.settings),
             "generator": settings_to_dict(self.networks.generator.settings),
             "store": describe_store(self.store),
+            "contents": self._contents,
             "processes": self.processes.count,
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
