@@ -134,6 +134,23 @@ def test_what_is_made_or_scanned_of_one_subject_is_its(name: str, subject: str) 
     assert subject_of(name) == subject
 
 
+def test_a_deformed_case_is_of_the_subject_that_it_was_made_of(tmp_path: Path) -> None:
+    made = ("made/y/a_deform1", "made/b_deform1_seed2", "made/c_deform1", "made/z_deform1/a")
+    for name in ("x/a", "y/a", "b", *made):
+        touch(tmp_path / name / "image.nii.gz", tmp_path / name / "seg.nii.gz")
+    cases = find_case_folders(tmp_path)
+    assert {case.name: case.subject for case in cases} == {
+        "b": "b",
+        "x_a": "x_a",
+        "y_a": "y_a",
+        "made_y_a_deform1": "y_a",
+        "made_b_deform1_seed2": "b",
+        "made_c_deform1": "made_c",
+        "made_z_deform1_a": "made_z_a",
+    }
+    assert neighbors_of_two_subjects(tmp_path, cases) is None
+
+
 def test_case_folders_within_others_may_be_of_one_subject(tmp_path: Path) -> None:
     for name in ("patient1/visit1", "patient1/visit2", "patient2/visit1"):
         touch(tmp_path / name / "image.nii.gz", tmp_path / name / "seg.nii.gz")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
@@ -57,7 +58,7 @@ def find_case_folders(source: Path) -> list[CaseFiles]:
 
     Raises PreparationError for a folder with two files that could be the image.
     """
-    cases = []
+    found: dict[str, tuple[Path | None, Path | None]] = {}
     for folder in all_folders(source):
         if folder.name in MASK_FOLDERS or (folder != source and _is_series_of_parent(folder)):
             continue
@@ -66,9 +67,11 @@ def find_case_folders(source: Path) -> list[CaseFiles]:
         if image is None and labels is None:
             continue
         place = folder.relative_to(source).as_posix()
-        name = source.name if place == "." else place
-        cases.append(CaseFiles(_plain(name), subject_of(name), image, labels))
-    return cases
+        found[source.name if place == "." else place] = (image, labels)
+    return [
+        CaseFiles(_plain(name), subject_of(_original_of(name, found)), image, labels)
+        for name, (image, labels) in found.items()
+    ]
 
 
 def subject_of(case_name: str) -> str:
@@ -80,20 +83,40 @@ def subject_of(case_name: str) -> str:
     return match[1] if match else _plain(_DEFORMED.sub("", case_name))
 
 
+def _original_of(name: str, names: Collection[str]) -> str:
+    """The case among others that `synthesize --deform` made this one of, or would have been called;
+    the name itself if it was not made so.
+
+    Where several cases have the original's name, the one whose folders end alike is taken.
+    """
+    original = _DEFORMED.sub("", name)
+    if original.endswith(name.rpartition("/")[2]):
+        return name
+    folders = original.split("/")[::-1]
+
+    def common_end(other: str) -> int:
+        pairs = zip(folders, other.split("/")[::-1], strict=False)
+        return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+    there = [other for other in names if common_end(other)]
+    return max(there, key=common_end, default=original)
+
+
 def neighbors_of_two_subjects(
     source: Path, cases: Sequence[CaseFiles]
 ) -> tuple[CaseFiles, CaseFiles] | None:
-    """Two cases in one of several folders that count as two subjects, as the visits of one patient
-    do; None if there are none."""
+    """Two cases in one of several folders, each a subject for want of a rule, as the visits of one
+    patient are; None if there are none."""
     groups: dict[Path, list[CaseFiles]] = {}
     for case in cases:
+        if case.subject != case.name:
+            continue
         path = case.labels or case.image
         folder = path if path == case.image and path.is_dir() else path.parent
         groups.setdefault(folder.parent if folder != source else folder, []).append(case)
     for parent, group in groups.items():
-        others = [case for case in group if case.subject != group[0].subject]
-        if others and parent != source and len(groups) > 1:
-            return group[0], others[0]
+        if len(group) > 1 and parent != source and len(groups) > 1:
+            return group[0], group[1]
     return None
 
 
