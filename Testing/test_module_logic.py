@@ -288,6 +288,25 @@ def test_empty_and_overlapping_segments_are_told(logic, model: str) -> None:
     assert f"In {2 * 8 * 3} voxels segments overlap" in notes[1]
 
 
+def test_what_a_reference_volume_cuts_off_is_told(logic, model: str) -> None:
+    notes = []
+    logic.synthesize(
+        add_segmentation(limb()),
+        model=model,
+        referenceVolume=add_volume((6, 20, 15)),
+        logCallback=notes.append,
+    )
+    assert notes == ["Segments without a voxel on this grid: marrow."]
+    notes.clear()
+    logic.synthesize(
+        add_segmentation(limb()),
+        model=model,
+        referenceVolume=add_volume((6, 20, 14)),
+        logCallback=notes.append,
+    )
+    assert notes[1:] == [f"{4 * 12} voxels of bone lie outside of the grid and are left out."]
+
+
 def test_three_hundred_segments_become_one_volume(logic, model: str) -> None:
     """A body atlas has as many; most of these the model does not know."""
     labels_kji = np.zeros(SHAPE_KJI, np.int64)

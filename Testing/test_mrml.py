@@ -22,6 +22,7 @@ from slicer_host.nodes import (  # noqa: E402
     add_volume,
     box,
     compare_geometry,
+    oriented_image,
 )
 
 from AnatoMaskGANLib.mrml import (  # noqa: E402
@@ -135,6 +136,50 @@ def test_a_reference_volume_gives_its_grid() -> None:
         export.label_map.labels_kji != 0, painted.repeat(2, 0).repeat(2, 1).repeat(2, 2)
     )
     np.testing.assert_allclose(export.label_map.ijk_to_ras, finer, atol=1e-6)
+
+
+@pytest.mark.parametrize("has_reference_geometry", [True, False])
+def test_the_own_grid_grows_until_it_holds_segments_beyond_the_reference_geometry(
+    has_reference_geometry: bool,
+) -> None:
+    grid = oblique_grid()
+    node = add_segmentation(masks(), grid, has_reference_geometry=has_reference_geometry)
+    tumor = box((9, 5, 8), (2, 1, 2), (7, 2, 6))  # three slices and three columns before
+    shifted = grid.copy()
+    shifted[:3, 3] -= grid[:3, :3] @ [3, 0, 3]
+    image = oriented_image(tumor.astype(np.uint8), shifted)
+    node.AddSegmentFromBinaryLabelmapRepresentation(image, "Tumor", [1, 0, 0], "tumor")
+    export = label_map_from_segmentation(node)
+    value = {entry.name: entry.label_value for entry in export.entries}
+    labels = export.label_map.labels_kji
+    assert np.count_nonzero(labels == value["Tumor"]) == tumor.sum()
+    if has_reference_geometry:
+        assert labels.shape == (7, 5, 5)  # a slice and a column more, where the tumor is
+        expected = grid @ [-1, 0, -1, 1]
+        np.testing.assert_allclose(export.label_map.ijk_to_ras[:, 3], expected, atol=1e-6)
+    hidden = tumor[3:, :, 3:7] & (masks()["Liver"] | masks()["Spleen"])
+    assert export.num_overlapping_voxels == hidden.sum() == 14
+    alone = label_map_from_segmentation(node, segment_ids=["Liver", "Spleen"])
+    if has_reference_geometry:  # an unasked for segment moves no edge
+        assert alone.label_map.labels_kji.shape == SHAPE_KJI
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_voxels_that_the_reference_volume_does_not_reach_are_counted(is_moved: bool) -> None:
+    node, reference, larger = (
+        add_segmentation(masks()),
+        add_volume((3, 5, 4)),
+        add_volume(SHAPE_KJI),
+    )
+    if is_moved:  # all, so that nothing changes
+        turned = rotation_about_s(30)
+        for each in (node, reference, larger):
+            each.SetAndObserveTransformNodeID(add_transform(turned).GetID())
+    export = label_map_from_segmentation(node, reference)
+    assert export.label_map.labels_kji.shape == (3, 5, 4)
+    assert export.voxels_left_out == {"Liver": 3 * 2}  # its last slice
+    assert export.empty_segments == ("Spleen",)
+    assert label_map_from_segmentation(node, larger).voxels_left_out == {}
 
 
 def test_the_parent_transform_moves_the_label_map_in_the_world() -> None:

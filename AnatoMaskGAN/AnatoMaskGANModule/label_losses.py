@@ -7,7 +7,7 @@ from .synthesis_request import SynthesisRequest
 
 
 def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
-    """A sentence for each kind of loss: empty, overlapping and dropped segments.
+    """A sentence for each kind of loss: empty, cut, overlapping and dropped segments.
 
     export: the core's `SegmentationExport` that the request was made of; labelTable: the model's.
     """
@@ -17,6 +17,9 @@ def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
         told.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
+    for name, count in export.voxels_left_out.items():
+        text = _("{count} voxels of {name} lie outside of the grid and are left out.")
+        told.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
         text = _("In {count} voxels segments overlap; there the last in the list counts.")
         told.append(text.format(count=export.num_overlapping_voxels))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
@@ -13,6 +13,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError
 
+from .grid_reach import enlarged_geometry, ijk_to_node_of, voxels_outside
 from .segments import SegmentEntry, codes_of, names_of, segment_entries
 
 # Axes that meet within this cosine of a right angle count as perpendicular.
@@ -41,6 +42,9 @@ class SegmentationExport:
     """Names of the segments that have no voxel on the grid."""
     num_overlapping_voxels: int
     """Voxels of more than one segment; there the last segment of the list counts."""
+    voxels_left_out: Mapping[str, int] = field(default_factory=dict)
+    """Segment name to its number of voxels outside of the reference volume's grid; not of those
+    without any voxel on it."""
 
 
 def label_map_from_segmentation(
@@ -51,8 +55,9 @@ def label_map_from_segmentation(
 ) -> SegmentationExport:
     """The segments as one label map on the reference volume's grid, or on the segmentation's own.
 
-    The segmentation's own grid is that of the image it was drawn on; without one it is the box of
-    all segments with a voxel around it. Nothing is cropped to the painted voxels. `ijk_to_ras` of
+    The segmentation's own grid is that of the image it was drawn on, grown by whole voxels where a
+    segment reaches beyond it; without one it is the box of all segments with a voxel around it.
+    Nothing is cropped to the painted voxels. `ijk_to_ras` of
     the label map is in the world, with the parent transform, so that the model sees the anatomy as
     the slice views show it; only below a non-linear or shearing transform is it the node's own.
     segment_ids and label_values as for `segment_entries`.
@@ -82,12 +87,16 @@ def label_map_from_segmentation(
             "segment, or select a reference volume that covers them."
         )
     owner = reference_volume if reference_volume is not None else segmentation_node
-    grid = NodeGrid(labels_kji.shape, _ijk_to_node(image), owner.GetTransformNodeID())
+    grid = NodeGrid(labels_kji.shape, ijk_to_node_of(image), owner.GetTransformNodeID())
     label_map = LabelMap(
         labels_kji, ijk_to_ras_of(grid, owner), names_of(entries), codes_of(entries)
     )
-    overlapping = _num_overlapping_voxels(segmentation_node, reference_volume, entries, labels_kji)
-    return SegmentationExport(label_map, entries, grid, empty, overlapping)
+    overlapping = _num_overlapping_voxels(segmentation_node, reference_volume, entries, image)
+    left_out = {}
+    if reference_volume is not None:
+        found = voxels_outside(segmentation_node, entries, reference_volume)
+        left_out = {name: count for name, count in found.items() if name not in empty}
+    return SegmentationExport(label_map, entries, grid, empty, overlapping, left_out)
 
 
 def _make_binary_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -108,8 +117,12 @@ def _merged_labelmap(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     reference_volume: slicer.vtkMRMLScalarVolumeNode | None,
     entries: Sequence[SegmentEntry],
+    like: slicer.vtkOrientedImageData | None = None,
 ) -> slicer.vtkOrientedImageData:
-    """All voxels of the grid with the label value of the last segment that covers them."""
+    """All voxels of the grid with the label value of the last segment that covers them.
+
+    like: an image on the grid; None to find out what the segmentation's own is.
+    """
     segment_ids, values = vtk.vtkStringArray(), vtk.vtkIntArray()
     for entry in entries:
         segment_ids.InsertNextValue(entry.segment_id)
@@ -126,14 +139,19 @@ def _merged_labelmap(
             values,
         )
         return image
-    geometry = segmentation_node.GetSegmentation().GetConversionParameter(
+    geometry = like or enlarged_geometry(segmentation_node, entries)
+    has_geometry = segmentation_node.GetSegmentation().GetConversionParameter(
         slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     )
     # Without a reference geometry EXTENT_REFERENCE_GEOMETRY would crop to the painted voxels.
     extent = (
-        extents.EXTENT_REFERENCE_GEOMETRY if geometry else extents.EXTENT_UNION_OF_SEGMENTS_PADDED
+        extents.EXTENT_REFERENCE_GEOMETRY
+        if has_geometry
+        else extents.EXTENT_UNION_OF_SEGMENTS_PADDED
     )
-    segmentation_node.GenerateMergedLabelmapForAllSegments(image, extent, None, segment_ids, values)
+    segmentation_node.GenerateMergedLabelmapForAllSegments(
+        image, extent, geometry, segment_ids, values
+    )
     return image
 
 
@@ -146,16 +164,6 @@ def _voxels_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
             "volume whose grid the label map shall have."
         )
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]).copy()
-
-
-def _ijk_to_node(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """4x4 from the index in the array, which starts at 0, to the image's world in mm."""
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    ijk_to_node = slicer.util.arrayFromVTKMatrix(matrix)
-    first_ijk = image.GetExtent()[::2]
-    ijk_to_node[:3, 3] += ijk_to_node[:3, :3] @ first_ijk
-    return ijk_to_node
 
 
 def ijk_to_ras_of(grid: NodeGrid, owner: slicer.vtkMRMLTransformableNode) -> np.ndarray:
@@ -175,7 +183,7 @@ def _num_overlapping_voxels(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     reference_volume: slicer.vtkMRMLScalarVolumeNode | None,
     entries: Sequence[SegmentEntry],
-    merged_kji: np.ndarray,
+    merged: slicer.vtkOrientedImageData,
 ) -> int:
     """Voxels of more than one segment: those whose label changes when one layer stands alone."""
     segmentation = segmentation_node.GetSegmentation()
@@ -184,11 +192,11 @@ def _num_overlapping_voxels(
         layers.setdefault(segmentation.GetLayerIndex(entry.segment_id), []).append(entry)
     if len(layers) < 2:
         return 0
+    merged_kji = _voxels_of(merged)
     is_hidden = np.zeros(merged_kji.shape, dtype=bool)
     for layer in layers.values():
-        alone = _voxels_of(_merged_labelmap(segmentation_node, reference_volume, layer))
-        if alone.shape == merged_kji.shape:
-            is_hidden |= (alone != 0) & (alone != merged_kji)
+        alone = _voxels_of(_merged_labelmap(segmentation_node, reference_volume, layer, merged))
+        is_hidden |= (alone != 0) & (alone != merged_kji)
     return int(is_hidden.sum())
 
 
