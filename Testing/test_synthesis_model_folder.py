@@ -12,8 +12,10 @@ import safetensors.torch
 import torch
 from tiny_models import tiny_card, tiny_generator, write_tiny_model
 
+from AnatoMaskGANLib.cli import main
+from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import CheckpointError, list_models, read_model, write_model
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
+from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, find_model, read_card
 
 
 @pytest.fixture
@@ -62,6 +64,36 @@ def test_an_installed_model_is_found_by_its_name(
     names = [card.name for card in list_models()]
     assert "tiny" in names and "broken" not in names
     assert read_model("tiny")[0].path == str(tmp_path / "tiny")
+
+
+def test_a_folder_in_the_current_one_does_not_take_the_place_of_a_named_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path / "installed"))
+    write_tiny_model(tmp_path / "installed" / "tiny", description="Installed.")
+    here = tmp_path / "here"
+    for name in ("tiny", "only here"):
+        write_tiny_model(here / name, description="Here.")
+    (here / "brain-t1").mkdir()
+    monkeypatch.chdir(here)
+    assert find_model("brain-t1") == resources_folder() / "Models" / "brain-t1"
+    assert read_card(find_model("tiny")).description == "Installed."
+    for path in ("./tiny", "tiny/", Path("tiny"), "only here", str(here / "tiny")):
+        assert read_card(find_model(path)).description == "Here.", path
+    with pytest.raises(CheckpointError, match="holds no"):
+        find_model("./brain-t1")
+
+
+def test_a_copied_model_is_listed_under_the_name_by_which_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path))
+    for name in ("tiny", "tiny-2"):
+        write_tiny_model(tmp_path / name)
+    assert [card.name for card in list_models()] == ["brain-t1", "tiny", "tiny-2"]
+    assert main(["models", "list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert [find_model(name).name for name in listed] == ["brain-t1", "tiny", "tiny-2"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "../tiny", "", ".", "/nowhere/at/all"])

@@ -86,20 +86,29 @@ def user_models_folder() -> Path:
 
 
 def list_models() -> list[ModelCard]:
-    """Cards of the bundled and the installed models, by name; unreadable ones are left out."""
-    cards = {}
+    """Cards of the bundled and the installed models, each under the name of its folder, by which it
+    is found; unreadable ones are left out."""
+    cards: dict[str, ModelCard] = {}
     for folder in (bundled_models_folder(), user_models_folder()):
         for weights in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
+            name = weights.parent.name
             try:
-                cards.setdefault(weights.parent.name, read_card(weights.parent))
+                cards.setdefault(name, replace(read_card(weights.parent), name=name))
             except CheckpointError:
                 continue
     return [cards[name] for name in sorted(cards)]
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """The folder of a model by its name or its path, or the path of its weights' file."""
+    """The folder of a model by its name or its path, or the path of its weights' file.
+
+    A text without a separator is the name of a bundled or installed model first, so that a folder
+    of that name in the current one changes nothing; a `Path` is a path first.
+    """
     path = Path(name_or_path)
+    named = _model_named(str(name_or_path))
+    if named is not None and not isinstance(name_or_path, Path):
+        return named
     if path.name == WEIGHTS_FILE and path.is_file():
         return path.parent
     if path.is_dir():
@@ -114,15 +123,21 @@ def find_model(name_or_path: str | Path) -> Path:
             f"{path} is no model: expected a folder with {WEIGHTS_FILE}. Pickled checkpoints (.pt, "
             ".pth, .ckpt) are never read, because reading them can run any program."
         )
-    if path.name == str(name_or_path) and path.name not in ("", ".", ".."):
-        for folder in (bundled_models_folder(), user_models_folder()):
-            if (folder / path.name / WEIGHTS_FILE).is_file():
-                return folder / path.name
+    if named is not None:
+        return named
     names = ", ".join(card.name for card in list_models()) or "none"
     raise CheckpointError(
         f"There is no model {str(name_or_path)!r}. Known: {names}. The path of a model "
         "folder works too."
     )
+
+
+def _model_named(name: str) -> Path | None:
+    """The folder of the bundled or installed model of that name."""
+    if Path(name).name != name or name in ("", ".", ".."):
+        return None
+    places = (folder / name for folder in (bundled_models_folder(), user_models_folder()))
+    return next((place for place in places if (place / WEIGHTS_FILE).is_file()), None)
 
 
 def read_card(folder: Path) -> ModelCard:
