@@ -13,7 +13,7 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, paint  # noqa: E402
+from slicer_host.nodes import add_segmentation, add_transform, box, paint  # noqa: E402
 from slicer_host.user import voxels, wait  # noqa: E402
 
 SHAPE_KJI = (24, 40, 48)
@@ -313,3 +313,57 @@ def test_make_again_waits_while_the_volume_follows_by_itself(live_panel) -> None
     assert not live_panel.ui.makeAgainButton.enabled
     live_panel.ui.liveCheckBox.click()
     wait(lambda: live_panel.ui.makeAgainButton.enabled)
+
+
+def changed_in_shape(volume) -> None:
+    slicer.util.updateVolumeFromArray(volume, np.zeros((5, 6, 7), np.float32))
+
+
+def changed_in_kind(volume) -> None:
+    slicer.util.updateVolumeFromArray(volume, voxels(volume).astype(np.uint8))
+
+
+def moved(volume) -> None:
+    volume.SetOrigin(100, 100, 100)
+
+
+def put_below_a_transform(volume) -> None:
+    shift = np.eye(4)
+    shift[0, 3] = 7
+    volume.SetAndObserveTransformNodeID(add_transform(shift).GetID())
+
+
+@pytest.mark.parametrize("when", ["while nothing runs", "while an update runs"])
+@pytest.mark.parametrize(
+    "change", [changed_in_shape, changed_in_kind, moved, put_below_a_transform]
+)
+def test_a_volume_that_others_changed_is_made_whole_again(live_panel, change, when: str) -> None:
+    parameters = live_panel._parameterNode
+    output = parameters.outputVolume
+    if when == "while an update runs":
+        paint(parameters.inputSegmentation, "bone", stroke())
+        wait(lambda: state_of(live_panel) == "running")
+    change(output)
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+    assert parameters.outputVolume is output
+    assert output.GetOrigin() == (0, 0, 0) and output.GetTransformNodeID() is None
+    assert voxels(output).dtype == np.float32
+
+
+def test_an_error_while_the_volume_is_filled_is_told_and_the_next_edit_begins_anew(
+    live_panel, monkeypatch
+) -> None:
+    def refused(*arguments) -> None:
+        raise OSError("no more memory")
+
+    segmentation = live_panel._parameterNode.inputSegmentation
+    with monkeypatch.context() as broken:
+        broken.setattr(live_panel.logic, "updateRecord", refused)
+        paint(segmentation, "bone", stroke())
+        wait(lambda: state_of(live_panel) == "failed")
+    assert live_panel.ui.liveStateLabel.text == "Not up to date: no more memory"
+    paint(segmentation, "bone", stroke(4))
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)

@@ -1,6 +1,7 @@
 """Live resynthesis: the volume follows its segmentation while it is edited."""
 
 import enum
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
+from vtk import vtkCommand
 
+from .live_output import LiveOutput
 from .logic import AnatoMaskGANLogic
 from .output_style import OutputStyle
 from .parameter_node import AnatoMaskGANParameterNode
@@ -62,8 +65,8 @@ class LiveResynthesis(VTKObservationMixin):
         self._export = None
         self._settings: tuple[Any, ...] | None = None
         self._style = OutputStyle()
-        self._output = None
-        self._window: tuple[float, float] | None = None  # of the model
+        self._output = LiveOutput(logic)
+        self._target = None  # the volume that the request fills; None: a new one
         self._isAgainNeeded = False
         self._begin = 0.0
         self._delayTimer = qt.QTimer()
@@ -95,7 +98,8 @@ class LiveResynthesis(VTKObservationMixin):
         if self._request is not None:
             self._logic.runner.cancel(self._request)
         self._parameterNode = self._observed = self._request = self._settings = None
-        self._source = self._export = self._output = None
+        self._source = self._export = self._target = None
+        self._output.forget()
         self._isAgainNeeded = False
         self._tell(LiveState.OFF)
 
@@ -113,24 +117,35 @@ class LiveResynthesis(VTKObservationMixin):
         self.state, self.text = state, text
         self._onChanged()
 
-    def _observe(self, segmentationNode) -> None:
-        segmentation = segmentationNode.GetSegmentation()
-        if segmentation is self._observed:
+    def onOutputModified(self, caller=None, event=None) -> None:
+        """Others may have moved the volume, or given it another shape."""
+        if self.state is LiveState.UP_TO_DATE and not self._output.isInPlace:
+            self.onEdited()
+
+    def _observe(self) -> None:
+        """Watch what the volume depends on, and the volume itself."""
+        segmentationNode, output = self._parameterNode.inputSegmentation, self._output.node
+        segmentation = segmentationNode.GetSegmentation() if segmentationNode else None
+        if (segmentation, output) == self._observed:
             return
         self.removeObservers()
-        events = slicer.vtkSegmentation
-        for event in (
-            events.SourceRepresentationModified,
-            events.RepresentationModified,
-            events.SegmentAdded,
-            events.SegmentRemoved,
-            events.SegmentModified,
-            events.SegmentsOrderModified,
-        ):
-            self.addObserver(segmentation, event, self.onEdited)
+        self._observed = (segmentation, output)
         transformed = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
-        self.addObserver(segmentationNode, transformed, self.onEdited)
-        self._observed = segmentation
+        if segmentation is not None:
+            events = slicer.vtkSegmentation
+            for event in (
+                events.SourceRepresentationModified,
+                events.RepresentationModified,
+                events.SegmentAdded,
+                events.SegmentRemoved,
+                events.SegmentModified,
+                events.SegmentsOrderModified,
+            ):
+                self.addObserver(segmentation, event, self.onEdited)
+            self.addObserver(segmentationNode, transformed, self.onEdited)
+        if output is not None:
+            self.addObserver(output, vtkCommand.ModifiedEvent, self.onOutputModified)
+            self.addObserver(output, transformed, self.onOutputModified)
 
     def _submit(self) -> None:
         """Ask for what the edits so far need; nothing when they left every label as it was."""
@@ -139,7 +154,7 @@ class LiveResynthesis(VTKObservationMixin):
         if segmentationNode is None:
             self.stop()
             return
-        self._observe(segmentationNode)
+        self._observe()
         try:
             self._submitEdits(parameters)
         except (ValueError, RuntimeError) as error:  # such as the last segment removed
@@ -160,8 +175,9 @@ class LiveResynthesis(VTKObservationMixin):
         )
         isSame = (
             settings == self._settings
-            and self._output is not None
-            and self._output is parameters.outputVolume
+            and self._output.node is not None
+            and self._output.node is parameters.outputVolume
+            and self._output.isInPlace
             and same_grid(labelMap, previous.label_map)
         )
         if isSame and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji):
@@ -169,10 +185,11 @@ class LiveResynthesis(VTKObservationMixin):
             return
         runner = self._logic.runner
         if isSame and runner.isLive:
+            self._target = self._output.node
             asked = runner.update(labelMap)
         else:
-            self._output = self._logic.volumeToFill(parameters)
-            self._logic.checkOutput(self._output)
+            self._target = self._logic.volumeToFill(parameters)
+            self._logic.checkOutput(self._target)
             asked = runner.ask(request, isLive=True)
         self._source, self._export, self._settings = source, export, settings
         self._style = style
@@ -183,30 +200,47 @@ class LiveResynthesis(VTKObservationMixin):
         self._pollTimer.start()
 
     def _poll(self) -> None:
-        from AnatoMaskGANLib.synthesis import worker_client as messages
-
+        """Take what the process answered, whatever becomes of it."""
         request = self._request
         if request is None:
             return
-        for message in self._logic.runner.answers(request):
-            if isinstance(message, messages.Progress):
-                self._tell(LiveState.RUNNING, message.text)
-            elif isinstance(message, messages.VolumeMade):
-                self._takeVolume(message.volume, message.seed)
-            elif isinstance(message, messages.VolumeChanged):
-                self._takeChange(message)
-            elif isinstance(message, messages.Failed):
-                self._onLog(f"{message.error}: {message.text}")
-                self._settings = None  # the next edit starts a new live synthesis
-                self._finish(LiveState.FAILED, message.text)
-            elif isinstance(message, messages.Finished):
-                seconds = time.monotonic() - self._begin
-                self._finish(LiveState.UP_TO_DATE, _("{seconds:.1f} s").format(seconds=seconds))
-            else:  # the process was ended, by whoever cancelled another run on it
-                self._settings, self._isAgainNeeded = None, True
-                self._finish(LiveState.PENDING, "")
-            if self._request is not request:
-                return
+        try:
+            for message in self._logic.runner.answers(request):
+                self._take(message)
+                if self._request is not request:
+                    return
+        except Exception as error:
+            logging.debug("where the live volume could not be filled", exc_info=True)
+            if self._request is request:
+                self._fail(str(error) or type(error).__name__)
+
+    def _take(self, message) -> None:
+        from AnatoMaskGANLib.synthesis import worker_client as messages
+
+        if isinstance(message, messages.Progress):
+            self._tell(LiveState.RUNNING, message.text)
+        elif isinstance(message, messages.VolumeMade):
+            self._takeVolume(message.volume, message.seed)
+        elif isinstance(message, messages.VolumeChanged):
+            self._takeChange(message)
+        elif isinstance(message, messages.Failed):
+            self._onLog(f"{message.error}: {message.text}")
+            self._fail(message.text)
+        elif isinstance(message, messages.Finished):
+            seconds = time.monotonic() - self._begin
+            self._finish(LiveState.UP_TO_DATE, _("{seconds:.1f} s").format(seconds=seconds))
+        else:  # the process was ended, by whoever cancelled another run on it
+            self._beginAnew()
+            self._finish(LiveState.PENDING, "")
+
+    def _beginAnew(self) -> None:
+        """Make the whole volume again when the running request has ended."""
+        self._settings, self._isAgainNeeded = None, True
+
+    def _fail(self, text: str) -> None:
+        """Tell the reason; the next edit begins anew."""
+        self._settings = None
+        self._finish(LiveState.FAILED, text)
 
     def _finish(self, state: LiveState, text: str) -> None:
         self._logic.runner.forget(self._request)
@@ -220,31 +254,23 @@ class LiveResynthesis(VTKObservationMixin):
 
     def _takeVolume(self, volume, seed: int) -> None:
         """Fill the output volume; a new one when none was selected."""
-        if self._source.segmentationNode.GetScene() is None or self._isOutputGone():
+        if self._source.segmentationNode.GetScene() is None or self._isTargetGone():
             self.stop()
             return
-        isNew = self._output is None
-        self._output = self._logic.putVolumes(
-            self._source, self._output, [volume], [seed], self._export, self._style
-        )
-        self._window = volume.window
-        if isNew:
-            self._parameterNode.outputVolume = self._output
-            self._onFirstVolume(self._output)
+        self._output.put(self._source, self._target, volume, seed, self._export, self._style)
+        if self._target is None:
+            self._target = self._parameterNode.outputVolume = self._output.node
+            self._onFirstVolume(self._target)
+        self._observe()
 
     def _takeChange(self, message) -> None:
-        """Write the changed box into the volume, which keeps its window and its place."""
-        if self._isOutputGone():
+        """Write the changed box, unless the volume became another one meanwhile."""
+        if self._isTargetGone():
             self.stop()
-            return
-        with slicer.util.NodeModify(self._output):
-            if message.changed is not None:
-                slicer.util.arrayFromVolume(self._output)[message.changed.slices] = (
-                    self._style.voxels(message.voxels_kji, self._window)
-                )
-                slicer.util.arrayFromVolumeModified(self._output)
-            record = self._style.record(message.provenance)
-            self._logic.updateRecord(self._output, record)
+        elif self._output.isInPlace:
+            self._output.change(message.changed, message.voxels_kji, message.provenance)
+        else:
+            self._beginAnew()
 
-    def _isOutputGone(self) -> bool:
-        return self._output is not None and self._output.GetScene() is None
+    def _isTargetGone(self) -> bool:
+        return self._target is not None and self._target.GetScene() is None

@@ -1,0 +1,60 @@
+"""The volume that live resynthesis fills: written whole, or where an edit changed it."""
+
+from typing import Any
+
+import numpy as np
+import slicer
+from vtk import vtkMatrix4x4
+
+from .logic import AnatoMaskGANLogic
+from .output_style import OutputStyle
+from .volume_source import VolumeSource
+
+
+class LiveOutput:
+    """node: the volume that was filled; None before the first."""
+
+    def __init__(self, logic: AnatoMaskGANLogic) -> None:
+        self._logic = logic
+        self.forget()
+
+    def forget(self) -> None:
+        """The next volume is the first one."""
+        self.node: Any = None
+        self._grid = self._dtype = self._window = None
+        self._style = OutputStyle()
+
+    def put(
+        self, source: VolumeSource, target, volume, seed: int, export, style: OutputStyle
+    ) -> None:
+        """Fill the target, None for a new node, with a core `Volume` of the source's export."""
+        self.node = self._logic.putVolumes(source, target, [volume], [seed], export, style)
+        self._grid, self._style, self._window = export.grid, style, volume.window
+        self._dtype = slicer.util.arrayFromVolume(self.node).dtype
+
+    def change(self, changed, voxels_kji, provenance) -> None:
+        """Write the box that changed, None for none; the node keeps its window and its place.
+
+        Only where `isInPlace`.
+        """
+        with slicer.util.NodeModify(self.node):
+            if changed is not None:
+                slicer.util.arrayFromVolume(self.node)[changed.slices] = self._style.voxels(
+                    voxels_kji, self._window
+                )
+                slicer.util.arrayFromVolumeModified(self.node)
+            self._logic.updateRecord(self.node, self._style.record(provenance))
+
+    @property
+    def isInPlace(self) -> bool:
+        """Whether the node still has the shape, the kind of voxels and the place that it got."""
+        node, grid = self.node, self._grid
+        if node is None or node.GetImageData() is None:
+            return False
+        voxels = slicer.util.arrayFromVolume(node)
+        if voxels.shape != tuple(grid.shape_kji) or voxels.dtype != self._dtype:
+            return False
+        ijkToNode = vtkMatrix4x4()
+        node.GetIJKToRASMatrix(ijkToNode)
+        isMoved = not np.allclose(slicer.util.arrayFromVTKMatrix(ijkToNode), grid.ijk_to_node)
+        return not isMoved and node.GetTransformNodeID() == grid.transform_node_id
