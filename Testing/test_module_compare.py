@@ -13,7 +13,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, compare_geometry  # noqa: E402
+from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
 
 from AnatoMaskGANLib.synthesis import SynthesisCancelledError  # noqa: E402
 
@@ -105,6 +105,17 @@ def test_a_volume_that_was_moved_or_whose_model_is_gone_is_not_compared(
     monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path))
     with pytest.raises(ValueError, match="is not installed; its window and labels are needed"):
         logic.compare(synthetic, scan)
+
+
+def test_a_volume_whose_segments_were_edited_since_is_not_compared(synthesized_panel) -> None:
+    logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
+    bone = box(SHAPE_KJI, (0, 2, 10), (7, 17, 20))
+    paint(nodes.inputSegmentation, "bone", bone | box(SHAPE_KJI, (2, 4, 21), (5, 9, 22)))
+    with pytest.raises(ValueError, match="since it was made, the segments of 'Case' changed.*undo"):
+        logic.compare(nodes.outputVolume, nodes.realVolume)
+    assert slicer.mrmlScene.GetFirstNodeByName("Case synthetic difference") is None
+    paint(nodes.inputSegmentation, "bone", bone)
+    assert logic.compare(nodes.outputVolume, nodes.realVolume).figures
 
 
 @pytest.mark.parametrize(

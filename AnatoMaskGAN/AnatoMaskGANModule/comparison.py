@@ -75,6 +75,12 @@ def compareVolumes(
             f"{syntheticNode.GetName()!r} does not lie on the grid of its segmentation any more. "
             "Synthesize it again, then compare."
         )
+    if labelMap.sha256() != record["LabelMapSHA256"]:
+        raise ValueError(
+            f"{syntheticNode.GetName()!r} cannot be compared: since it was made, the segments of "
+            f"{source.segmentationNode.GetName()!r} changed, by which its voxels would be counted. "
+            "Synthesize it again, or undo the edits."
+        )
     isResampled = not same_grid(real, labelMap)
     if isResampled:
         real = to_grid_of(real, labelMap)
