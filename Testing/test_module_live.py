@@ -11,6 +11,7 @@ pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[s
 import psutil  # noqa: E402
 import slicer  # noqa: E402
 import slicer.util  # noqa: E402
+import vtk  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, add_transform, box, paint  # noqa: E402
@@ -366,4 +367,28 @@ def test_an_error_while_the_volume_is_filled_is_told_and_the_next_edit_begins_an
     assert live_panel.ui.liveStateLabel.text == "Not up to date: no more memory"
     paint(segmentation, "bone", stroke(4))
     wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+
+
+def test_the_volume_follows_its_segmentation_below_a_bent_transform(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    before, after = vtk.vtkPoints(), vtk.vtkPoints()
+    for corner in ((0, 0, 0), (40, 0, 0), (0, 40, 0), (0, 0, 24), (40, 40, 24)):
+        before.InsertNextPoint(corner)
+        after.InsertNextPoint(corner[0] + (5 if corner == (40, 0, 0) else 0), *corner[1:])
+    bend = vtk.vtkThinPlateSplineTransform()
+    bend.SetSourceLandmarks(before)
+    bend.SetTargetLandmarks(after)
+    bend.SetBasisToR()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "bent")
+    transform.SetAndObserveTransformToParent(bend)
+    assert not transform.IsTransformToWorldLinear()
+    parameters.inputSegmentation.SetAndObserveTransformNodeID(transform.GetID())
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume.GetTransformNodeID() == transform.GetID()
+    parameters.inputSegmentation.SetAndObserveTransformNodeID(None)
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume.GetTransformNodeID() is None
     assert_whole(live_panel)

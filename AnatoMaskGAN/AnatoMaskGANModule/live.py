@@ -178,6 +178,7 @@ class LiveResynthesis(VTKObservationMixin):
             and self._output.node is not None
             and self._output.node is parameters.outputVolume
             and self._output.isInPlace
+            and self._output.isOn(export.grid)
             and same_grid(labelMap, previous.label_map)
         )
         if isSame and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji):

@@ -45,6 +45,15 @@ class LiveOutput:
                 slicer.util.arrayFromVolumeModified(self.node)
             self._logic.updateRecord(self.node, self._style.record(provenance))
 
+    def isOn(self, grid) -> bool:
+        """Whether this is the core's `NodeGrid` that the node got, below the same transform."""
+        mine = self._grid
+        isSame = (mine.shape_kji, mine.transform_node_id) == (
+            grid.shape_kji,
+            grid.transform_node_id,
+        )
+        return isSame and np.allclose(mine.ijk_to_node, grid.ijk_to_node)
+
     @property
     def isInPlace(self) -> bool:
         """Whether the node still has the shape, the kind of voxels and the place that it got."""
