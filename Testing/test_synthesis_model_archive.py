@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from AnatoMaskGANLib.synthesis.model_archive import (
     verify_model,
 )
 from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, file_sha256
+from AnatoMaskGANLib.volumes.folder_lock import hold_lock
 
 
 @pytest.fixture
@@ -151,6 +153,42 @@ def test_an_installed_model_is_removed_and_a_bundled_one_is_not(
         remove_model("brain-t1")
     with pytest.raises(CheckpointError, match="cannot be a model's name"):
         remove_model("../installed")
+
+
+def test_files_beside_a_removed_model_stay_and_are_named(
+    model: Path, installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Path(install_model(model).path)
+    (place / "notes.txt").write_text("mine")
+    assert main(["models", "remove", place.name]) == 0
+    assert "notes.txt is no model's and stays" in capsys.readouterr().err
+    assert [entry.name for entry in place.iterdir()] == ["notes.txt"]
+    assert Path(install_model(model).path) == place
+    assert (place / "notes.txt").read_text() == "mine"
+
+
+def test_a_model_is_not_removed_while_another_process_installs(
+    model: Path, installed: Path
+) -> None:
+    place = Path(install_model(model).path)
+    with (
+        hold_lock(installed / LOCK),
+        pytest.raises(CheckpointError, match="installs or removes a model in .* now"),
+    ):
+        remove_model(place.name)
+    assert verify_model(place.name).path == str(place)
+
+
+def test_a_linked_model_is_unlinked_and_a_copied_one_of_any_name_removed(
+    model: Path, installed: Path
+) -> None:
+    place = Path(install_model(model).path)
+    (installed / "link").symlink_to(model)
+    shutil.copytree(place, installed / "a copy")
+    remove_model("link")
+    remove_model("a copy")
+    assert sorted(entry.name for entry in installed.iterdir()) == [LOCK, place.name]
+    assert (model / WEIGHTS_FILE).is_file()
 
 
 def test_the_command_line_installs_verifies_and_removes(

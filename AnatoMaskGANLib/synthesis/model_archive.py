@@ -7,6 +7,7 @@ reads as a whole model takes its place.
 
 from __future__ import annotations
 
+import logging
 import lzma
 import os
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
+from AnatoMaskGANLib.volumes.abandoned_files import remove_abandoned
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
 from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
 
@@ -45,6 +47,8 @@ _WORKPLACE = ".installing-"
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, LookupError)
 _BLOCK = 2**20
 _MODELS = f"*/{WEIGHTS_FILE}"
+
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -144,7 +148,8 @@ def _one_installation(folder: Path) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True)
         except FolderLockedError as error:
             raise CheckpointError(
-                f"another program installs a model in {folder} now; wait for its end and try again"
+                f"another program installs or removes a model in {folder} now; wait for its end "
+                "and try again"
             ) from error
         except OSError as error:
             raise CheckpointError(
@@ -171,18 +176,38 @@ def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCa
 
 
 def remove_model(name: str) -> Path:
-    """Removes a model that the user installed; gives back where it was."""
-    place = user_models_folder() / check_model_name(name)
-    if not (place / WEIGHTS_FILE).is_file():
-        raise CheckpointError(
-            f"no model {name!r} is installed in {user_models_folder()}; bundled models cannot be "
-            "removed (see: anatomaskgan models list)"
-        )
-    if place.is_symlink():
-        place.unlink()
-    else:
-        shutil.rmtree(place)
+    """Removes a model that the user installed; gives back where it was.
+
+    Files that are no model's stay, and the log names them. Raises CheckpointError for a model that
+    is not installed, and while another process installs one.
+    """
+    folder = user_models_folder()
+    _check_installed(name, folder)
+    with _one_installation(folder):
+        _check_installed(name, folder)  # it may have been removed meanwhile
+        place = folder / name
+        if place.is_symlink():
+            place.unlink()
+            return place
+        for file in (WEIGHTS_FILE, CARD_FILE):
+            (place / file).unlink(missing_ok=True)
+        remove_abandoned(place)
+        left = sorted(entry.name for entry in place.iterdir())
+        if left:
+            _log.warning("%s is no model's and stays in %s", ", ".join(left), place)
+        else:
+            place.rmdir()
     return place
+
+
+def _check_installed(name: str, folder: Path) -> None:
+    if name in {weights.parent.name for weights in folder.glob(_MODELS)}:
+        return
+    check_model_name(name)
+    raise CheckpointError(
+        f"no model {name!r} is installed in {folder}; bundled models cannot be removed (see: "
+        "anatomaskgan models list)"
+    )
 
 
 def _unpack(archive: Path, weights: Path) -> None:
