@@ -45,7 +45,7 @@ from AnatoMaskGANLib.mrml import (  # noqa: E402
     volume_for_file,
     volume_of_node,
 )
-from AnatoMaskGANLib.volumes import LabelTable, Volume, VolumeError  # noqa: E402
+from AnatoMaskGANLib.volumes import LabelTable, Volume, VolumeError, match_labels  # noqa: E402
 
 SHAPE_KJI = (6, 5, 4)
 LEFT_KIDNEY = (
@@ -320,8 +320,45 @@ def test_terminology_becomes_a_code_and_slicers_own_default_does_not() -> None:
 
 
 def test_names_that_slicer_made_up_do_not_count_as_names() -> None:
-    node = add_segmentation({"Segment_1": masks()["Liver"], "Segment_2": masks()["Spleen"]})
+    node = segmentation_of_file(1, 2)
     assert label_map_from_segmentation(node).label_map.names == {}
+
+
+def segmentation_of_file(liver: int, spleen: int) -> slicer.vtkMRMLSegmentationNode:
+    """As Slicer loads a file with these values and without names."""
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "File")
+    voxels = np.int16(liver) * masks()["Liver"] + np.int16(spleen) * masks()["Spleen"]
+    slicer.util.updateVolumeFromArray(labels, voxels)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "File")
+    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labels, node)
+    for segment in segments_of(node):
+        segment.SetName(f"Segment_{segment.GetLabelValue()}")
+    return node
+
+
+def segments_of(node: slicer.vtkMRMLSegmentationNode) -> list[slicer.vtkSegment]:
+    segmentation = node.GetSegmentation()
+    return [segmentation.GetSegment(segment_id) for segment_id in segmentation.GetSegmentIDs()]
+
+
+def test_values_that_slicer_moved_or_nobody_gave_are_not_taken_for_those_of_a_file() -> None:
+    table = LabelTable("organs", {1: "liver", 2: "spleen", 3: "kidney"}, {}, {}, {})
+
+    def rules(node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+        matches = match_labels(label_map_of_entries(segment_entries(node)), table)
+        return [f"{match.rule} {match.model_name}".strip() for match in matches]
+
+    node = segmentation_of_file(2, 3)
+    segmentation = node.GetSegmentation()
+    assert rules(node) == ["value spleen", "value kidney"]
+    segmentation.SeparateSegmentLabelmap(segmentation.GetNthSegmentID(0))
+    assert segmentation.GetNthSegment(0).GetLabelValue() == 1  # Slicer's doing
+    assert rules(node) == ["unmatched", "unmatched"]
+    for first in (1, 2):
+        names = [f"Segment_{first}", f"Segment_{first + 1}"]
+        drawn = add_segmentation(dict(zip(names, masks().values(), strict=True)))
+        assert [segment.GetLabelValue() for segment in segments_of(drawn)] == [1, 1]
+        assert rules(drawn) == ["unmatched", "unmatched"]
 
 
 def test_labels_can_be_matched_before_any_voxel_is_read() -> None:

@@ -12,8 +12,9 @@ import slicer
 from AnatoMaskGANLib.volumes import LabelMap, LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry, terminology_entry
 
-# Names that Slicer makes up for segments of a file without names; they say nothing of the anatomy.
-MADE_UP_NAME = re.compile(r"Segment[ _]\d+")
+# Names that Slicer makes up for segments of a file without names: their value in the file, which
+# says nothing of the anatomy.
+MADE_UP_NAME = re.compile(r"Segment[ _](\d+)")
 # Slicer's terminology of a segment that nobody described: "Tissue".
 UNDESCRIBED_CODE = "SCT:85756007"
 # Slicer merges segments into signed short voxels.
@@ -42,8 +43,9 @@ def segment_entries(
     """The segments in their order, all of them or those asked for.
 
     A segment keeps the label value it has in the segmentation; when these are not distinct
-    (segments that overlap may share one) or do not fit all are numbered from 1. label_values,
-    segment ID to value, takes their place. Raises VolumeError on an unknown segment.
+    (segments that overlap may share one) or do not fit all are numbered, from 1 unless that made
+    made-up names true, by which `names_of` finds the values of a file. label_values, segment ID to
+    value, takes their place. Raises VolumeError on an unknown segment.
     """
     segmentation = segmentation_node.GetSegmentation()
     known_ids = list(segmentation.GetSegmentIDs())
@@ -61,8 +63,18 @@ def segment_entries(
     is_distinct = len(set(values)) == len(values)
     if not is_distinct or min(values, default=1) < 1 or max(values, default=1) > LARGEST_VALUE:
         values = list(range(1, len(chosen) + 1))
+        entries = _entries_of(segmentation, chosen, values)
+        if names_of(entries):
+            return entries
+        values = [value + 1 for value in values]
+    return _entries_of(segmentation, chosen, values)
+
+
+def _entries_of(
+    segmentation: slicer.vtkSegmentation, segment_ids: Sequence[str], values: Sequence[int]
+) -> tuple[SegmentEntry, ...]:
     entries = []
-    for segment_id, value in zip(chosen, values, strict=True):
+    for segment_id, value in zip(segment_ids, values, strict=True):
         segment = segmentation.GetSegment(segment_id)
         name, color = segment.GetName() or segment_id, segment.GetColor()
         entries.append(SegmentEntry(segment_id, name, value, _code_of(segment), color))
@@ -112,14 +124,23 @@ def name_segments(
 
 
 def names_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
-    """Label value to name; none at all when Slicer made all of them up."""
-    if all(MADE_UP_NAME.fullmatch(entry.name) for entry in entries):
+    """Label value to name; none at all when Slicer made all of them up of these very values.
+
+    A segment whose value is another one by now keeps its name, which no model knows: Slicer moves
+    values where segments get a layer of their own, so that they tell no anatomy any more.
+    """
+    if all(_made_up_number(entry.name) == entry.label_value for entry in entries):
         return {}
     return {entry.label_value: entry.name for entry in entries}
 
 
 def codes_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
     return {entry.label_value: entry.code for entry in entries if entry.code}
+
+
+def _made_up_number(name: str) -> int | None:
+    made_up = MADE_UP_NAME.fullmatch(name)
+    return int(made_up[1]) if made_up else None
 
 
 def _code_of(segment: slicer.vtkSegment) -> str:
