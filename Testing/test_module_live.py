@@ -14,7 +14,7 @@ import slicer.util  # noqa: E402
 import vtk  # noqa: E402
 from slicer_host import window  # noqa: E402
 from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_transform, box, paint  # noqa: E402
+from slicer_host.nodes import add_segmentation, add_transform, add_volume, box, paint  # noqa: E402
 from slicer_host.user import voxels, wait  # noqa: E402
 
 SHAPE_KJI = (24, 40, 48)
@@ -392,3 +392,36 @@ def test_the_volume_follows_its_segmentation_below_a_bent_transform(live_panel) 
     wait(lambda: is_up_to_date(live_panel))
     assert parameters.outputVolume.GetTransformNodeID() is None
     assert_whole(live_panel)
+
+
+def test_another_segmentation_gets_a_volume_of_its_own(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    first, before = parameters.outputVolume, voxels(parameters.outputVolume)
+    parameters.inputSegmentation = add_segmentation(limb(), name="Second")
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    second = parameters.outputVolume
+    assert (first.GetName(), second.GetName()) == ("Case synthetic", "Second synthetic")
+    np.testing.assert_array_equal(voxels(first), before)
+    for volume, name in ((first, "Case"), (second, "Second")):
+        assert live_panel.logic.provenance(volume)["Segmentation"] == name
+        assert volume.GetNodeReference("AnatoMaskGAN.Segmentation").GetName() == name
+    paint(parameters.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume is second
+    np.testing.assert_array_equal(voxels(first), before)
+    parameters.inputSegmentation = slicer.util.getNode("Case")
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume is first
+
+
+def test_a_reference_volume_on_the_same_grid_is_referred_to(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    output = parameters.outputVolume
+    parameters.referenceVolume = add_volume(SHAPE_KJI)
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume is output
+    assert output.GetNodeReference("AnatoMaskGAN.Reference") is parameters.referenceVolume

@@ -41,7 +41,7 @@ class LiveResynthesis(VTKObservationMixin):
     synthesis. The observers live until `stop`, whatever module the user works in.
 
     onChanged: called with no argument when the state or what it tells changed. onFirstVolume: with
-    the node of a volume that was not there before. onLog: with what the process logs.
+    the node of a volume that was not selected before. onLog: with what the process logs.
     """
 
     DELAY_MS = 250
@@ -172,6 +172,8 @@ class LiveResynthesis(VTKObservationMixin):
         settings = (
             *(request.settings, request.unmatched, request.userTable),
             *(labelMap.names, labelMap.codes, style.intensities),
+            *(source.segmentationNode, source.referenceVolume),
+            tuple((entry.segment_id, entry.label_value) for entry in export.entries),
         )
         isSame = (
             settings == self._settings
@@ -189,7 +191,7 @@ class LiveResynthesis(VTKObservationMixin):
             self._target = self._output.node
             asked = runner.update(labelMap)
         else:
-            self._target = self._logic.volumeToFill(parameters)
+            self._target = self._output.volumeToFill(parameters)
             self._logic.checkOutput(self._target)
             asked = runner.ask(request, isLive=True)
         self._source, self._export, self._settings = source, export, settings
@@ -254,13 +256,14 @@ class LiveResynthesis(VTKObservationMixin):
             self._delayTimer.start(0)
 
     def _takeVolume(self, volume, seed: int) -> None:
-        """Fill the output volume; a new one when none was selected."""
+        """Fill the target, which is then selected; a new volume when there is none."""
         if self._source.segmentationNode.GetScene() is None or self._isTargetGone():
             self.stop()
             return
         self._output.put(self._source, self._target, volume, seed, self._export, self._style)
-        if self._target is None:
-            self._target = self._parameterNode.outputVolume = self._output.node
+        self._target = self._output.node
+        if self._parameterNode.outputVolume is not self._target:
+            self._parameterNode.outputVolume = self._target
             self._onFirstVolume(self._target)
         self._observe()
 

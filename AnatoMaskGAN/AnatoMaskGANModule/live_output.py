@@ -8,7 +8,8 @@ from vtk import vtkMatrix4x4
 
 from .logic import AnatoMaskGANLogic
 from .output_style import OutputStyle
-from .volume_source import VolumeSource
+from .parameter_node import AnatoMaskGANParameterNode
+from .volume_source import SEGMENTATION_ROLE, VolumeSource
 
 
 class LiveOutput:
@@ -21,14 +22,32 @@ class LiveOutput:
     def forget(self) -> None:
         """The next volume is the first one."""
         self.node: Any = None
+        self._made: list[Any] = []  # all volumes that were filled, one a segmentation
         self._grid = self._dtype = self._window = None
         self._style = OutputStyle()
+
+    def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode) -> Any:
+        """The selected volume, unless it is of another segmentation; None: a new one.
+
+        With the next patient's segmentation the volume of the one before is kept; it is followed
+        again when its own segmentation is selected again.
+        """
+        segmentation = parameterNode.inputSegmentation
+        volume = self._logic.volumeToFill(parameterNode)
+        if volume is None or volume.GetNodeReference(SEGMENTATION_ROLE) in (None, segmentation):
+            return volume
+        for made in self._made:
+            if made.GetScene() and made.GetNodeReference(SEGMENTATION_ROLE) is segmentation:
+                return made
+        return None
 
     def put(
         self, source: VolumeSource, target, volume, seed: int, export, style: OutputStyle
     ) -> None:
         """Fill the target, None for a new node, with a core `Volume` of the source's export."""
         self.node = self._logic.putVolumes(source, target, [volume], [seed], export, style)
+        if self.node not in self._made:
+            self._made.append(self.node)
         self._grid, self._style, self._window = export.grid, style, volume.window
         self._dtype = slicer.util.arrayFromVolume(self.node).dtype
 
