@@ -113,6 +113,24 @@ def test_whole_numbers_are_rounded_and_never_wrap_around() -> None:
     assert edited.voxels_kji[ball(3)].min() > 240
 
 
+@pytest.mark.parametrize("seam", ["smooth", "scaled", "none"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_voxel_that_is_no_number_spoils_no_other(seam: str, bad: float) -> None:
+    is_changed, labeled = ball(5), np.ones(SHAPE_KJI, bool)
+    voxels, synthetic = speckled(60, 5, 10), volume(speckled(10, 3, 11))
+    clean = blend_edit(volume(voxels), synthetic, is_changed, labeled, 4.0, seam).voxels_kji
+    spoiled = voxels.copy()
+    inside, around = (10, 15, 20), (10, 15, 26)  # around: within the margin
+    assert is_changed[inside] and 0 < distance_to(is_changed)[around] < 4
+    spoiled[inside] = spoiled[around] = bad
+    edited = blend_edit(volume(spoiled), synthetic, is_changed, labeled, 4.0, seam).voxels_kji
+    assert edited[inside] == pytest.approx(clean[inside], abs=1)
+    assert np.array_equal(edited[around], bad, equal_nan=True)
+    others = np.ones(SHAPE_KJI, bool)
+    others[around] = False
+    np.testing.assert_allclose(edited[others], clean[others], atol=1)
+
+
 def test_everything_changed_gives_the_synthetic_volume() -> None:
     synthetic = volume(speckled(30, 5, 8))
     everything = np.ones(SHAPE_KJI, bool)

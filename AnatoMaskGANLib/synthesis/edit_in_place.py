@@ -78,6 +78,8 @@ def blend_edit(
 
     All on one grid. is_labeled_kji: where the new map has labels; elsewhere the model knows nothing
     of the tissue, so the margin stops there and intensities are not compared. seam: of `SEAMS`.
+    Voxels of the scan that are no numbers are not compared either, and stay what they are around
+    the changed ones.
     """
     check_margin(margin_mm)
     if seam not in SEAMS:
@@ -92,10 +94,12 @@ def blend_edit(
         share = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
         share[is_changed] = 1.0
         real = voxels[part].astype(np.float64)
-        is_known = ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
+        is_number = np.isfinite(real)
+        real[~is_number] = 0.0
+        is_known = is_number & ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
         made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm, seam)
         blended = _as_type(real + share * (made - real), voxels.dtype)
-        voxels[part] = np.where(share > 0, blended, voxels[part])
+        voxels[part] = np.where((share > 0) & (is_number | is_changed), blended, voxels[part])
     record = {
         **synthetic.provenance,
         "EditedInPlace": "YES",
