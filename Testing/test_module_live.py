@@ -425,3 +425,20 @@ def test_a_reference_volume_on_the_same_grid_is_referred_to(live_panel) -> None:
     wait(lambda: is_up_to_date(live_panel))
     assert parameters.outputVolume is output
     assert output.GetNodeReference("AnatoMaskGAN.Reference") is parameters.referenceVolume
+
+
+def test_a_replaced_segmentation_object_is_followed_and_listed(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    other = add_segmentation({"skin": limb()["skin"], "marrow": stroke()}, name="Frame")
+    parameters.inputSegmentation.SetAndObserveSegmentation(other.GetSegmentation())
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+    names = [match.segmentName for match in live_panel.labelPanel.matches]
+    assert names == ["skin", "marrow"]
+    paint(parameters.inputSegmentation, "marrow", stroke(4))
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+    parameters.inputSegmentation.GetSegmentation().GetNthSegment(1).SetName("bone")
+    wait(lambda: [match.segmentName for match in live_panel.labelPanel.matches] == ["skin", "bone"])

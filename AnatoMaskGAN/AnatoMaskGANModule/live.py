@@ -143,6 +143,8 @@ class LiveResynthesis(VTKObservationMixin):
             ):
                 self.addObserver(segmentation, event, self.onEdited)
             self.addObserver(segmentationNode, transformed, self.onEdited)
+            replaced = slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent
+            self.addObserver(segmentationNode, replaced, self.onEdited)
         if output is not None:
             self.addObserver(output, vtkCommand.ModifiedEvent, self.onOutputModified)
             self.addObserver(output, transformed, self.onOutputModified)

@@ -14,16 +14,19 @@ class SegmentsObserver(VTKObservationMixin):
     def __init__(self, onSegments: Callable[[], None], onDisplay: Callable[[], None]) -> None:
         VTKObservationMixin.__init__(self)
         self._onSegments, self._onDisplay = onSegments, onDisplay
-        self._observed = None
+        self._observed = (None, None)
 
     def observe(self, segmentationNode) -> None:
         """Watch this segmentation and no other; None: none."""
-        if segmentationNode is self._observed:
+        segmentation = segmentationNode.GetSegmentation() if segmentationNode is not None else None
+        if (segmentationNode, segmentation) == self._observed:
             return
         self.removeObservers()
-        self._observed = segmentationNode
+        self._observed = (segmentationNode, segmentation)
         if segmentationNode is None:
             return
+        replaced = slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent
+        self.addObserver(segmentationNode, replaced, self._onSegmentationReplaced)
         displayModified = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
         self.addObserver(segmentationNode, displayModified, self._onDisplayModified)
         for event in (
@@ -32,7 +35,12 @@ class SegmentsObserver(VTKObservationMixin):
             slicer.vtkSegmentation.SegmentModified,
             slicer.vtkSegmentation.SegmentsOrderModified,
         ):
-            self.addObserver(segmentationNode.GetSegmentation(), event, self._onSegmentModified)
+            self.addObserver(segmentation, event, self._onSegmentModified)
+
+    def _onSegmentationReplaced(self, caller, event=None) -> None:
+        """Others, such as a sequence browser, put another segmentation object into the node."""
+        self.observe(caller)
+        self._onSegments()
 
     def _onSegmentModified(self, caller=None, event=None) -> None:
         self._onSegments()
