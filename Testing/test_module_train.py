@@ -82,7 +82,9 @@ def process_of(panel) -> psutil.Process:  # noqa: F811
     return psutil.Process(panel.workPanels.train.job._process.processID)
 
 
-def test_two_epochs_are_trained_shown_and_installed_as_a_model(ready, tmp_path: Path) -> None:
+def test_two_epochs_are_trained_shown_and_installed_as_a_model(
+    ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ui = ready.ui
     assert not ui.trainCurvesLabel.visible and not ui.trainInstallButton.enabled
     ui.trainStartButton.click()
@@ -117,6 +119,13 @@ def test_two_epochs_are_trained_shown_and_installed_as_a_model(ready, tmp_path: 
     volume = ready.logic.synthesize(segmentation, model="boxes")
     assert np.isfinite(slicer.util.arrayFromVolume(volume)).all()
     assert "generated boxes" in (tmp_path / "models" / "boxes" / "card.md").read_text()
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *texts: True)
+    ui.trainTrainingDataEdit.setText("the same boxes")
+    ui.trainInstallButton.click()
+    wait(lambda: ui.trainInstallButton.enabled)
+    assert ui.trainStateLabel.text == "Installed the model boxes."
+    assert "the same boxes" in (tmp_path / "models" / "boxes" / "card.md").read_text()
 
 
 def test_a_check_tells_what_a_run_will_need_and_trains_nothing(ready, tmp_path: Path) -> None:

@@ -57,10 +57,11 @@ class InstallRunPanel:
                 return
             run = self._pictures.folder.resolve()
             store = run.parent / "store"
+            description = parameters.trainDescription.strip()  # the run's where it is empty
             arguments = [
                 *("models", "export", str(run), self._name, "--store", str(store)),
                 *("--checkpoint", self._ui.trainCheckpointComboBox.currentText),
-                *("--description", parameters.trainDescription.strip()),
+                *(("--description", description) if description else ()),
                 *("--training-data", parameters.trainTrainingData.strip()),
                 *("--licence", parameters.trainLicence.strip()),
                 *(("--replace",) if self._logic.isInstalled(self._name) else ()),
