@@ -14,7 +14,9 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
+from slicer_host.user import voxels  # noqa: E402
 
+from AnatoMaskGANLib.mrml import difference_of, figures_of  # noqa: E402
 from AnatoMaskGANLib.synthesis import SynthesisCancelledError  # noqa: E402
 
 SHAPE_KJI = (8, 20, 24)
@@ -72,6 +74,27 @@ def test_comparing_once_more_fills_the_same_nodes(synthesized_panel) -> None:
     count = slicer.mrmlScene.GetNumberOfNodes()
     panel.ui.compareButton.click()
     assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+def test_comparing_a_clone_leaves_the_comparison_of_the_first_volume_alone(
+    synthesized_panel,
+) -> None:
+    logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
+    first = logic.compare(nodes.outputVolume, nodes.realVolume)
+    difference, figures = voxels(first.differenceVolume), figures_of(nodes.outputVolume)
+    clone = slicer.modules.volumes.logic().CloneVolume(
+        slicer.mrmlScene, nodes.outputVolume, "Clone, synthetic"
+    )
+    assert clone.GetNodeReference("AnatoMaskGAN.Difference") is first.differenceVolume
+    assert figures_of(clone) == {} and difference_of(clone) is None
+    logic.synthesize(nodes.inputSegmentation, clone, model=nodes.model, seed=9)
+    second = logic.compare(clone, nodes.realVolume)
+    for made in ("differenceVolume", "tableNode", "chart"):
+        assert getattr(second, made) is not getattr(first, made)
+    np.testing.assert_array_equal(voxels(first.differenceVolume), difference)
+    assert figures_of(nodes.outputVolume) == figures != figures_of(clone)
+    again = logic.compare(nodes.outputVolume, nodes.realVolume)
+    assert again.differenceVolume is first.differenceVolume
 
 
 def test_a_scan_on_another_grid_is_interpolated_and_that_is_said(synthesized_panel) -> None:

@@ -12,7 +12,7 @@ import vtk
 from AnatoMaskGANLib.volumes import Volume, VolumeError, same_grid
 
 from .label_map_export import NodeGrid, ijk_to_ras_of
-from .referred_nodes import referred_node
+from .referred_nodes import own_node, referred_node
 from .volume_nodes import place_beside, update_scalar_volume
 
 # A comparison made once more goes into the nodes of the first one.
@@ -111,7 +111,7 @@ def update_figures(
 
 def figures_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float]:
     """The figures of the last comparison of the volume, also from a saved scene; empty if none."""
-    node = synthetic_node.GetNodeReference(FIGURES_ROLE)
+    node = own_node(synthetic_node, FIGURES_ROLE)
     table = node.GetTable() if node is not None else None
     keys = table.GetColumnByName("Figure") if table is not None else None
     values = table.GetColumnByName("Value") if table is not None else None
@@ -129,7 +129,7 @@ def difference_of(
     synthetic_node: slicer.vtkMRMLScalarVolumeNode,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The difference volume of the last comparison; None if there was none."""
-    return synthetic_node.GetNodeReference(DIFFERENCE_ROLE)
+    return own_node(synthetic_node, DIFFERENCE_ROLE)
 
 
 def compared_with(

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
-from .referred_nodes import referred_node
+from .referred_nodes import own_node, referred_node
 
 TABLE_ROLE = "AnatoMaskGAN.HistogramTable"
 CHART_ROLE = "AnatoMaskGAN.HistogramChart"
@@ -83,7 +83,7 @@ def histogram_chart_of(
     synthetic_node: slicer.vtkMRMLScalarVolumeNode,
 ) -> slicer.vtkMRMLPlotChartNode | None:
     """The chart of an earlier comparison of the volume, also from a saved scene."""
-    return synthetic_node.GetNodeReference(CHART_ROLE)
+    return own_node(synthetic_node, CHART_ROLE)
 
 
 def shown_label(chart: slicer.vtkMRMLPlotChartNode) -> str:
