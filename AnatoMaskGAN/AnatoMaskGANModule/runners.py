@@ -188,11 +188,12 @@ class ProcessRunner:
 
     def close(self) -> None:
         """End the process and all that it started; requests that are waited for are cancelled."""
+        if self._client is None:
+            return
         from AnatoMaskGANLib.synthesis.worker_client import Cancelled
 
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._client.close()
+        self._client = None
         for asked in self._asked.values():
             asked.messages.append(Cancelled(asked.number))
         self._asked.clear()
