@@ -32,6 +32,7 @@ from AnatoMaskGANModule.runners import ProcessRunner
 from AnatoMaskGANModule.sample_data import registerSampleData
 from AnatoMaskGANModule.samples_chooser import SamplesChooser
 from AnatoMaskGANModule.segment_editor_section import SegmentEditorSection
+from AnatoMaskGANModule.segment_match import forgetChoicesOfOthers
 from AnatoMaskGANModule.segments_observer import SegmentsObserver
 from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
 from AnatoMaskGANModule.view_layout import SideBySide
@@ -248,6 +249,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateFromScene()
 
     def onParameterNodeModified(self, caller=None, event=None) -> None:
+        forgetChoicesOfOthers(self._parameterNode)
         self._updateTimer.start()
         self.live.onEdited()
 
@@ -263,6 +265,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._isClosed:
             return
         parameters = self._parameterNode
+        if parameters is not None:
+            forgetChoicesOfOthers(parameters)
         node = parameters.inputSegmentation if parameters is not None else None
         output = parameters.outputVolume if parameters is not None else None
         reference = parameters.referenceVolume if parameters is not None else None

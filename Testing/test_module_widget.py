@@ -258,6 +258,60 @@ def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
     assert panel.ui.statusLabel.text == "No segment is taken: show or tick at least one."
 
 
+def test_choices_for_the_segments_of_one_segmentation_do_not_cross_to_another(panel) -> None:
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb(), name="First"))
+    wait()
+    first = panel._parameterNode.inputSegmentation
+    second = add_segmentation(limb(), name="Second")
+    by_the_rules = [["skin", "skin", "name"], ["bone", "bone", "name"], ["marrow"] * 2 + ["name"]]
+
+    def choose_for_first() -> None:
+        panel.ui.segmentChoiceComboBox.currentIndex = 2
+        item = panel.ui.labelTable.item(0, 0)
+        item.setCheckState(item.checkState().Unchecked)
+        wait()
+        panel.labelPanel.onLabelChosen("bone", "marrow")
+        wait()
+        assert [row[2] for row in table_texts(panel)] == ["left out", "your choice", "name"]
+
+    wait()
+    choose_for_first()
+    panel.ui.inputSelector.setCurrentNode(second)
+    source = panel.logic.sourceOf(panel._parameterNode)  # at once, not when the panel follows
+    assert (len(source.segmentIDs), source.labels) == (3, {})
+    wait()
+    assert table_texts(panel) == by_the_rules
+    panel.ui.inputSelector.setCurrentNode(first)
+    wait()
+    choose_for_first()
+    slicer.mrmlScene.RemoveNode(first)
+    wait()
+    panel.ui.inputSelector.setCurrentNode(second)
+    wait()
+    assert table_texts(panel) == by_the_rules
+
+
+def test_choices_of_a_scene_of_an_earlier_version_are_those_of_its_segmentation(
+    panel, tmp_path: Path
+) -> None:
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait()
+    panel.labelPanel.onLabelChosen("bone", "marrow")
+    wait()
+    node = slicer.util.getNode("AnatoMaskGAN")
+    with slicer.util.NodeModify(node):  # as it was saved then
+        node.RemoveNodeReferenceIDs("choicesOf")
+        node.UnsetParameter("areChoicesOwned")
+        assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    wait()
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb(), name="Other"))
+    wait()
+    slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {"clear": True})
+    wait()
+    assert table_texts(panel)[1] == ["bone", "<marrow>", "your choice"]
+
+
 def test_segments_added_after_the_selection_make_the_button_work(panel) -> None:
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Growing")
     panel.ui.inputSelector.setCurrentNode(segmentation)

@@ -108,6 +108,10 @@ class AnatoMaskGANParameterNode:
     segmentChoice: SegmentChoice = SegmentChoice.ALL
     # IDs of the segments that are not ticked; counts for the choice CHOSEN only
     leftOutSegments: list[str]
+    # of which segmentation the segments not ticked and the user's labels are, once that is known:
+    # a scene saved by an earlier version does not tell
+    choicesOf: vtkMRMLSegmentationNode
+    areChoicesOwned: bool = False
     # gives the output its grid; none: the segmentation's own
     referenceVolume: vtkMRMLScalarVolumeNode
     # none: a new volume, which is then selected

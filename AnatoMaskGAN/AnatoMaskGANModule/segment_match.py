@@ -62,6 +62,23 @@ def matchedSegments(
     return rows
 
 
+def forgetChoicesOfOthers(parameterNode: AnatoMaskGANParameterNode) -> None:
+    """Let another segmentation than before begin with all segments ticked, and by the rules alone.
+
+    Its segments often have the same IDs and names, but nobody has chosen anything for them. What a
+    saved scene holds stays.
+    """
+    segmentationNode = parameterNode.inputSegmentation
+    if segmentationNode is None or segmentationNode is parameterNode.choicesOf:
+        return
+    areOfAnother = parameterNode.areChoicesOwned  # by one that may be removed by now
+    parameterNode.choicesOf = segmentationNode
+    parameterNode.areChoicesOwned = True
+    if areOfAnother:
+        parameterNode.leftOutSegments = []
+        parameterNode.userLabels = {}
+
+
 def takenSegmentIDs(parameterNode: AnatoMaskGANParameterNode) -> list[str] | None:
     """IDs of the segments that the panel's choice takes; None for all of them."""
     segmentationNode = parameterNode.inputSegmentation
