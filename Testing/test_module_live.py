@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -442,3 +444,27 @@ def test_a_replaced_segmentation_object_is_followed_and_listed(live_panel) -> No
     assert_whole(live_panel)
     parameters.inputSegmentation.GetSegmentation().GetNthSegment(1).SetName("bone")
     wait(lambda: [match.segmentName for match in live_panel.labelPanel.matches] == ["skin", "bone"])
+
+
+def test_following_goes_on_after_temporary_files_were_cleaned(live_panel) -> None:
+    shutil.rmtree(live_panel.logic.runner.client._folder)
+    paint(live_panel._parameterNode.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)
+    assert "lost its temporary files" in live_panel.ui.logText.toPlainText()
+
+
+def test_a_full_disk_is_told_and_the_next_edit_begins_anew(live_panel, monkeypatch) -> None:
+    def refused(label_map) -> None:
+        raise OSError("No space left on device")
+
+    segmentation = live_panel._parameterNode.inputSegmentation
+    with monkeypatch.context() as full:
+        full.setattr(live_panel.logic.runner.client, "update", refused)
+        paint(segmentation, "bone", stroke())
+        wait(lambda: state_of(live_panel) == "failed")
+    assert "No space left" in live_panel.ui.liveStateLabel.text
+    paint(segmentation, "bone", stroke(4))
+    wait(lambda: is_up_to_date(live_panel))
+    assert_whole(live_panel)

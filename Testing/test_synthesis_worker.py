@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,22 @@ def test_an_update_after_the_process_was_killed_gives_the_whole_volume(
     (made,) = of_kind(messages, VolumeMade)
     expected = tiny_synthesizer().synthesize(label_map_of(labels)).voxels_kji
     np.testing.assert_allclose(made.volume.voxels_kji, expected, rtol=0, atol=1e-4)
+
+
+def test_requests_outlive_a_cleaned_folder_of_temporary_files(
+    client: WorkerClient, model: str
+) -> None:
+    labels = random_labels((8, 20, 20))
+    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
+    shutil.rmtree(client._folder)
+    lost = client._process
+    labels[3:5, 4:12, 4:12] = 2
+    messages = until_ended(client, client.update(label_map_of(labels)))
+    (made,) = of_kind(messages, VolumeMade)
+    expected = tiny_synthesizer().synthesize(label_map_of(labels)).voxels_kji
+    np.testing.assert_allclose(made.volume.voxels_kji, expected, rtol=0, atol=1e-4)
+    assert any("lost its temporary files; started" in m.text for m in of_kind(messages, LogLine))
+    assert lost.poll() is not None and client._folder.is_dir()
 
 
 def test_a_process_that_dies_twice_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ class LiveResynthesis(VTKObservationMixin):
         self._observe()
         try:
             self._submitEdits(parameters)
-        except (ValueError, RuntimeError) as error:  # such as the last segment removed
+        except (ValueError, RuntimeError, OSError) as error:  # such as the last segment removed
             self._settings = None
             self._tell(LiveState.FAILED, str(error))
 

@@ -147,6 +147,7 @@ class WorkerClient:
         self._last_number = 0
         self._cancelled: set[int] = set()  # of the requests that have not ended
         self._num_deaths = 0  # since a request was last finished
+        self._untold: list[Message] = []  # for the next `poll`
 
     @property
     def process_id(self) -> int | None:
@@ -228,7 +229,7 @@ class WorkerClient:
         A process that died is started again once and gets its requests again. When it dies again
         before it has finished any, they end with Failed.
         """
-        messages: list[Message] = []
+        messages, self._untold = self._untold, []
         while True:
             try:
                 process, line = self._answers.get_nowait()
@@ -248,6 +249,7 @@ class WorkerClient:
         process, self._process = self._process, None
         self._requests.clear()
         self._cancelled.clear()
+        self._untold.clear()
         self._live = None
         if process is not None:
             end_tree(process)
@@ -263,6 +265,8 @@ class WorkerClient:
         self.close()
 
     def _send(self, request: _Request) -> int:
+        if self._process is not None and not self._folder.is_dir():
+            self._untold += self._after_loss_of_folder()
         self.start()
         number = self._last_number + 1
         self._write_request(number, request)
@@ -273,8 +277,8 @@ class WorkerClient:
     def _write_request(self, number: int, request: _Request) -> None:
         if request.kind == "update" and not self._is_live_in_process:
             request = self._live or request  # a fresh process knows no session yet
-        self._is_live_in_process = request.kind == "update" or request.options["live"]
         part = ExchangeFolder(self._folder).label_map_message(request.label_map)
+        self._is_live_in_process = request.kind == "update" or request.options["live"]
         self._write({"kind": request.kind, "request": number, "label_map": part} | request.options)
 
     def _write(self, message: dict[str, Any]) -> None:
@@ -282,7 +286,7 @@ class WorkerClient:
             self._outbox.put((self._process, encoded(message)))
 
     def _start_process(self) -> None:
-        if self._folder is None:
+        if self._folder is None or not self._folder.is_dir():
             self._folder = Path(tempfile.mkdtemp(prefix="anatomaskgan-"))
         with open(self._folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
@@ -345,11 +349,9 @@ class WorkerClient:
     def _after_death(self) -> list[Message]:
         process, self._process = self._process, None
         end_tree(process)
-        cancelled = sorted(self._cancelled)
-        for number in cancelled:
-            self._end(number, is_done=False)
+        messages = self._end_cancelled()
         if not self._requests:  # the next request starts another one
-            return [Cancelled(number) for number in cancelled]
+            return messages
         self._num_deaths += 1
         if self._num_deaths > 1:
             requests, self._requests = self._requests, {}
@@ -359,16 +361,28 @@ class WorkerClient:
                 "memory is too small: take a lower memory limit or a smaller label map. Its last "
                 f"words: {self._last_words() or 'none'}"
             )
-            return [
-                *(Cancelled(number) for number in cancelled),
-                *(Failed(number, "WorkerDiedError", text) for number in requests),
-            ]
+            return messages + [Failed(number, "WorkerDiedError", text) for number in requests]
+        return messages + self._start_again(f"ended ({_how(process)})")
+
+    def _after_loss_of_folder(self) -> list[Message]:
+        """A process whose temporary files were cleaned away can neither read nor answer."""
+        process, self._process = self._process, None
+        end_tree(process)
+        return self._end_cancelled() + self._start_again("lost its temporary files")
+
+    def _end_cancelled(self) -> list[Message]:
+        cancelled = sorted(self._cancelled)
+        for number in cancelled:
+            self._end(number, is_done=False)
+        return [Cancelled(number) for number in cancelled]
+
+    def _start_again(self, why: str) -> list[Message]:
+        """Another process gets the requests that have not ended; of the updates only the newest."""
         self._start_process()
-        updates = [n for n, request in self._requests.items() if request.kind == "update"]
         messages: list[Message] = [
-            *(Cancelled(number) for number in cancelled),
-            LogLine("WARNING", f"The synthesis process ended ({_how(process)}); started again"),
+            LogLine("WARNING", f"The synthesis process {why}; started again")
         ]
+        updates = [n for n, request in self._requests.items() if request.kind == "update"]
         for number in updates[:-1]:
             del self._requests[number]
             messages.append(Superseded(number))
