@@ -468,3 +468,22 @@ def test_a_full_disk_is_told_and_the_next_edit_begins_anew(live_panel, monkeypat
     paint(segmentation, "bone", stroke(4))
     wait(lambda: is_up_to_date(live_panel))
     assert_whole(live_panel)
+
+
+def test_several_samples_stay_beside_a_live_volume(panel_with_process) -> None:  # noqa: F811
+    panel = panel_with_process
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    panel._parameterNode.samples = 2
+    wait(lambda: panel.ui.synthesizeButton.enabled)
+    panel.ui.synthesizeButton.click()
+    samples = panel._parameterNode.outputVolume
+    wait(lambda: panel.ui.liveCheckBox.enabled)
+    panel.ui.liveCheckBox.click()
+    wait(lambda: is_up_to_date(panel))
+    live = panel._parameterNode.outputVolume
+    assert live is not samples
+    assert panel.logic.samplesBrowser(samples).GetNumberOfItems() == 2
+    paint(panel._parameterNode.inputSegmentation, "bone", stroke())
+    wait(lambda: not is_up_to_date(panel))
+    wait(lambda: is_up_to_date(panel))
+    assert panel._parameterNode.outputVolume is live

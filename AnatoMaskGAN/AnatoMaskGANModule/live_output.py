@@ -27,19 +27,24 @@ class LiveOutput:
         self._style = OutputStyle()
 
     def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode) -> Any:
-        """The selected volume, unless it is of another segmentation; None: a new one.
+        """The selected volume, unless it is of another segmentation or one of several samples.
 
+        None: a new one, beside the samples, which would be lost in it.
         With the next patient's segmentation the volume of the one before is kept; it is followed
         again when its own segmentation is selected again.
         """
-        segmentation = parameterNode.inputSegmentation
         volume = self._logic.volumeToFill(parameterNode)
-        if volume is None or volume.GetNodeReference(SEGMENTATION_ROLE) in (None, segmentation):
-            return volume
-        for made in self._made:
-            if made.GetScene() and made.GetNodeReference(SEGMENTATION_ROLE) is segmentation:
-                return made
+        if volume is None:
+            return None
+        for candidate in (volume, *self._made):
+            if self._isForLive(candidate, parameterNode.inputSegmentation):
+                return candidate
         return None
+
+    def _isForLive(self, volume, segmentationNode) -> bool:
+        if volume.GetScene() is None or self._logic.samplesBrowser(volume) is not None:
+            return False
+        return volume.GetNodeReference(SEGMENTATION_ROLE) in (None, segmentationNode)
 
     def put(
         self, source: VolumeSource, target, volume, seed: int, export, style: OutputStyle
