@@ -487,3 +487,23 @@ def test_several_samples_stay_beside_a_live_volume(panel_with_process) -> None: 
     wait(lambda: not is_up_to_date(panel))
     wait(lambda: is_up_to_date(panel))
     assert panel._parameterNode.outputVolume is live
+
+
+def test_the_volume_follows_its_reference_volume_that_is_moved(live_panel) -> None:
+    parameters = live_panel._parameterNode
+    reference = parameters.referenceVolume = add_volume(SHAPE_KJI)
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    shift = np.eye(4)
+    shift[0, 3] = 1
+    transform = add_transform(shift)
+    reference.SetAndObserveTransformNodeID(transform.GetID())
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume.GetTransformNodeID() == transform.GetID()
+    assert_whole(live_panel)
+    reference.SetOrigin(0, 2, 0)
+    wait(lambda: not is_up_to_date(live_panel))
+    wait(lambda: is_up_to_date(live_panel))
+    assert parameters.outputVolume.GetOrigin() == (0, 2, 0)
+    assert_whole(live_panel)

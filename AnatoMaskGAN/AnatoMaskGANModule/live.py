@@ -124,12 +124,13 @@ class LiveResynthesis(VTKObservationMixin):
 
     def _observe(self) -> None:
         """Watch what the volume depends on, and the volume itself."""
-        segmentationNode, output = self._parameterNode.inputSegmentation, self._output.node
+        segmentationNode = self._parameterNode.inputSegmentation
         segmentation = segmentationNode.GetSegmentation() if segmentationNode else None
-        if (segmentation, output) == self._observed:
+        reference, output = self._parameterNode.referenceVolume, self._output.node
+        if (segmentation, reference, output) == self._observed:
             return
         self.removeObservers()
-        self._observed = (segmentation, output)
+        self._observed = (segmentation, reference, output)
         transformed = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
         if segmentation is not None:
             events = slicer.vtkSegmentation
@@ -145,6 +146,9 @@ class LiveResynthesis(VTKObservationMixin):
             self.addObserver(segmentationNode, transformed, self.onEdited)
             replaced = slicer.vtkMRMLSegmentationNode.SegmentationChangedEvent
             self.addObserver(segmentationNode, replaced, self.onEdited)
+        if reference is not None and reference is not output:
+            self.addObserver(reference, vtkCommand.ModifiedEvent, self.onEdited)
+            self.addObserver(reference, transformed, self.onEdited)
         if output is not None:
             self.addObserver(output, vtkCommand.ModifiedEvent, self.onOutputModified)
             self.addObserver(output, transformed, self.onOutputModified)
