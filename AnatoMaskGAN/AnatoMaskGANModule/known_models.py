@@ -33,8 +33,9 @@ class KnownModels:
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""
         from AnatoMaskGANLib.synthesis import user_models_folder
+        from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
 
-        return (user_models_folder() / model).is_dir()
+        return (user_models_folder() / model / WEIGHTS_FILE).is_file()
 
     def verify(self, model: str) -> Any:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""
