@@ -486,6 +486,28 @@ def test_the_output_joins_the_segmentations_folder_marked_synthetic() -> None:
     assert hierarchy.GetItemAttribute(item, "AnatoMaskGAN.SyntheticData") == "YES"
 
 
+def test_a_volume_that_the_user_sorted_elsewhere_stays_there() -> None:
+    node = add_segmentation(masks())
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic")
+    place_beside(output, node)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Mine")
+    item = hierarchy.GetItemByDataNode(output)
+    hierarchy.SetItemParent(item, folder)
+    place_beside(output, node)
+    assert hierarchy.GetItemParent(item) == folder
+
+
+def test_the_difference_of_an_edit_joins_the_folder_of_the_edited_scan() -> None:
+    edited, scan = add_volume(SHAPE_KJI, name="Edited"), add_volume(SHAPE_KJI, name="Scan")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Patient")
+    item = hierarchy.GetItemByDataNode(edited) or hierarchy.CreateItem(folder, edited)
+    hierarchy.SetItemParent(item, folder)
+    difference = update_edit_difference(edited, scan)
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(difference)) == folder
+
+
 def test_the_export_leaves_no_node_behind() -> None:
     node = add_segmentation(masks())
     before = slicer.mrmlScene.GetNumberOfNodes()

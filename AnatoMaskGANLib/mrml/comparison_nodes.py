@@ -75,6 +75,7 @@ def update_edit_difference(
     shown = scan_node.GetScalarVolumeDisplayNode()
     limit = shown.GetWindow() / 2 if shown is not None else float(np.abs(voxels).max()) or 1.0
     node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
+    place_beside(node, edited_node)
     return node
 
 

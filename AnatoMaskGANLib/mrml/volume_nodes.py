@@ -172,18 +172,22 @@ def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]
 
 
 def place_beside(
-    volume_node: slicer.vtkMRMLScalarVolumeNode,
-    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    volume_node: slicer.vtkMRMLScalarVolumeNode, neighbor_node: slicer.vtkMRMLNode
 ) -> None:
-    """Put the volume into the segmentation's folder of the subject hierarchy, marked synthetic."""
+    """Put the volume into the other node's folder of the subject hierarchy, marked synthetic.
+
+    Once only: where the user put it since, it stays.
+    """
     scene = volume_node.GetScene()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     item = hierarchy.GetItemByDataNode(volume_node)
     if not item:
         item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume_node)
-    neighbour = hierarchy.GetItemByDataNode(segmentation_node)
-    if neighbour:
-        hierarchy.SetItemParent(item, hierarchy.GetItemParent(neighbour))
+    if hierarchy.GetItemAttribute(item, SYNTHETIC_ATTRIBUTE):
+        return
+    neighbor = hierarchy.GetItemByDataNode(neighbor_node)
+    if neighbor:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(neighbor))
     hierarchy.SetItemAttribute(item, SYNTHETIC_ATTRIBUTE, "YES")
 
 
