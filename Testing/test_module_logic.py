@@ -263,6 +263,22 @@ def test_labels_are_matched_by_rules_and_by_the_users_word(logic, model: str) ->
     assert (dropped.modelLabel, dropped.rule) == ("", "user")
 
 
+def test_the_table_tells_how_the_taken_segments_are_matched_without_the_others(
+    logic, model: str
+) -> None:
+    """One that Slicer named Segment_1 counts by its value as soon as no other has a name."""
+    segmentation = add_segmentation({"Segment_1": limb()["skin"], "bone": limb()["bone"]})
+    made_up = segmentation.GetSegmentation().GetNthSegmentID(0)
+    rules = [match.rule for match in logic.matchSegments(segmentation, model)]
+    assert rules == ["unmatched", "name"]
+    first, second = logic.matchSegments(segmentation, model, takenIDs=[made_up])
+    assert (first.rule, first.modelLabel, first.isTaken) == ("value", "skin", True)
+    assert (second.rule, second.isTaken) == ("name", False)
+    output = logic.synthesize(segmentation, model=model, segmentIDs=[made_up])
+    assert "(value)" in logic.provenance(output)["LabelMatches"]
+    assert not any(m.isTaken for m in logic.matchSegments(segmentation, model, takenIDs=[]))
+
+
 def test_an_unknown_segment_stops_unless_it_is_dropped_or_mapped(logic, model: str) -> None:
     segmentation = add_segmentation({"skin": limb()["skin"], "antenna": limb()["marrow"]})
     with pytest.raises(UnmatchedLabelsError, match="antenna"):

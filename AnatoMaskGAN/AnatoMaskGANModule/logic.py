@@ -121,8 +121,13 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         from AnatoMaskGANLib.mrml import segment_entries
 
         entries = segment_entries(segmentationNode, segmentIDs)
-        table = self._models.labelTable(model) if entries else None
-        return matchedSegments(entries, table, labels or {}, takenIDs)
+        if not entries:
+            return []
+        table = self._models.labelTable(model)
+        if takenIDs is None:
+            return matchedSegments(entries, table, labels or {})
+        taken = segment_entries(segmentationNode, takenIDs)  # as the synthesis will have them
+        return matchedSegments(entries, table, labels or {}, taken)
 
     def takenSegmentIDs(self, parameterNode: AnatoMaskGANParameterNode) -> list[str] | None:
         """IDs of the segments that the panel's choice takes; None for all of them."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -39,27 +40,37 @@ class SegmentMatch:
 
 
 def matchedSegments(
-    entries: Sequence,
-    labelTable,
-    labels: Mapping[str, str],
-    takenIDs: Sequence[str] | None,
+    entries: Sequence, labelTable, labels: Mapping[str, str], taken: Sequence | None = None
 ) -> list[SegmentMatch]:
-    """A match for each of the core's `SegmentEntry`; takenIDs: None for all."""
+    """A match for each of the core's `SegmentEntry`.
+
+    taken: the entries of those that take part, numbered by themselves; None for all. They are
+    matched without the others, whose names decide whether label values count.
+    """
+    matches = _matchesByID(entries, labelTable, labels)
+    takenIDs = {entry.segment_id for entry in (entries if taken is None else taken)}
+    if taken is not None:
+        matches |= _matchesByID(taken, labelTable, labels)
+    rows = []
+    for entry in entries:
+        match = matches[entry.segment_id]
+        isTaken = entry.segment_id in takenIDs
+        row = (entry.segment_id, entry.name, entry.color, match.model_name, match.rule, isTaken)
+        rows.append(SegmentMatch(*row))
+    return rows
+
+
+def _matchesByID(entries: Sequence, labelTable, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Segment ID to the core's `LabelMatch`."""
     from AnatoMaskGANLib.mrml import label_map_of_entries, user_table
     from AnatoMaskGANLib.volumes import match_labels
 
     if not entries:
-        return []
+        return {}
     userTable = user_table(entries, labels)
     matches = match_labels(label_map_of_entries(entries), labelTable, userTable)
     byValue = {match.value: match for match in matches}
-    rows = []
-    for entry in entries:
-        match = byValue[entry.label_value]
-        isTaken = takenIDs is None or entry.segment_id in takenIDs
-        row = (entry.segment_id, entry.name, entry.color, match.model_name, match.rule, isTaken)
-        rows.append(SegmentMatch(*row))
-    return rows
+    return {entry.segment_id: byValue[entry.label_value] for entry in entries}
 
 
 def forgetChoicesOfOthers(parameterNode: AnatoMaskGANParameterNode) -> None:
