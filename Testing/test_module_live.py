@@ -507,3 +507,41 @@ def test_the_volume_follows_its_reference_volume_that_is_moved(live_panel) -> No
     wait(lambda: is_up_to_date(live_panel))
     assert parameters.outputVolume.GetOrigin() == (0, 2, 0)
     assert_whole(live_panel)
+
+
+def test_a_volume_selected_during_the_first_run_is_the_one_that_is_filled(
+    panel_with_process,  # noqa: F811
+) -> None:
+    panel = panel_with_process
+    panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
+    wait(lambda: panel.ui.liveCheckBox.enabled)
+    panel.ui.liveCheckBox.click()
+    wait(lambda: state_of(panel) == "running")
+    chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Mine")
+    panel._parameterNode.outputVolume = chosen
+    wait(lambda: is_up_to_date(panel))
+    assert panel._parameterNode.outputVolume is chosen
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+    assert_whole(panel)
+
+
+def test_a_reference_volume_removed_during_a_run_leaves_no_trace(live_panel, monkeypatch) -> None:
+    put, references = live_panel.logic.putVolumes, []
+
+    def recorded(source, *arguments) -> object:
+        references.append(source.referenceVolume)
+        return put(source, *arguments)
+
+    monkeypatch.setattr(live_panel.logic, "putVolumes", recorded)
+    parameters = live_panel._parameterNode
+    moved_grid = np.eye(4)
+    moved_grid[0, 3] = 2
+    parameters.referenceVolume = add_volume(SHAPE_KJI, moved_grid)
+    wait(lambda: state_of(live_panel) == "running")
+    slicer.mrmlScene.RemoveNode(parameters.referenceVolume)
+    wait(lambda: is_up_to_date(live_panel))
+    output = parameters.outputVolume
+    assert references == [None]
+    assert output.GetNodeReferenceID("AnatoMaskGAN.Reference") is None
+    assert output.GetOrigin() == (0, 0, 0)
+    assert_whole(live_panel)

@@ -67,6 +67,7 @@ class LiveResynthesis(VTKObservationMixin):
         self._style = OutputStyle()
         self._output = LiveOutput(logic)
         self._target = None  # the volume that the request fills; None: a new one
+        self._selected = None  # the panel's output volume when the request was sent
         self._isAgainNeeded = False
         self._begin = 0.0
         self._delayTimer = qt.QTimer()
@@ -98,7 +99,7 @@ class LiveResynthesis(VTKObservationMixin):
         if self._request is not None:
             self._logic.runner.cancel(self._request)
         self._parameterNode = self._observed = self._request = self._settings = None
-        self._source = self._export = self._target = None
+        self._source = self._export = self._target = self._selected = None
         self._output.forget()
         self._isAgainNeeded = False
         self._tell(LiveState.OFF)
@@ -201,6 +202,7 @@ class LiveResynthesis(VTKObservationMixin):
             self._logic.checkOutput(self._target)
             asked = runner.ask(request, isLive=True)
         self._source, self._export, self._settings = source, export, settings
+        self._selected = parameters.outputVolume
         self._style = style
         self._request = asked
         self._isAgainNeeded = False
@@ -262,9 +264,14 @@ class LiveResynthesis(VTKObservationMixin):
             self._delayTimer.start(0)
 
     def _takeVolume(self, volume, seed: int) -> None:
-        """Fill the target, which is then selected; a new volume when there is none."""
+        """Fill the target, a new volume when there is none, which is then selected."""
         if self._source.segmentationNode.GetScene() is None or self._isTargetGone():
             self.stop()
+            return
+        reference = self._source.referenceVolume
+        isReferenceGone = reference is not None and reference.GetScene() is None
+        if isReferenceGone or self._parameterNode.outputVolume is not self._selected:
+            self._beginAnew()  # on another grid, or in the volume that was selected meanwhile
             return
         self._output.put(self._source, self._target, volume, seed, self._export, self._style)
         self._target = self._output.node
