@@ -545,3 +545,13 @@ def test_a_reference_volume_removed_during_a_run_leaves_no_trace(live_panel, mon
     assert output.GetNodeReferenceID("AnatoMaskGAN.Reference") is None
     assert output.GetOrigin() == (0, 0, 0)
     assert_whole(live_panel)
+
+
+def test_what_a_script_makes_in_the_live_volume_is_not_mixed_with_it(live_panel) -> None:
+    parameters, logic = live_panel._parameterNode, live_panel.logic
+    output = parameters.outputVolume
+    paint(parameters.inputSegmentation, "bone", stroke())
+    wait(lambda: state_of(live_panel) == "running")
+    logic.synthesize(parameters.inputSegmentation, output, model=parameters.model, seed=5)
+    wait(lambda: is_up_to_date(live_panel) and logic.provenance(output)["Seed"] == "0")
+    assert_whole(live_panel)

@@ -23,7 +23,7 @@ class LiveOutput:
         """The next volume is the first one."""
         self.node: Any = None
         self._made: list[Any] = []  # all volumes that were filled, one a segmentation
-        self._grid = self._dtype = self._window = None
+        self._grid = self._dtype = self._window = self._record = None
         self._style = OutputStyle()
 
     def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode) -> Any:
@@ -55,6 +55,7 @@ class LiveOutput:
             self._made.append(self.node)
         self._grid, self._style, self._window = export.grid, style, volume.window
         self._dtype = slicer.util.arrayFromVolume(self.node).dtype
+        self._record = self._logic.provenance(self.node)
 
     def change(self, changed, voxels_kji, provenance) -> None:
         """Write the box that changed, None for none; the node keeps its window and its place.
@@ -68,6 +69,7 @@ class LiveOutput:
                 )
                 slicer.util.arrayFromVolumeModified(self.node)
             self._logic.updateRecord(self.node, self._style.record(provenance))
+        self._record = self._logic.provenance(self.node)
 
     def isOn(self, grid) -> bool:
         """Whether this is the core's `NodeGrid` that the node got, below the same transform."""
@@ -80,7 +82,10 @@ class LiveOutput:
 
     @property
     def isInPlace(self) -> bool:
-        """Whether the node still has the shape, the kind of voxels and the place that it got."""
+        """Whether the node still has the shape, the kind of voxels and the place that it got.
+
+        And the record: else something else was synthesized into it.
+        """
         node, grid = self.node, self._grid
         if node is None or node.GetImageData() is None:
             return False
@@ -90,4 +95,6 @@ class LiveOutput:
         ijkToNode = vtkMatrix4x4()
         node.GetIJKToRASMatrix(ijkToNode)
         isMoved = not np.allclose(slicer.util.arrayFromVTKMatrix(ijkToNode), grid.ijk_to_node)
-        return not isMoved and node.GetTransformNodeID() == grid.transform_node_id
+        if isMoved or self._logic.provenance(node) != self._record:
+            return False
+        return node.GetTransformNodeID() == grid.transform_node_id
