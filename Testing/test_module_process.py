@@ -89,7 +89,7 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
     assert "Made" in ready_panel.ui.statusLabel.text
 
 
-def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) -> None:
+def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, module) -> None:  # noqa: F811
     from AnatoMaskGANModule.runners import ProcessRunner
     from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
 
@@ -109,7 +109,31 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch) ->
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
-def test_each_request_gets_the_answers_to_itself_whoever_asks_first(monkeypatch) -> None:
+def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F811
+    from AnatoMaskGANModule.runners import ProcessRunner
+    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
+
+    from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+
+    class EndedClient:
+        def synthesize(self, *arguments, **keywords) -> int:
+            return 1
+
+        def poll(self) -> list:
+            runner.close()
+            return []
+
+        def close(self) -> None:
+            pass
+
+    runner = ProcessRunner()
+    runner._client = EndedClient()
+    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
+    with pytest.raises(SynthesisCancelledError, match="was cancelled"):
+        runner.run(request, lambda share, text: None, lambda: False)
+
+
+def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:  # noqa: F811
     from AnatoMaskGANModule.runners import ProcessRunner
     from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
 
@@ -132,8 +156,11 @@ def test_each_request_gets_the_answers_to_itself_whoever_asks_first(monkeypatch)
             incoming, self.incoming = self.incoming, []
             return incoming
 
-    monkeypatch.setattr(ProcessRunner, "client", BusyClient())
+        def close(self) -> None:
+            pass
+
     runner, lines = ProcessRunner(), []
+    runner._client = BusyClient()
     runner.onLog = lines.append
     request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
     first, second = runner.ask(request), runner.ask(request)
