@@ -7,6 +7,7 @@ The program's files are compiled with a call before every `raise`; nothing else 
 from __future__ import annotations
 
 import ast
+import atexit
 import builtins
 import contextlib
 import os
@@ -34,17 +35,26 @@ def install() -> None:
 
 
 class _Note:
-    """Writes every place once."""
+    """Writes every place once, as soon as there is room: tests take the room on the disk away."""
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._seen: set[str] = set()
+        self._unwritten: list[str] = []
+        atexit.register(self.write)
 
     def __call__(self, place: str) -> None:
         if place not in self._seen:
-            with contextlib.suppress(OSError):  # a test may have taken the room on the disk away
-                os.write(self._file, f"{place}\n".encode())
-                self._seen.add(place)
+            self._seen.add(place)
+            self._unwritten.append(place)
+        self.write()
+
+    def write(self) -> None:
+        # begins with the end of a line, as an earlier write may have ended within one
+        text = "".join(f"\n{place}" for place in self._unwritten).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            if self._unwritten and os.write(self._file, text) == len(text):
+                self._unwritten.clear()
 
 
 class _Finder:
