@@ -62,7 +62,7 @@ def test_an_image_with_values_that_are_no_numbers_is_refused(tmp_path: Path) -> 
     image[3, 3, 3:6] = np.nan
     write_nifti(tmp_path / "image.nii.gz", image, dtype=np.float32)
     write_nifti(tmp_path / "seg.nii.gz", LABELS)
-    with pytest.raises((PreparationError, VolumeError), match="no numbers|not finite|NaN"):
+    with pytest.raises(VolumeError, match="3 of [0-9]+ voxels that are no numbers"):
         read_case(pair(tmp_path), 0.01)
 
 

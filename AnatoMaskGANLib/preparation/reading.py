@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map, read_volume
+from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
 from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import side_of
@@ -35,8 +36,8 @@ class ReadCase:
 def read_case(files: CaseFiles, tolerance_mm: float) -> ReadCase:
     """Image and labels of a case on one grid.
 
-    Raises VolumeError for an unreadable file, PreparationError for an image without contrast or
-    with values that are no numbers, for an empty label map, and for two grids.
+    Raises VolumeError for an unreadable file or an image with values that are no numbers,
+    PreparationError for an image without contrast, for an empty label map, and for two grids.
     """
     case = ReadCase(None, None)
     if files.image is not None:
@@ -161,14 +162,7 @@ def sides_look_exchanged(label_map: LabelMap, swaps: Mapping[int, int]) -> bool:
 
 
 def _check_intensities(path: Path, volume: Volume) -> None:
-    voxels = volume.voxels_kji
-    if voxels.dtype.kind == "f":
-        is_number = np.isfinite(voxels)
-        if not is_number.all():
-            raise PreparationError(
-                f"{path} has {np.count_nonzero(~is_number)} voxels that are no numbers (NaN or "
-                "infinite); expected a finite intensity in each. Replace them first."
-            )
+    voxels = refuse_non_finite(volume, str(path)).voxels_kji
     if voxels.min() == voxels.max():
         raise PreparationError(
             f"{path} has the value {voxels.flat[0]:g} in every voxel; expected an image."
