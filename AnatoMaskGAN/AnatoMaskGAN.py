@@ -174,7 +174,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui = self.ui
         ui.installButton.clicked.connect(self.onInstall)
         ui.sampleDataButton.clicked.connect(self.onLoadSampleData)
-        ui.diceButton.clicked.connect(self.onDice)
+        ui.randomSeedButton.clicked.connect(self.onRandomSeed)
         ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
         ui.liveCheckBox.toggled.connect(self.onLiveToggled)
         ui.editSideBySideButton.clicked.connect(self.onEditSideBySide)
@@ -325,7 +325,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.referenceVolume = volumeNode
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
 
-    def onDice(self) -> None:
+    def onRandomSeed(self) -> None:
         self._parameterNode.seed = random.randrange(LARGEST_SEED)
 
     def onShowSegments(self, isShown: bool) -> None:

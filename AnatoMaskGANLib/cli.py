@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.attached import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.calibrate import CalibrateModelOptions, calibrate_model
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
-from AnatoMaskGANLib.commands.evaluate import EvaluateOptions, evaluate
-from AnatoMaskGANLib.commands.evaluate_utility import UtilityOptions, evaluate_utility
+from AnatoMaskGANLib.commands.evaluate.command import EvaluateOptions, evaluate
+from AnatoMaskGANLib.commands.evaluate.utility import UtilityOptions, evaluate_utility
 from AnatoMaskGANLib.commands.models import (
     DownloadModelOptions,
     ExportModelOptions,
@@ -41,6 +40,7 @@ from AnatoMaskGANLib.commands.options import (
     read_options,
     with_joined_numbers,
 )
+from AnatoMaskGANLib.commands.parent_process import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
 from AnatoMaskGANLib.commands.segment import SegmentOptions, segment
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize

@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from AnatoMaskGANLib.resources import resources_folder  # noqa: E402
-from AnatoMaskGANLib.synthesis.model_folder import read_card  # noqa: E402
+from AnatoMaskGANLib.synthesis.models.folder import read_card  # noqa: E402
 from AnatoMaskGANLib.volumes import read_volume  # noqa: E402
 
 TOLERANCE = 1e-3

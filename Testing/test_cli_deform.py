@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.commands.evaluation_cases import find_cases
+from AnatoMaskGANLib.commands.evaluate.cases import find_cases
 from AnatoMaskGANLib.commands.result_files import plan_deformed_jobs
 from AnatoMaskGANLib.volumes import (
     LabelMap,

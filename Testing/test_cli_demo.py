@@ -20,14 +20,14 @@ from AnatoMaskGANLib.volumes import (
 )
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-FIGURES = r"PSNR (\d+\.\d+) dB, SSIM (\d\.\d+), \|dz\| ratio (\d+\.\d+)"
+METRICS = r"PSNR (\d+\.\d+) dB, SSIM (\d\.\d+), \|dz\| ratio (\d+\.\d+)"
 
 
 def figures_of(output: str) -> dict[str, tuple[float, ...]]:
     """Name of an image -> PSNR, SSIM and |dz| ratio, from the last line of the demo."""
     parts = output.splitlines()[-1].split("; ")
     return {
-        part.split(":")[0]: tuple(map(float, re.search(FIGURES, part).groups())) for part in parts
+        part.split(":")[0]: tuple(map(float, re.search(METRICS, part).groups())) for part in parts
     }
 
 

@@ -12,8 +12,8 @@ import torch
 from tiny_models import tiny_card, tiny_generator, tiny_settings, write_tiny_model
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
-from AnatoMaskGANLib.commands.evaluation_cases import (
+from AnatoMaskGANLib.commands.evaluate.baselines import LABEL_GAUSSIAN, LABEL_MEAN, NEAREST
+from AnatoMaskGANLib.commands.evaluate.cases import (
     each_once,
     find_cases,
     find_evaluated,
@@ -22,8 +22,8 @@ from AnatoMaskGANLib.commands.evaluation_cases import (
     notes_on_windows,
     stored_volume,
 )
-from AnatoMaskGANLib.commands.evaluation_networks import encoder_features
-from AnatoMaskGANLib.commands.evaluation_training import notes_on_seen_cases
+from AnatoMaskGANLib.commands.evaluate.networks import encoder_features
+from AnatoMaskGANLib.commands.evaluate.training import notes_on_seen_cases
 from AnatoMaskGANLib.config import GeneratorSettings
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.synthesis import write_model

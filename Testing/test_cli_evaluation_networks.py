@@ -12,8 +12,8 @@ import torch
 from tiny_models import tiny_card, tiny_synthesizer
 from tiny_runs import SPACING_IJK_MM, tiny_case, tiny_run, write_tiny_store
 
-from AnatoMaskGANLib.commands.evaluation_cases import CaseReader
-from AnatoMaskGANLib.commands.evaluation_networks import (
+from AnatoMaskGANLib.commands.evaluate.cases import CaseReader
+from AnatoMaskGANLib.commands.evaluate.networks import (
     as_segmenter,
     encoder_maps,
     load_extractor,

@@ -10,8 +10,8 @@ from tiny_models import tiny_card, tiny_generator, tiny_settings
 from tiny_runs import LABEL_TABLE, SPACING_IJK_MM, WINDOW, write_tiny_store
 
 from AnatoMaskGANLib.cli import main, with_joined_words
-from AnatoMaskGANLib.commands import evaluate_utility
-from AnatoMaskGANLib.commands.evaluate_utility import _draw, _sizes
+from AnatoMaskGANLib.commands.evaluate import utility as evaluate_utility
+from AnatoMaskGANLib.commands.evaluate.utility import _draw, _sizes
 from AnatoMaskGANLib.synthesis import write_model
 
 SPLITS = ("train", "train", "train", "train", "test")

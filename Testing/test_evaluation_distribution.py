@@ -12,7 +12,7 @@ from AnatoMaskGANLib.evaluation.features import (
     torchscript_features,
     unit_rows,
 )
-from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_figures
+from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_metrics
 from AnatoMaskGANLib.evaluation.weights import WeightsError
 
 
@@ -86,7 +86,7 @@ def _mean_and_deviation(slices: np.ndarray) -> np.ndarray:
 
 def test_mm_fid_is_zero_and_mm_std_equal_for_equal_sets() -> None:
     slices = np.random.default_rng(0).random((6, 32, 32), dtype=np.float32)
-    figures = multi_scale_figures(slices, slices, {"moments": _mean_and_deviation}, (16, 32))
+    figures = multi_scale_metrics(slices, slices, {"moments": _mean_and_deviation}, (16, 32))
     assert figures.frechet == pytest.approx(np.zeros((1, 2)), abs=1e-9)
     summary = figures.summary()
     assert summary["mm_std"] == summary["mm_std_real"] > 0
@@ -97,7 +97,7 @@ def test_mm_fid_is_the_mean_over_extractors_and_resolutions_of_row_normalized_fe
     real, synthetic = generator.random((2, 6, 32, 32), dtype=np.float32)
     synthetic = synthetic * 0.5
     extractors = {"moments": _mean_and_deviation, "thumbnail": thumbnail_features}
-    figures = multi_scale_figures(real, synthetic, extractors, (32,))
+    figures = multi_scale_metrics(real, synthetic, extractors, (32,))
     by_hand = [
         frechet_distance(unit_rows(extract(real)), unit_rows(extract(synthetic)))
         for extract in extractors.values()
@@ -108,7 +108,7 @@ def test_mm_fid_is_the_mean_over_extractors_and_resolutions_of_row_normalized_fe
 
 def test_mm_fid_without_an_extractor_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one extractor"):
-        multi_scale_figures(np.zeros((2, 8, 8)), np.zeros((2, 8, 8)), {})
+        multi_scale_metrics(np.zeros((2, 8, 8)), np.zeros((2, 8, 8)), {})
 
 
 def test_an_extractor_that_returns_maps_instead_of_vectors_is_refused() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from AnatoMaskGANLib.cli import build_parser, with_joined_words
-from AnatoMaskGANLib.evaluation.figures import FIGURES
+from AnatoMaskGANLib.evaluation.metrics import METRICS
 
 DOCUMENTATION = Path(__file__).resolve().parents[1] / "Documentation"
 EVALUATION = (DOCUMENTATION / "evaluation.md").read_text(encoding="utf-8")
@@ -29,4 +29,4 @@ def test_every_command_is_understood(command: str) -> None:
 
 def test_every_figure_is_explained() -> None:
     plain = EVALUATION.replace("\\|", "|")
-    assert [figure.title for figure in FIGURES if figure.title not in plain] == []
+    assert [figure.title for figure in METRICS if figure.title not in plain] == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from AnatoMaskGANLib.evaluation.real_against_real import Subject, unpaired_figures
+from AnatoMaskGANLib.evaluation.real_against_real import Subject, unpaired_metrics
 
 
 def _subject(values: list[float], labels: list[int]) -> Subject:
@@ -15,7 +15,7 @@ def _subject(values: list[float], labels: list[int]) -> Subject:
 def test_statistics_of_a_label_are_worked_out_by_hand() -> None:
     own = _subject([0.2, 0.4, 0.9], [1, 1, 0])
     other = _subject([0.1, 0.5, 0.9, 0.9], [1, 1, 2, 0])
-    _, labels = unpaired_figures(own, other)
+    _, labels = unpaired_metrics(own, other)
     assert list(labels) == [1]  # the other label is in one scan alone
     assert labels[1].num_voxels == 4
     assert labels[1].deviation_ratio == pytest.approx(2.0)  # 0.2 over 0.1
@@ -26,7 +26,7 @@ def test_steps_between_slices_are_compared_without_pairs_of_voxels() -> None:
     own, other = _subject([0.2, 0.4], [1, 1]), _subject([0.2, 0.4, 0.2], [1, 1, 1])
     own.image_kji[1] += 0.2
     other.image_kji[1] += 0.1
-    figures, _ = unpaired_figures(own, other)
+    figures, _ = unpaired_metrics(own, other)
     assert figures["dz_ratio"] == pytest.approx(0.5)
 
 
@@ -34,7 +34,7 @@ def test_a_scan_against_itself_is_right_everywhere() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, (12, 12, 12)).astype(np.uint8)
     subject = Subject(generator.random(labels.shape, dtype=np.float32), labels)
-    figures, _ = unpaired_figures(subject, subject)
+    figures, _ = unpaired_metrics(subject, subject)
     assert figures == pytest.approx(
         {
             "dz_ratio": 1,

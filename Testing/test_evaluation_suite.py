@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from AnatoMaskGANLib.evaluation.features import thumbnail_features
 from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase, nearest_training_image
-from AnatoMaskGANLib.evaluation.slice_sets import REAL, TRAINING, SliceSets, set_figures
+from AnatoMaskGANLib.evaluation.slice_sets import REAL, TRAINING, SliceSets, set_metrics
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
@@ -101,7 +101,7 @@ def test_figures_of_sets_are_perfect_for_the_real_slices_and_training_is_the_lev
         training = _case(f"t{seed}", seed)
         image, labels = training.real.voxels_kji / 100, training.label_map.labels_kji
         sets.add_training(training.name, image, labels)
-    figures = set_figures(sets, {"thumbnail": thumbnail_features}, resolutions=(64,))
+    figures = set_metrics(sets, {"thumbnail": thumbnail_features}, resolutions=(64,))
     assert set(figures) == {"real", "noisy", TRAINING}
     assert figures["real"]["fid (thumbnail)"] == pytest.approx(0, abs=1e-9)
     assert figures["real"]["precision (thumbnail)"] == 1
@@ -125,7 +125,7 @@ def test_a_copied_training_volume_is_found_whichever_slices_are_sampled() -> Non
     evaluate_cases([held_out], {"copy": lambda _: copy}, (0.0, 1.0), slice_sets=sets)
     for number, voxels in enumerate(training):
         sets.add_training(f"t{number}", voxels, labels)
-    figures = set_figures(sets, {})["copy"]
+    figures = set_metrics(sets, {})["copy"]
     assert figures["copy_share"] == 1
     assert figures["neighbor_distance_ratio"] == pytest.approx(0, abs=1e-6)
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from AnatoMaskGANLib.evaluation.bootstrap import interval_of_mean
-from AnatoMaskGANLib.evaluation.figures import figure_named, goodness
+from AnatoMaskGANLib.evaluation.metrics import goodness, metric_named
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, evaluate_cases
 from AnatoMaskGANLib.evaluation.table import Row, Table
 from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -75,7 +75,7 @@ def test_the_text_shows_each_method_and_which_way_is_better() -> None:
 
 
 def test_a_ratio_is_best_at_one_from_both_sides() -> None:
-    figure = figure_named("dz_ratio")
+    figure = metric_named("dz_ratio")
     assert goodness(figure, 1.0) > goodness(figure, 0.9)
     assert goodness(figure, 2.0) == pytest.approx(goodness(figure, 0.5))
 

@@ -14,7 +14,7 @@ from model_server import ModelServer  # noqa: E402
 from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
 from slicer_host.user import table_rows, wait  # noqa: E402
 
-from AnatoMaskGANLib.synthesis.model_archive import pack_model  # noqa: E402
+from AnatoMaskGANLib.synthesis.models.archive import pack_model  # noqa: E402
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
     from AnatoMaskGANModule.runners import ProcessRunner
     from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
 
-    from AnatoMaskGANLib.synthesis import worker_client as messages
+    from AnatoMaskGANLib.synthesis.worker import client as messages
 
     class RestartedClient:
         def synthesize(self, *arguments, **keywords) -> int:
@@ -137,7 +137,7 @@ def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> N
     from AnatoMaskGANModule.runners import ProcessRunner
     from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
 
-    from AnatoMaskGANLib.synthesis import worker_client as messages
+    from AnatoMaskGANLib.synthesis.worker import client as messages
 
     class BusyClient:
         numbers = iter([1, 2])

@@ -111,7 +111,7 @@ def test_a_second_click_fills_the_same_volume(panel) -> None:
     wait(lambda: panel.ui.synthesizeButton.enabled)
     panel.ui.synthesizeButton.click()
     first = panel._parameterNode.outputVolume
-    panel.ui.diceButton.click()
+    panel.ui.randomSeedButton.click()
     panel.ui.synthesizeButton.click()
     assert panel._parameterNode.outputVolume is first
     assert panel.logic.provenance(first)["Seed"] == str(panel._parameterNode.seed)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.discriminators import MultiScaleDiscriminator
+from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 
 SMALL = DiscriminatorSettings(channels=8)
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from AnatoMaskGANLib.networks.label_field import DenseLabelField
+from AnatoMaskGANLib.networks.label_grids import DenseLabelField
 from AnatoMaskGANLib.networks.noise import NoiseInjection, noise_field, pool_noise
 
 SIGMAS_MM = (0.7, 2.0, 6.0, 20.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.segmentation_unet import SegmentationUNet
+from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
 
 SETTINGS = DiscriminatorSettings(kind="segmentation", channels=8, num_layers=2)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.wavelet_discriminator import (
+from AnatoMaskGANLib.networks.discriminators.wavelet import (
     WaveletDiscriminator,
     haar_bands,
     minibatch_deviation,

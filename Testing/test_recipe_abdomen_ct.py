@@ -12,7 +12,7 @@ import pytest
 import tiny_archives
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.synthesis.model_folder import find_model, read_card
+from AnatoMaskGANLib.synthesis.models.folder import find_model, read_card
 from AnatoMaskGANLib.volumes import load_label_table, read_volume
 from AnatoMaskGANLib.volumes.case_store import open_store
 

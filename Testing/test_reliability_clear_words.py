@@ -20,10 +20,10 @@ from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.edit_in_place import check_margin
 from AnatoMaskGANLib.synthesis.errors import DeviceError
-from AnatoMaskGANLib.synthesis.exchange import MessageError, decoded
-from AnatoMaskGANLib.synthesis.model_archive import install_model, verify_model
-from AnatoMaskGANLib.synthesis.model_catalog import find_entry
+from AnatoMaskGANLib.synthesis.models.archive import install_model, verify_model
+from AnatoMaskGANLib.synthesis.models.catalog import find_entry
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
+from AnatoMaskGANLib.synthesis.worker.exchange import MessageError, decoded
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, load_label_table, read_label_map
 from AnatoMaskGANLib.volumes.geometry import checked_ijk_to_ras

@@ -13,9 +13,9 @@ import pytest
 
 from AnatoMaskGANLib.commands.result_files import check_output
 from AnatoMaskGANLib.synthesis import CheckpointError
-from AnatoMaskGANLib.synthesis.model_archive import LOCK, install_model, verify_model
-from AnatoMaskGANLib.synthesis.model_catalog import CatalogEntry
-from AnatoMaskGANLib.synthesis.model_download import download_model
+from AnatoMaskGANLib.synthesis.models.archive import LOCK, install_model, verify_model
+from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry
+from AnatoMaskGANLib.synthesis.models.download import download_model
 from AnatoMaskGANLib.volumes import Volume, VolumeError, write_volume
 from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
 from AnatoMaskGANLib.volumes.folder_lock import hold_lock
@@ -58,7 +58,7 @@ def test_a_model_stays_when_replacing_it_fails(
             raise OSError("the disk is gone")
         os.rename(source, target)
 
-    monkeypatch.setattr("AnatoMaskGANLib.synthesis.model_archive.os.replace", fail)
+    monkeypatch.setattr("AnatoMaskGANLib.synthesis.models.archive.os.replace", fail)
     monkeypatch.setattr(Path, "rename", lambda source, target: fail(source, target))
     with pytest.raises(OSError, match="gone"):
         install_model(new, replace=True, target=tmp_path / "models")

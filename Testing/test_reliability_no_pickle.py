@@ -21,7 +21,7 @@ LOADING = (
 EXTRACTING = {"extractall", "unpack_archive", "extract"}
 # Weights that a user names for a figure or loss, compared with a SHA-256 before they are read.
 BY_HASH = {
-    "commands/evaluation_networks.py",
+    "commands/evaluate/networks.py",
     "evaluation/features.py",
 }
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from AnatoMaskGANLib.synthesis import CheckpointError
-from AnatoMaskGANLib.synthesis.model_catalog import CatalogEntry, check_url, shown_url
-from AnatoMaskGANLib.synthesis.model_download import download_model
-from AnatoMaskGANLib.synthesis.worker_client import Finished, WorkerClient
+from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry, check_url, shown_url
+from AnatoMaskGANLib.synthesis.models.download import download_model
+from AnatoMaskGANLib.synthesis.worker.client import Finished, WorkerClient
 from Testing.tiny_models import label_map_of, random_labels, write_tiny_model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from AnatoMaskGANLib.synthesis.worker_client import WorkerClient
+from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
 from Testing.soak.__main__ import Soak, growth_of
 
 

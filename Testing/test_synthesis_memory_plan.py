@@ -8,14 +8,18 @@ from tiny_models import label_map_of, random_labels, tiny_card, tiny_generator, 
 from AnatoMaskGANLib.config import compact_generator, paper_generator
 from AnatoMaskGANLib.synthesis import MemoryLimitError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.synthesis.memory_plan import PROGRAM_BYTES, memory_need, slab_size_within
-from AnatoMaskGANLib.synthesis.region import Region
+from AnatoMaskGANLib.synthesis.engine.memory_plan import (
+    PROGRAM_BYTES,
+    memory_need,
+    slab_size_within,
+)
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
 
 GIB = 2**30
 
 
 def slab_size(limit_bytes: int, num_slices: int, settings=None, size: int = 512) -> int:
-    region = Region((0, num_slices), (0, size), (0, size))
+    region = SynthesisBox((0, num_slices), (0, size), (0, size))
     voxels = num_slices * size**2
     return slab_size_within(
         limit_bytes, settings or compact_generator(36), region, voxels, 2, 5 * 2**20
@@ -62,7 +66,7 @@ def test_a_synthesizer_refuses_a_limit_that_is_too_low_for_the_map() -> None:
 
 
 def test_a_session_needs_memory_for_what_every_slice_encoded() -> None:
-    region = Region((0, 400), (0, 512), (0, 512))
+    region = SynthesisBox((0, 400), (0, 512), (0, 512))
     sizes = [
         slab_size_within(
             8 * GIB, compact_generator(36), region, 400 * 512**2, 2, 5 * 2**20, keeps_states

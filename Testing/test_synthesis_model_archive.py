@@ -10,7 +10,7 @@ from tiny_models import write_tiny_model
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import CheckpointError
-from AnatoMaskGANLib.synthesis.model_archive import (
+from AnatoMaskGANLib.synthesis.models.archive import (
     LARGEST_BYTES,
     LOCK,
     install_model,
@@ -18,7 +18,7 @@ from AnatoMaskGANLib.synthesis.model_archive import (
     remove_model,
     verify_model,
 )
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, file_sha256
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, file_sha256
 from AnatoMaskGANLib.volumes.folder_lock import hold_lock
 
 

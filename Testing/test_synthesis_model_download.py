@@ -13,9 +13,9 @@ from model_server import ModelServer
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import CheckpointError, SynthesisCancelledError, list_models
-from AnatoMaskGANLib.synthesis.model_archive import LOCK, pack_model
-from AnatoMaskGANLib.synthesis.model_catalog import CatalogEntry, read_catalog
-from AnatoMaskGANLib.synthesis.model_download import download_model
+from AnatoMaskGANLib.synthesis.models.archive import LOCK, pack_model
+from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry, read_catalog
+from AnatoMaskGANLib.synthesis.models.download import download_model
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_disk_that_fills_while_downloading_is_not_taken_for_the_network(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("AnatoMaskGANLib.synthesis.model_download._copy", refuse)
+    monkeypatch.setattr("AnatoMaskGANLib.synthesis.models.download._copy", refuse)
     with pytest.raises(CheckpointError, match="cannot be written: No space left.*Free some space"):
         download_model(CatalogEntry(**server.entry()))
     assert files_in(folder) == []

@@ -15,7 +15,7 @@ from tiny_models import tiny_card, tiny_generator, write_tiny_model
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import CheckpointError, list_models, read_model, write_model
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, find_model, read_card
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, find_model, read_card
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tiny_models import (
 
 from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError, Synthesizer
 from AnatoMaskGANLib.synthesis import synthesizer as synthesizer_module
-from AnatoMaskGANLib.synthesis.label_dictionary import LabelDictionary
+from AnatoMaskGANLib.synthesis.engine.modulation_tables import ModulationTables
 from AnatoMaskGANLib.volumes import LabelMap, UnmatchedLabelsError, same_grid
 
 
@@ -223,22 +223,22 @@ def test_a_gpu_without_memory_is_answered_by_smaller_slabs_and_a_log_line(
     label_map = label_map_of(random_labels((20, 20, 20)))
     synthesizer = tiny_synthesizer()
     expected = synthesizer.synthesize(label_map).voxels_kji
-    made = LabelDictionary.__init__
+    made = ModulationTables.__init__
 
-    def with_little_memory(self: LabelDictionary, generator: Any, labels: Any, check: Any) -> None:
+    def with_little_memory(self: ModulationTables, generator: Any, labels: Any, check: Any) -> None:
         if labels.shape[0] > 4:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         made(self, generator, labels, check)
 
-    monkeypatch.setattr(LabelDictionary, "__init__", with_little_memory)
+    monkeypatch.setattr(ModulationTables, "__init__", with_little_memory)
     volume = synthesizer.synthesize(label_map)
     np.testing.assert_allclose(volume.voxels_kji, expected, rtol=0, atol=1e-4)
     assert "too little memory for slabs of" in caplog.text
 
-    def without_memory(self: LabelDictionary, *arguments: Any) -> None:
+    def without_memory(self: ModulationTables, *arguments: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(LabelDictionary, "__init__", without_memory)
+    monkeypatch.setattr(ModulationTables, "__init__", without_memory)
     with pytest.raises(MemoryError, match="does not hold one slice"):
         synthesizer.synthesize(label_map)
 

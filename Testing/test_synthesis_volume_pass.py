@@ -9,11 +9,11 @@ from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generat
 
 from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
 from AnatoMaskGANLib.networks.noise import noise_field
-from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
-from AnatoMaskGANLib.synthesis.label_dictionary import LabelDictionary
-from AnatoMaskGANLib.synthesis.region import Region, labeled_region
-from AnatoMaskGANLib.synthesis.region_labels import RegionLabels
-from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
+from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
+from AnatoMaskGANLib.synthesis.engine.modulation_tables import ModulationTables
+from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox, labeled_box
+from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "everything on": {},
@@ -34,7 +34,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
 def whole_stack(
     settings: GeneratorSettings,
     labels: np.ndarray,
-    region: Region,
+    region: SynthesisBox,
     seed: int,
     strength: float,
     spread: float = 0.1,
@@ -57,7 +57,7 @@ def whole_stack(
 def one_pass(
     settings: GeneratorSettings,
     labels: np.ndarray,
-    region: Region,
+    region: SynthesisBox,
     seed: int,
     strength: float,
     slab_size: int = 16,
@@ -66,8 +66,8 @@ def one_pass(
 ) -> np.ndarray:
     generator = tiny_generator(settings, spread=spread)
     with torch.inference_mode():
-        shared = RegionLabels(
-            generator, FrozenGenerator(generator), labels, region, SPACING_IJK_MM, slab_size
+        shared = SlabCache(
+            generator, FastGenerator(generator), labels, region, SPACING_IJK_MM, slab_size
         )
         made = list(VolumePass(shared, seed, strength, **options).images())
     assert [number for number, image in made] == list(range(*region.slices))
@@ -81,7 +81,7 @@ def test_slice_by_slice_equals_the_generator_on_the_whole_stack(
 ) -> None:
     settings = tiny_settings(**switches)
     labels = random_labels((9, 21, 26), settings.num_classes)
-    region = labeled_region(labels, settings.stride)
+    region = labeled_box(labels, settings.stride)
     expected = whole_stack(settings, labels, region, 3, strength)
     made = one_pass(settings, labels, region, 3, strength, slab_size=4)
     assert expected.std() > 0.01
@@ -92,7 +92,7 @@ def test_slice_by_slice_equals_the_generator_on_the_whole_stack(
 def test_one_slice_and_odd_sizes_equal_the_whole_stack(shape: tuple[int, int, int]) -> None:
     settings = tiny_settings()
     labels = random_labels(shape)
-    region = labeled_region(labels, settings.stride)
+    region = labeled_box(labels, settings.stride)
     expected = whole_stack(settings, labels, region, 0, 1.0)
     np.testing.assert_allclose(
         one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
@@ -103,7 +103,7 @@ def test_labels_up_to_every_border_and_a_single_label_equal_the_whole_stack() ->
     settings = tiny_settings()
     for labels in (random_labels((4, 12, 12)), np.ones((4, 12, 12), dtype=np.uint8)):
         labels[:, 0], labels[:, :, -1] = 1, 1
-        region = Region((0, 4), (0, 12), (0, 12))
+        region = SynthesisBox((0, 4), (0, 12), (0, 12))
         expected = whole_stack(settings, labels, region, 0, 1.0)
         np.testing.assert_allclose(
             one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
@@ -113,7 +113,7 @@ def test_labels_up_to_every_border_and_a_single_label_equal_the_whole_stack() ->
 def test_the_size_of_the_slabs_does_not_change_a_single_bit_of_the_noise() -> None:
     settings = tiny_settings()
     labels = random_labels((11, 20, 20))
-    region = labeled_region(labels, settings.stride)
+    region = labeled_box(labels, settings.stride)
     whole = one_pass(settings, labels, region, 5, 1.0, slab_size=16)
     for slab_size in (1, 3, 5):
         made = one_pass(settings, labels, region, 5, 1.0, slab_size=slab_size)
@@ -121,9 +121,9 @@ def test_the_size_of_the_slabs_does_not_change_a_single_bit_of_the_noise() -> No
 
 
 def test_a_coarse_grid_is_looked_up_even_if_no_two_pixels_share_a_neighborhood() -> None:
-    frozen = FrozenGenerator(tiny_generator())
+    frozen = FastGenerator(tiny_generator())
     labels = torch.from_numpy(np.random.default_rng(0).integers(0, NUM_CLASSES, (1, 12, 12)))
-    words = LabelDictionary(frozen, labels)
+    words = ModulationTables(frozen, labels)
     coarse, _, fine = (words.stage_labels(0, stage, None).modulations[0] for stage in range(3))
     assert coarse.scale.shape[0] == 9 and coarse.index is not None
     assert fine.index is None
@@ -133,11 +133,11 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
     settings = tiny_settings(stack_radius=0)
     labels = random_labels((9, 20, 20))
     labels[0, 4, 4] = labels[8, 4, 4] = 1
-    region = labeled_region(labels, settings.stride)
+    region = labeled_box(labels, settings.stride)
     before = one_pass(settings, labels, region, 0, 0.0)
     labels[4, 8:14, 8:14] = (labels[4, 8:14, 8:14] + 1) % NUM_CLASSES
     after = one_pass(settings, labels, region, 0, 0.0)
-    assert labeled_region(labels, settings.stride) == region
+    assert labeled_box(labels, settings.stride) == region
     changed = np.flatnonzero(np.abs(after - before).max(axis=(1, 2)) > 1e-6)
     assert set(range(2, 7)) <= set(changed)
 
@@ -146,7 +146,7 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
 def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> None:
     settings = preset(36)
     labels = random_labels((2, 64, 32), settings.num_classes)
-    region = Region((0, 2), (0, 64), (0, 32))
+    region = SynthesisBox((0, 2), (0, 64), (0, 32))
     expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
     made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
     assert expected.std() > 0.01
@@ -158,7 +158,7 @@ def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> N
 def test_the_presets_in_their_full_size_equal_the_whole_stack(preset: Any) -> None:
     settings = preset(36)
     labels = random_labels((3, 224, 224), settings.num_classes)
-    region = Region((0, 3), (0, 224), (0, 224))
+    region = SynthesisBox((0, 3), (0, 224), (0, 224))
     expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
     made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
     assert expected.std() > 0.01

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from AnatoMaskGANLib.synthesis.frozen_layers import Convolution
-from AnatoMaskGANLib.synthesis.winograd import (
+from AnatoMaskGANLib.synthesis.engine.fast_layers import Convolution
+from AnatoMaskGANLib.synthesis.engine.winograd import (
     winograd_convolution,
     winograd_pays,
     winograd_weight,

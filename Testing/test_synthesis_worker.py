@@ -18,10 +18,8 @@ import psutil
 import pytest
 from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
 
-from AnatoMaskGANLib.synthesis import worker as worker_module
-from AnatoMaskGANLib.synthesis.exchange import LONGEST_LINE, ExchangeFolder, MessageError
-from AnatoMaskGANLib.synthesis.worker import Worker
-from AnatoMaskGANLib.synthesis.worker_client import (
+from AnatoMaskGANLib.synthesis.worker import process as worker_module
+from AnatoMaskGANLib.synthesis.worker.client import (
     Cancelled,
     Failed,
     Finished,
@@ -33,6 +31,8 @@ from AnatoMaskGANLib.synthesis.worker_client import (
     VolumeMade,
     WorkerClient,
 )
+from AnatoMaskGANLib.synthesis.worker.exchange import LONGEST_LINE, ExchangeFolder, MessageError
+from AnatoMaskGANLib.synthesis.worker.process import Worker
 
 LAST = (Finished, Cancelled, Superseded, Failed)
 SECONDS = 90
@@ -266,7 +266,7 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent.write_text(
         textwrap.dedent("""
         import time
-        from AnatoMaskGANLib.synthesis.worker_client import WorkerClient
+        from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
         client = WorkerClient()
         client.start()
         print(client.process_id, flush=True)
@@ -370,7 +370,7 @@ def test_after_a_gpu_vanished_a_new_process_serves_what_waited(tmp_path: Path, m
             first.touch()
             synthesizer.Synthesizer.synthesize_samples = vanish
         sys.argv = ["worker", sys.argv[-1]]
-        runpy.run_module("AnatoMaskGANLib.synthesis.worker", run_name="__main__")
+        runpy.run_module("AnatoMaskGANLib.synthesis.worker.process", run_name="__main__")
         """)
     )
     executable = tmp_path / "python"

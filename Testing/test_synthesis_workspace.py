@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from AnatoMaskGANLib.synthesis.workspace import Workspace, Workspaces
+from AnatoMaskGANLib.synthesis.engine.workspace import Workspace, Workspaces
 
 
 def test_a_name_gives_the_same_memory_again_and_another_name_other_memory() -> None:

@@ -15,7 +15,7 @@ from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import Synthesizer
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
-from AnatoMaskGANLib.training.conditions import condition_table
+from AnatoMaskGANLib.training.condition_map import condition_table
 from AnatoMaskGANLib.training.dry_run import check_run
 from AnatoMaskGANLib.training.export import export_run
 from AnatoMaskGANLib.training.loop import train

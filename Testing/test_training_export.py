@@ -19,7 +19,7 @@ from tiny_runs import (
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import Synthesizer, read_model
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 from AnatoMaskGANLib.training.export import ExportError, export_run
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.loop import train

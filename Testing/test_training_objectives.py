@@ -8,8 +8,12 @@ import torch
 from tiny_runs import tiny_run, write_tiny_store
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.segmentation_unet import SegmentationUNet
-from AnatoMaskGANLib.training.judges import Judged, discriminator_terms, generator_terms
+from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
+from AnatoMaskGANLib.training.discriminator_losses import (
+    Judged,
+    discriminator_terms,
+    generator_terms,
+)
 from AnatoMaskGANLib.training.loss_settings import LossSettings
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.trainer import Trainer

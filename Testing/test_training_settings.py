@@ -8,7 +8,7 @@ from tiny_runs import tiny_run
 
 from AnatoMaskGANLib.commands.train import TrainOptions, parse_assignments, run_settings
 from AnatoMaskGANLib.config import PATCH_SIZES, DiscriminatorSettings, SettingsError
-from AnatoMaskGANLib.networks.discriminators import MultiScaleDiscriminator
+from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.training.run_networks import generator_settings
 from AnatoMaskGANLib.training.schedules import has_frozen_statistics, rate_share
 from AnatoMaskGANLib.training.settings import OptimizerSettings

@@ -15,7 +15,7 @@ from model_server import ModelServer
 from slicer_host.user import wait
 from window_pictures import only, save
 
-from AnatoMaskGANLib.synthesis.model_archive import pack_model
+from AnatoMaskGANLib.synthesis.models.archive import pack_model
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     Volume,

@@ -39,7 +39,7 @@ class CommandProcess:
         folder: pathlib.Path | None = None,
         name: str = "command",
     ) -> None:
-        from AnatoMaskGANLib.synthesis.process_tree import core_environment, start_options
+        from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, start_options
 
         self._temporary = None if folder else pathlib.Path(tempfile.mkdtemp(prefix="anatomaskgan-"))
         self._onLog = onLog or (lambda line: None)
@@ -111,7 +111,7 @@ class CommandProcess:
 
     def setGoesOn(self, goesOn: bool) -> None:
         """Whether the process goes on when this application ends."""
-        from AnatoMaskGANLib.commands.attached import END, GO_ON
+        from AnatoMaskGANLib.commands.parent_process import END, GO_ON
 
         with contextlib.suppress(OSError, ValueError):  # it has ended, or was told to
             self._process.stdin.write(f"{GO_ON if goesOn else END}\n".encode())
@@ -119,7 +119,7 @@ class CommandProcess:
 
     def kill(self) -> None:
         """End the process with all that it started, at once."""
-        from AnatoMaskGANLib.synthesis.process_tree import end_tree
+        from AnatoMaskGANLib.synthesis.worker.process_tree import end_tree
 
         end_tree(self._process)
 

@@ -141,13 +141,13 @@ class ComparePanel:
         return self._parameterNode.outputVolume if isReady else None
 
     def _fillFigures(self) -> None:
-        from AnatoMaskGANLib.evaluation.figures import figure_named
+        from AnatoMaskGANLib.evaluation.metrics import metric_named
 
         table = self._ui.figuresTable
         known = {k: v for k, v in self._figures.items() if v == v}  # nan: not measurable
         table.setRowCount(len(known))
         for row, (key, value) in enumerate(known.items()):
-            figure = figure_named(key)
+            figure = metric_named(key)
             title = f"{figure.title} {BETTER.get(figure.better, '')}".strip()
             item = qt.QTableWidgetItem(title)
             item.setToolTip(figure.meaning)

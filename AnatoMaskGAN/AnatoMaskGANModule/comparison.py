@@ -18,7 +18,7 @@ class Comparison:
     """What a comparison gives: figures, and the nodes that show it."""
 
     figures: Mapping[str, float]
-    """By their keys in the core's `evaluation/figures.py`."""
+    """By their keys in the core's `evaluation/metrics.py`."""
     differenceVolume: Any
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: Any
@@ -44,7 +44,7 @@ def compareVolumes(
     SynthesisCancelledError when isCancelled says so, RuntimeError when a node was removed
     meanwhile; the scene is then as it was.
     """
-    from AnatoMaskGANLib.evaluation.case_figures import paired_figures, to_grid_case
+    from AnatoMaskGANLib.evaluation.case_metrics import paired_metrics, to_grid_case
     from AnatoMaskGANLib.evaluation.label_histograms import label_histograms
     from AnatoMaskGANLib.mrml import (
         update_difference,
@@ -99,7 +99,7 @@ def compareVolumes(
             case.real_in_units_kji, case.synthetic_in_units_kji, case.labels_kji
         )
         stopIfCancelled()
-        return *paired_figures(case), histograms
+        return *paired_metrics(case), histograms
 
     figures, statistics, histograms = resultOfThread(count, stopIfCancelled)
     for node in (syntheticNode, realNode, source.segmentationNode):

@@ -75,7 +75,7 @@ class InstallRunPanel:
         self._timer.start()
 
     def _checkedName(self, name: str) -> str:
-        from AnatoMaskGANLib.synthesis.model_archive import check_model_name
+        from AnatoMaskGANLib.synthesis.models.archive import check_model_name
 
         if not name:
             raise ValueError(_("Give the model a name."))

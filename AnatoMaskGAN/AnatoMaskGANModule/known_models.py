@@ -33,13 +33,13 @@ class KnownModels:
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""
         from AnatoMaskGANLib.synthesis import user_models_folder
-        from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
+        from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 
         return (user_models_folder() / model / WEIGHTS_FILE).is_file()
 
     def verify(self, model: str) -> Any:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""
-        from AnatoMaskGANLib.synthesis.model_archive import verify_model
+        from AnatoMaskGANLib.synthesis.models.archive import verify_model
 
         return verify_model(model)
 
@@ -48,12 +48,12 @@ class KnownModels:
 
         Raises CheckpointError for anything else, and for a name that is taken unless isReplaced.
         """
-        from AnatoMaskGANLib.synthesis.model_archive import install_model
+        from AnatoMaskGANLib.synthesis.models.archive import install_model
 
         return install_model(pathlib.Path(path), replace=isReplaced)
 
     def remove(self, model: str) -> None:
         """Remove a model that the user installed; CheckpointError for a bundled one."""
-        from AnatoMaskGANLib.synthesis.model_archive import remove_model
+        from AnatoMaskGANLib.synthesis.models.archive import remove_model
 
         remove_model(model)

@@ -226,7 +226,7 @@ class LiveResynthesis(VTKObservationMixin):
                 self._fail(str(error) or type(error).__name__)
 
     def _take(self, message) -> None:
-        from AnatoMaskGANLib.synthesis import worker_client as messages
+        from AnatoMaskGANLib.synthesis.worker import client as messages
 
         if isinstance(message, messages.Progress):
             self._tell(LiveState.RUNNING, message.text)

@@ -24,7 +24,7 @@ def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice
     """
     from AnatoMaskGANLib.synthesis import DeviceError
     from AnatoMaskGANLib.synthesis.devices import pick_device
-    from AnatoMaskGANLib.synthesis.memory_plan import DEFAULT_LIMIT_BYTES
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
 
     try:
         chosen = pick_device(device)
@@ -104,7 +104,7 @@ def freeMemory(device) -> int | None:
 
 
 def _need(shape_sjk: tuple[int, int, int], referenceVolume, card):
-    from AnatoMaskGANLib.synthesis.memory_plan import memory_need
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import memory_need
 
     slices, rows, columns = shape_sjk
     numVoxels = slices * rows * columns

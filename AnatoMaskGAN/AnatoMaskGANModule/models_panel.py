@@ -80,7 +80,7 @@ class ModelsPanel:
     def _offers(self) -> list:
         """What the catalog names; none, with the reason in the panel, for one that is not right."""
         from AnatoMaskGANLib.synthesis import CheckpointError
-        from AnatoMaskGANLib.synthesis.model_catalog import read_catalog
+        from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
 
         path = self._ui.modelCatalogEdit.text.strip()
         self._ui.modelCatalogEdit.setStyleSheet("")

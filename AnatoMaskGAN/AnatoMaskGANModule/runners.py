@@ -77,7 +77,7 @@ class ProcessRunner:
     @property
     def client(self):
         """The core's `WorkerClient`; its process starts with the first request."""
-        from AnatoMaskGANLib.synthesis.worker_client import WorkerClient
+        from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
 
         if self._client is None:
             self._client = WorkerClient(pythonExecutable())
@@ -126,7 +126,7 @@ class ProcessRunner:
         return self._asked.get(asked.number) is asked
 
     def _handOut(self) -> None:
-        from AnatoMaskGANLib.synthesis.worker_client import LogLine
+        from AnatoMaskGANLib.synthesis.worker.client import LogLine
 
         for message in self.client.poll():
             if isinstance(message, LogLine):
@@ -159,7 +159,7 @@ class ProcessRunner:
         Raises RuntimeError with the words of any error that the process had.
         """
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
-        from AnatoMaskGANLib.synthesis import worker_client as messages
+        from AnatoMaskGANLib.synthesis.worker import client as messages
 
         report(0.0, _("Starting the synthesis process"))
         asked = self.ask(request)
@@ -190,7 +190,7 @@ class ProcessRunner:
         """End the process and all that it started; requests that are waited for are cancelled."""
         if self._client is None:
             return
-        from AnatoMaskGANLib.synthesis.worker_client import Cancelled
+        from AnatoMaskGANLib.synthesis.worker.client import Cancelled
 
         self._client.close()
         self._client = None

@@ -10,8 +10,8 @@ from typing import TypeVar
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from AnatoMaskGANLib.commands.attached import tell
 from AnatoMaskGANLib.commands.errors import error_line
+from AnatoMaskGANLib.commands.parent_process import tell
 
 Case = TypeVar("Case")
 OnProgress = Callable[[float, str], None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from tqdm import tqdm
 
-from AnatoMaskGANLib.commands.evaluation_cases import (
+from AnatoMaskGANLib.commands.evaluate.cases import (
     check_prepared_for,
     stored_label_map,
     stored_volume,
@@ -51,12 +51,12 @@ class CalibrateModelOptions:
 def calibrate_model(options: CalibrateModelOptions) -> int:
     """0 when the model is made; prints every label's deviation before and after, and the folder."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
-    from AnatoMaskGANLib.synthesis.model_archive import (
+    from AnatoMaskGANLib.synthesis.models.archive import (
         check_model_name,
         refuse_bundled_name,
         refuse_taken_place,
     )
-    from AnatoMaskGANLib.synthesis.model_folder import read_model, user_models_folder, write_model
+    from AnatoMaskGANLib.synthesis.models.folder import read_model, user_models_folder, write_model
     from AnatoMaskGANLib.training.noise_calibration import calibrate_noise
     from AnatoMaskGANLib.volumes.case_store import open_store
 

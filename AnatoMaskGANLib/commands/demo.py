@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from jsonargparse.typing import NonNegativeInt
 
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
-from AnatoMaskGANLib.commands.evaluation_baselines import LABEL_MEAN, compare, label_mean_volume
-from AnatoMaskGANLib.commands.evaluation_cases import CaseReader, find_cases
+from AnatoMaskGANLib.commands.evaluate.baselines import LABEL_MEAN, compare, label_mean_volume
+from AnatoMaskGANLib.commands.evaluate.cases import CaseReader, find_cases
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.resources import resources_folder
@@ -76,10 +76,10 @@ def _show_sample(
     )
     print(f"Synthetic volume (not a scan; for research, never for diagnosis): {volume_file}")
     print(f"Picture of labels, synthetic and real volume: {picture_file}")
-    print("; ".join(figures_line(row) for row in rows))
+    print("; ".join(metrics_line(row) for row in rows))
 
 
-def figures_line(row: Row) -> str:
+def metrics_line(row: Row) -> str:
     """The three figures of a row that say most, |dz| ratio being right at 1."""
     figures = row.figures
     return (

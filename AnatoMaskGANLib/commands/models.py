@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from AnatoMaskGANLib.commands.attached import tell
 from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.parent_process import tell
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def list_models(options: ListModelsOptions) -> int:
 
 def show_model(options: ShowModelOptions) -> int:
     """0; prints the card. Raises CheckpointError for what is no model."""
-    from AnatoMaskGANLib.synthesis.model_folder import card_text, find_model, read_card
+    from AnatoMaskGANLib.synthesis.models.folder import card_text, find_model, read_card
 
     print(card_text(read_card(find_model(options.model))))
     return 0
@@ -118,7 +118,7 @@ def show_model(options: ShowModelOptions) -> int:
 
 def verify_model(options: VerifyModelOptions) -> int:
     """0 for a whole model; prints its name and hash."""
-    from AnatoMaskGANLib.synthesis.model_archive import verify_model as verify
+    from AnatoMaskGANLib.synthesis.models.archive import verify_model as verify
 
     card = verify(options.model, options.sha256)
     print(f"{card.name} is whole; SHA-256 {card.sha256}")
@@ -127,7 +127,7 @@ def verify_model(options: VerifyModelOptions) -> int:
 
 def install_model(options: InstallModelOptions) -> int:
     """0 when the model is installed; prints where."""
-    from AnatoMaskGANLib.synthesis.model_archive import install_model as install
+    from AnatoMaskGANLib.synthesis.models.archive import install_model as install
 
     card = install(options.file, options.sha256, options.replace)
     print(f"{card.name}: {card.path}")
@@ -136,8 +136,8 @@ def install_model(options: InstallModelOptions) -> int:
 
 def download_model(options: DownloadModelOptions) -> int:
     """0 when the model is installed; prints where."""
-    from AnatoMaskGANLib.synthesis.model_catalog import find_entry
-    from AnatoMaskGANLib.synthesis.model_download import download_model as download
+    from AnatoMaskGANLib.synthesis.models.catalog import find_entry
+    from AnatoMaskGANLib.synthesis.models.download import download_model as download
 
     entry = find_entry(options.catalog, options.name)
     _log.info("%s: %.1f MB from %s", entry.name, entry.size_bytes / 2**20, entry.url)
@@ -156,7 +156,7 @@ def download_model(options: DownloadModelOptions) -> int:
 
 def remove_model(options: RemoveModelOptions) -> int:
     """0 when the model is gone; prints where it was."""
-    from AnatoMaskGANLib.synthesis.model_archive import remove_model as remove
+    from AnatoMaskGANLib.synthesis.models.archive import remove_model as remove
 
     print(f"removed {remove(options.model)}")
     return 0
@@ -164,8 +164,8 @@ def remove_model(options: RemoveModelOptions) -> int:
 
 def export_model(options: ExportModelOptions) -> int:
     """0 when the model is made; prints its folder."""
-    from AnatoMaskGANLib.synthesis.model_archive import pack_model
-    from AnatoMaskGANLib.synthesis.model_folder import user_models_folder
+    from AnatoMaskGANLib.synthesis.models.archive import pack_model
+    from AnatoMaskGANLib.synthesis.models.folder import user_models_folder
     from AnatoMaskGANLib.training.export import export_run, texts_of_run
 
     names = ("description", "training_data", "licence", "not_for")

@@ -37,7 +37,7 @@ class TrainOptions:
     seed: int | None = None
     """Seed, instead of the file's."""
     select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] | None = None
-    """Figure that chooses the best checkpoint, instead of the file's validation.select_by."""
+    """Metric that chooses the best checkpoint, instead of the file's validation.select_by."""
     set: tuple[str, ...] = ()
     """Further settings that replace the file's, as losses.r1=10 generator.norm=group."""
     resume_from: str = "latest"

@@ -6,7 +6,7 @@ from AnatoMaskGANLib.evaluation.baselines import (
     label_mean_image,
     measure_label_means,
 )
-from AnatoMaskGANLib.evaluation.case_figures import evaluate_case
+from AnatoMaskGANLib.evaluation.case_metrics import evaluate_case
 from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
 from AnatoMaskGANLib.evaluation.report import write_report
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases

@@ -18,7 +18,7 @@ SLICES_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, eq=False)
-class MultiScaleFigures:
+class MultiScaleMetrics:
     """Matrices [extractors, resolutions]."""
 
     extractors: tuple[str, ...]
@@ -40,12 +40,12 @@ class MultiScaleFigures:
         }
 
 
-def multi_scale_figures(
+def multi_scale_metrics(
     real_slices: np.ndarray,
     synthetic_slices: np.ndarray,
     extractors: Mapping[str, Extractor],
     resolutions: Sequence[int] = RESOLUTIONS,
-) -> MultiScaleFigures:
+) -> MultiScaleMetrics:
     """The figures of two sets of slices [N,H,W] and [M,H,W] in [0,1].
 
     Raises ValueError without an extractor or a resolution.
@@ -64,7 +64,7 @@ def multi_scale_figures(
             frechet[row, column] = frechet_distance(real, synthetic)
             real_deviation[row, column] = real.std(axis=0).mean()
             synthetic_deviation[row, column] = synthetic.std(axis=0).mean()
-    return MultiScaleFigures(
+    return MultiScaleMetrics(
         tuple(extractors), tuple(resolutions), frechet, real_deviation, synthetic_deviation
     )
 

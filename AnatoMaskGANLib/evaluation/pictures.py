@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from AnatoMaskGANLib.evaluation.case_figures import own_spacing_ras_mm
+from AnatoMaskGANLib.evaluation.case_metrics import own_spacing_ras_mm
 from AnatoMaskGANLib.evaluation.label_colors import label_colors, paint_labels
 from AnatoMaskGANLib.evaluation.picture_sheet import PLANES, Sheet, letter_edges
 from AnatoMaskGANLib.evaluation.protocol import to_unit_range

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from AnatoMaskGANLib.evaluation.figures import figure_named
 from AnatoMaskGANLib.evaluation.label_statistics import DEVIATION_RANGE, MINIMUM_VOXELS
+from AnatoMaskGANLib.evaluation.metrics import metric_named
 from AnatoMaskGANLib.evaluation.plot_style import INK, MARKERS, SERIES_COLORS, plain_axes
 from AnatoMaskGANLib.evaluation.table import Table
 
@@ -28,7 +28,7 @@ def subjects_figure(table: Table, keys: Sequence[str] = HEADLINE_KEYS) -> Figure
     figure = Figure(figsize=(3.3 * columns + 1.4, height), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for panel, key in zip(panels, keys, strict=False):
-        shown = figure_named(key)
+        shown = metric_named(key)
         plain_axes(panel)
         panel.grid(axis="y", visible=False)
         if shown.better == "one":

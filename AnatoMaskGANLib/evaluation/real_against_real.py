@@ -41,7 +41,7 @@ class Subject:
         return k, (j + i) / 2
 
 
-def unpaired_figures(
+def unpaired_metrics(
     own: Subject, other: Subject
 ) -> tuple[dict[str, float], dict[int, LabelStatistics]]:
     """Figures of another person's scan in the place of the synthetic one, and its labels.

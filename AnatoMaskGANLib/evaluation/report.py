@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Plot
 
 from AnatoMaskGANLib.evaluation.bootstrap import Interval
-from AnatoMaskGANLib.evaluation.figures import Figure, figure_named, goodness
 from AnatoMaskGANLib.evaluation.label_statistics import DEVIATION_RANGE, MINIMUM_VOXELS
+from AnatoMaskGANLib.evaluation.metrics import Metric, goodness, metric_named
 from AnatoMaskGANLib.evaluation.plots import (
     LARGEST_SHOWN_RATIO,
     labels_figure,
@@ -132,7 +132,7 @@ def report_html(
             "<p class=note>Difference of the figures, paired by subject, with its 95 % interval."
             "</p>",
         ]
-    if table.set_figures:
+    if table.set_metrics:
         parts += [
             "<h2>Sets of images</h2>",
             _sets_table(table),
@@ -189,7 +189,7 @@ def _box(table: Table, notes: Sequence[str]) -> str:
 
 def _means_table(table: Table) -> str:
     lines = []
-    for figure in map(figure_named, table.keys):
+    for figure in map(metric_named, table.keys):
         means = [table.mean(method, figure.key) for method in table.methods]
         # Real scans of other people are the level, not a rival.
         merits = [
@@ -209,7 +209,7 @@ def _means_table(table: Table) -> str:
 def _advantage_table(table: Table, baseline: str) -> str:
     others = [method for method in table.methods if method != baseline]
     lines = []
-    for figure in map(figure_named, table.keys):
+    for figure in map(metric_named, table.keys):
         if figure.better in ("higher", "lower"):
             found = [table.advantage(method, figure.key, baseline) for method in others]
             if all(math.isnan(mean) for mean, _ in found):
@@ -250,15 +250,15 @@ def _labels_table(table: Table, names: Mapping[int, str]) -> str:
 
 
 def _sets_table(table: Table) -> str:
-    keys = dict.fromkeys(key for figures in table.set_figures.values() for key in figures)
+    keys = dict.fromkeys(key for figures in table.set_metrics.values() for key in figures)
     lines = []
-    for figure in map(figure_named, keys):
-        found = [figures.get(figure.key, math.nan) for figures in table.set_figures.values()]
+    for figure in map(metric_named, keys):
+        found = [figures.get(figure.key, math.nan) for figures in table.set_metrics.values()]
         lines.append((figure, [_cell(value, None, figure) for value in found]))
-    return _html_table(list(table.set_figures), lines)
+    return _html_table(list(table.set_metrics), lines)
 
 
-def _html_table(heads: Sequence[str], lines: Sequence[tuple[Figure, list[str]]]) -> str:
+def _html_table(heads: Sequence[str], lines: Sequence[tuple[Metric, list[str]]]) -> str:
     """A line a figure, a column a method."""
     arrows = {"higher": " &uarr;", "lower": " &darr;", "one": " &rarr;1", "none": ""}
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
@@ -276,7 +276,7 @@ def _html_table(heads: Sequence[str], lines: Sequence[tuple[Figure, list[str]]])
 def _cell(
     value: float,
     interval: Interval | None,
-    figure: Figure,
+    figure: Metric,
     is_best: bool = False,
     signed: bool = False,
 ) -> str:
@@ -290,10 +290,10 @@ def _cell(
 
 
 def _definitions(table: Table) -> str:
-    keys = [*table.keys, *dict.fromkeys(k for found in table.set_figures.values() for k in found)]
+    keys = [*table.keys, *dict.fromkeys(k for found in table.set_metrics.values() for k in found)]
     entries = "".join(
         f"<dt>{escape(figure.title)}</dt><dd>{escape(figure.meaning)}</dd>"
-        for figure in map(figure_named, keys)
+        for figure in map(metric_named, keys)
         if figure.meaning
     )
     return f"<h2>What the figures mean</h2><dl>{entries}</dl>"

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from AnatoMaskGANLib.evaluation.case_figures import GridCase
+from AnatoMaskGANLib.evaluation.case_metrics import GridCase
 from AnatoMaskGANLib.evaluation.distribution import frechet_distance, kernel_distance
 from AnatoMaskGANLib.evaluation.features import Extractor, checked_features, thumbnail_features
-from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_figures
+from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_metrics
 from AnatoMaskGANLib.evaluation.neighbors import memorization, precision_and_recall
 from AnatoMaskGANLib.evaluation.protocol import compared_slices, resize_slice
 
@@ -75,7 +75,7 @@ class SliceSets:
         self.subjects.setdefault(name, []).extend([subject] * len(taken))
 
 
-def set_figures(
+def set_metrics(
     sets: SliceSets,
     extractors: Mapping[str, Extractor],
     resolutions: Sequence[int] = (),
@@ -100,7 +100,7 @@ def set_figures(
             )
     if extractors and resolutions:
         for method in sets.methods:
-            found = multi_scale_figures(
+            found = multi_scale_metrics(
                 sets.array(REAL), sets.array(method), extractors, resolutions
             )
             figures[method].update(found.summary())

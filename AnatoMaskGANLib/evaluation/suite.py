@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from AnatoMaskGANLib.evaluation.case_figures import GridCase, paired_figures, to_grid_case
+from AnatoMaskGANLib.evaluation.case_metrics import GridCase, paired_metrics, to_grid_case
 from AnatoMaskGANLib.evaluation.diversity import diversity
 from AnatoMaskGANLib.evaluation.faithfulness import Segmenter, faithfulness, samples_agreement
 from AnatoMaskGANLib.evaluation.feature_distance import FeatureMaps, mean_feature_distance
@@ -74,7 +74,7 @@ def evaluate_cases(
                 on_progress(case.name, name)
             synthetic = method(case)
             on_grid = to_grid_case(case.real, synthetic, case.label_map, window, spacing_ijk_mm)
-            figures, labels = paired_figures(on_grid)
+            figures, labels = paired_metrics(on_grid)
             figures.update(_learned_figures(on_grid, measurements))
             if measurements.segmenter is not None:
                 found = segmented(case.real), segmented(synthetic)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from AnatoMaskGANLib.evaluation.bootstrap import Interval, interval_of_mean
-from AnatoMaskGANLib.evaluation.figures import FIGURES, Figure, figure_named
 from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
+from AnatoMaskGANLib.evaluation.metrics import METRICS, Metric, metric_named
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Table:
     """The figures of all methods on all cases."""
 
     rows: tuple[Row, ...]
-    set_figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    set_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Method -> figures of all its images together, as FID; no interval belongs to them."""
 
     @property
@@ -47,9 +47,9 @@ class Table:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Keys of the figures that any row has, in the order of `FIGURES`, others behind."""
+        """Keys of the figures that any row has, in the order of `METRICS`, others behind."""
         present = dict.fromkeys(key for row in self.rows for key in row.figures)
-        known = [figure.key for figure in FIGURES if figure.key in present]
+        known = [figure.key for figure in METRICS if figure.key in present]
         return (*known, *(key for key in present if key not in known))
 
     def by_subject(self, method: str, key: str) -> dict[str, float]:
@@ -129,7 +129,7 @@ class Table:
         ]
         sets = {
             method: {key: _json_number(value) for key, value in figures.items()}
-            for method, figures in self.set_figures.items()
+            for method, figures in self.set_metrics.items()
         }
         content = {
             "num_subjects": self.num_subjects,
@@ -141,7 +141,7 @@ class Table:
 
     def to_text(self, keys: Sequence[str] | None = None) -> str:
         """One table for people: a line a method, means over subjects, the best way in the head."""
-        figures = [figure_named(key) for key in (keys or self.keys)]
+        figures = [metric_named(key) for key in (keys or self.keys)]
         head = ["", *(f"{figure.title} {_ARROWS[figure.better]}".strip() for figure in figures)]
         lines = [
             [method, *(_text_cell(self.mean(method, figure.key), figure) for figure in figures)]
@@ -168,7 +168,7 @@ class Table:
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→1", "none": ""}
 
 
-def _text_cell(value: float, figure: Figure) -> str:
+def _text_cell(value: float, figure: Metric) -> str:
     return "-" if math.isnan(value) else f"{value:.{figure.decimals}f}"
 
 

@@ -4,7 +4,7 @@ The only part of the core that knows Slicer. It takes the scene from the nodes a
 static methods, so that it runs the same in the application and under the tests' stand-in.
 """
 
-from .comparison_nodes import (
+from AnatoMaskGANLib.mrml.comparison_nodes import (
     compared_with,
     difference_of,
     figures_of,
@@ -14,22 +14,26 @@ from .comparison_nodes import (
     update_table,
     volume_of_node,
 )
-from .histogram_nodes import (
+from AnatoMaskGANLib.mrml.histogram_nodes import (
     histogram_chart_of,
     histogram_labels,
     show_histogram,
     shown_label,
     update_histograms,
 )
-from .label_map_export import NodeGrid, SegmentationExport, label_map_from_segmentation
-from .segments import (
+from AnatoMaskGANLib.mrml.label_map_export import (
+    NodeGrid,
+    SegmentationExport,
+    label_map_from_segmentation,
+)
+from AnatoMaskGANLib.mrml.segments import (
     SegmentEntry,
     label_map_of_entries,
     name_segments,
     segment_entries,
     user_table,
 )
-from .volume_nodes import (
+from AnatoMaskGANLib.mrml.volume_nodes import (
     in_other_intensities,
     is_synthetic,
     place_beside,

@@ -9,11 +9,10 @@ import slicer
 import slicer.util
 import vtk
 
+from AnatoMaskGANLib.mrml.label_map_export import NodeGrid, ijk_to_ras_of
+from AnatoMaskGANLib.mrml.referred_nodes import own_node, referred_node
+from AnatoMaskGANLib.mrml.volume_nodes import place_beside, update_scalar_volume
 from AnatoMaskGANLib.volumes import Volume, VolumeError, same_grid
-
-from .label_map_export import NodeGrid, ijk_to_ras_of
-from .referred_nodes import own_node, referred_node
-from .volume_nodes import place_beside, update_scalar_volume
 
 # A comparison made once more goes into the nodes of the first one.
 DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"

@@ -12,7 +12,7 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .segments import SegmentEntry
+from AnatoMaskGANLib.mrml.segments import SegmentEntry
 
 # Of a voxel: places nearer to each other are one.
 TOLERANCE = 1e-3

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
-from .referred_nodes import own_node, referred_node
+from AnatoMaskGANLib.mrml.referred_nodes import own_node, referred_node
 
 TABLE_ROLE = "AnatoMaskGAN.HistogramTable"
 CHART_ROLE = "AnatoMaskGAN.HistogramChart"

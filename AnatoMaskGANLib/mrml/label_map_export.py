@@ -11,10 +11,9 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from AnatoMaskGANLib.mrml.grid_reach import enlarged_geometry, ijk_to_node_of, voxels_outside
+from AnatoMaskGANLib.mrml.segments import SegmentEntry, codes_of, names_of, segment_entries
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError
-
-from .grid_reach import enlarged_geometry, ijk_to_node_of, voxels_outside
-from .segments import SegmentEntry, codes_of, names_of, segment_entries
 
 # Axes that meet within this cosine of a right angle count as perpendicular.
 RIGHT_ANGLE_TOLERANCE = 1e-4

@@ -9,9 +9,8 @@ import slicer
 import slicer.util
 import vtk
 
+from AnatoMaskGANLib.mrml.label_map_export import NodeGrid
 from AnatoMaskGANLib.volumes import Volume, VolumeError
-
-from .label_map_export import NodeGrid
 
 # Every volume we make carries its record in node attributes of this prefix.
 ATTRIBUTE_PREFIX = "AnatoMaskGAN."

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.networks.label_field import DenseLabelField, LabelField, WordLabelField
+from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField, WordLabelField
 from AnatoMaskGANLib.networks.noise import NoiseInjection, pool_noise
 from AnatoMaskGANLib.networks.slice_graph import SliceGraphFusion, slice_graph, slice_overlaps
 from AnatoMaskGANLib.networks.spade import LEAK, SPADEResidualBlock

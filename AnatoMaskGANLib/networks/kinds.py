@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.networks.baselines.oasis import OasisGenerator
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
+from AnatoMaskGANLib.networks.baselines.unet import UNetGenerator
 from AnatoMaskGANLib.networks.generator import Generator
-from AnatoMaskGANLib.networks.oasis import OasisGenerator
-from AnatoMaskGANLib.networks.segmenter import Segmenter
-from AnatoMaskGANLib.networks.unet import UNetGenerator
 
 
 def build_generator(settings: GeneratorSettings) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from AnatoMaskGANLib.networks.label_field import LabelField
+from AnatoMaskGANLib.networks.label_grids import LabelField
 from AnatoMaskGANLib.networks.spade import LEAK
 
 _GOLDEN = -7046029254386353131  # 2**64 / golden ratio as a signed integer

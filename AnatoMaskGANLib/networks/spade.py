@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from AnatoMaskGANLib.networks.label_field import LabelField
+from AnatoMaskGANLib.networks.label_grids import LabelField
 
 LEAK = 0.2  # slope of every leaky rectifier of the generator; paper, section III
 

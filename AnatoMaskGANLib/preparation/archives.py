@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .settings import PreparationError
+from AnatoMaskGANLib.preparation.settings import PreparationError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK
 
-from .settings import PreparationError
+from AnatoMaskGANLib.preparation.settings import PreparationError
 
 # A sheet thinner than twice this is torn off the body: clothes, the top of a table.
 _OPENING_MM = 3.0

@@ -8,11 +8,10 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
+from AnatoMaskGANLib.preparation.archives import CaseFiles
+from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
 from AnatoMaskGANLib.volumes.folder_walk import all_folders
-
-from .archives import CaseFiles
-from .settings import PreparationError
 
 EXPECTED = (
     "case folders with image.* and seg.*, with a DICOM series and a label file, or with ct.nii.gz "

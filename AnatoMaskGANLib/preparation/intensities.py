@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .settings import PreparationError
+from AnatoMaskGANLib.preparation.settings import PreparationError
 
 # A window that so little of an image lies in is one of another modality or unit.
 _LEAST_INSIDE = 0.001

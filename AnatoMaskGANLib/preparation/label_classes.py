@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     LabelTable,
@@ -20,8 +21,6 @@ from AnatoMaskGANLib.volumes import (
 )
 from AnatoMaskGANLib.volumes.label_names import read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
-
-from .settings import PreparationError
 
 # Classes are stored as the table numbers them, unless its largest value would waste classes.
 _LARGEST_KEPT_VALUE = 255

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
-
-from .settings import PreparationError
 
 LOCK = "prepare.lock"
 

@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from AnatoMaskGANLib.config import settings_to_dict
-from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map, read_volume
-from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, read_index
-
-from . import case_folders
-from .archives import ARCHIVES, CaseFiles
-from .label_classes import (
+from AnatoMaskGANLib.preparation import case_folders
+from AnatoMaskGANLib.preparation.archives import ARCHIVES, CaseFiles
+from AnatoMaskGANLib.preparation.label_classes import (
     LabelClasses,
     check_named_alike,
     choose_classes,
@@ -23,9 +20,9 @@ from .label_classes import (
     read_table,
     table_of_names,
 )
-from .reading import mask_files, names_in, spacing_ras_mm
-from .settings import PreparationError, PreparationSettings
-from .subject_split import (
+from AnatoMaskGANLib.preparation.reading import mask_files, names_in, spacing_ras_mm
+from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
+from AnatoMaskGANLib.preparation.subject_split import (
     LEFT_OUT,
     SPLIT_FILE,
     check_split,
@@ -33,6 +30,8 @@ from .subject_split import (
     read_split,
     split_subjects,
 )
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map, read_volume
+from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, read_index
 
 _log = logging.getLogger(__name__)
 

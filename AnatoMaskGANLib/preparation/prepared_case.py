@@ -17,19 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.preparation.archives import CaseFiles
+from AnatoMaskGANLib.preparation.background import BODY_THRESHOLD_HU, body_mask
+from AnatoMaskGANLib.preparation.fingerprint import fingerprint
+from AnatoMaskGANLib.preparation.intensities import check_window, percentile_window
+from AnatoMaskGANLib.preparation.label_classes import all_named
+from AnatoMaskGANLib.preparation.plan import Plan
+from AnatoMaskGANLib.preparation.reading import ReadCase, read_case, sides_look_exchanged
+from AnatoMaskGANLib.preparation.settings import PreparationError
+from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.volumes import LabelMap, Volume, to_model_grid, volume_to_model_grid
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import StoreError, open_case, write_case
-
-from .archives import CaseFiles
-from .background import BODY_THRESHOLD_HU, body_mask
-from .fingerprint import fingerprint
-from .intensities import check_window, percentile_window
-from .label_classes import all_named
-from .plan import Plan
-from .reading import ReadCase, read_case, sides_look_exchanged
-from .settings import PreparationError
-from .superpixels import superpixel_guidance
 
 CASES = "cases"
 CASE_FILE = "case.json"

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from AnatoMaskGANLib.preparation.label_classes import one_sided_labels
+from AnatoMaskGANLib.preparation.plan import Plan, plain, split_settings
+from AnatoMaskGANLib.preparation.prepared_case import (
+    CASE_FILE,
+    CASES,
+    PreparedCase,
+    remove_half_written,
+)
+from AnatoMaskGANLib.preparation.settings import PreparationError
+from AnatoMaskGANLib.preparation.subject_split import SPLIT_FILE, write_split
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS, write_index
-
-from .label_classes import one_sided_labels
-from .plan import Plan, plain, split_settings
-from .prepared_case import CASE_FILE, CASES, PreparedCase, remove_half_written
-from .settings import PreparationError
-from .subject_split import SPLIT_FILE, write_split
 
 REPORT = "report.csv"
 

@@ -13,10 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS
-
-from .settings import PreparationError
 
 LEFT_OUT = "left_out"
 SPLIT_FILE = "split.json"

@@ -1,10 +1,21 @@
 """From a label map to a synthetic volume with a trained model."""
 
-from .edit_in_place import blend_edit, edit_in_place
-from .errors import CheckpointError, DeviceError, MemoryLimitError, SynthesisCancelledError
-from .model_folder import ModelCard, list_models, read_model, user_models_folder, write_model
-from .session import ChangedRegion, SynthesisSession
-from .synthesizer import Synthesizer
+from AnatoMaskGANLib.synthesis.edit_in_place import blend_edit, edit_in_place
+from AnatoMaskGANLib.synthesis.errors import (
+    CheckpointError,
+    DeviceError,
+    MemoryLimitError,
+    SynthesisCancelledError,
+)
+from AnatoMaskGANLib.synthesis.models.folder import (
+    ModelCard,
+    list_models,
+    read_model,
+    user_models_folder,
+    write_model,
+)
+from AnatoMaskGANLib.synthesis.session import ChangedRegion, SynthesisSession
+from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 __all__ = [
     "ChangedRegion",

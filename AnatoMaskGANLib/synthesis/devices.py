@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .errors import DeviceError
+from AnatoMaskGANLib.synthesis.errors import DeviceError
 
 
 def pick_device(name: str = "auto") -> torch.device:

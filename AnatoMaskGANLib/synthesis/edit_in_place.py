@@ -18,7 +18,7 @@ import SimpleITK
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, apply_matches, same_grid
 
 if TYPE_CHECKING:
-    from .synthesizer import Synthesizer
+    from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 DEFAULT_MARGIN_MM = 4.0
 SEAMS = ("smooth", "scaled", "none")

@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from AnatoMaskGANLib.networks.superpixel_levels import superpixel_levels
+from AnatoMaskGANLib.synthesis.devices import pick_device
+from AnatoMaskGANLib.synthesis.errors import CheckpointError
+from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     LabelTable,
@@ -19,10 +22,6 @@ from AnatoMaskGANLib.volumes import (
     volume_to_model_grid,
 )
 from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
-
-from .devices import pick_device
-from .errors import CheckpointError
-from .model_folder import ModelCard, read_model
 
 _BLOCK_SIZE = 8  # slices segmented at once
 

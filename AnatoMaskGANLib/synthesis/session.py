@@ -21,17 +21,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
+from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
+from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE, VolumePass
+from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
+from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
 from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume, VolumeError, same_grid, to_grid_of
 
-from .errors import SynthesisCancelledError
-from .lost_labels import lost_labels
-from .plain_pass import PlainLabels, PlainPass, start_pass
-from .region import labeled_region
-from .region_labels import RegionLabels
-from .volume_pass import BLOCK_SIZE, VolumePass
-
 if TYPE_CHECKING:
-    from .synthesizer import Synthesizer
+    from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 # A position this far from a whole voxel is interpolated in a part of a grid as in the whole grid.
 _CLEARLY_BETWEEN = 0.05
@@ -71,7 +70,7 @@ class SynthesisSession:
         self._volume: Volume | None = None
         self._model_map: LabelMap | None = None
         self._voxels: np.ndarray | None = None  # on the model grid, in the model's physical unit
-        self._pass: VolumePass | PlainPass | None = None
+        self._pass: VolumePass | SlicePass | None = None
         self._stale: set[int] = set()  # slices whose voxels are not those of the model map
         self._untold: set[int] = set()  # slices that changed since the last volume
         self._told_lost: tuple[LabelMatch, ...] = ()
@@ -134,7 +133,7 @@ class SynthesisSession:
         old_map, self._model_map = self._model_map, model_map
         old = None if self._pass is None else self._pass.labels
         stride = self._synthesizer.generator.settings.stride
-        region = labeled_region(model_map.labels_kji, stride)
+        region = labeled_box(model_map.labels_kji, stride)
         is_other_box = (
             old is None
             or region is None
@@ -159,7 +158,7 @@ class SynthesisSession:
         self._stale -= removed
         self._stale |= set(self._pass.replace_labels(labels, changed))
 
-    def _start_again(self, model_map: LabelMap, labels: RegionLabels | PlainLabels | None) -> None:
+    def _start_again(self, model_map: LabelMap, labels: SlabCache | SliceLabels | None) -> None:
         low = self._synthesizer.card.window[0]
         self._voxels = np.full(model_map.shape_kji, low, dtype=np.float32)
         self._untold = set(range(model_map.shape_kji[0]))

@@ -11,6 +11,17 @@ import torch
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.synthesis.devices import half_precision_on, pick_device
+from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
+from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
+from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
+from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox, labeled_box
+from AnatoMaskGANLib.synthesis.engine.volume_pass import MOST_THREADS, VolumePass
+from AnatoMaskGANLib.synthesis.errors import CheckpointError, SynthesisCancelledError
+from AnatoMaskGANLib.synthesis.lost_labels import lost_labels, named, refuse_empty_grid, warning_of
+from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
+from AnatoMaskGANLib.synthesis.session import SynthesisSession
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     LabelMatch,
@@ -21,18 +32,6 @@ from AnatoMaskGANLib.volumes import (
     to_grid_of,
     to_model_grid,
 )
-
-from .devices import half_precision_on, pick_device
-from .errors import CheckpointError, SynthesisCancelledError
-from .frozen_generator import FrozenGenerator
-from .lost_labels import lost_labels, named, refuse_empty_grid, warning_of
-from .memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
-from .model_folder import ModelCard, read_model
-from .plain_pass import PlainLabels, PlainPass, start_pass
-from .region import Region, labeled_region
-from .region_labels import RegionLabels
-from .session import SynthesisSession
-from .volume_pass import MOST_THREADS, VolumePass
 
 _logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ class Synthesizer:
                 "anatomaskgan segment"
             )
         self.frozen = (
-            FrozenGenerator(self.generator, self._precision(half_precision))
+            FastGenerator(self.generator, self._precision(half_precision))
             if isinstance(self.generator, Generator)
             else None
         )
@@ -234,21 +233,21 @@ class Synthesizer:
         label_map: LabelMap,
         keeps: bool,
         keeps_states: bool = False,
-        region: Region | None = None,
-        previous: RegionLabels | PlainLabels | None = None,
+        region: SynthesisBox | None = None,
+        previous: SlabCache | SliceLabels | None = None,
         changed: Iterable[int] = (),
-    ) -> RegionLabels | PlainLabels | None:
+    ) -> SlabCache | SliceLabels | None:
         """Dictionaries for a map on the model grid; None where nothing is labeled.
 
         keeps: whether several passes or updates will use them. keeps_states: whether the pass keeps
         what every slice encoded. previous, changed: those of the map
         before an edit of these slices.
         """
-        region = region or labeled_region(model_map.labels_kji, self.generator.settings.stride)
+        region = region or labeled_box(model_map.labels_kji, self.generator.settings.stride)
         if region is None:
             return None
         if self.frozen is None:
-            return PlainLabels(
+            return SliceLabels(
                 self.generator,
                 model_map.labels_kji,
                 region,
@@ -266,7 +265,7 @@ class Synthesizer:
             weights,
             keeps_states,
         )
-        return RegionLabels(
+        return SlabCache(
             self.generator,
             self.frozen,
             model_map.labels_kji,
@@ -295,7 +294,7 @@ class Synthesizer:
     def _fill(
         self,
         voxels_kji: np.ndarray,
-        images: VolumePass | PlainPass,
+        images: VolumePass | SlicePass,
         report: OnProgress,
         is_cancelled: IsCancelled | None,
     ) -> None:

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
 from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
-from AnatoMaskGANLib.synthesis.model_archive import (
+from AnatoMaskGANLib.synthesis.models.archive import (
     check_model_name,
     refuse_bundled_name,
     refuse_taken_place,
 )
-from AnatoMaskGANLib.synthesis.model_folder import ModelCard, write_model
+from AnatoMaskGANLib.synthesis.models.folder import ModelCard, write_model
 from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
-from AnatoMaskGANLib.training.conditions import condition_table
+from AnatoMaskGANLib.training.condition_map import condition_table
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.run_identity import changed_cases
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors

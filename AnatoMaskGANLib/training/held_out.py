@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from AnatoMaskGANLib.training.conditions import condition_map, num_condition_classes
+from AnatoMaskGANLib.training.condition_map import condition_map, num_condition_classes
 from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
 
 _MARGIN = 8  # pixels around the labels

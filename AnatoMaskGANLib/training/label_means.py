@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.training.conditions import condition_map, num_condition_classes
+from AnatoMaskGANLib.training.condition_map import condition_map, num_condition_classes
 from AnatoMaskGANLib.volumes.case_store import StoredCase
 
 _FULL_SCALE = 65535

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from AnatoMaskGANLib.config import SettingsError, settings_to_dict
-from AnatoMaskGANLib.training.boards import Boards
 from AnatoMaskGANLib.training.checkpoints import (
     BEST,
     LATEST,
@@ -20,11 +19,12 @@ from AnatoMaskGANLib.training.checkpoints import (
     find_checkpoint,
     is_better,
 )
+from AnatoMaskGANLib.training.dashboards import Dashboards
 from AnatoMaskGANLib.training.interrupts import Interrupts
 from AnatoMaskGANLib.training.log_files import LossMeans, WideTable, draw_curves
 from AnatoMaskGANLib.training.processes import Processes
+from AnatoMaskGANLib.training.sample_pictures import write_sheet
 from AnatoMaskGANLib.training.settings import TrainingSettings
-from AnatoMaskGANLib.training.sheets import write_sheet
 from AnatoMaskGANLib.training.trainer import Trainer
 from AnatoMaskGANLib.training.validation import Validator
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -87,7 +87,7 @@ class _Run:
         step = trainer.step
         self.log = WideTable(self.folder / "log.csv", step)
         self.figures = WideTable(self.folder / "validation.csv", step)
-        self.boards = Boards(self.settings, step)
+        self.boards = Dashboards(self.settings, step)
 
     def to_the_end(self) -> Path:
         """Runs the steps that are left; gives back the last checkpoint."""

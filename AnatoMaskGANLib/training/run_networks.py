@@ -9,13 +9,13 @@ from torch import nn
 
 from AnatoMaskGANLib import config
 from AnatoMaskGANLib.config import DiscriminatorSettings, GeneratorSettings, settings_to_dict
-from AnatoMaskGANLib.networks.discriminators import MultiScaleDiscriminator
+from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
+from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
+from AnatoMaskGANLib.networks.discriminators.wavelet import WaveletDiscriminator
 from AnatoMaskGANLib.networks.gray_texture import GrayTextureClassifier
 from AnatoMaskGANLib.networks.kinds import build_generator
-from AnatoMaskGANLib.networks.segmentation_unet import SegmentationUNet
-from AnatoMaskGANLib.networks.wavelet_discriminator import WaveletDiscriminator
 from AnatoMaskGANLib.training.combinations import generator_kind
-from AnatoMaskGANLib.training.conditions import num_condition_classes
+from AnatoMaskGANLib.training.condition_map import num_condition_classes
 from AnatoMaskGANLib.training.settings import TrainingSettings
 
 PLAIN_SPADE = {"use_gnn_fusion": False, "use_noise3d": False, "context_radius": 0}

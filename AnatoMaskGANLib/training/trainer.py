@@ -14,8 +14,8 @@ from torch.optim import Adam
 
 from AnatoMaskGANLib.config import settings_to_dict
 from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
-from AnatoMaskGANLib.training.adversarial import SynthesisObjective
-from AnatoMaskGANLib.training.ahead import SamplerAhead
+from AnatoMaskGANLib.training.objective import SynthesisObjective
+from AnatoMaskGANLib.training.prefetch import PrefetchingSampler
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.run_identity import check_same_run, describe_contents, describe_store
 from AnatoMaskGANLib.training.run_networks import build_networks
@@ -46,7 +46,7 @@ class Trainer:
         self.seconds = 0.0
         self.data_seconds = 0.0
         self.best: dict[str, Any] = {}
-        """Figure and step of `best.safetensors`; empty before the first validation."""
+        """Metric and step of `best.safetensors`; empty before the first validation."""
         self.networks = build_networks(settings, store.num_classes, self.device)
         self.ema = copy.deepcopy(self.networks.generator).requires_grad_(False).eval()
         processes.synchronize_statistics(self.networks.generator)
@@ -62,7 +62,7 @@ class Trainer:
             if settings.precision == "16"
             else {}
         )
-        self.sampler = SamplerAhead(
+        self.sampler = PrefetchingSampler(
             StackSampler(store, "train", settings.data, self.objective.halo, settings.seed)
         )
 

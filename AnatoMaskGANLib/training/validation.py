@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from AnatoMaskGANLib.evaluation.case_figures import GridCase, paired_figures
+from AnatoMaskGANLib.evaluation.case_metrics import GridCase, paired_metrics
+from AnatoMaskGANLib.training.forward_passes import make_images
 from AnatoMaskGANLib.training.held_out import HeldOutCase, held_out_cases
-from AnatoMaskGANLib.training.images import make_images
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
-from AnatoMaskGANLib.training.learned_figures import LearnedFigures
+from AnatoMaskGANLib.training.learned_metrics import LearnedMetrics
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes.case_store import CaseStore
 
@@ -44,7 +44,7 @@ class Validator:
             validation.slices,
             halo,
         )
-        self.learned = LearnedFigures(validation, self.cases, device)
+        self.learned = LearnedMetrics(validation, self.cases, device)
         self._label_mean: dict[str, float] | None = None
 
     @torch.no_grad()
@@ -125,7 +125,7 @@ def compare(case: HeldOutCase, made_sjk: np.ndarray) -> dict[str, float]:
     real = case.image.numpy()
     made = np.clip(made_sjk.astype(np.float32), 0, 1)
     grid = GridCase(real, made, real, made, case.inner_labels.numpy())
-    figures, _ = paired_figures(grid)
+    figures, _ = paired_metrics(grid)
     figures["rmse"] = float(np.sqrt(np.mean(np.square(real - made))))
     return figures
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from .folder_lock import FolderLockedError, take_lock
+from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, take_lock
 
 _HAS_LOCKS = sys.platform != "win32"
 _COMPUTER = hashlib.sha256(platform.node().encode()).hexdigest()[:8]

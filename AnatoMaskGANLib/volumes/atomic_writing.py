@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .abandoned_files import locked_file, remove_abandoned
-from .errors import VolumeError
+from AnatoMaskGANLib.volumes.abandoned_files import locked_file, remove_abandoned
+from AnatoMaskGANLib.volumes.errors import VolumeError
 
 
 @contextmanager

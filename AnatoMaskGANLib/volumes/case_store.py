@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from .atomic_writing import replacing, write_bytes
-from .label_table import LabelTable
+from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+from AnatoMaskGANLib.volumes.label_table import LabelTable
 
 STORE_VERSION = 2
 SPLITS = ("train", "validation", "test")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import VolumeError
-from .label_names import names_file_beside
-from .text_headers import data_file_of
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.label_names import names_file_beside
+from AnatoMaskGANLib.volumes.text_headers import data_file_of
 
 
 def files_read_with(path: Path) -> tuple[Path, ...]:

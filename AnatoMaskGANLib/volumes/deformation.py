@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import VolumeError
-from .geometry import axes_closest_to_ras
-from .label_map import LabelMap
-from .label_table import LabelTable
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
+from AnatoMaskGANLib.volumes.label_map import LabelMap
+from AnatoMaskGANLib.volumes.label_table import LabelTable
 
 MOST_STRETCH = 0.5
 """Bound on the derivative of the displacement, everywhere and in every direction. Below 1 it makes

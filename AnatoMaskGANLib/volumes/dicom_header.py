@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import VolumeError
-from .stored_volume import LARGEST_FILE_VOXELS
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS
 
 _IMPLICIT = "1.2.840.10008.1.2"
 _DEFLATED_OR_BIG_ENDIAN = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")

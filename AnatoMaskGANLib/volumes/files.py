@@ -11,20 +11,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import itk_files, nifti_files
-from .atomic_writing import replacing, write_bytes
-from .errors import VolumeError
-from .label_map import LabelMap, in_smallest_type, values_present
-from .label_names import names_file_beside, read_label_names
-from .slicer_segments import (
+from AnatoMaskGANLib.volumes import itk_files, nifti_files
+from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type, values_present
+from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
+from AnatoMaskGANLib.volumes.slicer_segments import (
     check_segments,
     have_values_of_their_own,
     keys_of,
     merged_layers,
     segments_of,
 )
-from .stored_volume import RECORD_KEY, StoredVolume
-from .volume import Volume
+from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.volume import Volume
 
 _logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import VolumeError
-from .volume import Volume
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.volume import Volume
 
 
 def refuse_non_finite(volume: Volume, what: str) -> Volume:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .errors import VolumeError
+from AnatoMaskGANLib.volumes.errors import VolumeError
 
 # Between two axes of a grid, as the cosine of their angle. It is the tolerance with which ITK
 # accepts the axes of a NIfTI file: at the end of a 300 mm axis 0.03 mm.

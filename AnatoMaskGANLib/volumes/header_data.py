@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .errors import VolumeError
-from .packed_size import check_unpacked_size
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.packed_size import check_unpacked_size
 
 # Fields that say what data there is; said twice, the first one or the last one may count.
 _DATA_KEYS = (

@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
-from .dicom_header import DicomHeader, is_dicom, position_of, read_dicom_header
-from .errors import VolumeError
-from .geometry import LPS_FROM_RAS, largest_shift_mm
-from .nifti_header import place_of, read_whole_nifti
-from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
-from .text_headers import check_text_header
-from .text_units import mm_per_unit_of
+from AnatoMaskGANLib.volumes.dicom_header import (
+    DicomHeader,
+    is_dicom,
+    position_of,
+    read_dicom_header,
+)
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import LPS_FROM_RAS, largest_shift_mm
+from AnatoMaskGANLib.volumes.nifti_header import place_of, read_whole_nifti
+from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.text_headers import check_text_header
+from AnatoMaskGANLib.volumes.text_units import mm_per_unit_of
 
 _logger = logging.getLogger(__name__)
 

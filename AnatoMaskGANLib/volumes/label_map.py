@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .errors import VolumeError
-from .geometry import checked_ijk_to_ras, spacing_ijk_mm_of
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import checked_ijk_to_ras, spacing_ijk_mm_of
 
 
 @dataclass(frozen=True, eq=False)

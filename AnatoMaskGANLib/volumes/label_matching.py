@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import VolumeError
-from .label_map import LabelMap, in_smallest_type
-from .label_spelling import normalized_name, side_of
-from .label_table import LabelTable
-from .terminology import LEFT, RIGHT, without_modifier
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
+from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
+from AnatoMaskGANLib.volumes.label_table import LabelTable
+from AnatoMaskGANLib.volumes.terminology import LEFT, RIGHT, without_modifier
 
 _logger = logging.getLogger(__name__)
 

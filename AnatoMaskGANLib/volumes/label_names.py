@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .errors import VolumeError
-from .label_table import label_table_path
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.label_table import label_table_path
 
 _LONGEST_VALUE = 19  # digits of a 64-bit number
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from AnatoMaskGANLib.resources import resources_folder
-
-from .errors import VolumeError
-from .label_spelling import normalized_name
-from .terminology import is_code
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.label_spelling import normalized_name
+from AnatoMaskGANLib.volumes.terminology import is_code
 
 _KEYS = ("name", "description", "labels", "codes", "aliases", "swaps")
 

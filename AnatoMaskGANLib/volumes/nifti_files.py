@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import VolumeError
-from .geometry import largest_shift_mm, without_trailing_ones
-from .nifti_header import place_of, read_whole_nifti
-from .packed_size import check_unpacked_size
-from .stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import largest_shift_mm, without_trailing_ones
+from AnatoMaskGANLib.volumes.nifti_header import place_of, read_whole_nifti
+from AnatoMaskGANLib.volumes.packed_size import check_unpacked_size
+from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 
 _logger = logging.getLogger(__name__)
 

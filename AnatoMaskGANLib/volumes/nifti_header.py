@@ -15,10 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import VolumeError
-from .geometry import checked_ijk_to_ras, largest_shift_mm, spacing_ijk_mm_of, without_trailing_ones
-from .packed_size import check_unpacked_size
-from .stored_volume import LARGEST_FILE_VOXELS
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import (
+    checked_ijk_to_ras,
+    largest_shift_mm,
+    spacing_ijk_mm_of,
+    without_trailing_ones,
+)
+from AnatoMaskGANLib.volumes.packed_size import check_unpacked_size
+from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS
 
 _logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from .errors import VolumeError
+from AnatoMaskGANLib.volumes.errors import VolumeError
 
 _CHUNK = 1 << 16  # small, because what is behind the end of a gzip member is copied
 _UNPACKED_CHUNK = 1 << 20

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK
 
-from .errors import VolumeError
-from .geometry import axes_closest_to_ras
-from .label_map import LabelMap
-from .volume import Volume
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
+from AnatoMaskGANLib.volumes.label_map import LabelMap
+from AnatoMaskGANLib.volumes.volume import Volume
 
 _logger = logging.getLogger(__name__)
 

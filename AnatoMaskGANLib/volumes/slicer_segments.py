@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import VolumeError
-from .terminology import code_of_terminology_entry, terminology_entry
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry, terminology_entry
 
 _SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|NameAsJSON|LabelValue|Layer|Tags)")
 

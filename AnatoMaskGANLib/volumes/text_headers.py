@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .errors import VolumeError
-from .header_data import check_data, named_data_file
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.header_data import check_data, named_data_file
 
 # Header lines that say where the volume lies.
 _PLACE_KEYS = {

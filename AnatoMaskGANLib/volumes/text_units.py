@@ -6,8 +6,8 @@ import logging
 import re
 from pathlib import Path
 
-from .errors import VolumeError
-from .text_headers import header_of
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.text_headers import header_of
 
 _logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .errors import VolumeError
-from .geometry import checked_ijk_to_ras, largest_shift_mm, spacing_ijk_mm_of
-from .label_map import LabelMap
+from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.geometry import checked_ijk_to_ras, largest_shift_mm, spacing_ijk_mm_of
+from AnatoMaskGANLib.volumes.label_map import LabelMap
 
 
 @dataclass(frozen=True, eq=False)

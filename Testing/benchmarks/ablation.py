@@ -34,14 +34,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from AnatoMaskGANLib.commands.evaluation_baselines import (
+from AnatoMaskGANLib.commands.evaluate.baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
     label_gaussian_volume,
     label_mean_volume,
 )
-from AnatoMaskGANLib.commands.evaluation_cases import CaseReader, stored_label_map, stored_volume
-from AnatoMaskGANLib.commands.evaluation_networks import (
+from AnatoMaskGANLib.commands.evaluate.cases import CaseReader, stored_label_map, stored_volume
+from AnatoMaskGANLib.commands.evaluate.networks import (
     as_segmenter,
     encoder_maps,
     load_segmenter,
@@ -56,8 +56,8 @@ from AnatoMaskGANLib.evaluation import (
     evaluate_cases,
     write_report,
 )
-from AnatoMaskGANLib.evaluation.figures import figure_named
 from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
+from AnatoMaskGANLib.evaluation.metrics import metric_named
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
@@ -337,7 +337,7 @@ def as_table(found: Sequence[SeedRow]) -> Table:
 def markdown_table(found: Sequence[SeedRow], keys: Sequence[str] = SHOWN_FIGURES) -> str:
     """A line a method: the mean over seeds and subjects, +- the deviation of the seeds' means."""
     keys = [key for key in keys if any(key in entry.row.figures for entry in found)]
-    figures = [figure_named(key) for key in keys]
+    figures = [metric_named(key) for key in keys]
     lines = [
         "| | " + " | ".join(figure.title.replace("|", "\\|") for figure in figures) + " |",
         "|---" * (len(figures) + 1) + "|",

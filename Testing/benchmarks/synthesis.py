@@ -65,7 +65,7 @@ def sample_labels(num_slices: int) -> Any:
     """[num_slices,224,224] uint8: the labeled slices of the sample, resized, there and back."""
     import numpy as np
 
-    from AnatoMaskGANLib.synthesis.region import labeled_region
+    from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
     from AnatoMaskGANLib.volumes import load_label_table, read_label_map
     from AnatoMaskGANLib.volumes.label_matching import apply_matches, match_labels
     from AnatoMaskGANLib.volumes.resampling import to_model_grid
@@ -73,7 +73,7 @@ def sample_labels(num_slices: int) -> Any:
     label_map = read_label_map(SAMPLE)
     matches = match_labels(label_map, load_label_table("freesurfer-brain"))
     labels = to_model_grid(apply_matches(label_map, matches), (1.0, 1.0, 1.0)).labels_kji
-    region = labeled_region(labels, 1)
+    region = labeled_box(labels, 1)
     labels = region.cut(labels, region.slices)
     rows, columns = (
         np.linspace(0, size - 1, SIZE).round().astype(int) for size in labels.shape[1:]
@@ -156,17 +156,17 @@ def words(preset: str, options: argparse.Namespace) -> Row:
     """First and further sample of a volume by the label dictionary, per slice."""
     import torch
 
-    from AnatoMaskGANLib.synthesis.frozen_generator import FrozenGenerator
-    from AnatoMaskGANLib.synthesis.memory_plan import slab_size_within
-    from AnatoMaskGANLib.synthesis.region import Region
-    from AnatoMaskGANLib.synthesis.region_labels import RegionLabels
-    from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
+    from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import slab_size_within
+    from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
+    from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
+    from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
     num_slices = {"compact": 200, "paper": 200}[preset] if not options.quick else 24
     generator = random_generator(preset)
-    frozen = FrozenGenerator(generator)
+    frozen = FastGenerator(generator)
     labels = sample_labels(num_slices)
-    region = Region((0, num_slices), (0, SIZE), (0, SIZE))
+    region = SynthesisBox((0, num_slices), (0, SIZE), (0, SIZE))
     weights = 4 * sum(p.numel() for p in generator.parameters())
     limit = 4 * 2**30
     slab = slab_size_within(
@@ -176,9 +176,7 @@ def words(preset: str, options: argparse.Namespace) -> Row:
     further: Row = {}
     with torch.inference_mode():
         with measured(first, num_slices):
-            shared = RegionLabels(
-                generator, frozen, labels, region, (1.0, 1.0, 1.0), slab, limit // 2
-            )
+            shared = SlabCache(generator, frozen, labels, region, (1.0, 1.0, 1.0), slab, limit // 2)
             for _ in VolumePass(shared, 0, 1.0).images():
                 pass
         with measured(further, num_slices):
@@ -193,14 +191,14 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from AnatoMaskGANLib.synthesis import frozen_layers
-    from AnatoMaskGANLib.synthesis.volume_pass import VolumePass
+    from AnatoMaskGANLib.synthesis.engine import fast_layers as fast_layers
+    from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
     def in_place(total: Any, left: Any, right: Any, **options: Any) -> int:
         return 2 * left[0] * left[1] * right[1]  # shapes
 
     left_out = {torch.ops.aten.addmm_: in_place}  # by PyTorch
-    counted, frozen_layers.HAS_ONEDNN = frozen_layers.HAS_ONEDNN, False
+    counted, fast_layers.HAS_ONEDNN = fast_layers.HAS_ONEDNN, False
     try:
         one = VolumePass(shared, 0, 1.0, keeps_all=True, threads=1)
         middle = shared.numbers[len(shared.numbers) // 2]
@@ -210,7 +208,7 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
                 one._encode(middle)
                 one._image(middle)
     finally:
-        frozen_layers.HAS_ONEDNN = counted
+        fast_layers.HAS_ONEDNN = counted
     return counter.get_total_flops() / 1e9
 
 

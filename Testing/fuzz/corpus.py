@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 from AnatoMaskGANLib.volumes import LabelMap, Volume, write_label_map, write_volume
 from Testing.tiny_models import label_map_of, random_labels, write_tiny_model
 

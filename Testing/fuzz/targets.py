@@ -27,10 +27,10 @@ from AnatoMaskGANLib.commands.train import TrainOptions, run_settings
 from AnatoMaskGANLib.config import settings_to_dict
 from AnatoMaskGANLib.evaluation.weights import WeightsError, read_weights
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
-from AnatoMaskGANLib.synthesis.model_archive import install_model
-from AnatoMaskGANLib.synthesis.model_catalog import read_catalog
-from AnatoMaskGANLib.synthesis.model_folder import WEIGHTS_FILE, read_model
-from AnatoMaskGANLib.synthesis.worker import Worker
+from AnatoMaskGANLib.synthesis.models.archive import install_model
+from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, read_model
+from AnatoMaskGANLib.synthesis.worker.process import Worker
 from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_run_state
 from AnatoMaskGANLib.volumes import VolumeError, load_label_table, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store

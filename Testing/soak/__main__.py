@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 
 from AnatoMaskGANLib.synthesis import write_model
-from AnatoMaskGANLib.synthesis.worker_client import (
+from AnatoMaskGANLib.synthesis.worker.client import (
     Cancelled,
     Failed,
     Finished,

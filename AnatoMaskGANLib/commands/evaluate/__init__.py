@@ -1,0 +1,1 @@
+"""`anatomaskgan evaluate` and `evaluate utility`: their options and what they run."""

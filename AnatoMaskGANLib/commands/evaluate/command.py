@@ -1,0 +1,469 @@
+"""`anatomaskgan evaluate`: synthetic against real images, beside the baselines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from AnatoMaskGANLib import __version__
+from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.evaluate.baselines import (
+    LABEL_GAUSSIAN,
+    LABEL_MEAN,
+    NEAREST,
+    as_methods,
+    label_gaussian_volume,
+    label_mean_volume,
+    labels_without_mean,
+)
+from AnatoMaskGANLib.commands.evaluate.cases import (
+    CaseFolder,
+    CaseReader,
+    StoreCase,
+    each_once,
+    find_evaluated,
+    find_training_cases,
+    find_volume,
+    named_values,
+    notes_on_windows,
+    read_scan,
+)
+from AnatoMaskGANLib.commands.evaluate.networks import (
+    as_segmenter,
+    encoder_maps,
+    has_encoder,
+    load_extractor,
+    load_segmenter,
+)
+from AnatoMaskGANLib.commands.evaluate.training import (
+    notes_on_seen_cases,
+    trained_cases,
+    training_rows,
+)
+from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.result_files import make_folder
+from AnatoMaskGANLib.commands.synthesize import Device, Unmatched
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from AnatoMaskGANLib.evaluation import EvaluationCase, Measurements, Row
+    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+    from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
+    from AnatoMaskGANLib.volumes import Volume
+
+SHOWN_FIGURES = (
+    *("psnr", "ssim", "lpips", "feature_distance", "dz_ratio", "label_deviation_ratio"),
+    *("label_wasserstein", "dice_ratio", "diversity", "samples_dice"),
+)
+EMBEDDED_PICTURES = 6
+"""Cases whose pictures stand in the report; those of all lie beside it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Compare models' synthetic volumes with real ones, beside images that need no learning."""
+
+    inputs: tuple[Path, ...] = positional()
+    """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
+    image.nii.gz) on one grid; folders of case folders; or case stores, of which the test split is
+    taken. No subject of them may have been trained on."""
+    output: Path
+    """Folder for report.html, figures.csv, labels.csv, figures.json and a picture a case."""
+    model: tuple[str, ...] = ("brain-t1",)
+    """One model or more, by name (see: anatomaskgan models list) or path of a model folder. The
+    first one's classes, grid and window hold for all."""
+    baseline_model: tuple[str, ...] = ()
+    """Models that stand with the baselines and are measured once, without noise, as a regression
+    U-Net trained by Resources/Examples/regression-unet.yaml."""
+    volumes: tuple[str, ...] = ()
+    """Volumes of other methods, as NAME=FOLDER; in the folder a volume named as the case, or one
+    in a folder of that name."""
+    training: Path | None = None
+    """The subjects that were trained on, a case store or a folder of case folders: for the nearest
+    training subject as a baseline, memorization, and real against real. Where the first model's
+    card names its training cases, only these are taken."""
+    seed: NonNegativeInt = 0
+    """Seed of the noise."""
+    noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
+    """Noise strengths at which every model is measured."""
+    samples: PositiveInt = 1
+    """Volumes with the seeds SEED, SEED + 1, ... of each case whose diversity is measured; 1
+    measures none."""
+    segmenter: str | None = None
+    """Frozen segmenter for the Dice on synthetic over that on real images, and for a perceptual
+    distance by its encoder: a model trained in the direction image2mask, the folder of such a run,
+    or a TorchScript file (which gives no distance)."""
+    segmenter_sha256: str | None = None
+    """SHA-256 of the segmenter's TorchScript file, or its first digits, eight or more."""
+    extractor: tuple[str, ...] = ()
+    """Feature extractors for FID, KID, precision and recall, as NAME=PLACE: a TorchScript file
+    that maps [N,3,H,W] in [0,1] to vectors, a segmenter as above, whose encoder is taken, or the
+    folder of a run that trained a discriminator, whose last features are taken."""
+    extractor_sha256: tuple[str, ...] = ()
+    """SHA-256 of the extractors' TorchScript files, as NAME=HASH; not needed where the file's name
+    ends in it."""
+    mm_fid: bool = False
+    """Also MM-FID and MM-STD over the extractors and several resolutions."""
+    resolutions: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
+    """Edge lengths of the slices for MM-FID, in pixels."""
+    slice_step: PositiveInt = 4
+    """Every how-manieth compared slice enters the figures of sets (FID and the like)."""
+    embedding_plot: bool = False
+    """Also a t-SNE plot of real and synthetic slices, by the first extractor."""
+    lpips: Path | None = None
+    """Backbone weights of LPIPS, torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth
+    turned into a safetensors file; no weights, no LPIPS."""
+    lpips_sha256: str | None = None
+    """SHA-256 of these weights, where the file's name does not end in it."""
+    lpips_network: Literal["alex", "vgg"] = "alex"
+    """Which network the weights are of."""
+    device: Device = "auto"
+    """Where the networks run; auto takes a GPU when there is one."""
+    labels: Path | None = None
+    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
+    a bundled label table, such as freesurfer-aseg."""
+    unmatched: Unmatched = "stop"
+    """What happens to labels that the model does not know: stop with an error, or treat them as
+    background."""
+
+
+def evaluate(options: EvaluateOptions) -> int:
+    """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
+    cases = each_once(case for folder in options.inputs for case in find_evaluated(folder))
+    evaluation = _Evaluation.of(options, {case.name: case.subject for case in cases})
+    for note in notes_on_windows(cases, evaluation.card):
+        evaluation.note(note)
+    make_folder(options.output)
+    result = run_batch(cases, lambda case: case.name, evaluation.run_case)
+    if evaluation.rows:
+        is_whole = evaluation.write(result.failed)
+        if not is_whole:
+            return 1
+    if result.failed:
+        _log.info("%s", result.summary())
+    return result.exit_code
+
+
+@dataclass
+class _Evaluation:
+    """What is compared, by what, and what was found so far."""
+
+    options: EvaluateOptions
+    synthesizers: tuple[Synthesizer, ...]
+    baselines: tuple[Synthesizer, ...]
+    reader: CaseReader
+    volumes: Mapping[str, Path]
+    training: Sequence[TrainingCase]
+    measurements: Measurements
+    extractors: Mapping[str, Extractor]
+    sets: SliceSets
+    notes: list[str]
+    rows: list[Row] = field(default_factory=list)
+    training_rows: list[Row] = field(default_factory=list)
+    """Real against real: the level of the figures that compare no pairs of voxels."""
+    pictures: dict[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: EvaluateOptions, subject_of_case: Mapping[str, str]) -> _Evaluation:
+        """Loads and checks everything before the first case is made.
+
+        subject_of_case: name of each case -> its subject.
+        """
+        from AnatoMaskGANLib.evaluation import Measurements
+        from AnatoMaskGANLib.evaluation.perceptual import load_lpips
+        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+        from AnatoMaskGANLib.synthesis import Synthesizer
+        from AnatoMaskGANLib.synthesis.devices import pick_device
+
+        synthesizers, baselines = (
+            tuple(Synthesizer.from_checkpoint(model, device=options.device) for model in models)
+            for models in (options.model, options.baseline_model)
+        )
+        cards = [synthesizer.card for synthesizer in (*synthesizers, *baselines)]
+        _check_comparable(cards)
+        reader = CaseReader(synthesizers[0], options.labels, options.unmatched)
+        hashes = named_values(options.extractor_sha256, "extractor-sha256")
+        places = named_values(options.extractor, "extractor")
+        _refuse_other_names(hashes, places)
+        segmenter = feature_maps = perceptual = None
+        if options.segmenter is not None:
+            loaded = load_segmenter(
+                options.segmenter, options.segmenter_sha256, synthesizers[0].card, options.device
+            )
+            segmenter = as_segmenter(loaded, reader)
+            feature_maps = encoder_maps(loaded) if has_encoder(loaded) else None
+        if options.lpips is not None:
+            device = str(pick_device(options.device))
+            perceptual = load_lpips(
+                options.lpips, options.lpips_sha256, options.lpips_network, device
+            )
+        evaluation = cls(
+            options=options,
+            synthesizers=synthesizers,
+            baselines=baselines,
+            reader=reader,
+            volumes={k: Path(v) for k, v in named_values(options.volumes, "volumes").items()},
+            training=(),
+            measurements=Measurements(
+                perceptual, segmenter, feature_maps, num_samples=options.samples
+            ),
+            extractors={
+                name: load_extractor(place, hashes.get(name), options.device)
+                for name, place in places.items()
+            },
+            sets=SliceSets(step=options.slice_step),
+            notes=_notes_on_what_is_left_out(options),
+        )
+        for note in notes_on_seen_cases(cards, subject_of_case):
+            evaluation.note(note)
+        evaluation._take_training(subject_of_case)
+        return evaluation
+
+    @property
+    def card(self) -> ModelCard:
+        """Of the first model, whose grid, window and classes hold for all."""
+        return self.synthesizers[0].card
+
+    def _take_training(self, subject_of_case: Mapping[str, str]) -> None:
+        """Reads the training cases; those of evaluated subjects are left out, and that is said."""
+        from AnatoMaskGANLib.evaluation.case_metrics import to_grid_case
+
+        if self.options.training is None:
+            return
+        found = find_training_cases(self.options.training, self.reader)
+        found = trained_cases(found, self.card)
+        subjects = set(subject_of_case.values())
+        shared = sorted(
+            case.name for case in found if case.name in subject_of_case or case.subject in subjects
+        )
+        if shared:
+            self.note(
+                f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "
+                "left out of these; if the model was trained on them, their figures prove nothing."
+            )
+        self.training = [case for case in found if case.name not in shared]
+        if len({case.subject for case in self.training}) < 2:
+            self.note("Memorization was not measured: it takes two training subjects or more.")
+            return
+        for case in self.training:
+            real = case.read_image()
+            grid = to_grid_case(
+                real, real, case.label_map, self.card.window, self.card.spacing_ijk_mm
+            )
+            self.sets.add_training(case.subject, grid.real_kji, grid.labels_kji)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+            _log.warning("%s", text)
+
+    def run_case(self, case_folder: CaseFolder | StoreCase, on_progress: OnProgress) -> None:
+        """Makes the case's volumes by every method and measures them."""
+        from AnatoMaskGANLib.evaluation import draw_three_planes, evaluate_cases
+        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+
+        case = self.reader.read(case_folder)
+        samples = self._synthesize(case, on_progress)
+        on_progress(0.7, "comparing")
+        volumes = {name: made[0] for name, made in samples.items()} | self._others(case)
+        sets = SliceSets(step=self.options.slice_step)
+        measurements = self.measurements
+        if self.options.samples > 1:
+            samplers = {
+                name: lambda case, seed, made=made: made[seed] for name, made in samples.items()
+            }
+            measurements = replace(measurements, samplers=samplers)
+        table = evaluate_cases(
+            [case],
+            as_methods(volumes),
+            self.card.window,
+            self.card.spacing_ijk_mm,
+            measurements,
+            sets,
+        )
+        picture = self.options.output / f"{case.name}.png"
+        draw_three_planes(
+            picture,
+            case.label_map,
+            {**volumes, "Real": case.real},
+            self.card.window,
+            self.synthesizers[0].label_table,
+            title=f"{case.name}: synthetic volumes and the real scan",
+        )
+        if self.training:
+            self.training_rows.extend(training_rows(case, self.training, self.card))
+        self.sets.merge(sets)
+        self.rows.extend(table.rows)
+        self.pictures[case.name] = picture
+
+    def _synthesize(self, case: EvaluationCase, on_progress: OnProgress) -> dict[str, list[Volume]]:
+        """Method -> its volumes, one a seed; a model without noise is one method."""
+        options = self.options
+        seeds = range(options.seed, options.seed + options.samples)
+        jobs = [
+            (synthesizer, strength)
+            for synthesizer in self.synthesizers
+            for strength in (options.noise_strength if _has_noise(synthesizer.card) else (0.0,))
+        ]
+        made: dict[str, list[Volume]] = {}
+        for number, (synthesizer, strength) in enumerate(jobs):
+            card = synthesizer.card
+            name = f"{card.name}, noise {strength:g}" if _has_noise(card) else card.name
+            progress = part_of_progress(on_progress, number, len(jobs))
+            made[name] = list(
+                synthesizer.synthesize_samples(
+                    case.label_map,
+                    seeds,
+                    noise_strength=strength,
+                    on_progress=lambda share, text, p=progress: p(0.7 * share, text),
+                    unmatched=options.unmatched,
+                )
+            )
+        return made
+
+    def _others(self, case: EvaluationCase) -> dict[str, Volume]:
+        """The volumes made elsewhere and the baselines."""
+        from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
+
+        volumes = {
+            name: read_scan(find_volume(folder, case.name)) for name, folder in self.volumes.items()
+        }
+        missing = labels_without_mean(case.label_map, self.card)
+        if missing:
+            self.note(
+                f"No training subject had {', '.join(missing)}: the label-mean and the per-label "
+                "Gaussian image take the mean of all other labels there."
+            )
+        volumes[LABEL_MEAN] = label_mean_volume(case, self.card)
+        volumes[LABEL_GAUSSIAN] = label_gaussian_volume(case, self.card, self.options.seed)
+        for baseline in self.baselines:
+            volumes[baseline.card.name] = baseline.synthesize(
+                case.label_map, noise_strength=0.0, unmatched=self.options.unmatched
+            )
+        if self.training:
+            volumes[NEAREST] = nearest_training_image(case.label_map, self.training)
+        return volumes
+
+    def write(self, failed: Mapping[str, str]) -> bool:
+        """Writes the report and prints its table; False when figures of sets could not be found."""
+        from AnatoMaskGANLib.evaluation import Table, write_report
+
+        set_metrics, plots, is_whole = self._figures_of_sets()
+        table = Table((*self.rows, *self.training_rows), set_metrics)
+        shown = dict(list(self.pictures.items())[:EMBEDDED_PICTURES])
+        report = write_report(
+            self.options.output,
+            table,
+            title=f"Evaluation of {', '.join(s.card.name for s in self.synthesizers)}",
+            baseline=LABEL_MEAN,
+            settings=self._settings(failed),
+            notes=self.notes,
+            label_names=self.synthesizers[0].label_table.labels,
+            pictures=shown,
+            plots=plots,
+        )
+        print(table.to_text([key for key in SHOWN_FIGURES if key in table.keys]))
+        print(f"All figures and pictures: {report}")
+        return is_whole
+
+    def _figures_of_sets(
+        self,
+    ) -> tuple[dict[str, dict[str, float]], dict[str, Figure], bool]:
+        """FID and the like, and the embedding; what cannot be found must not lose the rest."""
+        from AnatoMaskGANLib.evaluation.embedding import embedding_figure
+        from AnatoMaskGANLib.evaluation.features import thumbnail_features
+        from AnatoMaskGANLib.evaluation.slice_sets import set_metrics
+
+        resolutions = self.options.resolutions if self.options.mm_fid else ()
+        figures: dict[str, dict[str, float]] = {}
+        plots: dict[str, Figure] = {}
+        try:
+            figures = set_metrics(self.sets, self.extractors, resolutions)
+            figures = {method: found for method, found in figures.items() if found}
+            if self.options.embedding_plot:
+                name, extractor = next(
+                    iter(self.extractors.items()), ("pixels of 32x32", thumbnail_features)
+                )
+                features = {one: extractor(self.sets.array(one)) for one in self.sets.slices}
+                plots[f"Slices in the plane, by {name}"] = embedding_figure(
+                    features, self.options.seed
+                )
+        except ValueError as error:
+            self.note(f"The figures of sets of images are missing: {error}")
+            return figures, plots, False
+        return figures, plots, True
+
+    def _settings(self, failed: Mapping[str, str]) -> dict[str, str]:
+        options = self.options
+        settings = {
+            f"Model {s.card.name}": f"SHA-256 {s.card.sha256}; trained on: {s.card.training_data}"
+            for s in (*self.synthesizers, *self.baselines)
+        }
+        settings |= {f"Volumes of {name}": str(folder) for name, folder in self.volumes.items()}
+        settings |= {f"Extractor {text.partition('=')[0]}": text for text in options.extractor}
+        low, high = self.card.window
+        return settings | {
+            "Seeds": f"{options.seed} to {options.seed + options.samples - 1}",
+            "Window": f"{low:g} to {high:g} {self.card.unit}".strip(),
+            "Grid": " x ".join(f"{mm:g}" for mm in self.card.spacing_ijk_mm) + " mm",
+            "Training subjects": ", ".join(case.name for case in self.training) or "not given",
+            "Segmenter": options.segmenter or "none",
+            "LPIPS": f"{options.lpips_network}, {options.lpips}" if options.lpips else "none",
+            "Failed cases": ", ".join(failed) or "none",
+            "Program": f"AnatoMaskGAN {__version__}",
+        }
+
+
+def _notes_on_what_is_left_out(options: EvaluateOptions) -> list[str]:
+    """What was not asked for, so that nobody takes its absence for a good sign."""
+    left_out = {
+        "LPIPS (--lpips)": options.lpips is None,
+        "Dice and perceptual distance by a segmenter (--segmenter)": options.segmenter is None,
+        "FID, KID, precision and recall (--extractor)": not options.extractor,
+        "diversity (--samples)": options.samples == 1,
+        "a regression U-Net (--baseline-model)": not options.baseline_model,
+        "memorization, the nearest training subject and real against real (--training)": (
+            options.training is None
+        ),
+    }
+    missing = [name for name, is_missing in left_out.items() if is_missing]
+    return [f"Not measured: {'; '.join(missing)}."] if missing else []
+
+
+def _check_comparable(cards: Sequence[ModelCard]) -> None:
+    names = [card.name for card in cards]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"Two of the models have one name ({', '.join(names)}), so that their figures could "
+            "not be told apart. Export one of them under another name."
+        )
+    for card in cards[1:]:
+        if (card.window, card.unit) != (cards[0].window, cards[0].unit):
+            raise ValueError(
+                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, {card.name} "
+                f"{card.window} {card.unit}; expected models of one window. Evaluate them one by "
+                "one."
+            )
+
+
+def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) -> None:
+    other = [name for name in hashes if name not in places]
+    if other:
+        raise ValueError(
+            f"--extractor-sha256 names {', '.join(other)}, which is no extractor; expected one of "
+            f"{', '.join(places) or 'none'}."
+        )
+
+
+def _has_noise(card: ModelCard) -> bool:
+    return card.generator.use_noise3d

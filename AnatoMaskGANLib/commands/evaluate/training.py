@@ -1,0 +1,111 @@
+"""The subjects that a model was trained on: which are evaluated too, and what real ones reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.evaluation import EvaluationCase, Row
+    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.synthesis import ModelCard
+
+MOST_OTHER_SUBJECTS = 20
+"""Training subjects, spread over all, that are held against each evaluated one."""
+
+
+def cases_in_card(card: ModelCard, split: str) -> tuple[str, ...]:
+    """The cases of train, validation or test that a model's card names; none where it is silent."""
+    return _listed(card, f"{split} cases")
+
+
+def _listed(card: ModelCard, key: str) -> tuple[str, ...]:
+    names = (name.strip() for name in str(card.training.get(key, "")).split(","))
+    return tuple(name for name in names if name)
+
+
+def is_same_case(name: str, in_card: str) -> bool:
+    """Whether a case folder is the case that a card names: brain-t1-sub-19 is sub-19."""
+    return name == in_card or name.endswith((f"-{in_card}", f"_{in_card}"))
+
+
+def is_of_seen_subject(name: str, subject: str, in_card: str) -> bool:
+    """Whether a case is one that a card names, or another one of its subject, where the names tell
+    subjects: sub-01_ses-2 is of the subject of sub-01_ses-1."""
+    from AnatoMaskGANLib.preparation.case_folders import subject_of
+
+    known = (in_card, subject_of(in_card))
+    return any(is_same_case(one, other) for one in (name, subject) for other in known)
+
+
+def notes_on_seen_cases(
+    cards: Sequence[ModelCard], subject_of_case: Mapping[str, str]
+) -> Iterator[str]:
+    """A sentence a model that saw evaluated cases or subjects, or does not say what it saw.
+
+    subject_of_case: name of each evaluated case -> its subject.
+    """
+    for card in cards:
+        trained = cases_in_card(card, "train")
+        if not trained:
+            yield (
+                f"The card of {card.name} does not name its training cases, so that nobody can "
+                "check here whether it saw those that are evaluated."
+            )
+        seen = _among(subject_of_case, trained, card, "train")
+        if seen:
+            yield (
+                f"{card.name} was trained on {', '.join(seen)}: its figures there prove nothing. "
+                "Evaluate cases that it never saw."
+            )
+        chosen_by = _among(subject_of_case, cases_in_card(card, "validation"), card, "validation")
+        if chosen_by:
+            yield (
+                f"{card.name} was not trained on {', '.join(chosen_by)}, but settings or a "
+                "checkpoint may have been chosen by it: it was a validation case."
+            )
+
+
+def _among(
+    subject_of_case: Mapping[str, str], in_card: Sequence[str], card: ModelCard, split: str
+) -> list[str]:
+    """The evaluated cases that a card names; of those whose subject it names, that is said."""
+    found = []
+    for name, subject in subject_of_case.items():
+        if any(is_same_case(name, other) for other in in_card):
+            found.append(name)
+        elif any(
+            is_of_seen_subject(name, subject, other)
+            for other in (*in_card, *_listed(card, f"{split} subjects"))
+        ):
+            found.append(f"the subject of {name}")
+    return found
+
+
+def trained_cases(found: Sequence[TrainingCase], card: ModelCard) -> list[TrainingCase]:
+    """Those that the card names as training cases; all where it names none of them."""
+    names = cases_in_card(card, "train")
+    known = [case for case in found if any(is_same_case(case.name, name) for name in names)]
+    return known or list(found)
+
+
+def training_rows(
+    case: EvaluationCase, training: Sequence[TrainingCase], card: ModelCard
+) -> list[Row]:
+    """A row a training subject: its real scan against the real scan of the case."""
+    from AnatoMaskGANLib.evaluation import Row
+    from AnatoMaskGANLib.evaluation.case_metrics import to_grid_case
+    from AnatoMaskGANLib.evaluation.real_against_real import Subject, unpaired_metrics
+    from AnatoMaskGANLib.evaluation.slice_sets import TRAINING
+
+    step = -(-len(training) // MOST_OTHER_SUBJECTS)
+    grid = to_grid_case(case.real, case.real, case.label_map, card.window, card.spacing_ijk_mm)
+    own = Subject(grid.real_kji, grid.labels_kji)
+    rows = []
+    for other in training[::step]:
+        image = other.read_image()
+        grid = to_grid_case(image, image, other.label_map, card.window, card.spacing_ijk_mm)
+        figures, labels = unpaired_metrics(own, Subject(grid.real_kji, grid.labels_kji))
+        name = f"{case.name} against {other.name}"
+        rows.append(Row(TRAINING, name, case.subject or case.name, figures, labels))
+    return rows

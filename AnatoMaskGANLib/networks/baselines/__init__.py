@@ -1,0 +1,1 @@
+"""The networks that the paper's generator is compared with, and the segmenter."""

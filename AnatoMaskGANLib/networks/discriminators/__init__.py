@@ -1,0 +1,1 @@
+"""The discriminators: patches, segmentation and wavelets."""

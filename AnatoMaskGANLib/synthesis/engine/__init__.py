@@ -1,0 +1,1 @@
+"""The fast engine: evaluates a trained generator slice by slice, slab by slab."""

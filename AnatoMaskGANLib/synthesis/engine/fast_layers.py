@@ -1,0 +1,200 @@
+"""The layers of a frozen generator: convolutions on padded bands of rows, and label-decided
+modulation with everything constant folded in.
+
+Features lie as rows [n,F] of n = h * w pixels (channels last), which is the order that gathers
+write, that 1x1 convolutions multiply, and in which convolutions are fastest on a CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from AnatoMaskGANLib.networks.noise import NoiseInjection
+from AnatoMaskGANLib.networks.spade import LEAK, SPADE, FrozenBatchNorm2d
+from AnatoMaskGANLib.synthesis.engine.winograd import (
+    winograd_convolution,
+    winograd_pays,
+    winograd_weight,
+)
+
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """What a SPADE layer does to every pixel: rows of a table, or the pixels' own."""
+
+    scale: Tensor  # [U,F]
+    shift: Tensor  # [U,F]
+    index: Tensor | None  # [n] row of every pixel; None: row = pixel
+
+
+class FastSPADE:
+    """The label branch of a SPADE layer, with the frozen statistics folded into its weights.
+
+    gamma and beta become scale = (1 + gamma) / sigma and shift = beta - mean scale. It is a
+    `LabelBranch`, in float32. bias [F]: of the convolution before the layer; folded as well.
+    """
+
+    def __init__(self, layer: SPADE, bias: Tensor | None = None) -> None:
+        self.hidden = layer.hidden
+        self.normalize = layer.normalize
+        self.is_folded = isinstance(layer.normalize, FrozenBatchNorm2d)
+        weight = layer.modulation.weight.float()  # [2F,hidden,3,3]
+        gamma_weight, beta_weight = weight.chunk(2)
+        gamma_bias, beta_bias = layer.modulation.bias.float().chunk(2)
+        scale_weight, scale_bias = gamma_weight, 1 + gamma_bias
+        if self.is_folded:
+            inverse = (layer.normalize.running_var + layer.normalize.eps).rsqrt()
+            mean = layer.normalize.running_mean
+            if bias is not None:
+                mean = mean - bias
+            scale_weight = scale_weight * inverse[:, None, None, None]
+            scale_bias = scale_bias * inverse
+            beta_weight = beta_weight - mean[:, None, None, None] * scale_weight
+            beta_bias = beta_bias - mean * scale_bias
+        self.modulation = nn.Conv2d(1, 1, 1)  # a holder of two tensors
+        self.modulation.weight = nn.Parameter(torch.cat([scale_weight, beta_weight]), False)
+        self.modulation.bias = nn.Parameter(torch.cat([scale_bias, beta_bias]), False)
+        self.modulation.padding = (1, 1)
+
+
+class Convolution:
+    """A convolution in channels-last order, of any dilation and grouping."""
+
+    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
+        self.weight = layer.weight.to(dtype, memory_format=torch.channels_last)
+        self.bias = None if layer.bias is None else layer.bias.to(dtype)
+        self._padding = tuple(layer.padding)
+        self._options = (tuple(layer.stride), tuple(layer.dilation), layer.groups)
+        self._winograd: Tensor | None = None  # made where it is first of use
+        is_square = layer.kernel_size == (3, 3) and len({*layer.padding, *layer.dilation}) == 1
+        self._may_be_winograd = is_square and layer.groups == 1 and tuple(layer.stride) == (1, 1)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        num_outputs, num_inputs = self.weight.shape[:2]
+        dilation = self._options[1][0]
+        is_plain = features.device.type == "cpu" and features.dtype == torch.float32
+        if (
+            is_plain
+            and self._may_be_winograd
+            and winograd_pays(num_inputs, num_outputs, tuple(features.shape[2:]), dilation)
+        ):
+            if self._winograd is None:
+                self._winograd = winograd_weight(self.weight)
+            return winograd_convolution(features, self._winograd, self.bias, dilation)
+        return self._on(features, self._padding)
+
+    def on_padded_rows(self, features: Tensor) -> Tensor:
+        """Of features that hold the rows above and below: [1,F,h+2,w] -> [1,Fout,h,w]."""
+        return self._on(features, (0, self._padding[1]))
+
+    def _on(self, features: Tensor, padding: tuple[int, ...]) -> Tensor:
+        stride, dilation, groups = self._options
+        if features.device.type == "cpu" and features.dtype == torch.float32 and HAS_ONEDNN:
+            # PyTorch's own choice for small grids is a slower convolution.
+            out = torch.mkldnn_convolution(
+                features, self.weight, self.bias, padding, stride, dilation, groups
+            )
+        else:
+            out = functional.conv2d(
+                features, self.weight, self.bias, stride, padding, dilation, groups
+            )
+        return out.contiguous(memory_format=torch.channels_last)
+
+
+class Pointwise:
+    """A 1x1 convolution as a matrix product."""
+
+    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
+        self._matrix = matrix_of(layer, dtype)
+        self._bias = layer.bias.to(dtype)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        height, width = features.shape[2:]
+        return image_of(torch.addmm(self._bias, rows_of(features), self._matrix), height, width)
+
+
+class BlockConvolution:
+    """A convolution of a residual block, dense or depthwise-separable.
+
+    adds_bias: else `bias` [Fout] is left to the layer behind it.
+    """
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype, adds_bias: bool) -> None:
+        self._pointwise: Tensor | None = None  # [Fin,Fout]
+        self._pointwise_bias: Tensor | None = None
+        if isinstance(layer, nn.Sequential):
+            depthwise, pointwise = layer
+            self._spatial = Convolution(depthwise, dtype)
+            self._spatial.bias = None
+            self._pointwise = matrix_of(pointwise, dtype)
+            # A constant goes through a 1x1 convolution as a constant.
+            self.bias = pointwise.bias + pointwise.weight.flatten(1) @ depthwise.bias
+            self._pointwise_bias = self.bias.to(dtype) if adds_bias else None
+            self.num_outputs = pointwise.out_channels
+        else:
+            self._spatial = Convolution(layer, dtype)
+            self.bias = layer.bias
+            if not adds_bias:
+                self._spatial.bias = None
+            self.num_outputs = layer.out_channels
+
+    def rows(self, padded: Tensor, out: Tensor) -> Tensor:
+        """[n,Fout] of [1,Fin,h+2,w]; out: memory for them that may be used."""
+        found = rows_of(self._spatial.on_padded_rows(padded))
+        if self._pointwise is None:
+            return found
+        torch.mm(found, self._pointwise, out=out)
+        return out if self._pointwise_bias is None else out.add_(self._pointwise_bias)
+
+    def add_rows(self, padded: Tensor, total: Tensor) -> None:
+        """Adds them to the rows [n,Fout]."""
+        found = rows_of(self._spatial.on_padded_rows(padded))
+        if self._pointwise is None:
+            total.add_(found)
+            return
+        total.addmm_(found, self._pointwise)
+        if self._pointwise_bias is not None:
+            total.add_(self._pointwise_bias)
+
+
+class FastNoise:
+    """3D-SNI of one stage, all 1x1 convolutions as matrices."""
+
+    def __init__(self, noise: NoiseInjection, dtype: torch.dtype) -> None:
+        self.projection = matrix_of(noise.projection, dtype)  # [Z,F]
+        self.gate = matrix_of(noise.gate, dtype)  # [Z,F]
+        self.class_gate = (noise.class_gate.weight + noise.gate.bias).to(dtype)  # [C,F]
+        self.refine_first = Convolution(noise.refinement[0], dtype)
+        last, scale = noise.refinement[2], noise.refinement_scale
+        self.refine_last = Convolution(last, dtype)
+        self.refine_last.weight = (last.weight * scale[..., None]).to(
+            dtype, memory_format=torch.channels_last
+        )
+        self.refine_last.bias = (last.bias * scale[:, 0, 0]).to(dtype)
+
+
+def modulate(source: Tensor, target: Tensor, scale: Tensor, shift: Tensor) -> None:
+    """LeakyReLU(source scale + shift); target may be the source."""
+    torch.addcmul(shift, source, scale, out=target)
+    functional.leaky_relu_(target, LEAK)
+
+
+def matrix_of(layer: nn.Conv2d, dtype: torch.dtype) -> Tensor:
+    """[Fin,Fout] of a 1x1 convolution; a view where the type is right."""
+    return layer.weight.to(dtype).flatten(1).t()
+
+
+def rows_of(features: Tensor) -> Tensor:
+    """[1,F,h,w] in channels-last order as [n,F]; a view."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+def image_of(rows: Tensor, height: int, width: int) -> Tensor:
+    """[n,F] as [1,F,h,w] in channels-last order; a view."""
+    return rows.view(1, height, width, -1).permute(0, 3, 1, 2)

@@ -1,0 +1,112 @@
+"""How many slices are prepared at once, so that a synthesis stays below a memory limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.synthesis.engine.modulation_tables import largest_share
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
+from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE
+from AnatoMaskGANLib.synthesis.errors import MemoryLimitError
+
+DEFAULT_LIMIT_BYTES = 2 * 2**30
+PROGRAM_BYTES = 450 * 2**20
+"""Python, PyTorch and SimpleITK, loaded."""
+
+_VALUE = 4  # bytes of a float32
+_NUMBERING = 112  # bytes a pixel while words are numbered: labels, keys, runs, indices as int64
+_PER_VOXEL = 16  # bytes a voxel of the whole grid: label maps on both grids, image on both grids
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Of the whole process, in bytes."""
+
+    fixed: float
+    per_slice: float
+    """For each slice whose labels are prepared at once."""
+
+    @property
+    def least(self) -> int:
+        """Without which not even one slice can be made."""
+        return math.ceil(self.fixed + self.per_slice)
+
+
+def memory_need(
+    settings: GeneratorSettings,
+    shape_sjk: Sequence[int],
+    num_voxels: int,
+    threads: int,
+    weights_bytes: int,
+    keeps_states: bool = False,
+) -> MemoryNeed:
+    """What a region of this many slices, rows and columns takes; the rest as `slab_size_within`."""
+    pixels = shape_sjk[1] * shape_sjk[2]
+    fixed = (
+        PROGRAM_BYTES
+        + 2 * weights_bytes
+        + _PER_VOXEL * num_voxels
+        + _bytes_of_passes(settings, pixels, shape_sjk[0], threads, keeps_states)
+    )
+    return MemoryNeed(fixed, pixels * (_NUMBERING + _table_bytes_per_pixel(settings)))
+
+
+def slab_size_within(
+    limit_bytes: int,
+    settings: GeneratorSettings,
+    region: SynthesisBox,
+    num_voxels: int,
+    threads: int,
+    weights_bytes: int,
+    keeps_states: bool = False,
+) -> int:
+    """Slices whose labels are prepared at once, at most those of the region.
+
+    limit_bytes: of the whole process. num_voxels: of the label map or the model grid, the larger.
+    keeps_states: whether what every slice encoded is kept, as a session does.
+    Raises MemoryLimitError where not even one slice fits, with the least that does.
+    """
+    need = memory_need(settings, region.shape_sjk, num_voxels, threads, weights_bytes, keeps_states)
+    if need.least > limit_bytes:
+        raise MemoryLimitError(
+            f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
+            f"{math.ceil(need.least / 2**20)} MiB. Raise the limit, crop the label map, or "
+            "resample it to larger voxels."
+        )
+    return max(1, min(region.shape_sjk[0], int((limit_bytes - need.fixed) // need.per_slice)))
+
+
+def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
+    """Of the tables when as many neighborhoods are distinct as a dictionary may hold."""
+    total = 0.0
+    for number, (inputs, outputs) in enumerate(
+        zip(settings.channels[:-1], settings.channels[1:], strict=True)
+    ):
+        stride = settings.stride // 2**number
+        features = inputs + min(inputs, outputs)
+        total += largest_share(stride) * 2 * features * _VALUE / stride**2
+    return total
+
+
+def _bytes_of_passes(
+    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int, keeps_states: bool
+) -> float:
+    """Noise, states between encoding and decoding, and the features of the slices in work."""
+    octaves = len(settings.noise_sigmas_mm)
+    noise = 2 * BLOCK_SIZE * pixels * _VALUE * (octaves + 4)
+    fused = settings.channels[settings.fusion_stage + 1]
+    fused_pixels = pixels / (settings.stride // 2**settings.fusion_stage) ** 2
+    kept = num_slices
+    if not keeps_states:
+        kept = min(kept, BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1))
+    states = kept * 4 * fused * fused_pixels * _VALUE
+    widest = max(
+        max(pair) / (settings.stride // 2**number) ** 2
+        for number, pair in enumerate(
+            zip(settings.channels[:-1], settings.channels[1:], strict=True)
+        )
+    )
+    return noise + states + threads * 6 * widest * pixels * _VALUE

@@ -1,0 +1,1 @@
+"""Model folders: reading, checking, packing, listing and downloading them."""

@@ -1,0 +1,282 @@
+"""Model folders: `model.safetensors` with weights and card, and `card.md` for people.
+
+The card travels inside the weights' file, so that one cannot be separated from the other. Nothing
+is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from AnatoMaskGANLib.config import (
+    GeneratorSettings,
+    settings_from_dict,
+    settings_to_dict,
+)
+from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.resources import resources_folder
+from AnatoMaskGANLib.synthesis.errors import CheckpointError
+from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError
+from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+
+WEIGHTS_FILE = "model.safetensors"
+FORMAT = "anatomaskgan-model"
+FORMAT_VERSION = 1
+_MAX_HEADER_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, needs and may be used for."""
+
+    name: str
+    description: str
+    generator: GeneratorSettings
+    label_table: Mapping[str, Any]
+    """name, labels, codes, aliases, swaps: as a label table file of Resources/LabelTables."""
+    spacing_ijk_mm: tuple[float, float, float]
+    """Of the model's grid: axial slices, I to the right, J to the front, K up."""
+    window: tuple[float, float]
+    """Intensities that the model's 0 and 1 stand for."""
+    unit: str
+    """Of these intensities; empty for MR."""
+    training_data: str
+    licence: str
+    not_for: str
+    """What the model must not be used for."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Label value -> (mean, deviation) of the training images in [0,1]: the label-mean baseline."""
+    output_labels: Mapping[str, Any] = field(default_factory=dict)
+    """Label table of the second head, of a model that makes image and labels; empty for others."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Steps, seconds, settings of the run."""
+    sha256: str = ""
+    """Of the weights' file; filled in when it is read."""
+    path: str = ""
+    """Of the model folder; filled in when it is read."""
+
+
+def bundled_models_folder() -> Path:
+    """Where the models lie that come with the program."""
+    return resources_folder() / "Models"
+
+
+def user_models_folder() -> Path:
+    """Where models that the user installs are kept (ANATOMASKGAN_MODELS, else the user's data)."""
+    chosen = os.environ.get("ANATOMASKGAN_MODELS")
+    if chosen:
+        return Path(chosen)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "AnatoMaskGAN" / "Models"
+    return Path.home() / ".local" / "share" / "anatomaskgan" / "models"
+
+
+def list_models() -> list[ModelCard]:
+    """Cards of the bundled and the installed models, each under the name of its folder, by which it
+    is found; unreadable ones are left out."""
+    cards: dict[str, ModelCard] = {}
+    for folder in (bundled_models_folder(), user_models_folder()):
+        for weights in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
+            name = weights.parent.name
+            try:
+                cards.setdefault(name, replace(read_card(weights.parent), name=name))
+            except CheckpointError:
+                continue
+    return [cards[name] for name in sorted(cards)]
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The folder of a model by its name or its path, or the path of its weights' file.
+
+    A text without a separator is the name of a bundled or installed model first, so that a folder
+    of that name in the current one changes nothing; a `Path` is a path first.
+    """
+    path = Path(name_or_path)
+    named = _model_named(str(name_or_path))
+    if named is not None and not isinstance(name_or_path, Path):
+        return named
+    if path.name == WEIGHTS_FILE and path.is_file():
+        return path.parent
+    if path.is_dir():
+        if not (path / WEIGHTS_FILE).is_file():
+            raise CheckpointError(
+                f"The folder {path} holds no {WEIGHTS_FILE}. Give a model folder, or a model's "
+                "name (see: anatomaskgan models list)."
+            )
+        return path
+    if path.is_file():
+        raise CheckpointError(
+            f"{path} is no model: expected a folder with {WEIGHTS_FILE}. Pickled checkpoints (.pt, "
+            ".pth, .ckpt) are never read, because reading them can run any program."
+        )
+    if named is not None:
+        return named
+    names = ", ".join(card.name for card in list_models()) or "none"
+    raise CheckpointError(
+        f"There is no model {str(name_or_path)!r}. Known: {names}. The path of a model "
+        "folder works too."
+    )
+
+
+def _model_named(name: str) -> Path | None:
+    """The folder of the bundled or installed model of that name."""
+    if Path(name).name != name or name in ("", ".", ".."):
+        return None
+    places = (folder / name for folder in (bundled_models_folder(), user_models_folder()))
+    return next((place for place in places if (place / WEIGHTS_FILE).is_file()), None)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of a model folder, without loading its weights."""
+    path = folder / WEIGHTS_FILE
+    header = _header(path)
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file of something else: its header does not say {FORMAT}."
+        )
+    if header.get("version") != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path} is of format version {header.get('version')}, this program reads "
+            f"{FORMAT_VERSION}. Take a matching version of AnatoMaskGAN."
+        )
+    try:
+        values = json.loads(header["card"])
+        json.dumps(values, ensure_ascii=False).encode()  # no halves of characters
+        card = settings_from_dict(ModelCard, values)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"The card in {path} cannot be read: {error}") from error
+    _check_card(card, path)
+    return replace(card, sha256=file_sha256(path), path=str(folder))
+
+
+def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
+    """Card and generator (on the CPU, in evaluation mode) of a model.
+
+    Raises CheckpointError for anything that is not exactly a whole model of this program.
+    """
+    folder = find_model(name_or_path)
+    card = read_card(folder)
+    path = folder / WEIGHTS_FILE
+    try:
+        # not load_file: what it maps a file for is not all given back, some bytes a tensor
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (OSError, MemoryError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    # Twice: a network also has constants, and initial values, that are not in its file.
+    most_numbers = 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**20
+    try:
+        with AtMostNumbers(most_numbers):
+            generator = build_generator(card.generator)
+        generator.load_state_dict(tensors, strict=True)
+    except (RuntimeError, MemoryError, OverflowError, CheckpointError) as error:
+        raise CheckpointError(
+            f"The weights in {path} do not fit their card; the file was changed or damaged: {error}"
+        ) from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: {name} holds values that are not numbers")
+    return card, generator.eval().requires_grad_(False)
+
+
+def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
+    """Writes a model folder, whole or not at all; gives back the weights' path."""
+    _check_card(card, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
+    }
+    values = asdict(replace(card, sha256="", path="", generator=None))  # type: ignore[arg-type]
+    values["generator"] = settings_to_dict(card.generator)
+    header = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(values)}
+    path = folder / WEIGHTS_FILE
+    with replacing(path, ".safetensors") as temporary:
+        # not save_file: what it writes on its way stays when it is killed
+        temporary.write_bytes(safetensors.torch.save(tensors, header))
+    write_bytes(folder / "card.md", ".md", lambda: card_text(read_card(folder)).encode())
+    return path
+
+
+def card_text(card: ModelCard) -> str:
+    """The card as Markdown."""
+    labels = ", ".join(f"{value} {name}" for value, name in card.label_table["labels"].items())
+    lines = [
+        f"# {card.name}",
+        "",
+        card.description,
+        "",
+        f"**Not for:** {card.not_for}",
+        "",
+        f"- Licence of the weights: {card.licence}",
+        f"- Training data: {card.training_data}",
+        f"- Grid: axial slices, {' x '.join(f'{s:g}' for s in card.spacing_ijk_mm)} mm (I, J, K)",
+        f"- Intensities: {card.window[0]:g} to {card.window[1]:g} {card.unit}".rstrip(),
+        f"- Labels ({card.label_table['name']}): {labels}",
+        f"- SHA-256 of `{WEIGHTS_FILE}`: `{card.sha256}`",
+    ]
+    if card.metrics:
+        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
+        lines += [f"| {name} | {value} |" for name, value in card.metrics.items()]
+    if card.training:
+        lines += ["", "## Training", ""]
+        lines += [f"- {name}: {value}" for name, value in card.training.items()]
+    return "\n".join(lines) + "\n"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _header(path: Path) -> dict[str, str]:
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
+            raise CheckpointError(
+                f"{path} is no whole safetensors file ({size} bytes); get it again. Pickled "
+                "checkpoints are never read, because reading them can run any program."
+            )
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, safetensors.SafetensorError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({error}). Get it again; pickled "
+            "checkpoints are never read, because reading them can run any program."
+        ) from error
+
+
+def _check_card(card: ModelCard, path: Path) -> None:
+    if not -math.inf < card.window[0] < card.window[1] < math.inf:
+        raise CheckpointError(f"{path}: the window {card.window} is empty or not finite")
+    if not all(0 < spacing < math.inf for spacing in card.spacing_ijk_mm):
+        raise CheckpointError(
+            f"{path}: the spacing {card.spacing_ijk_mm} is not positive and finite"
+        )
+    try:
+        values = list(LabelTable.from_dict(card.label_table).labels)
+    except (VolumeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: the label table of the card is damaged: {error!s:.300}"
+        ) from error
+    if not values or max(values) >= card.generator.num_classes or min(values) < 1:
+        raise CheckpointError(
+            f"{path}: the card's labels do not fit its {card.generator.num_classes} classes"
+        )

@@ -1,0 +1,264 @@
+"""A process of its own that synthesizes: it reads requests and answers until its input ends.
+
+    python -m AnatoMaskGANLib.synthesis.worker.process EXCHANGE_FOLDER
+
+Requests and answers are JSON lines on standard input and output (`exchange.py`); it listens on no
+port. A thread reads all requests as they come, so that `cancel` and newer updates reach the work
+that is going on, and ends the process with its parent: when the input ends.
+
+Requests: {"kind": "synthesize" | "update" | "cancel", "request": NUMBER, ...}, numbers growing.
+Answers: ready, progress, volume, changed, finished, cancelled, superseded, failed, log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
+from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
+from AnatoMaskGANLib.synthesis.session import SynthesisSession
+from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
+from AnatoMaskGANLib.synthesis.worker.exchange import (
+    LONGEST_LINE,
+    ExchangeFolder,
+    MessageError,
+    decoded,
+    encoded,
+)
+
+GPU_FAILED = 3
+"""Exit code after an error of the GPU, with which PyTorch cannot go on in the same process."""
+
+_PROGRESS_SECONDS = 0.05
+_SYNTHESIZE_KEYS = {
+    "label_map",
+    "model",
+    "device",
+    "seeds",
+    "noise_strength",
+    "noise_length_scale",
+    "unmatched",
+    "user_table",
+    "live",
+    "half_precision",
+    "memory_limit_bytes",
+}
+
+
+class Worker:
+    """Serves one request after the other; `read` belongs to a thread, `serve` to the main one."""
+
+    def __init__(self, folder: Path, answer: Callable[[dict[str, Any]], None]) -> None:
+        self._exchange = ExchangeFolder(folder)
+        self._answer = answer
+        self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._cancelled: set[int] = set()  # written by `read`, asked by `serve`
+        self._newest_update = -1
+        self._synthesizer: Synthesizer | None = None
+        self._loaded: tuple[Any, ...] | None = None
+        self._session: SynthesisSession | None = None
+
+    def read(self, stream: IO[bytes]) -> None:
+        """Takes in requests until the stream ends."""
+        while line := stream.readline(LONGEST_LINE + 1):
+            while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                rest = stream.readline(LONGEST_LINE)  # the end of a line that is too long
+                line = line[: LONGEST_LINE + 1] + (b"\n" if rest.endswith(b"\n") else b"")
+                if not rest:
+                    break
+            try:
+                self._take_in(decoded(line))
+            except MessageError as error:
+                self._answer(_failure(None, error))
+        self._requests.put(None)
+
+    def serve(self) -> int:
+        """Answers requests until there are no more; gives back the exit code."""
+        while (request := self._requests.get()) is not None:
+            number = request["request"]
+            try:
+                kind = self._serve(request)
+                self._answer({"kind": kind, "request": number})
+            except SynthesisCancelledError:
+                is_cancelled = number in self._cancelled
+                self._cancelled.discard(number)
+                kind = "cancelled" if is_cancelled else "superseded"
+                self._answer({"kind": kind, "request": number})
+            except Exception as error:  # whatever it is, the next request is served
+                failure = _failure(number, error)
+                logging.getLogger(__name__).debug("where it happened", exc_info=error)
+                if _is_of_gpu(error):
+                    failure["text"] += (
+                        " The GPU has failed; the next request gets a new process. Should it fail "
+                        "again, restart the computer's driver or take the device cpu."
+                    )
+                    self._answer(failure)
+                    return GPU_FAILED
+                self._answer(failure)
+        return 0
+
+    def _take_in(self, message: dict[str, Any]) -> None:
+        kind, number = message.get("kind"), message.get("request")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise MessageError(f"The request number is {number!r}; expected a whole number")
+        if kind == "cancel":
+            self._cancelled.add(number)
+        elif kind in ("synthesize", "update"):
+            if kind == "update":
+                self._newest_update = max(self._newest_update, number)
+            self._requests.put(message)
+        else:
+            self._answer(_failure(number, MessageError(f"There is no request {kind!r}")))
+
+    def _serve(self, request: dict[str, Any]) -> str:
+        number, is_update = request["request"], request["kind"] == "update"
+
+        def is_cancelled() -> bool:
+            is_outdated = is_update and number < self._newest_update
+            return is_outdated or number in self._cancelled
+
+        label_map = self._exchange.take_label_map(request.get("label_map"))
+        if is_cancelled():
+            raise SynthesisCancelledError
+        on_progress = _Progress(number, self._answer)
+        if is_update:
+            if self._session is None:
+                raise MessageError("There is no live synthesis to update; synthesize with live")
+            _, changed = self._session.update(label_map, on_progress, is_cancelled)
+            self._answer(self._change(number, changed))
+            return "finished"
+        unknown = request.keys() - _SYNTHESIZE_KEYS - {"kind", "request"}
+        if unknown:
+            raise MessageError(f"Synthesis has no option {sorted(unknown)[0]!r}")
+        synthesizer = self._load(request)
+        options = {
+            "noise_strength": request.get("noise_strength", 1.0),
+            "noise_length_scale": request.get("noise_length_scale", 1.0),
+            "on_progress": on_progress,
+            "is_cancelled": is_cancelled,
+            "unmatched": request.get("unmatched", "stop"),
+            "user_table": request.get("user_table"),
+        }
+        seeds = request.get("seeds", [0])
+        if not (isinstance(seeds, list) and seeds and all(isinstance(s, int) for s in seeds)):
+            raise MessageError(f"The seeds are {seeds!r}; expected a list of whole numbers")
+        self._session = None  # its memory is needed, and its map is not the newest any more
+        if request.get("live", False):
+            if len(seeds) != 1:
+                raise MessageError(f"A live synthesis has one seed, not {len(seeds)}")
+            self._session = synthesizer.session(label_map, seeds[0], **options)
+            volumes = iter([self._session.volume])
+        else:
+            volumes = synthesizer.synthesize_samples(label_map, seeds, **options)
+        for seed, volume in zip(seeds, volumes, strict=True):
+            part = self._exchange.volume_message(volume)
+            self._answer({"kind": "volume", "request": number, "seed": seed, "volume": part})
+        return "finished"
+
+    def _load(self, request: dict[str, Any]) -> Synthesizer:
+        """The synthesizer that the request asks for, loaded when it is another than before."""
+        wanted = (
+            str(request.get("model", "brain-t1")),
+            str(request.get("device", "auto")),
+            bool(request.get("half_precision", False)),
+            int(request.get("memory_limit_bytes") or DEFAULT_LIMIT_BYTES),
+        )
+        if self._loaded != wanted:
+            self._synthesizer, self._loaded, self._session = None, None, None
+            self._synthesizer = Synthesizer.from_checkpoint(*wanted)
+            self._loaded = wanted
+        return self._synthesizer
+
+    def _change(self, number: int, changed: Any) -> dict[str, Any]:
+        volume = self._session.volume
+        answer: dict[str, Any] = {"kind": "changed", "request": number, "box": None, "array": None}
+        if changed is not None:
+            answer["box"] = [list(changed.start_kji), list(changed.stop_kji)]
+            answer["array"] = self._exchange.write_array(volume.voxels_kji[changed.slices])
+        answer["provenance"] = dict(volume.provenance)
+        return answer
+
+
+class _Progress:
+    """Tells progress, not more often than a window can show it."""
+
+    def __init__(self, number: int, answer: Callable[[dict[str, Any]], None]) -> None:
+        self._number = number
+        self._answer = answer
+        self._told = 0.0
+
+    def __call__(self, share: float, text: str) -> None:
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_SECONDS or share >= 1:
+            self._told = now
+            self._answer(
+                {"kind": "progress", "request": self._number, "share": share, "text": text}
+            )
+
+
+class _LogAnswers(logging.Handler):
+    """What the core logs, as answers."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(logging.INFO)
+        self._told = answer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told({"kind": "log", "level": record.levelname, "text": record.getMessage()})
+
+
+def _failure(number: int | None, error: BaseException) -> dict[str, Any]:
+    return {
+        "kind": "failed",
+        "request": number,
+        "error": type(error).__name__,
+        "text": str(error) or type(error).__name__,
+    }
+
+
+def _is_of_gpu(error: Exception) -> bool:
+    is_device_error = type(error).__name__ in ("AcceleratorError", "CudaError")
+    return is_device_error or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
+def main() -> int:
+    """Serves the requests of standard input."""
+    folder = Path(sys.argv[1])
+    # What any library prints must not come between the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lock = threading.Lock()
+
+    def answer(message: dict[str, Any]) -> None:
+        # A client that is gone: the reading thread sees it too, and ends the process.
+        with lock, contextlib.suppress(BrokenPipeError):
+            answers.write(encoded(message))
+            answers.flush()
+
+    logger = logging.getLogger("AnatoMaskGANLib")
+    logger.addHandler(_LogAnswers(answer))
+    logger.setLevel(logging.INFO)
+    worker = Worker(folder, answer)
+
+    def read_to_the_end() -> None:
+        worker.read(sys.stdin.buffer)
+        os._exit(0)  # the parent is gone or wants no more: not even the running slice is needed
+
+    answer({"kind": "ready", "process": os.getpid()})
+    threading.Thread(target=read_to_the_end, daemon=True).start()
+    return worker.serve()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)
