@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -61,7 +61,8 @@ class Command:
     """Takes the options, gives back the exit code."""
 
 
-COMMANDS: dict[str, Command | dict[str, Command]] = {
+# A word of the command line -> what it does, or the words that may follow it.
+COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
     "segment": Command(SegmentOptions, segment),
@@ -81,7 +82,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "demo": Command(DemoOptions, demo),
 }
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
-TWO_WORDS = {("evaluate", "utility"): "evaluate-utility"}
+TWO_WORDS: dict[tuple[str, ...], str] = {("evaluate", "utility"): "evaluate-utility"}
 ATTACHED_HELP = (
     "For programs that start this one: progress as JSON lines on standard output; stop, as with "
     "Ctrl-C, when standard input ends."
@@ -144,8 +145,8 @@ def _number_lists() -> set[str]:
     return set().union(*(number_lists(entry.options_type) for entry in entries))
 
 
-def _each(entry: Command | dict[str, Command]) -> list[Command]:
-    return list(entry.values()) if isinstance(entry, dict) else [entry]
+def _each(entry: Command | Mapping[str, Command]) -> list[Command]:
+    return [entry] if isinstance(entry, Command) else list(entry.values())
 
 
 def _tell(message: str, exit_code: int) -> int:
@@ -164,33 +165,38 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _parser(description: str, **settings: str) -> ArgumentParser:
+def _parser(
+    description: str | None, version: str | None = None, prog: str | None = None
+) -> ArgumentParser:
     return ArgumentParser(
-        description=description, exit_on_error=False, allow_abbrev=False, **settings
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        version=version,
+        prog=prog,
     )
 
 
 def _add_commands(
-    parser: ArgumentParser, commands: dict[str, Command | dict[str, Command]]
+    parser: ArgumentParser, commands: Mapping[str, Command | Mapping[str, Command]]
 ) -> None:
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, entry in commands.items():
-        is_group = isinstance(entry, dict)
-        help_text = GROUP_HELP[name] if is_group else entry.options_type.__doc__
+        help_text = entry.options_type.__doc__ if isinstance(entry, Command) else GROUP_HELP[name]
         subparser = _parser(help_text)
         subcommands.add_subcommand(name, subparser, help=help_text)
-        if is_group:
-            _add_commands(subparser, entry)
-        else:
+        if isinstance(entry, Command):
             add_options(subparser, entry.options_type)
             debug_help = "Show where an error came from."
             subparser.add_argument("--debug", action="store_true", help=debug_help)
             subparser.add_argument("--attached", action="store_true", help=ATTACHED_HELP)
+        else:
+            _add_commands(subparser, entry)
 
 
 def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
     """The command that the words name, and the values of its options."""
-    entry: Command | dict[str, Command] = COMMANDS
+    entry: Command | Mapping[str, Command | Mapping[str, Command]] = COMMANDS
     while not isinstance(entry, Command):
         word = namespace["command"]
         entry, namespace = entry[word], namespace[word]

@@ -48,9 +48,10 @@ def update_difference(
     """
     node = referred_node(synthetic_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
     update_scalar_volume(node, difference, grid, {})
-    low, high = difference.window
-    limit = SHOWN_DIFFERENCE * (high - low)
-    node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
+    if difference.window is not None:
+        low, high = difference.window
+        limit = SHOWN_DIFFERENCE * (high - low)
+        node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
     place_beside(node, segmentation_node)
     return node
 
@@ -113,9 +114,7 @@ def figures_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, floa
     """The figures of the last comparison of the volume, also from a saved scene; empty if none."""
     node = own_node(synthetic_node, FIGURES_ROLE)
     table = node.GetTable() if node is not None else None
-    keys = table.GetColumnByName("Figure") if table is not None else None
-    values = table.GetColumnByName("Value") if table is not None else None
-    if keys is None or values is None:
+    if table is None or any(table.GetColumnByName(name) is None for name in ("Figure", "Value")):
         return {}
     return {
         table.GetValueByName(row, "Figure").ToString(): table.GetValueByName(

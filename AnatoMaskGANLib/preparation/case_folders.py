@@ -108,9 +108,9 @@ def neighbors_of_two_subjects(
     patient are; None if there are none."""
     groups: dict[Path, list[CaseFiles]] = {}
     for case in cases:
-        if case.subject != case.name:
-            continue
         path = case.labels or case.image
+        if case.subject != case.name or path is None:
+            continue
         folder = path if path == case.image and path.is_dir() else path.parent
         groups.setdefault(folder.parent if folder != source else folder, []).append(case)
     for parent, group in groups.items():

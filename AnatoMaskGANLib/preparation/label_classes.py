@@ -233,7 +233,10 @@ def _with_swaps(table: LabelTable) -> LabelTable:
 def _renumbered(
     table: LabelTable, chosen: Mapping[str, list[int]], class_of: Mapping[int, int]
 ) -> LabelTable:
-    labels, codes, aliases, swaps = {}, {}, {}, {}
+    labels: dict[int, str] = {}
+    codes: dict[int, str] = {}
+    aliases: dict[int, tuple[str, ...]] = {}
+    swaps: dict[int, int] = {}
     for number, (name, members) in enumerate(chosen.items(), start=1):
         labels[number] = name
         if len(members) == 1 and name == table.labels[members[0]]:

@@ -79,8 +79,7 @@ def make_plan(settings: PreparationSettings) -> Plan:
     used = tuple(case for case in cases if assigned[case.subject] != LEFT_OUT)
     left_out += [case.name for case in cases if assigned[case.subject] == LEFT_OUT]
     archive = ARCHIVES.get(settings.layout)
-    is_same = earlier is not None and earlier["preparation"].get("settings") == plain(settings)
-    if is_same:
+    if earlier is not None and earlier["preparation"].get("settings") == plain(settings):
         table = LabelTable.from_dict(earlier["preparation"]["source_table"])
         spacing = tuple(earlier["spacing_ijk_mm"])
     else:
@@ -197,13 +196,13 @@ def _split(
         check_split(assigned, subjects, settings.split_file)
         return assigned, {}
     written = settings.output / SPLIT_FILE
-    known: dict[str, str] | None = {}
+    known: dict[str, str] = {}
     if written.exists():
         before = earlier["preparation"].get("settings", {}) if earlier else {}
-        known = read_earlier_split(written, split_settings(settings), before)
-        if known is None:
+        found = read_earlier_split(written, split_settings(settings), before)
+        if found is None:
             _log.warning("the split is drawn anew, because its settings have changed")
-            known = {}
+        known = found or {}
     assigned = split_subjects(subjects, settings.split, settings.split_seed, known)
     return assigned, {s: split for s, split in known.items() if s not in assigned}
 
@@ -224,11 +223,11 @@ def _table(settings: PreparationSettings, cases: Sequence[CaseFiles]) -> LabelTa
 
 
 def _median_spacing(cases: Sequence[CaseFiles]) -> tuple[float, float, float]:
-    """Of the cases' voxel sizes along right, anterior and superior, to four digits."""
+    """The median of the cases' voxel sizes along right, anterior and superior, to four digits."""
     spacings = []
     for case in cases:
         try:
-            spacings.append(_spacing_of(case))
+            spacings += _spacings_of(case)
         except VolumeError as error:
             _log.debug("no spacing from %s: %s", case.name, error)
     if not spacings:
@@ -238,10 +237,9 @@ def _median_spacing(cases: Sequence[CaseFiles]) -> tuple[float, float, float]:
     return i, j, k
 
 
-def _spacing_of(case: CaseFiles) -> tuple[float, float, float]:
-    labels = case.labels
-    if labels is None:
-        return spacing_ras_mm(read_volume(case.image))
-    if labels.is_dir():
-        return spacing_ras_mm(read_label_map(mask_files(labels)[0]))
-    return spacing_ras_mm(read_label_map(labels))
+def _spacings_of(case: CaseFiles) -> list[tuple[float, float, float]]:
+    """The voxel size of a case's label map, or of its image where it has no label map."""
+    if case.labels is not None:
+        file = mask_files(case.labels)[0] if case.labels.is_dir() else case.labels
+        return [spacing_ras_mm(read_label_map(file))]
+    return [spacing_ras_mm(read_volume(case.image))] if case.image is not None else []

@@ -118,10 +118,20 @@ class _Arrays:
 
 def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) -> _Arrays:
     settings = plan.settings
-    grid = _on_model_grid(plan, files, case)
-    labels = None if case.label_map is None else grid.labels_kji
-    if case.volume is None:
-        return _Arrays(None, labels, None, (0.0, 1.0), grid.ijk_to_ras)
+    labels = None
+    if case.label_map is not None:
+        grid = _classes_on_grid(plan, case, case.label_map)
+        labels = grid.labels_kji
+        if case.volume is None:
+            return _Arrays(None, labels, None, (0.0, 1.0), grid.ijk_to_ras)
+    elif case.volume is not None:
+        empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
+        grid = to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
+    else:
+        raise PreparationError(
+            f"The case {files.name} has neither an image nor labels; expected one of them. Leave "
+            "the case out."
+        )
     volume = volume_to_model_grid(case.volume, grid)
     image = volume.voxels_kji.astype(np.float32)
     inside = None
@@ -156,12 +166,12 @@ def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) ->
     return _Arrays(image, labels, guidance, window, grid.ijk_to_ras)
 
 
-def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
-    """The classes on the store's grid, or an empty map of the image's place."""
-    if case.label_map is None:
-        empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
-        return to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
-    label_map = _without_slips(plan, case)
+def _classes_on_grid(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
+    """The label map of a case on the store's grid, with the store's classes for labels.
+
+    What a person should know of the change is added to the notes of the case.
+    """
+    label_map = _without_slips(plan, case, label_map)
     if plan.has_table_of_files:  # which names a value only where the value has no name
         label_map = all_named(label_map)
     classes = plan.classes.apply(label_map, plan.settings.unmatched)
@@ -180,9 +190,8 @@ def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
     return grid
 
 
-def _without_slips(plan: Plan, case: ReadCase) -> LabelMap:
+def _without_slips(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
     """The label map with the archive's known mistakes mended, which is noted."""
-    label_map = case.label_map
     found = {wrong: right for wrong, right in plan.slips.items() if wrong in label_map.values}
     if not found:
         return label_map

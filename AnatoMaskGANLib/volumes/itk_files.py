@@ -188,9 +188,11 @@ def _slices_of(folder: Path) -> list[DicomHeader]:
                 "damaged or truncated: export it again, or put it elsewhere if it is no slice."
             )
         headers.append(header)
-    if all(header.place_mm is not None for header in headers):
-        return sorted(headers, key=lambda header: header.place_mm)
-    return sorted(headers, key=lambda header: header.number)
+    have_places = all(header.place_mm is not None for header in headers)
+    return sorted(
+        headers,
+        key=lambda header: (header.place_mm or 0.0) if have_places else header.number,
+    )
 
 
 def _check_slices_lie_evenly(

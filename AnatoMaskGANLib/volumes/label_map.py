@@ -77,7 +77,7 @@ class LabelMap:
         digest = hashlib.sha256()
         digest.update(np.array(self.shape_kji, dtype="<i8").tobytes())
         digest.update(place.astype("<f8").tobytes())
-        digest.update(np.ascontiguousarray(in_smallest_type(self.labels_kji)))
+        digest.update(np.ascontiguousarray(in_smallest_type(self.labels_kji)).data)
         return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -52,6 +53,8 @@ _FIELDS = {
     "srow": (("(3,4)f4", 280), ("(3,4)f8", 400)),
 }
 _SIZES = (348, 540)
+_ByteOrder = Literal["<", ">"]
+_BYTE_ORDERS: tuple[_ByteOrder, ...] = ("<", ">")
 _MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 _FLOATS = {16: "f4", 64: "f8"}
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
@@ -153,7 +156,7 @@ def _check_place(path: Path, header: NiftiHeader) -> None:
 
 def _parsed(path: Path, start: bytes) -> NiftiHeader:
     for version, size in enumerate(_SIZES):
-        for order in "<>":
+        for order in _BYTE_ORDERS:
             is_this = len(start) >= size and np.frombuffer(start, order + "i4", 1)[0] == size
             offset, magic = _MAGICS[version]
             if is_this and start[offset : offset + len(magic)] == magic:
@@ -164,14 +167,14 @@ def _parsed(path: Path, start: bytes) -> NiftiHeader:
     )
 
 
-def _fields(start: bytes, version: int, order: str) -> np.void:
+def _fields(start: bytes, version: int, order: _ByteOrder) -> np.void:
     formats = [kinds[version][0] for kinds in _FIELDS.values()]
     offsets = [kinds[version][1] for kinds in _FIELDS.values()]
     dtype = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets})
     return np.frombuffer(start, dtype.newbyteorder(order), 1)[0]
 
 
-def _of_fields(path: Path, fields: np.void, order: str) -> NiftiHeader:
+def _of_fields(path: Path, fields: np.void, order: _ByteOrder) -> NiftiHeader:
     dim = fields["dim"].astype(int).tolist()
     num_axes = dim[0]
     shape = without_trailing_ones(dim[1 : num_axes + 1]) if 1 <= num_axes <= 7 else ()

@@ -56,7 +56,7 @@ def mm_per_unit_of(path: Path) -> float:
         names = [header_of(path).get("distanceunits", "")]
     else:
         return 1.0
-    lengths = {_mm_of(name) for name in names} - {None}
+    lengths = {length for length in map(_mm_of, names) if length is not None}
     if len(lengths) > 1 or 0.0 in lengths:
         raise VolumeError(
             f"{path} gives its lengths in {', '.join(names)}; expected one unit of m, cm, mm and "
