@@ -55,7 +55,7 @@ def volume_stem(path: Path) -> str:
 def volume_files(folder: Path) -> list[Path]:
     """The volume files in the folder and below, also through links, without hidden ones; none for
     a folder that is not there."""
-    from AnatoMaskGANLib.volumes.folder_walk import all_files
+    from AnatoMaskGANLib.volumes.source_files import all_files
 
     files = all_files(folder) if folder.is_dir() else []
     return [file for file in files if volume_suffix(file) is not None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
-from AnatoMaskGANLib.volumes.folder_walk import all_folders
+from AnatoMaskGANLib.volumes.source_files import all_folders
 
 EXPECTED = (
     "case folders with image.* and seg.*, with a DICOM series and a label file, or with ct.nii.gz "

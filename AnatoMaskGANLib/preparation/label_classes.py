@@ -97,31 +97,54 @@ def choose_classes(
     is asked for twice.
     """
     table = _with_swaps(table)
-    groups = {name: [_find(table, member) for member in m] for name, m in (merge or {}).items()}
-    group_of = {value: name for name, members in groups.items() for value in members}
-    if len(group_of) < sum(map(len, groups.values())):
+    groups = _groups_of(table, merge or {})
+    if not labels and not groups and max(table.labels) <= _LARGEST_KEPT_VALUE:
+        return LabelClasses(table, table, {value: value for value in table.labels})
+    chosen = _chosen(table, labels or list(table.labels), groups)
+    if labels and len(chosen) < len(labels):
+        raise PreparationError(f"labels names a label twice ({labels}); expected each once.")
+    class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
+    return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
+
+
+def _groups_of(table: LabelTable, merge: Mapping[str, Sequence[int | str]]) -> dict[str, list[int]]:
+    """Name of a merged label to the values of its members in the table.
+
+    Raises PreparationError for a label in two groups, and for a group with the name of a label that
+    is not in it.
+    """
+    groups = {name: [_find(table, member) for member in members] for name, members in merge.items()}
+    values = [value for members in groups.values() for value in members]
+    if len(set(values)) < len(values):
         raise PreparationError(f"merge has a label in two places ({merge}); expected each in one.")
-    for name in groups:
-        value = dict(table.spellings()).get(normalized_name(name))
-        if value is not None and group_of.get(value) != name:
+    value_of = dict(table.spellings())
+    for name, members in groups.items():
+        value = value_of.get(normalized_name(name))
+        if value is not None and value not in members:
             raise PreparationError(
                 f"merge makes a label {name!r}, which the table has as {value}; expected a new "
                 "name."
             )
+    return groups
+
+
+def _chosen(
+    table: LabelTable, labels: Sequence[int | str], groups: Mapping[str, list[int]]
+) -> dict[str, list[int]]:
+    """Name of a class to the values in the table that become it, in the order of the labels.
+
+    A member of a group stands for the whole group; a label that comes twice is in it once.
+    """
+    group_of = {value: name for name, members in groups.items() for value in members}
     chosen: dict[str, list[int]] = {}
-    for label in labels or table.labels:
+    for label in labels:
         if label in groups:
             chosen[str(label)] = groups[str(label)]
         else:
             value = _find(table, label)
             name = group_of.get(value, table.labels[value])
             chosen[name] = groups.get(name, [value])
-    if labels and len(chosen) < len(labels):
-        raise PreparationError(f"labels names a label twice ({labels}); expected each once.")
-    if not labels and not groups and max(table.labels) <= _LARGEST_KEPT_VALUE:
-        return LabelClasses(table, table, {value: value for value in table.labels})
-    class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
-    return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
+    return chosen
 
 
 def one_sided_labels(classes: LabelClasses) -> list[str]:

@@ -21,7 +21,7 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
     volume_to_model_grid,
 )
-from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 _BLOCK_SIZE = 8  # slices segmented at once
 

@@ -70,6 +70,22 @@ class Volume:
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
 
+def refuse_non_finite(volume: Volume, what: str) -> Volume:
+    """The volume itself, whose voxels are all numbers, as networks and metrics need them.
+
+    what: how the message calls the volume. Raises VolumeError if voxels are NaN or infinite.
+    """
+    voxels = volume.voxels_kji
+    if voxels.dtype.kind == "f":
+        num_wrong = voxels.size - int(np.count_nonzero(np.isfinite(voxels)))
+        if num_wrong:
+            raise VolumeError(
+                f"{what} has {num_wrong} of {voxels.size} voxels that are no numbers (NaN or "
+                "infinite); expected a finite intensity in each. Replace them first."
+            )
+    return volume
+
+
 @dataclass(frozen=True)
 class ChangedRegion:
     """A box of a volume's grid outside which no voxel changed: start <= index < stop."""

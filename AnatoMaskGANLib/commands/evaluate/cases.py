@@ -288,7 +288,7 @@ def read_scan(path: Path) -> Volume:
     Raises VolumeError for another one.
     """
     from AnatoMaskGANLib.volumes import read_volume
-    from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+    from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
     return refuse_non_finite(read_volume(path), str(path))
 
