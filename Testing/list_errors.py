@@ -23,7 +23,7 @@ GROUPS = {
     "Segment and volume files, label names (every command, and the module)": r"volumes/(?!case)",
     "`anatomaskgan prepare`, and the case store": r"preparation/|volumes/case_store|commands/prep",
     "`anatomaskgan train`, settings files and runs": r"training/|config|commands/(train|shards)",
-    "`anatomaskgan models`, and loading a model": r"synthesis/(model_|size)|commands/models",
+    "`anatomaskgan models`, and loading a model": r"synthesis/models/|commands/models",
     "`anatomaskgan synthesize`, `segment`, and the module's Synthesize": r"synthesis/|commands/"
     r"(input|result|synth|segment|options|batch|manifest)",
     "`anatomaskgan evaluate`": r"evaluation/|commands/eval",
