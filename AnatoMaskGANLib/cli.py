@@ -1,4 +1,4 @@
-"""The program `anatomaskgan`: reads its arguments, runs a command, tells an error in one line."""
+"""The program `anatomaskgan`: reads its arguments, runs a command, prints an error in one line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Command:
-    """What a word of the command line does."""
+    """A word of the command line: its options and what it runs."""
 
     options_type: type
     """Frozen dataclass of the options; its docstring is the command's help."""
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def let_output_take_every_name() -> None:
-    """What the encoding of standard output lacks is escaped: a path never fails a case."""
+    """Escape what the encoding of standard output lacks, so that no path makes a case fail."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -204,7 +204,7 @@ def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
 
 
 def start_logging(show_debug: bool, is_attached: bool = False) -> None:
-    """What the core logs goes to stderr, so that stdout holds results only, and events if asked."""
+    """Send the core's log to stderr, so that stdout holds only results, and events if attached."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.addFilter(lambda record: not is_event(record))

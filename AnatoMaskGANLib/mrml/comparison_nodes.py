@@ -19,7 +19,7 @@ DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"
 TABLE_ROLE = "AnatoMaskGAN.Table"
 FIGURES_ROLE = "AnatoMaskGAN.Figures"
 COMPARED_ROLE = "AnatoMaskGAN.ComparedWith"
-# Of the model's intensities: a difference this large is shown black or white.
+# A difference of this fraction of the model's window is shown black or white.
 SHOWN_DIFFERENCE = 0.25
 
 
@@ -80,7 +80,7 @@ def update_edit_difference(
 
 
 def grid_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode) -> NodeGrid:
-    """Where the voxels of a node lie below its parent transform."""
+    """The grid of a node's voxels, below its parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     shape_kji = slicer.util.arrayFromVolume(volume_node).shape

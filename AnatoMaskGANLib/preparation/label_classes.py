@@ -1,4 +1,4 @@
-"""Which labels the model learns: a table, a subset of it, and labels that become one."""
+"""The labels that the model learns: a table, a subset of it, and labels that become one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LARGEST_KEPT_VALUE = 255
 
 @dataclass(frozen=True, eq=False)
 class LabelClasses:
-    """From the labels of a table to the classes of a store."""
+    """What becomes of the labels of a table: the classes of a store."""
 
     source: LabelTable
     """What the label maps of the archive are matched to."""
@@ -202,7 +202,7 @@ def table_of_names(name: str, cases: Iterable[Mapping[int, str]]) -> LabelTable:
 
 
 def name_of_value(value: int) -> str:
-    """What a label is called that no file names."""
+    """The name of a label that no file names."""
     return f"label {value}"
 
 
@@ -214,8 +214,8 @@ def all_named(label_map: LabelMap) -> LabelMap:
 
 
 def check_named_alike(names_of: Mapping[str, Mapping[int, str]]) -> None:
-    """Raises PreparationError if a value has a name in some cases and none in others: whether they
-    mean the same there nobody has said.
+    """Raises PreparationError if a value has a name in some cases and none in others, because then
+    nobody has said whether it means the same in all of them.
 
     names_of: case name to its labels {value: name}.
     """

@@ -51,13 +51,13 @@ class Plan:
     classes: LabelClasses
     spacing_mm: tuple[float, float, float]
     slips: dict[int, int]
-    """Label values that the archive is known to hold by mistake, to the ones that are meant."""
+    """Label value that the archive is known to hold by mistake -> the value that is meant."""
     ct_window: tuple[float, float] | None
     """The archive's window for its CT."""
 
     @property
     def has_table_of_files(self) -> bool:
-        """Whether the names in the files make the table, not one that somebody gave."""
+        """Whether the table is made of the names in the files, and was not given by somebody."""
         return self.settings.table is None and self.settings.layout not in ARCHIVES
 
     def window_for(self, files: CaseFiles) -> tuple[float, float] | None:
@@ -181,7 +181,7 @@ def _warn_of_neighbors(settings: PreparationSettings, found: Sequence[CaseFiles]
 
 
 def split_settings(settings: PreparationSettings) -> dict[str, Any]:
-    """What a split depends on beside the subjects, for JSON."""
+    """The settings that a split depends on, besides the subjects, for JSON."""
     values = plain(settings)
     return {key: values[key] for key in ("split", "split_seed", "split_file")}
 
@@ -189,7 +189,7 @@ def split_settings(settings: PreparationSettings) -> dict[str, Any]:
 def _split(
     settings: PreparationSettings, cases: Sequence[CaseFiles], earlier: dict[str, Any] | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Subject to split, of the subjects that are there and of earlier ones that are not."""
+    """Subject to split: of the subjects that are there, and of earlier ones that are not."""
     subjects = {case.subject for case in cases}
     if settings.split_file is not None:
         assigned = read_split(settings.split_file)

@@ -1,7 +1,7 @@
-"""Which subjects train, validate and test: by subject, reproducible, written down.
+"""The split into subjects for training, validation and test: reproducible, and written down.
 
-A subject keeps its split when others are added later, and when it is away for a while: what a model
-was trained on never becomes its test set.
+All cases of a subject are in one split. A subject keeps its split when others are added later, and
+when it is away for a while: what a model was trained on never becomes its test set.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ INDEX = "store.json"
 _FORMAT = "anatomaskgan-case-store"
 _FULL_SCALE = 65535
 _FULL_GUIDANCE = 255
-# A case without labels reaches as far as its intensities above this share of the window.
+# A case without labels reaches as far as its intensities above this fraction of the window.
 _ANATOMY_INTENSITY = 0.05
 _DTYPES = {"image": ("uint16",), "labels": ("uint8", "uint16"), "guidance": ("uint8",)}
 

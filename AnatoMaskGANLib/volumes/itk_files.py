@@ -91,7 +91,7 @@ def read_with_itk(path: Path) -> StoredVolume:
 
 
 def read_nifti_with_itk(path: Path) -> StoredVolume:
-    """Array and place of a NIfTI file where nibabel is missing; ITK does not tell comments.
+    """Array and place of a NIfTI file where nibabel is missing; ITK does not give its comments.
 
     Raises VolumeError as `read_with_itk`, and for values that are not finite.
     """

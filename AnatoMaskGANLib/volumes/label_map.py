@@ -60,7 +60,7 @@ class LabelMap:
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxel centres along i, j and k."""
+        """Distance of neighboring voxel centers along i, j and k."""
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
     @cached_property

@@ -35,7 +35,7 @@ _FAILURES: tuple[type[Exception], ...] = (
     zlib.error,
 )
 
-# NIfTI keeps positions as 32-bit numbers; a file whose voxel centres move by more is not written.
+# NIfTI keeps positions as 32-bit numbers; a file whose voxel centers move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
 _COMMENT_EXTENSION = 6

@@ -35,7 +35,7 @@ _LARGEST_DEFLATE_RATIO = 1032
 _UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
-# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
+# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimeter.
 _SAME_PLACE_VOXELS = 0.1
 
 # Field name: (NIfTI-1 type, offset), (NIfTI-2 type, offset); from nifti1.h and nifti2.h.
@@ -67,7 +67,7 @@ class NiftiHeader:
     shape_ijk: tuple[int, int, int]
     bytes_before_voxels: int
     bytes_of_file: int
-    """Unpacked: header, extensions and voxels."""
+    """Bytes of the unpacked file: header, extensions and voxels."""
     float_type: np.dtype | None
     """Type of the voxels as they are stored if they are 32- or 64-bit floats."""
     pixdim_ijk: np.ndarray
@@ -75,7 +75,7 @@ class NiftiHeader:
     sform: np.ndarray | None
     """4x4 in mm, None if the file has none."""
     qform: np.ndarray | None
-    """4x4 in mm, None if the file has none; NaN if its quaternion is none."""
+    """4x4 in mm, None if the file has none; NaN if its quaternion is no rotation."""
 
 
 def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
@@ -115,7 +115,7 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
 def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     """ijk_to_ras in mm: sform, else qform, else where Slicer puts such a file.
 
-    A header that says nothing, two things or another unit than mm is told in a warning.
+    Warnings report a header without a place, with two different ones, or in another unit than mm.
     """
     if header.mm_per_unit != 1:
         _logger.warning(

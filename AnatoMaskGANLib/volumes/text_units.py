@@ -34,8 +34,8 @@ _ANATOMICAL_SPACE = re.compile(
 def mm_per_unit_of(path: Path) -> float:
     """Millimeters in the unit of an NRRD or MetaImage header; 1 for other files and without a unit.
 
-    Another unit than mm is told in a warning, as is an NRRD file that does not say where its axes
-    lead. Raises VolumeError for a unit that is no length and for different ones.
+    A warning reports another unit than mm, and an NRRD file that does not say where its axes lead.
+    Raises VolumeError for a unit that is no length and for different ones.
     """
     suffix = path.suffix.lower()
     if suffix in (".nrrd", ".nhdr"):

@@ -66,7 +66,7 @@ class Volume:
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxel centres along i, j and k."""
+        """Distance of neighboring voxel centers along i, j and k."""
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
 
@@ -104,7 +104,7 @@ class ChangedRegion:
 
 
 def same_grid(a: LabelMap | Volume, b: LabelMap | Volume, tolerance_mm: float = 1e-3) -> bool:
-    """Whether both have the same shape and every voxel centre agrees within the tolerance."""
+    """Whether both have the same shape and every voxel center agrees within the tolerance."""
     if a.shape_kji != b.shape_kji:
         return False
     return largest_shift_mm(a.shape_kji, a.ijk_to_ras, b.ijk_to_ras) <= tolerance_mm
