@@ -7,7 +7,7 @@ import numpy as np
 from .field import distance_mm
 from .looks import Look
 from .moving import interpolated
-from .painting import fill, own_grain, paint, with_partial_volume
+from .painting import enclosed, fill, own_grain, paint, with_partial_volume
 from .parts import Part
 from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
 from .regions import Box, box_of, grown
@@ -96,6 +96,9 @@ class _Work:
     def remove(self, hole: np.ndarray, look: Look, label: int) -> None:
         """What takes the place of a structure where the edited map has this label now."""
         own = (self.labels == label) & ~self.is_part
+        if label == 0:
+            hole = hole | (enclosed(hole) & own)
+            own &= ~hole
         share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE)
         if look.kind == "around":
             look = Look("like", label=label)
@@ -106,7 +109,8 @@ class _Work:
         if look.kind == "like":
             sources = (self.labels == look.label) & ~self.is_part
             otherwise = scan.tissue(look.label) if look.label in scan.labels else None
-            return fill(self.voxels, mask, sources, self.box, self.lengths, otherwise)
+            is_mixed = look.label == 0
+            return fill(self.voxels, mask, sources, self.box, self.lengths, otherwise, is_mixed)
         original = scan.voxels[self.box].astype(np.float32)
         old = self.cut.on_scan(self.cut.old, self.box)
         under = np.isin(old, np.unique(old[mask]))

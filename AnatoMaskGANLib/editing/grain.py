@@ -19,6 +19,7 @@ TILE_KJI = (64, 96, 96)
 _SEED = 0xE417
 _MOST_LAG = 10  # voxels: how far neighbors are told from one another's scatter
 _FEWEST_VOXELS = 60  # from which an autocovariance can be told
+_DEVIATION_OF_MEDIAN = 1.4826  # of a normal distribution, over the median distance from its middle
 _MOST_DEVIATIONS = 2.5  # of a real voxel from the mean; beyond it lies another tissue
 
 
@@ -49,13 +50,15 @@ def grain_of(residual: np.ndarray, mask: np.ndarray) -> Grain:
         tile if size > 1 else 1 for tile, size in zip(TILE_KJI, mask.shape, strict=True)
     )
     white = np.random.default_rng(_SEED).standard_normal(tile_shape)
-    values = residual[mask]
+    values = residual[mask].astype(np.float64)
+    if values.size:
+        values -= np.median(values)
+        most = _MOST_DEVIATIONS * _DEVIATION_OF_MEDIAN * float(np.median(np.abs(values)))
+        values = np.clip(values, -most, most) if most > 0 else values
+        values -= values.mean()
     deviation = float(values.std()) if values.size > 1 else 0.0
     if values.size < _FEWEST_VOXELS or deviation == 0:
         return Grain(white.astype(np.float32), deviation)
-    values = np.clip(values - values.mean(), -_MOST_DEVIATIONS * deviation, None)
-    values = np.minimum(values, _MOST_DEVIATIONS * deviation)
-    deviation = float(values.std())
     known = np.zeros(mask.shape)
     known[mask] = values
     covariance = _covariance(known, mask, tile_shape)
