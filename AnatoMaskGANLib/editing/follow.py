@@ -15,7 +15,7 @@ from .moving import move
 from .parts import find_parts
 from .region_cut import LabeledScan, RegionCut
 from .regions import Box, Region
-from .settings import EditSettings
+from .settings import DEFAULT_REACH_VOXELS, EditSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def follow_region(
         new_labels,
         settings.cut_labels,
         scan.label_spacing_kji,
-        region.reach_mm / 2,
+        min(region.reach_mm, DEFAULT_REACH_VOXELS * min(scan.label_spacing_kji)) / 2,
     )
     is_part = np.zeros(new.shape, dtype=bool)
     for part in parts:

@@ -18,7 +18,7 @@ from .regions import box_of, grown, voxels_of_mm
 _KEPT_SHARE = 0.1  # of a piece: one that keeps less of its voxels has gone
 _FOUND_SHARE = 0.02  # of a piece: one with less of its voxels in the old map has come
 _FEWEST_VOXELS = 8  # of a piece that came; smaller ones are crumbs of a thin structure
-_ALIKE_VOLUMES = (0.5, 2.0)  # of a piece that went and one that came, which is the same one then
+_SAME_SHAPE = 0.7  # Dice coefficient of a piece that went, shifted, and the one that came of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,83 +47,87 @@ def find_parts(
     """The parts of a region, removed ones first.
 
     new_labels: those that the scan's own map has nowhere. cut_labels: what these lose is taken away
-    and not pushed together. near_mm: how far the field carries a piece.
+    and not pushed together. near_mm: how far the field carries a piece without overlap.
     """
     differs = before != after
-    came: list[Part] = []
-    went: list[Part] = []
+    removed: list[Part] = []
+    others: list[Part] = []
     labels = np.union1d(np.unique(after[differs]), np.unique(before[differs])).tolist()
     for label in labels:
         if label == 0:
             continue
         is_old, is_new = before == label, after == label
         if label in new_labels:
-            came.append(Part("added", label, is_new))
+            others.append(Part("added", label, is_new))
             continue
-        is_gained, is_lost = is_new & ~is_old, is_old & ~is_new
-        if label in cut_labels and is_lost.any():
-            went.append(Part("removed", label, is_lost))
-            is_lost = np.zeros_like(is_lost)
-        came += [
-            Part("added", label, piece)
-            for piece in _pieces(is_new, is_old, _FOUND_SHARE, is_lost, spacing_kji, near_mm)
+        came = [
+            piece
+            for piece in _pieces(is_new, is_old, _FOUND_SHARE)
             if np.count_nonzero(piece) >= _FEWEST_VOXELS
         ]
-        if label not in cut_labels:
-            went += [
-                Part("removed", label, piece & differs)
-                for piece in _pieces(is_old, is_new, _KEPT_SHARE, is_gained, spacing_kji, near_mm)
-            ]
-    return went + _carried_or_added(came, went, spacing_kji)
+        went = _pieces(is_old, is_new, _KEPT_SHARE)
+        is_gained, is_lost = is_new & ~is_old, is_old & ~is_new
+        if label in cut_labels:
+            if is_lost.any():
+                removed.append(Part("removed", label, is_lost))
+            others += [Part("added", label, piece) for piece in came]
+            continue
+        carried = []
+        for piece in came:
+            number, offset = _origin(piece, went, spacing_kji, near_mm)
+            if number is not None:
+                carried.append(number)
+                others.append(Part("carried", label, piece, offset))
+            elif not _is_near(piece, is_lost, spacing_kji, near_mm):
+                others.append(Part("added", label, piece))
+        for number, piece in enumerate(went):
+            if number in carried or not _is_near(piece, is_gained, spacing_kji, near_mm):
+                removed.append(Part("removed", label, piece & differs))
+    return removed + others
 
 
-def _pieces(
-    mask: np.ndarray,
-    other: np.ndarray,
-    most_shared: float,
-    partners: np.ndarray,
-    spacing_kji: tuple[float, ...],
-    near_mm: float,
-) -> list[np.ndarray]:
-    """Connected pieces of the mask that share hardly a voxel with the other one and have no partner
-    voxels nearby that they may have come from or gone to."""
+def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float) -> list[np.ndarray]:
+    """Connected pieces of the mask that share hardly a voxel with the other one."""
     if not (mask & ~other).any():
         return []
-    whole = box_of(mask)
-    image = SimpleITK.GetImageFromArray(mask[whole].astype(np.uint8))
+    box = box_of(mask)
+    image = SimpleITK.GetImageFromArray(mask[box].astype(np.uint8))
     numbers = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True))
     sizes = np.bincount(numbers.ravel())
-    kept = np.bincount(numbers[other[whole]], minlength=len(sizes))
+    kept = np.bincount(numbers[other[box]], minlength=len(sizes))
     found = []
     for number in range(1, len(sizes)):
-        if kept[number] >= most_shared * sizes[number]:
+        if kept[number] < most_shared * sizes[number]:
+            piece = np.zeros_like(mask)
+            piece[box] = numbers == number
+            found.append(piece)
+    return found
+
+
+def _is_near(
+    piece: np.ndarray, others: np.ndarray, spacing_kji: tuple[float, ...], near_mm: float
+) -> bool:
+    """Whether a piece has some of the other voxels nearby."""
+    around = grown(box_of(piece), voxels_of_mm(near_mm, spacing_kji), piece.shape)
+    if not others[around].any():
+        return False
+    return float(distance_mm(piece[around], spacing_kji)[others[around]].min()) <= near_mm
+
+
+def _origin(
+    piece: np.ndarray, went: list[np.ndarray], spacing_kji: tuple[float, ...], near_mm: float
+) -> tuple[int | None, tuple[int, int, int]]:
+    """Which of the pieces that went is this one, and the offset to it; None: none of them."""
+    for number, old in enumerate(went):
+        offset = np.rint(_middle(old) - _middle(piece)).astype(int)
+        if np.linalg.norm(offset * spacing_kji) <= near_mm:
             continue
-        piece = np.zeros_like(mask)
-        piece[whole] = numbers == number
-        around = grown(box_of(piece), voxels_of_mm(near_mm, spacing_kji), mask.shape)
-        candidates = partners[around]
-        if candidates.any():
-            if distance_mm(piece[around], spacing_kji)[candidates].min() <= near_mm:
-                continue
-        found.append(piece)
-    return found
-
-
-def _carried_or_added(
-    came: list[Part], went: list[Part], spacing_kji: tuple[float, ...]
-) -> list[Part]:
-    """Pieces that came, with the offset to the piece of their label that went, if one did."""
-    found = []
-    for part in came:
-        volume = np.count_nonzero(part.mask)
-        fits = []
-        for old in went:
-            ratio = volume / max(np.count_nonzero(old.mask), 1)
-            if old.label == part.label and _ALIKE_VOLUMES[0] <= ratio <= _ALIKE_VOLUMES[1]:
-                offset = np.rint(_middle(old.mask) - _middle(part.mask)).astype(int)
-                fits.append((float(np.linalg.norm(offset * spacing_kji)), tuple(offset.tolist())))
-        found.append(Part("carried", part.label, part.mask, min(fits)[1]) if fits else part)
-    return found
+        places = np.argwhere(piece) + offset
+        inside = ((places >= 0) & (places < old.shape)).all(axis=1)
+        num_same = np.count_nonzero(old[tuple(places[inside].T)])
+        if 2 * num_same >= _SAME_SHAPE * (len(places) + np.count_nonzero(old)):
+            return number, tuple(offset.tolist())
+    return None, (0, 0, 0)
 
 
 def _middle(mask: np.ndarray) -> np.ndarray:

@@ -25,11 +25,11 @@ from .region_cut import FILLED, MOVED, PAINTED, LabeledScan
 from .regions import Box, Region, changed_box, find_regions, overlap
 from .settings import DEFAULT_REACH_VOXELS, EditSettings
 
-# Where moving is the wrong tool: a field that brings this share of what it has to move to a wrong
-# label, or maps that differ in this share of their labeled voxels, over several labels.
-_MOST_MISSED = 0.25
-_MOST_CHANGED = 0.4
-_SEVERAL_LABELS = 4
+# Where moving is the wrong tool: maps that differ in this share of their labeled voxels, or in less
+# if the field brings much of it to a wrong label.
+_MOST_CHANGED = 0.6
+_MOST_CHANGED_MISSED = 0.2
+_MOST_MISSED = 0.2
 _FEWEST_TO_JUDGE = 500  # voxels to move
 
 _Key = tuple[object, ...]
@@ -243,9 +243,8 @@ class ScanEditSession:
         if num_to_move >= _FEWEST_TO_JUDGE:
             share = num_missed / num_to_move
             num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
-            num_labels = len(set(self.before.values) | set(self._after.values))
-            is_much = num_to_move > _MOST_CHANGED * num_labeled and num_labels >= _SEVERAL_LABELS
-            if share > _MOST_MISSED or is_much:
+            most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+            if num_to_move > most * num_labeled:
                 found.append(
                     f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and "
                     f"moving brought {100 * (1 - share):.0f} % of them to where they belong: this "
