@@ -21,6 +21,7 @@ What has to be asked: `questions(scan, before, after)`. While a user paints:
 Label maps for those who do not paint: `operations.py` and `series.py`.
 """
 
+from . import operations, series
 from .errors import EditError
 from .looks import AROUND, KEEP, MODALITIES, TISSUES, Look, look_from_text, tissue_look
 from .region_cut import FILLED, KEPT, MOVED, PAINTED
@@ -46,6 +47,8 @@ __all__ = [
     "ScanEditSession",
     "edit_scan",
     "look_from_text",
+    "operations",
     "questions",
+    "series",
     "tissue_look",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from .field import distance_mm
 from .looks import Look
 from .moving import interpolated
-from .painting import enclosed, fill, own_grain, paint, with_partial_volume
+from .painting import enclosed, fill, own_grain, paint, with_partial_volume, with_soft_border
 from .parts import Part
 from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
 from .regions import Box, box_of, grown
@@ -101,8 +101,11 @@ class _Work:
             own &= ~hole
         share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE)
         if look.kind == "around":
-            look = Look("like", label=label)
-        self._blend(self._values(hole, look, label), share, FILLED)
+            values = self._values(hole, Look("like", label=label), label)
+            values = with_soft_border(values, self.voxels, hole, own)
+        else:
+            values = self._values(hole, look, label)
+        self._blend(values, share, FILLED)
 
     def _values(self, mask: np.ndarray, look: Look, label: int) -> np.ndarray:
         scan = self.cut.scan

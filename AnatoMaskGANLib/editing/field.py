@@ -31,13 +31,13 @@ _NO_MOVE = 0.05  # voxels: a displacement below this is none, and the scan keeps
 class FieldSettings:
     """How label maps are registered; lengths in cells of the grid at hand."""
 
-    iterations: tuple[int, ...] = (20, 20, 20, 20, 10)
+    iterations: tuple[int, ...] = (10, 10, 20, 20, 15)
     """Of the five grids from coarse to fine; a small box starts at a later one."""
     most_cells: int = 1_500_000
     """Of the finest grid: a larger box gets a coarser one."""
-    step_smoothing: float = 1.0
+    step_smoothing: float = 2.0
     """Standard deviation of the Gaussian on each step."""
-    field_smoothing: float = 1.0
+    field_smoothing: float = 0.9
     """Standard deviation of the Gaussian on the field after each step."""
     code_smoothing: float = 0.7
     """Standard deviation of the Gaussian on the labels' codes."""

@@ -22,23 +22,27 @@ _MOST_GROWTH_MM = 1000.0
 _MARGIN = 2  # voxels around a segment, so that its distance is known on both sides of its border
 
 
-def grow(
-    label_map: LabelMap, label: int, by_mm: float, fixed: Collection[int] = ()
-) -> LabelMap:
+def grow(label_map: LabelMap, label: int, by_mm: float, fixed: Collection[int] = ()) -> LabelMap:
     """The map with a segment grown by so many mm on every side; shrunk where `by_mm` is negative.
 
     Raises EditError for a label that the map has not, and where nothing of it would be left.
     """
-    mask, box = _segment(label_map, label, max(by_mm, 0))
     if not abs(by_mm) <= _MOST_GROWTH_MM:
         raise EditError(f"The growth is {by_mm} mm; expected -1000 to 1000.")
-    return _with_segment(label_map, label, box, _depth_mm(label_map, mask) <= by_mm, fixed)
+    mask, box = _segment(label_map, label, max(by_mm, 0))
+    is_segment = _depth_mm(label_map, mask) <= by_mm
+    if not is_segment.any():
+        raise EditError(
+            f"Shrunk by {-by_mm:g} mm, nothing of label {label} would be left; expected less. "
+            "Shrink it less, or remove it."
+        )
+    return _with_segment(label_map, label, box, is_segment, fixed)
 
 
 def resize(
     label_map: LabelMap, label: int, percent: float, fixed: Collection[int] = ()
 ) -> LabelMap:
-    """The map with a segment of that percentage of its volume, grown or shrunk evenly on every side.
+    """The map with a segment of that percentage of its volume, grown or shrunk on every side.
 
     As near to it as voxels allow; fixed labels may keep it smaller. Raises EditError as `grow`.
     """
@@ -52,7 +56,9 @@ def resize(
     # a ball of that volume grows by as much at least as any other shape
     volume_mm3 = size * float(np.prod(label_map.spacing_ijk_mm))
     radius = (3 * volume_mm3 / (4 * np.pi)) ** (1 / 3)
-    most_mm = max(0.0, radius * ((percent / 100) ** (1 / 3) - 1)) + 2 * max(label_map.spacing_ijk_mm)
+    most_mm = max(0.0, radius * ((percent / 100) ** (1 / 3) - 1)) + 2 * max(
+        label_map.spacing_ijk_mm
+    )
     mask, box = _segment(label_map, label, most_mm)
     depth = _depth_mm(label_map, mask)
     may_be = mask | ~np.isin(label_map.labels_kji[box], list(fixed))
@@ -79,8 +85,8 @@ def move(
     inside = ((places >= 0) & (places < whole.shape)).all(axis=1)
     if not inside.any():
         raise EditError(
-            f"Moved by {tuple(float(mm) for mm in by_ras_mm)} mm, label {label} would lie outside the "
-            "label map; expected a part of it inside. Move it less far."
+            f"Moved by {tuple(float(mm) for mm in by_ras_mm)} mm, label {label} would lie outside "
+            "the label map; expected a part of it inside. Move it less far."
         )
     moved = np.zeros_like(whole)
     moved[tuple(places[inside].T)] = True
@@ -101,9 +107,9 @@ def add_ball(
     inside: the labels that it may take the place of; None: all. Raises EditError for a ball that
     has no voxel there.
     """
-    center = np.linalg.solve(
-        label_map.ijk_to_ras, np.array([*center_ras_mm, 1.0], dtype=float)
-    )[2::-1]
+    center = np.linalg.solve(label_map.ijk_to_ras, np.array([*center_ras_mm, 1.0], dtype=float))[
+        2::-1
+    ]
     shape = label_map.shape_kji
     spacing = np.array(label_map.spacing_ijk_mm[::-1])
     k, j, i = (
@@ -128,9 +134,7 @@ def remove(label_map: LabelMap, label: int, to: int | None = None) -> LabelMap:
     nearest to each, background included."""
     mask, box = _segment(label_map, label, 0)
     if to is not None:
-        return replace(
-            label_map, labels_kji=_written(label_map, label_map.labels_kji == label, to)
-        )
+        return replace(label_map, labels_kji=_written(label_map, label_map.labels_kji == label, to))
     return _with_segment(label_map, label, box, np.zeros_like(mask), ())
 
 
@@ -143,9 +147,7 @@ def merge(label_map: LabelMap, labels: Collection[int], into: int) -> LabelMap:
     return replace(label_map, labels_kji=_written(label_map, is_merged, into))
 
 
-def split(
-    label_map: LabelMap, label: int, new_label: int, axis_ras: int, at_mm: float
-) -> LabelMap:
+def split(label_map: LabelMap, label: int, new_label: int, axis_ras: int, at_mm: float) -> LabelMap:
     """The map with that part of a segment under a new label which lies beyond a plane.
 
     axis_ras: 0 right, 1 front, 2 top; at_mm: where on that axis of the world. The scan stays as it
@@ -204,7 +206,7 @@ def _with_segment(
     is_segment = is_segment & ~(np.isin(part, list(fixed)) & ~was_segment)
     left = was_segment & ~is_segment
     if left.any():
-        others = ~was_segment
+        others = ~was_segment & ~is_segment
         if others.any():
             around = grown(box_of(left), (_MARGIN,) * 3, part.shape)
             if not others[around].any():

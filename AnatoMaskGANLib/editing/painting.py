@@ -27,6 +27,8 @@ _EVEN_SHARE = 0.3  # of a tissue's voxels, which tell the scan's own grain
 _BORDER_VOXELS = 0.7  # standard deviation of what a voxel at a border sees
 _MAIN_SHARE = 0.25  # of the voxels around a hole that belong to its main tissue, at least
 _MAIN_HALF_WIDTH = 0.3186  # in deviations, of the middle quarter of a normal distribution
+_MAIN_ROUNDS = 6
+_UNCUT = 1.048  # deviation of a normal distribution over that of its part within 2.5 deviations
 _MAIN_DEVIATIONS = 2.5  # of a main tissue's voxels from its middle, at most
 
 
@@ -46,14 +48,20 @@ def tissue_of(voxels: np.ndarray, mask: np.ndarray) -> Tissue:
 
 
 def main_tissue(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The voxels of a mask whose intensities belong together: those about the shortest interval
-    that holds a quarter of them, up to 2.5 deviations away."""
+    """The voxels of a mask whose intensities belong together: from the shortest interval that holds
+    a quarter of them outwards, as far as a normal distribution through them reaches."""
     values = np.sort(voxels[mask].astype(np.float64))
     count = max(1, int(np.ceil(_MAIN_SHARE * values.size)))
     widths = values[count - 1 :] - values[: values.size - count + 1]
     first = int(widths.argmin())
     middle = (values[first] + values[first + count - 1]) / 2
     half = widths[first] / 2 / _MAIN_HALF_WIDTH * _MAIN_DEVIATIONS
+    for _ in range(_MAIN_ROUNDS):
+        inside = values[np.abs(values - middle) <= half]
+        if inside.size < 2:
+            break
+        middle = inside.mean()
+        half = _MAIN_DEVIATIONS * _UNCUT * float(inside.std())
     return mask & (np.abs(voxels - middle) <= half + 1e-6 * max(1.0, abs(middle)))
 
 
@@ -101,11 +109,10 @@ def fill(
         # several small structures under one label scatter more than any tissue does
         most = _MOST_GRAIN * own_grain(voxels, hole).deviation
         deviation = min(deviation, most) if most > 0 else deviation
-    values = smooth + deviation * grain.inside(box)
-    return _with_soft_border(values, voxels, hole, sources)
+    return smooth + deviation * grain.inside(box)
 
 
-def _with_soft_border(
+def with_soft_border(
     values: np.ndarray, voxels: np.ndarray, hole: np.ndarray, sources: np.ndarray
 ) -> np.ndarray:
     """Values mixed with what lies beside the hole and is of another kind, by the share of it that a

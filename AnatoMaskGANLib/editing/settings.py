@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from .errors import EditError
 from .field import FieldSettings
@@ -59,3 +60,21 @@ class EditSettings:
             "reach_mm": self.reach_mm,
             "field": asdict(self.field),
         }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> EditSettings:
+        """The settings of a provenance record."""
+        values = dict(record)
+        for name in ("looks", "fills"):
+            looks = values[name]
+            values[name] = {int(label): _look_of(look) for label, look in looks.items()}
+        field_record = dict(values["field"])
+        field_record["iterations"] = tuple(field_record["iterations"])
+        values["field"] = FieldSettings(**field_record)
+        values["cut_labels"] = frozenset(values["cut_labels"])
+        return cls(**values)
+
+
+def _look_of(record: Mapping[str, Any]) -> Look:
+    rim = record["rim"]
+    return Look(**{**record, "rim": None if rim is None else _look_of(rim)})
