@@ -60,7 +60,7 @@ def test_a_saved_volume_keeps_record_voxels_and_place(
 ) -> None:
     output = made_panel._parameterNode.outputVolume
     path = tmp_path / f"made{ending}"
-    assert save_to(made_panel, path, monkeypatch) == f"Saved with its record: {path}"
+    assert save_to(made_panel, path, monkeypatch) == f"Saved with its provenance: {path}"
     volume = read_volume(path)
     assert volume.provenance == made_panel.logic.provenance(output)
     np.testing.assert_array_equal(volume.voxels_kji, slicer.util.arrayFromVolume(output))

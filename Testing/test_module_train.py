@@ -185,7 +185,7 @@ def test_a_stopped_a_killed_and_a_closed_scenes_training_go_on(ready, tmp_path: 
     wait(lambda: is_stepping(ready))
     ui.trainStopButton.click()
     text = wait_for_end(ready)
-    assert text.startswith("Stopped at step ") and "goes on from there" in text
+    assert text.startswith("Stopped at step ") and "continues from there" in text
     reached = ready.workPanels.train.job.step
 
     fill(ready, tmp_path / "cases", tmp_path / "run.yaml", tmp_path / "training")

@@ -198,7 +198,7 @@ def test_the_command_line_installs_verifies_and_removes(
     assert main(["models", "install", str(archive)]) == 0
     name = capsys.readouterr().out.split(":")[0]
     assert main(["models", "verify", name]) == 0
-    assert "is whole" in capsys.readouterr().out
+    assert "is complete" in capsys.readouterr().out
     assert main(["models", "remove", name]) == 0
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
 

@@ -165,10 +165,14 @@ def test_the_command_line_takes_the_card_from_the_runs_settings(
     export = ["models", "export", str(tmp_path / "run"), "limb", "--archive", str(archive)]
     assert main([*export, "--licence", "CC0"]) == 0
     assert archive.is_file()
-    capsys.readouterr()
+    assert "--licence is now spelled --license" in capsys.readouterr().err
     assert main(["models", "show", "limb"]) == 0
     shown = capsys.readouterr().out
     assert "CC0" in shown and "generated" in shown
+    assert main([*export, "--replace", "--license", "CC BY 4.0", "--licence", "CC0"]) == 0
+    capsys.readouterr()
+    assert main(["models", "show", "limb"]) == 0
+    assert "License of the weights: CC BY 4.0" in capsys.readouterr().out
 
 
 def test_statistics_of_superpixel_classes_are_near_their_levels(tmp_path: Path) -> None:

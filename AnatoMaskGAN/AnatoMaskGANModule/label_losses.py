@@ -16,15 +16,18 @@ def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
     told = []
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
-        told.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
+        told.append(_("Segments without any voxel on this grid: {names}.").format(names=names))
     for name, count in export.voxels_left_out.items():
-        text = _("{count} voxels of {name} lie outside of the grid and are left out.")
+        text = _("{count} voxels of {name} are outside the grid and are left out.")
         told.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
-        text = _("In {count} voxels segments overlap; there the last in the list counts.")
+        text = _(
+            "Segments overlap in {count} voxels; the segment that is last in the list is used "
+            "there."
+        )
         told.append(text.format(count=export.num_overlapping_voxels))
     matches = match_labels(request.labelMap, labelTable, request.userTable)
     dropped = [match.name for match in matches if match.rule == "unmatched"]
     if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
-        told.append(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
+        told.append(_("Treated as background: {names}.").format(names=", ".join(dropped)))
     return told

@@ -19,8 +19,8 @@ class Intensities(enum.Enum):
 
     def label(self) -> str:
         if self is Intensities.MODEL:
-            return _("As in the model's training scans")
-        return _("0 to 1 (share of the model's window)")
+            return _("Same as the model's training scans")
+        return _("0 to 1 (fraction of the model's window)")
 
 
 class DisplayPreset(enum.Enum):
@@ -37,8 +37,8 @@ class DisplayPreset(enum.Enum):
     def label(self) -> str:
         texts = {
             DisplayPreset.MODEL: _("The model's window"),
-            DisplayPreset.REFERENCE: _("As the reference volume"),
-            DisplayPreset.AUTO: _("Automatic, by its intensities"),
+            DisplayPreset.REFERENCE: _("Same as the reference volume"),
+            DisplayPreset.AUTO: _("Automatic, from its intensities"),
         }
         return texts.get(self) or _("Preset {name}").format(name=self.value.replace("_", " "))
 
@@ -82,7 +82,7 @@ class OutputStyle:
         elif self.preset is DisplayPreset.REFERENCE:
             shown = referenceVolume.GetScalarVolumeDisplayNode() if referenceVolume else None
             if shown is None:
-                return _("There is no reference volume to be shown like: the model's window it is.")
+                return _("There is no reference volume, so the model's window is shown.")
             display.AutoWindowLevelOff()
             display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
         elif self.preset is not DisplayPreset.MODEL:

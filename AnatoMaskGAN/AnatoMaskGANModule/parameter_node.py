@@ -25,8 +25,8 @@ class UnmatchedSegments(enum.Enum):
 
     def label(self) -> str:
         if self is UnmatchedSegments.STOP:
-            return _("Stop until each has a model label")
-        return _("Drop them to background")
+            return _("Stop until each one has a model label")
+        return _("Treat them as background")
 
 
 class SegmentChoice(enum.Enum):
@@ -39,8 +39,8 @@ class SegmentChoice(enum.Enum):
     def label(self) -> str:
         return {
             SegmentChoice.ALL: _("All"),
-            SegmentChoice.VISIBLE: _("Visible ones"),
-            SegmentChoice.CHOSEN: _("Those ticked in the table"),
+            SegmentChoice.VISIBLE: _("Visible"),
+            SegmentChoice.CHOSEN: _("Ticked in the table"),
         }[self]
 
 
@@ -52,8 +52,8 @@ class OutputMode(enum.Enum):
 
     def label(self) -> str:
         if self is OutputMode.SELECTED:
-            return _("Into the selected volume")
-        return _("Always into a new volume")
+            return _("The selected volume")
+        return _("Always a new volume")
 
 
 class ManySamples(enum.Enum):
@@ -64,8 +64,8 @@ class ManySamples(enum.Enum):
 
     def label(self) -> str:
         if self is ManySamples.SEQUENCE:
-            return _("One sequence, browsed by seed")
-        return _("A volume for each")
+            return _("One sequence, to browse by seed")
+        return _("One volume for each sample")
 
 
 class Seam(enum.Enum):
@@ -77,7 +77,7 @@ class Seam(enum.Enum):
 
     def label(self) -> str:
         return {
-            Seam.SMOOTH: _("Scaled and smoothly joined"),
+            Seam.SMOOTH: _("Scaled and smoothly corrected"),
             Seam.SCALED: _("Scaled only"),
             Seam.NONE: _("As the model made it"),
         }[self]

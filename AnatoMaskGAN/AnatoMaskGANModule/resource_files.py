@@ -11,6 +11,6 @@ def resourceFile(filename: str) -> str:
         if (folder / "Resources").is_dir():
             return str(folder / "Resources" / filename)
     raise FileNotFoundError(
-        f"There is no folder Resources in {MODULE_FOLDER} or {MODULE_FOLDER.parent}. Install the "
-        "extension again."
+        f"The folder Resources is missing in {MODULE_FOLDER} or {MODULE_FOLDER.parent}. "
+        "Install the extension again."
     )

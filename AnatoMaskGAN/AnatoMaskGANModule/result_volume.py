@@ -20,8 +20,8 @@ def checkOutput(outputVolume) -> None:
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
-            f"The output volume {outputVolume.GetName()!r} holds an image that was not "
-            "synthesized; it would be lost. Select another output volume, or a new one."
+            f"The output volume {outputVolume.GetName()!r} contains an image that was not "
+            "synthesized and would be lost. Select another output volume, or a new one."
         )
 
 
@@ -44,8 +44,8 @@ def checkStillThere(*nodes) -> None:
     for node in nodes:
         if node is not None and node.GetScene() is None:
             raise RuntimeError(
-                f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
-                "place. Nothing was changed; start again."
+                f"{node.GetName()!r} was removed during the synthesis, so the result has "
+                "no place. Nothing was changed; start again."
             )
 
 

@@ -19,7 +19,7 @@ def registerSampleData() -> None:
 
     files = [pathlib.Path(resourceFile(SAMPLE_FOLDER)) / n for n in ("seg.nii.gz", "image.nii.gz")]
     if not all(file.is_file() for file in files):
-        logging.warning(f"AnatoMaskGAN: no sample data, because {files[0].parent} is not whole")
+        logging.warning(f"AnatoMaskGAN: no sample data, because {files[0].parent} is incomplete")
         return
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="AnatoMaskGAN",

@@ -27,9 +27,9 @@ class TrainingPreset(enum.Enum):
 
     def label(self) -> str:
         return {
-            TrainingPreset.QUICK: _("Quick try: a small network, minutes on a CPU"),
-            TrainingPreset.COMPACT: _("Compact: as the bundled model, hours on a CPU"),
-            TrainingPreset.PAPER: _("Paper's size: for a large GPU"),
+            TrainingPreset.QUICK: _("Quick test: a small network, minutes on a CPU"),
+            TrainingPreset.COMPACT: _("Compact: like the bundled model, hours on a CPU"),
+            TrainingPreset.PAPER: _("The paper's size: for a large GPU"),
             TrainingPreset.FILE: _("My settings file"),
         }[self]
 
@@ -63,7 +63,7 @@ class HeldOut(enum.Enum):
 
     def label(self) -> str:
         return {
-            HeldOut.BOTH: _("15 % to measure with, 15 % for a test"),
-            HeldOut.VALIDATION: _("15 % to measure with"),
+            HeldOut.BOTH: _("15 % for validation, 15 % for a test"),
+            HeldOut.VALIDATION: _("15 % for validation"),
             HeldOut.NOTHING: _("None: train on all"),
         }[self]

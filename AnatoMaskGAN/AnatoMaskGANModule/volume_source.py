@@ -82,8 +82,8 @@ def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
     if segmentationNode is None:
         name = record.get("Segmentation", "")
         raise ValueError(
-            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is not in the "
-            "scene. Load the scene that holds both."
+            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is "
+            "not in the scene. Load the scene that contains both."
         )
     labelValues = json.loads(record["Segments"])
     return VolumeSource(
@@ -104,15 +104,17 @@ def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource
     """
     name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, record)
     if card is None or card.sha256 != record["ModelSHA256"]:
-        found = "it is not installed" if card is None else f"installed is {card.sha256[:8]}"
+        found = (
+            "it is not installed" if card is None else f"the installed one has {card.sha256[:8]}"
+        )
         raise ValueError(
             f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
             f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
         )
     if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
         raise ValueError(
-            f"{name!r} cannot be made again: since then the segmentation "
-            f"{source.segmentationNode.GetName()!r}, or the grid that it was put on, changed. "
-            "Undo the edits, or press Synthesize for a volume of what is there now."
+            f"{name!r} cannot be made again: the segmentation "
+            f"{source.segmentationNode.GetName()!r} or its grid has changed since then. "
+            "Undo the edits, or press Synthesize for a volume of the present segmentation."
         )
     return source

@@ -54,7 +54,11 @@ def _results_in(folder: Path, output: Path, deforms: bool) -> set[Path]:
     if top in ours.parents:
         results = {file for file in volume_files(folder) if ours in file.resolve().parents}
         if results:
-            _log.info("%d files in %s are left out: they count as results", len(results), output)
+            _log.info(
+                "%d files in %s are left out, because they are results of this program",
+                len(results),
+                output,
+            )
         return results
     if ours != top and ours not in top.parents:
         return set()

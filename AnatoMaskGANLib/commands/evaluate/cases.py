@@ -150,7 +150,7 @@ class CaseReader:
 
     synthesizer: Synthesizer
     labels: Path | None = None
-    """JSON file that names the labels of files that do not."""
+    """JSON file with names for label maps whose files do not name their labels."""
     unmatched: Unmatched = "stop"
     told: set[str] = field(default_factory=set)
     """What was said already."""

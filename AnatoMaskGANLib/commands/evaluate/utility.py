@@ -44,38 +44,42 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UtilityOptions:
-    """Train one segmenter on real, on synthetic, on both and on per-label Gaussian images, and
-    measure each on held-out real subjects. What was measured is kept: the same command goes on
-    where it was stopped, and processes with a seed each may share an output folder."""
+    """Train segmenters on real images, on synthetic images, on both, and on per-label Gaussian
+    images, and measure each one on held-out real subjects. Results are kept: the same command
+    continues where it was stopped, and processes with different seeds may share an output
+    folder."""
 
     store: Path = positional()
-    """Case store (anatomaskgan prepare) on the grid of the model. Its training split gives label
-    maps and scans, its test split the held-out subjects (the validation split where that is
-    empty)."""
+    """Case store (anatomaskgan prepare) on the grid of the model. Its training split provides label
+    maps and scans; its test split (or its validation split, if the test split is empty) provides
+    the held-out subjects."""
     output: Path
-    """Folder for report.html, utility.csv, figures.json, the images that were made and what each
-    segmenter reached."""
+    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
+    each segmenter."""
     held_out: tuple[Literal["test", "validation"], ...] = ("test",)
-    """Splits whose subjects the segmenters are measured on."""
+    """Splits whose subjects are used to measure the segmenters."""
     model: str = "brain-t1"
-    """Model that makes the synthetic images; it must not have seen the held-out subjects."""
+    """Model that makes the synthetic images. It must not have been trained on the held-out
+    subjects."""
     sources: tuple[Source, ...] = ("real", "synthetic", "both", "gaussian")
-    """What segmenters learn from; all of them with the same number of steps."""
+    """Images that the segmenters learn from, all with the same number of steps."""
     fractions: tuple[PositiveFloat, ...] = (0.25, 0.5, 1.0)
-    """Shares of the training subjects, above 0 up to 1."""
+    """Fractions of the training subjects to learn from, above 0 and up to 1."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
-    """Each draws the subjects, the first weights and the order of training anew."""
+    """Seeds of the experiment. Each one draws the subjects, the first weights and the order of
+    training anew."""
     deform: NonNegativeInt = 0
-    """Further anatomies, made of each label map by deformation, for the synthetic images and the
-    Gaussian ones."""
+    """Number of further anatomies made from each label map by deformation, for the synthetic and
+    the Gaussian images."""
     config: Path | None = None
-    """YAML file of the segmenter's run; by default Resources/Examples/image-to-mask.yaml."""
+    """YAML file with the segmenter's training settings; by default
+    Resources/Examples/image-to-mask.yaml."""
     steps: PositiveInt | None = None
-    """Steps of each segmenter, instead of the file's."""
+    """Training steps of each segmenter; overrides the file."""
     set: tuple[str, ...] = ()
-    """Further settings that replace the file's, as data.stack_size=4."""
+    """Further settings that override the file, for example: data.stack_size=4"""
     device: Device = "auto"
-    """Where the networks run; auto takes a GPU when there is one."""
+    """Device on which the networks run; auto takes a GPU if there is one."""
 
 
 def evaluate_utility(options: UtilityOptions) -> int:

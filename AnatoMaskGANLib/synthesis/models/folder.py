@@ -219,7 +219,7 @@ def card_text(card: ModelCard) -> str:
         "",
         f"**Not for:** {card.not_for}",
         "",
-        f"- Licence of the weights: {card.licence}",
+        f"- License of the weights: {card.licence}",
         f"- Training data: {card.training_data}",
         f"- Grid: axial slices, {' x '.join(f'{s:g}' for s in card.spacing_ijk_mm)} mm (I, J, K)",
         f"- Intensities: {card.window[0]:g} to {card.window[1]:g} {card.unit}".rstrip(),
@@ -227,7 +227,7 @@ def card_text(card: ModelCard) -> str:
         f"- SHA-256 of `{WEIGHTS_FILE}`: `{card.sha256}`",
     ]
     if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
+        lines += ["", "## Measured", "", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in card.metrics.items()]
     if card.training:
         lines += ["", "## Training", ""]
