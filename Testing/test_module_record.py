@@ -78,7 +78,7 @@ def test_what_slicer_itself_saves_of_a_single_volume_has_no_record(
     path = tmp_path / "made.nrrd"
     assert slicer.util.saveNode(made_panel._parameterNode.outputVolume, str(path))
     assert read_volume(path).provenance == {}
-    assert "leaves the record out" in made_panel.ui.saveNoteLabel.text
+    assert "the provenance is left out" in made_panel.ui.saveNoteLabel.text
 
 
 def test_a_transformed_volume_is_saved_on_its_own_grid_as_slicer_does(
