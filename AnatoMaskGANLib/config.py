@@ -210,7 +210,7 @@ def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Setti
     ]
     if missing:
         raise SettingsError(
-            f"{kind.__name__} needs {', '.join(missing)}, which the file does not give"
+            f"{kind.__name__} needs {', '.join(missing)}, which are missing in the file"
         )
     hints = get_type_hints(kind)
     return kind(**{key: _typed(key, hints[key], value) for key, value in values.items()})

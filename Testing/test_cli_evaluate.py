@@ -343,7 +343,7 @@ def test_a_store_of_another_window_than_the_models_is_told(tmp_path: Path) -> No
     cases = find_evaluated(store)
     (note,) = notes_on_windows(cases, tiny_card(window=(0.0, 200.0)))
     assert note.endswith(
-        "is 0 to 100, that of tiny 0 to 200: what lies outside the model's is cut."
+        "is 0 to 100, that of tiny 0 to 200: intensities outside the model's window are clipped."
     )
     assert list(notes_on_windows(cases, tiny_card(window=(0.0, 100.0)))) == []
 
@@ -523,4 +523,6 @@ def test_a_hash_for_an_extractor_that_is_not_there_is_told(
     hashes = ["--extractor-sha256", "pixels=0123456789ab"]
     output = tmp_path / "figures"
     assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *hashes) == 1
-    assert "names pixels, which is no extractor; expected one of none" in capsys.readouterr().err
+    assert (
+        "names pixels, which is not an extractor; expected one of none" in capsys.readouterr().err
+    )

@@ -153,7 +153,9 @@ def test_packages_of_slicer_are_never_replaced(
     section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
     section.ui.installPackagesButton.click()
     assert state(section) == "missing"
-    assert "that come with Slicer, and those are never replaced" in section.ui.packagesStateLabel.text
+    assert (
+        "that come with Slicer, and those are never replaced" in section.ui.packagesStateLabel.text
+    )
 
 
 def test_nothing_is_installed_when_the_user_declines(
@@ -230,7 +232,9 @@ def test_a_module_without_its_resources_tells_to_install_it_again(
     from AnatoMaskGANModule.host import resources
 
     monkeypatch.setattr(resources, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
-    with pytest.raises(FileNotFoundError, match="folder Resources is missing in .*Install the extension"):
+    with pytest.raises(
+        FileNotFoundError, match="folder Resources is missing in .*Install the extension"
+    ):
         resources.resourceFile("requirements.txt")
 
 

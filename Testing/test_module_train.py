@@ -104,7 +104,10 @@ def test_two_epochs_are_trained_shown_and_installed_as_a_model(
     assert ui.trainStateLabel.text == "Give the model a name."
     for name, told in (
         ("brain-t1", "brain-t1 is the name of a bundled model; choose another."),
-        ("boxes", "Say on which data the model was trained: the card of the model must contain it."),
+        (
+            "boxes",
+            "Say on which data the model was trained: the card of the model must contain it.",
+        ),
     ):
         ui.trainModelNameEdit.setText(name)
         ui.trainInstallButton.click()

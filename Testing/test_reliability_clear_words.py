@@ -69,7 +69,7 @@ def test_arrays_and_places_that_are_none_are_told(make: Callable[[], Any], messa
     [
         ({"generator": {"channels": 8}, "output": "o", "data": {"store": "s"}}, None),
         ([], "needs a mapping of settings, not list"),
-        ({}, "TrainingSettings needs data, output, which the file does not give"),
+        ({}, "TrainingSettings needs data, output, which are missing in the file"),
         ({"output": "o", "data": 3}, "needs a mapping of settings, not int"),
         ({"output": "o", "data": {"store": "s", "crop": 3}}, "crop is 3; expected a list"),
         ({"output": "o", "data": {"store": "s", "crop": [64]}}, "1 entries; expected 2"),
@@ -188,7 +188,7 @@ def test_memory_of_apple_devices_and_options_of_messages_are_told(
 
 def test_models_and_hashes_that_are_none_are_told(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
-    with pytest.raises(CheckpointError, match="is no SHA-256"):
+    with pytest.raises(CheckpointError, match="is not a SHA-256"):
         verify_model(model, "xyz")
     with pytest.raises(CheckpointError, match="expected a model's archive or folder"):
         install_model(tmp_path / "nowhere", target=tmp_path / "models")

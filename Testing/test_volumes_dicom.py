@@ -152,7 +152,10 @@ ITEM = b"\xfe\xff\0\xe0" + WITHOUT_LENGTH
             SEQUENCE + b"\x08\0\0\0" + b"\xfe\xff\0\xe0\x63\0\0\0",
             "an item says that it has 99 bytes",
         ),
-        (b"\xe0\x7f\x10\0OB\0\0" + WITHOUT_LENGTH + bytes(8), "its packed pixels are torn"),
+        (
+            b"\xe0\x7f\x10\0OB\0\0" + WITHOUT_LENGTH + bytes(8),
+            "its compressed pixels are incomplete",
+        ),
     ],
 )
 def test_a_torn_dicom_file_is_refused_with_what_is_torn(

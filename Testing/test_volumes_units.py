@@ -40,7 +40,7 @@ def test_lengths_become_millimeters(
     expected[:3, 3] = (-4, -5, 6)
     expected[:3] *= factor
     assert np.allclose(volume.ijk_to_ras, expected, rtol=1e-12)
-    assert ("turned into millimeters" in caplog.text) == (factor != 1)
+    assert ("converted to millimeters" in caplog.text) == (factor != 1)
 
 
 def test_axes_and_metaimages_have_units_as_well(tmp_path: Path) -> None:

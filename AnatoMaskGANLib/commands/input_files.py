@@ -38,9 +38,9 @@ def _files_in(folder: Path, output: Path, deforms: bool) -> list[Path]:
     volumes = [file for file in volume_files(folder) if file not in results]
     if not volumes:
         raise ValueError(
-            f"The folder {folder} holds no volume file (results in the output folder are not "
-            "counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it or in its "
-            "subfolders."
+            f"The folder {folder} contains no volume file (results in the output folder "
+            "are not counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it "
+            "or in its subfolders."
         )
     segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
     return segmentations or volumes

@@ -121,13 +121,15 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name.strip():
-            raise ValueError(f"{assignment!r} is no setting; expected NAME=VALUE, as losses.r1=10")
+            raise ValueError(
+                f"{assignment!r} is not a setting; expected NAME=VALUE, for example losses.r1=10"
+            )
         try:
             parsed[name.strip()] = _from_yaml(text)
         except ValueError as error:
             raise ValueError(
-                f"the value of {assignment!r} is not valid YAML: {error}; write a number, a text "
-                "or a list like [1, 2]"
+                f"the value of {assignment!r} is not valid YAML: {error}; write a number, "
+                "a text or a list such as [1, 2]"
             ) from error
     return parsed
 
@@ -152,7 +154,7 @@ def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anyt
         return _from_yaml(text)
     except ValueError as error:
         raise ValueError(
-            f"{path} is not valid YAML: {error}; correct it at the place that is named"
+            f"{path} is not valid YAML: {error}; correct the line that the message names"
         ) from error
 
 

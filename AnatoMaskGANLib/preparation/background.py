@@ -50,9 +50,9 @@ def body_mask(
         mask[k] = SimpleITK.GetArrayViewFromImage(filled)
     if mask.mean() < _SMALLEST_SHARE:
         raise PreparationError(
-            f"The body takes {mask.mean():.2%} of the image; expected at least "
-            f"{_SMALLEST_SHARE:.1%}. Give --body-threshold (about -300 HU for CT), or leave out "
-            "--remove-background."
+            f"The body fills {mask.mean():.2%} of the image; expected at least "
+            f"{_SMALLEST_SHARE:.1%}. Give --body-threshold (about -300 HU for CT), or "
+            "leave out --remove-background."
         )
     return mask.astype(bool)
 

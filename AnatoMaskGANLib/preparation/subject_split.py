@@ -39,10 +39,11 @@ def split_subjects(
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     if len(subjects) < len(wanted):
         raise PreparationError(
-            f"There {'is one subject' if len(subjects) == 1 else f'are {len(subjects)} subjects'} "
-            f"for {len(wanted)} splits ({', '.join(wanted)}); expected at least one subject in "
-            "each, because a subject is never in two. Add subjects, or give other shares, such as "
-            '--split "[1, 0, 0]" to train on all.'
+            "There "
+            f"{'is one subject' if len(subjects) == 1 else f'are {len(subjects)} subjects'} "
+            f"for {len(wanted)} splits ({', '.join(wanted)}); expected at least one "
+            "subject in each, because a subject is never in two splits. Add subjects, or "
+            'give other fractions, such as --split "[1, 0, 0]" to train on all.'
         )
     assigned = {s: known[s] for s in subjects if known and s in known}
     counts = split_counts(len(subjects), shares)
@@ -57,9 +58,10 @@ def split_subjects(
         gone = sorted(s for s, split in (known or {}).items() if split in empty)
         raise PreparationError(
             f"No subject is left for the split {' and '.join(empty)} (the archive had "
-            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they are; "
-            "expected at least one subject in each split with a share. Put it back, add subjects, "
-            "or draw all splits anew with another --split or --split-seed."
+            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they "
+            "are; expected at least one subject in each split whose fraction is above 0. "
+            "Put it back, add subjects, or draw all splits again with another --split or "
+            "--split-seed."
         )
     return dict(sorted(assigned.items()))
 
@@ -94,7 +96,7 @@ def read_split(path: Path) -> dict[str, str]:
         for names in lists.values()
     ):
         raise PreparationError(
-            f"The split {path} holds something else; expected lists of subject names under "
+            f"The split {path} has another content; expected lists of subject names under "
             f"{', '.join(SPLITS)} and {LEFT_OUT}."
         )
     assigned: dict[str, str] = {}
@@ -116,14 +118,15 @@ def check_split(assigned: Mapping[str, str], subjects: Collection[str], path: Pa
     if unlisted:
         raise PreparationError(
             f"The split {path} does not name {', '.join(unlisted[:10])}"
-            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; expected every "
-            f"subject. Add them to a list; {LEFT_OUT} holds those that are not to be used."
+            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; "
+            f"expected every subject. Add them to a list; {LEFT_OUT} is the list of "
+            "subjects that are not used."
         )
     missing = sorted(s for s, split in assigned.items() if s not in subjects and split != LEFT_OUT)
     if missing:
         raise PreparationError(
-            f"The split {path} names {', '.join(missing[:10])}, which the archive does not have; "
-            "expected subjects of the archive. Correct the names or take them out."
+            f"The split {path} names {', '.join(missing[:10])}, which the archive does "
+            "not have; expected subjects of the archive. Correct the names or remove them."
         )
     if "train" not in assigned.values():
         raise PreparationError(
@@ -164,8 +167,9 @@ def read_earlier_split(
         return None
     if not isinstance(absent, dict) or not set(map(str, absent.values())) <= {*SPLITS, LEFT_OUT}:
         raise PreparationError(
-            f"The split {path} holds something else under {_ABSENT!r}; expected subject names with "
-            "their splits. Correct it, or remove the file to draw the splits anew."
+            f"The split {path} has another content under {_ABSENT!r}; expected subject "
+            "names with their splits. Correct it, or remove the file to draw the splits "
+            "again."
         )
     return {**absent, **assigned}
 

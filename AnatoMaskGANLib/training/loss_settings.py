@@ -66,8 +66,8 @@ class LossSettings:
             raise SettingsError(f"r1_every is {self.r1_every}; allowed: 1 or more")
         if self.perceptual and self.perceptual_network == "none":
             raise SettingsError(
-                "perceptual is above 0 but perceptual_network is none; take vgg19 or lpips with "
-                "perceptual_weights, or set perceptual to 0"
+                "perceptual is above 0 but perceptual_network is none; choose vgg19 or "
+                "lpips and give perceptual_weights, or set perceptual to 0"
             )
         if self.perceptual and self.perceptual_weights is None:
             raise SettingsError(

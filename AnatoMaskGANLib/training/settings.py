@@ -154,8 +154,8 @@ class ValidationSettings:
         setting = needed.get(self.select_by)
         if setting is not None and getattr(self, setting) is None:
             raise SettingsError(
-                f"select_by is {self.select_by}, which is measured only with a local file in "
-                f"validation.{setting}; give it, or select by another figure"
+                f"select_by is {self.select_by}, which is measured only with a local file "
+                f"in validation.{setting}; give it, or select by another metric"
             )
 
 

@@ -249,12 +249,15 @@ class _Evaluation:
         )
         if shared:
             self.note(
-                f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "
-                "left out of these; if the model was trained on them, their figures prove nothing."
+                "These evaluated subjects are also among the given training subjects: "
+                f"{', '.join(shared)}. They are left out of the training subjects; if the "
+                "model was trained on them, their metrics prove nothing."
             )
         self.training = [case for case in found if case.name not in shared]
         if len({case.subject for case in self.training}) < 2:
-            self.note("Memorization was not measured: it takes two training subjects or more.")
+            self.note(
+                "Memorization was not measured, because it needs two or more training subjects."
+            )
             return
         for case in self.training:
             real = case.read_image()
@@ -342,8 +345,8 @@ class _Evaluation:
         missing = labels_without_mean(case.label_map, self.card)
         if missing:
             self.note(
-                f"No training subject had {', '.join(missing)}: the label-mean and the per-label "
-                "Gaussian image take the mean of all other labels there."
+                f"No training subject had {', '.join(missing)}. There, the label-mean "
+                "image and the per-label Gaussian image use the mean of all other labels."
             )
         volumes[LABEL_MEAN] = label_mean_volume(case, self.card)
         volumes[LABEL_GAUSSIAN] = label_gaussian_volume(case, self.card, self.options.seed)
@@ -374,7 +377,7 @@ class _Evaluation:
             plots=plots,
         )
         print(table.to_text([key for key in SHOWN_FIGURES if key in table.keys]))
-        print(f"All figures and pictures: {report}")
+        print(f"All metrics and pictures: {report}")
         return is_whole
 
     def _figures_of_sets(
@@ -400,7 +403,7 @@ class _Evaluation:
                     features, self.options.seed
                 )
         except ValueError as error:
-            self.note(f"The figures of sets of images are missing: {error}")
+            self.note(f"The metrics of image sets are missing: {error}")
             return figures, plots, False
         return figures, plots, True
 
@@ -445,15 +448,15 @@ def _check_comparable(cards: Sequence[ModelCard]) -> None:
     names = [card.name for card in cards]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"Two of the models have one name ({', '.join(names)}), so that their figures could "
-            "not be told apart. Export one of them under another name."
+            f"Two of the models have the same name ({', '.join(names)}), so that their "
+            "metrics could not be distinguished. Export one of them under another name."
         )
     for card in cards[1:]:
         if (card.window, card.unit) != (cards[0].window, cards[0].unit):
             raise ValueError(
-                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, {card.name} "
-                f"{card.window} {card.unit}; expected models of one window. Evaluate them one by "
-                "one."
+                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, "
+                f"{card.name} {card.window} {card.unit}; expected models with the same "
+                "window. Evaluate them one by one."
             )
 
 
@@ -461,8 +464,8 @@ def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) ->
     other = [name for name in hashes if name not in places]
     if other:
         raise ValueError(
-            f"--extractor-sha256 names {', '.join(other)}, which is no extractor; expected one of "
-            f"{', '.join(places) or 'none'}."
+            f"--extractor-sha256 names {', '.join(other)}, which is not an extractor; "
+            f"expected one of {', '.join(places) or 'none'}."
         )
 
 

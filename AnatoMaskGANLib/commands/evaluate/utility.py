@@ -203,8 +203,9 @@ def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
     if not held_out or not training or training & {case.subject for case in held_out}:
         raise ValueError(
             f"{store.folder} has {len(held_out)} held-out cases ({', '.join(splits)}) and "
-            f"{len(training)} training subjects; expected at least one of each, and no subject in "
-            "both. Prepare it with such a split, or name another with --held-out."
+            f"{len(training)} training subjects; expected at least one of each, and no "
+            "subject in both. Prepare the store with such a split, or choose another one "
+            "with --held-out."
         )
     return held_out
 
@@ -212,7 +213,7 @@ def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
 def _sizes(fractions: Sequence[float], num_subjects: int) -> list[int]:
     """Numbers of subjects, each once; Raises ValueError for shares above 1."""
     if max(fractions) > 1:
-        raise ValueError(f"fractions are {fractions}; expected shares above 0 up to 1")
+        raise ValueError(f"fractions are {fractions}; expected fractions above 0 and up to 1")
     return sorted({max(1, round(fraction * num_subjects)) for fraction in fractions})
 
 
@@ -250,8 +251,9 @@ def _check_model(
     seen = sorted({case.name for case in held_out} & trained)
     if seen:
         raise ValueError(
-            f"The model {card.name} was trained on {', '.join(seen)}, which are held out here: "
-            "its images would carry what they look like. Take a model of the same split."
+            f"The model {card.name} was trained on {', '.join(seen)}, which are held out "
+            "here, so its images could show what these subjects look like. Use a model "
+            "that was trained with the same split."
         )
 
 
@@ -377,8 +379,11 @@ def _measure(
 def _notes(synthesizer: Synthesizer) -> list[str]:
     trained = str(synthesizer.card.training.get("train cases", "")) or "not stated in its card"
     return [
-        f"The model {synthesizer.card.name} itself was trained on: {trained}. Where fewer real "
-        "subjects are used here, its images still carry what it learned from all of these.",
+        (
+            f"The model {synthesizer.card.name} was itself trained on: {trained}. Even where "
+            "fewer real subjects are used here, its images contain what it learned from all "
+            "of them."
+        ),
         "All segmenters of a seed and size learn from the same subjects, with equal steps.",
     ]
 
