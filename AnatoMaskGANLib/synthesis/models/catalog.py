@@ -35,13 +35,13 @@ class CatalogEntry:
     name: str
     description: str
     licence: str
-    """Of the weights."""
+    """License of the weights."""
     url: str
-    """Of the archive; https, or this machine."""
+    """Address of the archive; https, or this machine."""
     sha256: str
-    """Of the archive, 64 hexadecimal digits."""
+    """SHA-256 of the archive, 64 hexadecimal digits."""
     size_bytes: int
-    """Of the archive."""
+    """Size of the archive in bytes."""
     training_data: str = ""
     not_for: str = ""
 

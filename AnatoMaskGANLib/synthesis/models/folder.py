@@ -46,26 +46,27 @@ class ModelCard:
     label_table: Mapping[str, Any]
     """name, labels, codes, aliases, swaps: as a label table file of Resources/LabelTables."""
     spacing_ijk_mm: tuple[float, float, float]
-    """Of the model's grid: axial slices, I to the right, J to the front, K up."""
+    """Voxel size of the model's grid: axial slices, I to the right, J to the front, K up."""
     window: tuple[float, float]
     """Intensities that the model's 0 and 1 stand for."""
     unit: str
-    """Of these intensities; empty for MR."""
+    """Unit of these intensities; empty for MR."""
     training_data: str
     licence: str
     not_for: str
     """What the model must not be used for."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Label value -> (mean, deviation) of the training images in [0,1]: the label-mean baseline."""
+    """Label value -> (mean, standard deviation) of the training images in [0,1]: the label-mean
+    baseline."""
     output_labels: Mapping[str, Any] = field(default_factory=dict)
     """Label table of the second head, of a model that makes image and labels; empty for others."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Steps, seconds, settings of the run."""
     sha256: str = ""
-    """Of the weights' file; filled in when it is read."""
+    """SHA-256 of the weights file; filled in when the model is read."""
     path: str = ""
-    """Of the model folder; filled in when it is read."""
+    """Path of the model folder; filled in when the model is read."""
 
 
 def bundled_models_folder() -> Path:
