@@ -239,7 +239,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
 def test_a_process_that_dies_while_it_prepares_is_told(ready) -> None:
     ready.ui.trainStartButton.click()
     os.kill(ready.workPanels.train.job._process.processID, signal.SIGKILL)
-    assert "No training" in wait_for_end(ready)
+    assert "The training did not start" in wait_for_end(ready)
 
 
 def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_pat
     ready.ui.trainCasesEdit.setText(str(tmp_path / "empty"))
     ready.ui.trainStartButton.click()
     text = wait_for_end(ready)
-    assert "No training" in text and "holds no case" in text and "image.*" in text
+    assert "The training did not start" in text and "holds no case" in text and "image.*" in text
 
 
 @pytest.mark.parametrize(

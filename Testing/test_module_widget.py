@@ -247,7 +247,7 @@ def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
     item.setCheckState(unticked)
     wait()
     assert [row[2] for row in table_texts(panel)] == ["left out", "name", "name"]
-    assert panel.ui.labelSummaryLabel.text == "All 2 segments are matched. 1 are left out."
+    assert panel.ui.labelSummaryLabel.text == "All 2 segments are matched. Left out: 1."
     panel.ui.synthesizeButton.click()
     assert (
         panel.logic.provenance(panel._parameterNode.outputVolume)["LabelMatches"].count("->") == 2

@@ -150,6 +150,6 @@ class LabelPanel:
             text = f'<span style="color:{WARNING_COLOR}">{text}</span>'
         leftOut = len(self._rows) - count
         if leftOut:
-            text += " " + _("{count} segments are left out.").format(count=leftOut)
+            text += " " + _("Left out: {count}.").format(count=leftOut)
         self._ui.labelSummaryLabel.setText(text)
         self._ui.unmatchedWidget.setVisible(bool(unmatched))
