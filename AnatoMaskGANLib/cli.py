@@ -84,8 +84,8 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
 TWO_WORDS: dict[tuple[str, ...], str] = {("evaluate", "utility"): "evaluate-utility"}
 ATTACHED_HELP = (
-    "For programs that start this one: progress as JSON lines on standard output; stop, as with "
-    "Ctrl-C, when standard input ends."
+    "For programs that start this one: print progress as JSON lines on standard output, "
+    "and stop, as with Ctrl-C, when standard input ends."
 )
 GROUP_HELP = {
     "models": "List, show, verify, install, download, remove, export and calibrate models."
@@ -102,10 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         os.getcwd()
     except OSError as error:  # without it no library loads
-        return _tell(f"the current folder is gone ({error.strerror}); change to another one", 1)
+        return _tell(
+            f"the current folder no longer exists ({error.strerror}); change to another one", 1
+        )
     if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
         # an empty path would be the current folder
-        text = "an empty argument came; expected a value (is a variable of the shell unset?)"
+        text = "an argument is empty; expected a value (is a shell variable unset?)"
         return _tell(text, USAGE_ERROR)
     try:
         whole = with_joined_numbers(with_joined_words(arguments), _number_lists())

@@ -87,8 +87,9 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
             )
         if not suffix.endswith(WRITABLE_SUFFIXES):
             raise ValueError(
-                f"{output} is of a type that cannot be written; expected a folder or a file whose "
-                f"name ends in one of {', '.join(WRITABLE_SUFFIXES)}."
+                f"{output} cannot be written: its file type is not supported; expected a "
+                "folder or a file whose name ends with one of "
+                f"{', '.join(WRITABLE_SUFFIXES)}."
             )
         if len(label_maps) * len(seeds) > 1:
             raise ValueError(

@@ -45,7 +45,7 @@ class VolumeSegmenter:
         self._is_two_headed = card.generator.label_outputs > 0
         if card.generator.kind != "segmenter" and not self._is_two_headed:
             raise CheckpointError(
-                f"{card.name} makes images from label maps and no label maps; use it with: "
+                f"{card.name} makes images from label maps, not label maps; use it with: "
                 "anatomaskgan synthesize"
             )
         self.card = card

@@ -90,9 +90,9 @@ class SynthesisSession:
         report = on_progress or (lambda share, text: None)
         if self._volume is not None and not same_grid(self._volume, label_map):
             raise VolumeError(
-                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or lies "
-                f"elsewhere than the {self._volume.shape_kji} ones of this session; expected the "
-                "same grid. Start a new session for it."
+                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or "
+                f"another position than the {self._volume.shape_kji} ones of this "
+                "session; expected the same grid. Start a new session for it."
             )
         synthesizer = self._synthesizer
         report(0.0, "matching labels")
@@ -105,7 +105,7 @@ class SynthesisSession:
             label_map, model_map, matches, self.seed, self.noise_strength, self.noise_length_scale
         )
         model_volume = synthesizer.volume_on_model_grid(self._voxels, model_map, record)
-        report(0.98, "putting the image on the segmentation's grid")
+        report(0.98, "bringing the image onto the segmentation's grid")
         if self._volume is None:
             # A copy: on equal grids it would be the voxels that the next update writes to.
             volume = to_grid_of(model_volume, label_map)
