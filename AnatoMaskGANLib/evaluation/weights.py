@@ -7,10 +7,11 @@ that turns one into a safetensors file.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
+
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 
 class WeightsError(ValueError):
@@ -62,13 +63,10 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
             f"The weights file {path} is not there. Nothing is downloaded: fetch it from its "
             "publisher, put it there, or leave this figure out."
         )
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if not digest.hexdigest().startswith(sha256.lower()):
+    found = file_sha256(path)
+    if not found.startswith(sha256.lower()):
         raise WeightsError(
-            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected {sha256}. "
+            f"The weights file {path} has SHA-256 {found}; expected {sha256}. "
             "It is another file or a damaged one: fetch it again."
         )
     return path
