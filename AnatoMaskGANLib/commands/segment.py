@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 class SegmentOptions:
     """Make a label map from each scan, with a model trained for image2mask or image+labels."""
 
-    inputs: tuple[Path, ...] = positional()
-    """Scans: NIfTI, NRRD or MetaImage files."""
     output: Path
     """Folder of the label maps, each named as its scan with -seg.nii.gz behind, in the folders that
     the scans have below the one that they share."""
     model: str
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
+    inputs: tuple[Path, ...] = positional()
+    """Scans: NIfTI, NRRD or MetaImage files."""
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
 
