@@ -97,6 +97,11 @@ class VolumeSegmenter:
         """[K,J,I] classes of an image in [0,1] on the model grid."""
         seen = torch.from_numpy(image_kji)
         if self._is_two_headed:
+            if self.superpixels is None:
+                raise CheckpointError(
+                    f"{self.card.name} makes image and labels from superpixels, which are not "
+                    "found here; use it with: anatomaskgan segment"
+                )
             means = self.superpixels(image_kji, self.card.spacing_ijk_mm)
             seen = superpixel_levels(torch.from_numpy(means))
         radius = self.card.generator.context_radius

@@ -14,7 +14,8 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
     volume_suffix,
 )
-from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
+from AnatoMaskGANLib.commands.synthesize import describe_matches
+from AnatoMaskGANLib.synthesis.options import Unmatched
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase
