@@ -24,7 +24,7 @@ from AnatoMaskGANLib.config import (
     settings_from_dict,
     settings_to_dict,
 )
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
