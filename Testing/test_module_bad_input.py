@@ -208,7 +208,7 @@ def test_a_worker_that_dies_twice_is_told_with_what_to_do(panel_with_process) ->
     killed = []
 
     def kill(value: int) -> None:
-        process = panel.logic.runner.client.process_id
+        process = panel.logic.backend.client.process_id
         if value > 0 and process is not None and process not in killed and len(killed) < 2:
             killed.append(process)
             os.kill(process, signal.SIGKILL)
@@ -238,18 +238,18 @@ def test_cancel_ends_what_the_process_had_started_itself(
         pytest.skip("the launcher of this test is a shell script")
     import sys
 
-    from AnatoMaskGANModule import runners
+    from AnatoMaskGANModule.synthesis import backends
 
     launcher = tmp_path / "launcher"
     launcher.write_text(f'#!/bin/sh\nsleep 600 &\n"{sys.executable}" "$@"\n')
     launcher.chmod(0o755)
-    monkeypatch.setattr(runners, "pythonExecutable", lambda: str(launcher))
+    monkeypatch.setattr(backends, "pythonExecutable", lambda: str(launcher))
     panel, tree = panel_with_process, []
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     panel._parameterNode.samples = 50
 
     def cancel() -> None:
-        process = psutil.Process(panel.logic.runner.client.process_id)
+        process = psutil.Process(panel.logic.backend.client.process_id)
         tree.extend([process, *process.children(recursive=True)])
         panel.ui.cancelButton.click()
 
@@ -292,7 +292,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
 
     def reload() -> None:
         if runs_in_process:
-            processes.append(psutil.Process(panel.logic.runner.client.process_id))
+            processes.append(psutil.Process(panel.logic.backend.client.process_id))
         window.close_module(slicer.modules.anatomaskgan)
         again.append(window.show_module(window.load_module(module.__file__)))
 

@@ -151,7 +151,7 @@ def test_a_volume_whose_segments_were_edited_since_is_not_compared(synthesized_p
 def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
     synthesized_panel, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: str
 ) -> None:
-    from AnatoMaskGANModule import comparison
+    from AnatoMaskGANModule.compare import job as comparison
 
     logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
     synthetic, scan = nodes.outputVolume, nodes.realVolume
@@ -171,7 +171,7 @@ def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
 
 
 def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(module) -> None:  # noqa: F811
-    from AnatoMaskGANModule.comparison import resultOfThread
+    from AnatoMaskGANModule.compare.job import resultOfThread
 
     with pytest.raises(ZeroDivisionError):
         resultOfThread(lambda: 1 / 0, lambda: None)

@@ -172,7 +172,7 @@ def test_a_preset_for_ct_is_not_used_for_a_model_without_hounsfield_units(ready_
 
 
 def test_memory_and_device_are_told_before_the_run(ready_panel, monkeypatch) -> None:
-    from AnatoMaskGANModule import memory_advice
+    from AnatoMaskGANModule.models import memory_advice
 
     panel = ready_panel
     choose(panel.ui.deviceComboBox, "CPU")
@@ -210,7 +210,7 @@ def test_the_log_holds_what_was_made_and_can_be_copied(ready_panel) -> None:
     [(5, 0.04, None), (10, 0.5, "10 s"), (60, 0.1, "9 min"), (3600, 0.25, "3 h 0 min")],
 )
 def test_the_time_that_is_left_follows_from_the_done_share(seconds, share, words) -> None:
-    from AnatoMaskGANModule.run_display import inWords, remainingSeconds
+    from AnatoMaskGANModule.host.status import inWords, remainingSeconds
 
     left = remainingSeconds(seconds, share)
     assert (None if left is None else inWords(left)) == words

@@ -62,7 +62,8 @@ def slicer_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of the module needs a package that is not there."""
-    from AnatoMaskGANModule import packages, packages_panel
+    from AnatoMaskGANModule.packages import job as packages
+    from AnatoMaskGANModule.packages import panel as packages_panel
 
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"{PACKAGE}\n")
@@ -172,8 +173,8 @@ def test_nothing_is_installed_when_the_user_declines(
 def test_the_real_groups_name_what_their_requirements_files_do(
     module,  # noqa: F811
 ) -> None:
-    from AnatoMaskGANModule.packages import Purpose, packageGroup
-    from AnatoMaskGANModule.resource_files import resourceFile
+    from AnatoMaskGANModule.host.resources import resourceFile
+    from AnatoMaskGANModule.packages.job import Purpose, packageGroup
 
     for purpose in Purpose:
         group = packageGroup(purpose)
@@ -211,7 +212,7 @@ def test_pytorch_that_its_extension_does_not_install_is_told(
     extension: object,
     told: str,
 ) -> None:
-    from AnatoMaskGANModule import packages
+    from AnatoMaskGANModule.packages import job as packages
 
     group = SimpleNamespace(missing=["torch"], requirementsFile="")
     monkeypatch.setattr(packages, "packageGroup", lambda purpose: group)
@@ -226,11 +227,11 @@ def test_a_module_without_its_resources_tells_to_install_it_again(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from AnatoMaskGANModule import resource_files
+    from AnatoMaskGANModule.host import resources
 
-    monkeypatch.setattr(resource_files, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
+    monkeypatch.setattr(resources, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
     with pytest.raises(FileNotFoundError, match="no folder Resources in .*Install the extension"):
-        resource_files.resourceFile("requirements.txt")
+        resources.resourceFile("requirements.txt")
 
 
 @pytest.mark.parametrize("first", ["SYNTHESIS", "BATCH"])
@@ -255,7 +256,7 @@ def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from AnatoMaskGANModule.training_job import TrainingJob
+    from AnatoMaskGANModule.training.job import TrainingJob
 
     (tmp_path / "cases").mkdir()
     panel.ui.trainCasesEdit.setText(str(tmp_path / "cases"))

@@ -2,13 +2,13 @@
 
 from slicer.i18n import tr as _
 
-from .compare_panel import ComparePanel
-from .edit_panel import EditPanel
-from .label_panel import LabelPanel
-from .logic import AnatoMaskGANLogic
-from .model_chooser import ModelChooser
-from .parameter_node import AnatoMaskGANParameterNode, UnmatchedSegments
-from .run_display import RunDisplay
+from AnatoMaskGANModule.compare.panel import ComparePanel
+from AnatoMaskGANModule.edit.panel import EditPanel
+from AnatoMaskGANModule.host.status import RunDisplay
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.models.chooser import ModelChooser
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, UnmatchedSegments
+from AnatoMaskGANModule.synthesis.label_panel import LabelPanel
 
 
 class Readiness:

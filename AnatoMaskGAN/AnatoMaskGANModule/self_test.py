@@ -7,7 +7,7 @@ import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from .logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 # Slices of the sample that are synthesized, so that the test is short.
 SLICES = slice(93, 103)
@@ -131,6 +131,6 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         return new & ~old
 
     def _hasComparePackages(self) -> bool:
-        from .packages import Purpose, packageGroup
+        from AnatoMaskGANModule.packages.job import Purpose, packageGroup
 
         return not packageGroup(Purpose.COMPARISON).missing

@@ -15,38 +15,34 @@ four rows are summed in another order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE, VolumePass
+from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
-from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume, VolumeError, same_grid, to_grid_of
+from AnatoMaskGANLib.volumes import (
+    ChangedRegion,
+    LabelMap,
+    LabelMatch,
+    Volume,
+    VolumeError,
+    same_grid,
+    to_grid_of,
+)
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 # A position this far from a whole voxel is interpolated in a part of a grid as in the whole grid.
 _CLEARLY_BETWEEN = 0.05
-
-
-@dataclass(frozen=True)
-class ChangedRegion:
-    """A box of the volume's grid outside which no voxel changed: start <= index < stop."""
-
-    start_kji: tuple[int, int, int]
-    stop_kji: tuple[int, int, int]
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """To cut the box out of an array."""
-        return tuple(map(slice, self.start_kji, self.stop_kji))
 
 
 class SynthesisSession:

@@ -70,6 +70,23 @@ class Volume:
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
 
+@dataclass(frozen=True)
+class ChangedRegion:
+    """A box of a volume's grid outside which no voxel changed: start <= index < stop."""
+
+    start_kji: tuple[int, int, int]
+    stop_kji: tuple[int, int, int]
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The three slices that cut the box out of an array."""
+        return (
+            slice(self.start_kji[0], self.stop_kji[0]),
+            slice(self.start_kji[1], self.stop_kji[1]),
+            slice(self.start_kji[2], self.stop_kji[2]),
+        )
+
+
 def same_grid(a: LabelMap | Volume, b: LabelMap | Volume, tolerance_mm: float = 1e-3) -> bool:
     """Whether both have the same shape and every voxel centre agrees within the tolerance."""
     if a.shape_kji != b.shape_kji:

@@ -22,10 +22,9 @@ from torch.nn import functional
 
 from AnatoMaskGANLib.networks.noise import SliceNoise, noise_field
 from AnatoMaskGANLib.networks.slice_graph import NEIGHBOR_RADIUS, stack_means, stack_sums
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 
-BLOCK_SIZE = 16
-"""Slices that are encoded, exchange messages and are decoded together."""
 MOST_THREADS = 8
 """Slices evaluated side by side; beyond that, Python itself becomes the bottleneck."""
 

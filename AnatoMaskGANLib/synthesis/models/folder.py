@@ -1,7 +1,7 @@
 """Model folders: `model.safetensors` with weights and card, and `card.md` for people.
 
 The card travels inside the weights' file, so that one cannot be separated from the other. Nothing
-is ever unpickled.
+is ever unpickled. Cards are listed and read without importing PyTorch.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-from torch import nn
 
 from AnatoMaskGANLib.config import (
     GeneratorSettings,
     settings_from_dict,
     settings_to_dict,
 )
-from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
-from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = "anatomaskgan-model"
@@ -167,6 +166,11 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
     Raises CheckpointError for anything that is not exactly a whole model of this program.
     """
+    import safetensors.torch
+
+    from AnatoMaskGANLib.networks.generator import build_generator
+    from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
+
     folder = find_model(name_or_path)
     card = read_card(folder)
     path = folder / WEIGHTS_FILE
@@ -193,6 +197,8 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
 def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     """Writes a model folder, whole or not at all; gives back the weights' path."""
+    import safetensors.torch
+
     _check_card(card, folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -254,7 +260,7 @@ def _header(path: Path) -> dict[str, str]:
                 f"{path} is no whole safetensors file ({size} bytes); get it again. Pickled "
                 "checkpoints are never read, because reading them can run any program."
             )
-        with safetensors.safe_open(path, "pt") as file:
+        with safetensors.safe_open(path, "np") as file:
             return file.metadata() or {}
     except (OSError, safetensors.SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(

@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from AnatoMaskGANLib.synthesis.session import ChangedRegion
 from AnatoMaskGANLib.synthesis.worker.exchange import ExchangeFolder, MessageError, decoded, encoded
 from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, end_tree, start_options
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import ChangedRegion, LabelMap, Volume
 
 _LOG_BYTES = 4000
 # oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
