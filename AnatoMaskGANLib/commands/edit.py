@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import PositiveFloat
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
@@ -203,6 +203,7 @@ def _edit_case(
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing import ScanEditSession
     from AnatoMaskGANLib.editing.changes import changed_label_maps
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
     scan = read_volume(job.scan)
@@ -223,8 +224,9 @@ def _edit_case(
             continue
         session = session or ScanEditSession(scan, before)
         settings = _settings(options, scan, before, after)
-        part = part_of_progress(on_progress, number, len(job.targets))
-        session.update(after, settings, on_progress=part)
+        count = len(job.targets)
+        part = Progress(on_progress).span(number / count, (number + 1) / count)
+        session.update(after, settings, on_progress=part.report)
         edited = session.edited()
         for warning in edited.warnings:
             _log.warning("%s: %s", job.scan, warning)
