@@ -210,7 +210,9 @@ class WorkerClient:
         Raises RuntimeError when no live synthesis was asked for.
         """
         if self._live is None:
-            raise RuntimeError("There is no live synthesis to update; synthesize with live=True.")
+            raise RuntimeError(
+                "There is no live synthesis to update; synthesize with live=True first."
+            )
         self._live = _Request("synthesize", label_map, self._live.options)
         return self._send(_Request("update", label_map, {}))
 
