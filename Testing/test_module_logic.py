@@ -443,6 +443,7 @@ def test_the_reference_volume_stays_as_it_is(logic, model: str) -> None:
         ({"model": "nosuch"}, ValueError, "no model 'nosuch'"),
         ({"device": "cuda:77"}, DeviceError, "cuda:77"),
         ({"samples": 0}, ValueError, "samples is 0"),
+        ({"noiseStrenght": 1}, TypeError, "no choice 'noiseStrenght'; expected noiseStrength"),
         ({"unmatched": "maybe"}, ValueError, "unmatched is 'maybe'"),
         ({"labels": {"skin": "hair"}}, VolumeError, "no label 'hair'"),
         ({"segmentIDs": ["nosuch"]}, VolumeError, "no segment 'nosuch'"),

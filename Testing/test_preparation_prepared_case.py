@@ -170,6 +170,13 @@ def test_a_case_without_a_partner_is_kept_only_when_asked_for(tmp_path: Path) ->
     assert image_only.labels_sjk is None and labels_only.image_sjk is None
 
 
+def test_a_case_without_image_and_labels_is_refused(tmp_path: Path) -> None:
+    tiny_archives.case_folders(tmp_path / "in", 2)
+    plan = plan_for(tmp_path, incomplete="keep", split=ALL)
+    with pytest.raises(PreparationError, match="sub-01 has neither an image nor labels"):
+        prepare_case(plan, replace(plan.cases[0], image=None, labels=None))
+
+
 def test_a_case_that_is_not_whole_is_made_again(tmp_path: Path) -> None:
     tiny_archives.case_folders(tmp_path / "in", 1)
     plan = plan_for(tmp_path)

@@ -103,6 +103,23 @@ def test_a_damaged_index_is_refused(tmp_path: Path, damage: dict[str, object]) -
         open_store(tmp_path)
 
 
+def test_a_case_without_any_array_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    index = json.loads((tmp_path / "store.json").read_text())
+    index["cases"][0]["parts"] = []
+    change_index(tmp_path, cases=index["cases"])
+    with pytest.raises(StoreError, match="has neither an image nor labels; prepare"):
+        open_store(tmp_path)
+
+
+def test_a_case_of_labels_alone_has_no_image_to_give(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    (case,) = (case for case in open_store(tmp_path).cases if case.image_sjk is None)
+    assert case.shape_kji == case.labels_sjk.shape
+    with pytest.raises(StoreError, match="has no image"):
+        case.image(slice(None), slice(None), slice(None))
+
+
 def test_an_index_cannot_name_arrays_outside_the_store(tmp_path: Path) -> None:
     make_store(tmp_path / "store")
     index = json.loads((tmp_path / "store" / "store.json").read_text())

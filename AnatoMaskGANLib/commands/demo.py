@@ -55,10 +55,12 @@ def _show_sample(
     sample: Path, options: DemoOptions, synthesizer: Synthesizer, on_progress: OnProgress
 ) -> None:
     from AnatoMaskGANLib.evaluation import draw_three_planes
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import write_volume
 
     case = CaseReader(synthesizer).read(find_cases(sample)[0])
-    synthetic = synthesizer.synthesize(case.label_map, seed=options.seed, on_progress=on_progress)
+    progress = Progress(on_progress)
+    synthetic = synthesizer.synthesize(case.label_map, progress=progress, seed=options.seed)
     make_folder(options.output)
     volume_file = options.output / "synthetic.nii.gz"
     picture_file = options.output / "labels-synthetic-real.png"

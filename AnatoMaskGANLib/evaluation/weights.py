@@ -7,10 +7,11 @@ that turns one into a safetensors file.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
+
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 
 class WeightsError(ValueError):
@@ -64,13 +65,10 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
             f"The weights file {path} does not exist. Nothing is downloaded: get it from "
             "its publisher and put it there, or leave this metric out."
         )
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if not digest.hexdigest().startswith(sha256.lower()):
+    found = file_sha256(path)
+    if not found.startswith(sha256.lower()):
         raise WeightsError(
-            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected "
-            f"{sha256}. It is another file, or it is damaged: get it again."
+            f"The weights file {path} has SHA-256 {found}; expected {sha256}. It is another "
+            "file, or it is damaged: get it again."
         )
     return path

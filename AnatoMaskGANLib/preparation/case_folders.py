@@ -11,7 +11,7 @@ from pathlib import Path
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
-from AnatoMaskGANLib.volumes.folder_walk import all_folders
+from AnatoMaskGANLib.volumes.source_files import all_folders
 
 EXPECTED = (
     "case folders with image.* and seg.*, with a DICOM series and a label file, or with ct.nii.gz "
@@ -108,9 +108,9 @@ def neighbors_of_two_subjects(
     patient are; None if there are none."""
     groups: dict[Path, list[CaseFiles]] = {}
     for case in cases:
-        if case.subject != case.name:
-            continue
         path = case.labels or case.image
+        if case.subject != case.name or path is None:
+            continue
         folder = path if path == case.image and path.is_dir() else path.parent
         groups.setdefault(folder.parent if folder != source else folder, []).append(case)
     for parent, group in groups.items():

@@ -13,10 +13,10 @@ from AnatoMaskGANLib.preparation.case_folders import stem_of
 from AnatoMaskGANLib.preparation.label_classes import all_named
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map, read_volume
-from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
 from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import side_of
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 # Masks of different organs may share this share of the smaller one: its rim.
 _LARGEST_OVERLAP = 0.01

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from AnatoMaskGANLib.config import SettingsError
+from AnatoMaskGANLib.config import require
 
 Layout = Literal["folder", "l2r-oasis", "l2r-abdomen-ct", "btcv", "mm-whs"]
 
@@ -96,7 +96,7 @@ class PreparationSettings:
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None:
-            _require(
+            require(
                 all(math.isfinite(mm) and mm > 0 for mm in self.spacing_mm),
                 "spacing_mm",
                 self.spacing_mm,
@@ -104,37 +104,32 @@ class PreparationSettings:
             )
         if self.window is not None:
             low, high = self.window
-            _require(
+            require(
                 math.isfinite(low) and math.isfinite(high) and low < high,
                 "window",
                 self.window,
                 "two numbers, the lower one first",
             )
         low, high = self.percentiles
-        _require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
-        _require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
-        _require(self.compactness > 0, "compactness", self.compactness, "above 0")
-        _require(
+        require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
+        require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
+        require(self.compactness > 0, "compactness", self.compactness, "above 0")
+        require(
             1 <= self.superpixel_step <= 127, "superpixel_step", self.superpixel_step, "1 to 127"
         )
-        _require(
+        require(
             min(self.split) >= 0 and math.isclose(sum(self.split), 1, abs_tol=1e-6),
             "split",
             self.split,
             "three fractions, each 0 or more, that sum to 1",
         )
-        _require(self.grid_tolerance_mm > 0, "grid_tolerance_mm", self.grid_tolerance_mm, "above 0")
+        require(self.grid_tolerance_mm > 0, "grid_tolerance_mm", self.grid_tolerance_mm, "above 0")
         has_patterns = self.images is not None or self.label_files is not None
-        _require(
+        require(
             not has_patterns or self.layout == "folder", "layout", self.layout, "folder (patterns)"
         )
         for name in ("images", "label_files"):
             pattern = getattr(self, name)
-            _require(
+            require(
                 pattern is None or "{case}" in pattern, name, pattern, "a pattern with {case} in it"
             )
-
-
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise SettingsError(f"{name} is {value!r}; allowed: {allowed}")

@@ -40,13 +40,13 @@ _MOST_VOXELS_A_BYTE = 1 << 14
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What orders the slices of a series."""
+    """What is needed to put the slices of a series in order."""
 
     path: Path
     series: str
     has_pixels: bool
     place_mm: float | None
-    """Of the first voxel along the normal of the slice; None if the file does not say it."""
+    """Place of the first voxel along the normal of the slice; None if the file does not say it."""
     number: int
     """Instance Number, 0 if the file does not say it."""
 
@@ -123,9 +123,9 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
 def _elements(
     content: mmap.mmap, start: int, end: int, is_implicit: bool, depth: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Tag, first byte and end of every element of a data set, its sequences passed as well.
+    """Tag, first byte and end of every element of a data set; elements of sequences are checked.
 
-    Ends after the delimiter of an item where there is one.
+    The data set ends after the delimiter of an item where there is one.
     """
     if depth > _DEEPEST:
         raise _DamagedError("its sequences are nested too deeply")
@@ -139,6 +139,8 @@ def _elements(
         if tag in (_END_OF_ITEM, _END_OF_SEQUENCE):
             yield tag, at + 8, at + 8
             return
+        # The length of an element: 32 bits behind the tag where types are implicit; else behind the
+        # type, in 16 bits, or in 32 bits after two that are not used.
         form = content[at + 4 : at + 6]
         is_sequence, inside_implicit = form in (b"SQ", b"UN"), is_implicit or form == b"UN"
         if is_implicit:
@@ -170,6 +172,7 @@ def _elements(
 def _end_of_sequence(
     content: mmap.mmap, start: int, end: int, is_implicit: bool, depth: int
 ) -> int:
+    """The first byte behind a sequence, whose items are checked."""
     at = start
     while at < end:
         tag, length = _tag_at(content, at), struct.unpack_from("<I", content, at + 4)[0]
@@ -187,6 +190,7 @@ def _end_of_sequence(
 
 
 def _end_of_fragments(content: mmap.mmap, start: int, end: int) -> int:
+    """The first byte behind packed pixels, which lie in fragments."""
     at = start
     while at + 8 <= end:
         tag, length = _tag_at(content, at), struct.unpack_from("<I", content, at + 4)[0]
@@ -227,7 +231,7 @@ def _text(content: bytes) -> str:
 
 
 def _numbers(text: str, count: int) -> tuple[float, ...]:
-    """So many finite numbers, or none."""
+    """`count` finite numbers, divided by backslashes in the text; none for any other text."""
     try:
         numbers = tuple(float(part) for part in text.split("\\"))
     except ValueError:

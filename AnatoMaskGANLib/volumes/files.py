@@ -254,19 +254,24 @@ def _noted_origin(
     record: Mapping[str, Any],
 ) -> tuple[tuple[float, float] | None, str, dict[str, str]]:
     """Window, unit and provenance of a record; what is not spelled as expected is left out."""
-    window, unit, provenance = (record.get(key) for key in ("window", "unit", "provenance"))
-    is_window = (
-        isinstance(window, list)
-        and len(window) == 2
-        and all(isinstance(limit, int | float) for limit in window)
-        and all(abs(limit) < float(np.finfo(np.float32).max) for limit in window)
-        and window[0] < window[1]
-    )
+    unit, provenance = record.get("unit"), record.get("provenance")
     return (
-        (float(window[0]), float(window[1])) if is_window else None,
+        _window_of(record.get("window")),
         unit if isinstance(unit, str) else "",
         provenance if isinstance(provenance, dict) else {},
     )
+
+
+def _window_of(noted: Any) -> tuple[float, float] | None:
+    """A noted window; None for anything but two ascending numbers that float32 can hold."""
+    if not isinstance(noted, list) or len(noted) != 2:
+        return None
+    low, high = noted
+    if not (isinstance(low, int | float) and isinstance(high, int | float)):
+        return None
+    largest = float(np.finfo(np.float32).max)
+    is_window = abs(low) < largest and abs(high) < largest and low < high
+    return (float(low), float(high)) if is_window else None
 
 
 def _of_file(path: Path, make: Callable[[], _Container]) -> _Container:

@@ -1,7 +1,7 @@
-"""The data that the text header of an NRRD or MetaImage file tells of: where they are, how many.
+"""The data that the text header of an NRRD or MetaImage file describes: their place and number.
 
-ITK takes memory for what a header promises before it looks for it, opens whatever file a header
-names, and gives of torn packed data what it has. So this is looked at first.
+ITK takes memory for what a header promises before it looks for the data, opens whatever file a
+header names, and of torn packed data gives what it has. So this is checked before ITK reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DATA_KEYS = (
 _LOCAL = ("local", "")
 _LONGEST_NAME = 256
 _MOST_SIZES = 16
-"""So many dimensions an NRRD file may have, and no MetaImage has more."""
+"""The most dimensions that an NRRD file may have; no MetaImage file has more."""
 
 
 def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int) -> None:
@@ -121,13 +121,13 @@ def _check_packed(path: Path, header: dict[str, str], there: int) -> None:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """The whole number that a text begins with."""
+    """The whole number that a text begins with; `otherwise` if it begins with none."""
     found = re.match(r"[+-]?\d{1,18}", text or "")
     return int(found[0]) if found else otherwise
 
 
 def _bytes_of(name: str) -> int:
-    """Bytes of a value of an NRRD or MetaImage type, at least."""
+    """The fewest bytes that a value of an NRRD or MetaImage type has."""
     name = name.lower()
     if "long long" in name or "longlong" in name or "64" in name or "double" in name:
         return 8

@@ -92,7 +92,7 @@ def read_with_itk(path: Path) -> StoredVolume:
 
 
 def read_nifti_with_itk(path: Path) -> StoredVolume:
-    """Array and place of a NIfTI file where nibabel is missing; ITK does not tell comments.
+    """Array and place of a NIfTI file where nibabel is missing; ITK does not give its comments.
 
     Raises VolumeError as `read_with_itk`, and for values that are not finite.
     """
@@ -190,9 +190,11 @@ def _slices_of(folder: Path) -> list[DicomHeader]:
                 "folder if it is not a slice."
             )
         headers.append(header)
-    if all(header.place_mm is not None for header in headers):
-        return sorted(headers, key=lambda header: header.place_mm)
-    return sorted(headers, key=lambda header: header.number)
+    have_places = all(header.place_mm is not None for header in headers)
+    return sorted(
+        headers,
+        key=lambda header: (header.place_mm or 0.0) if have_places else header.number,
+    )
 
 
 def _check_slices_lie_evenly(

@@ -17,13 +17,13 @@ from AnatoMaskGANLib.volumes.terminology import LEFT, RIGHT, without_modifier
 
 _logger = logging.getLogger(__name__)
 
-# Of a long list so many are named in an error.
+# The most labels that an error names.
 _MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
 class LabelMatch:
-    """Which of the model's labels a label of the map is."""
+    """A label of the map, and the label of the model that it is."""
 
     value: int
     """The value in the map."""
@@ -32,7 +32,7 @@ class LabelMatch:
     model_value: int | None
     """The value in the model's table; None for background and for what is unmatched."""
     rule: str
-    """By what: "code", "name", "alias", "user" or "value"; "unmatched" if by nothing."""
+    """The rule that matched it: "code", "name", "alias", "user" or "value"; else "unmatched"."""
     model_name: str = ""
     """The name in the model's table, "" if `model_value` is None."""
 
@@ -180,7 +180,7 @@ def _matched(
 
 
 def _by_code(name: str, code: str, table: LabelTable) -> int | None:
-    """By the whole code, or by the code of the structure and the side that the name says."""
+    """The value found by the whole code, or by the structure's code and the side in the name."""
     if not code:
         return None
     side = {"left": f"+{LEFT}", "right": f"+{RIGHT}"}.get(side_of(name), "")

@@ -24,7 +24,7 @@ from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KE
 _logger = logging.getLogger(__name__)
 
 # What gzip, struct and NumPy raise on damaged bytes, beside nibabel's own errors.
-_FAILURES = (
+_FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
     ValueError,
@@ -35,7 +35,7 @@ _FAILURES = (
     zlib.error,
 )
 
-# NIfTI keeps positions as 32-bit numbers; a file whose voxel centres move by more is not written.
+# NIfTI keeps positions as 32-bit numbers; a file whose voxel centers move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
 _COMMENT_EXTENSION = 6
@@ -57,11 +57,12 @@ def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     header, content = read_whole_nifti(path)
+    failures = _FAILURES + _failures_of(nibabel)
     image_type = nibabel.Nifti1Image if _is_version_1(content) else nibabel.Nifti2Image
     try:
         image = image_type.from_bytes(content)
         array = _array_of(image, header.shape_ijk)
-    except (*_FAILURES, *_failures_of(nibabel)) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
     return StoredVolume(array, place_of(path, header), _record_of(path, image.header))
 
@@ -71,6 +72,8 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
 
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
+    # an unknown type of numbers is a KeyError
+    failures: tuple[type[Exception], ...] = (*_FAILURES, *_failures_of(nibabel), LookupError)
     try:
         image = nibabel.load(path, mmap=False)
         shape = without_trailing_ones(image.shape)
@@ -83,8 +86,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
         return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
-    # an unknown type of numbers is a KeyError
-    except (*_FAILURES, *_failures_of(nibabel), LookupError) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
 
 

@@ -21,7 +21,7 @@ _SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|NameAsJSON|LabelValue|Laye
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment as the header tells it."""
+    """One segment as the header describes it."""
 
     name: str
     value: int

@@ -34,8 +34,8 @@ _ANATOMICAL_SPACE = re.compile(
 def mm_per_unit_of(path: Path) -> float:
     """Millimeters in the unit of an NRRD or MetaImage header; 1 for other files and without a unit.
 
-    Another unit than mm is told in a warning, as is an NRRD file that does not say where its axes
-    lead. Raises VolumeError for a unit that is no length and for different ones.
+    A warning reports another unit than mm, and an NRRD file that does not say where its axes lead.
+    Raises VolumeError for a unit that is no length and for different ones.
     """
     suffix = path.suffix.lower()
     if suffix in (".nrrd", ".nhdr"):
@@ -57,7 +57,7 @@ def mm_per_unit_of(path: Path) -> float:
         names = [header_of(path).get("distanceunits", "")]
     else:
         return 1.0
-    lengths = {_mm_of(name) for name in names} - {None}
+    lengths = {length for length in map(_mm_of, names) if length is not None}
     if len(lengths) > 1 or 0.0 in lengths:
         raise VolumeError(
             f"{path} gives its lengths in {', '.join(names)}; expected a single unit: m, "

@@ -14,7 +14,8 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
     volume_suffix,
 )
-from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
+from AnatoMaskGANLib.commands.synthesize import describe_matches
+from AnatoMaskGANLib.synthesis.options import Unmatched
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase
@@ -290,7 +291,7 @@ def read_scan(path: Path) -> Volume:
     Raises VolumeError for another one.
     """
     from AnatoMaskGANLib.volumes import read_volume
-    from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+    from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
     return refuse_non_finite(read_volume(path), str(path))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.evaluate.baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
@@ -47,7 +47,8 @@ from AnatoMaskGANLib.commands.evaluate.training import (
 )
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import make_folder
-from AnatoMaskGANLib.commands.synthesize import Device, Unmatched
+from AnatoMaskGANLib.commands.synthesize import Device
+from AnatoMaskGANLib.synthesis.options import Progress, Unmatched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -323,13 +324,13 @@ class _Evaluation:
         for number, (synthesizer, strength) in enumerate(jobs):
             card = synthesizer.card
             name = f"{card.name}, noise {strength:g}" if _has_noise(card) else card.name
-            progress = part_of_progress(on_progress, number, len(jobs))
+            progress = Progress(on_progress).span(number / len(jobs), (number + 0.7) / len(jobs))
             made[name] = list(
                 synthesizer.synthesize_samples(
                     case.label_map,
-                    seeds,
+                    progress=progress,
+                    seeds=seeds,
                     noise_strength=strength,
-                    on_progress=lambda share, text, p=progress: p(0.7 * share, text),
                     unmatched=options.unmatched,
                 )
             )
