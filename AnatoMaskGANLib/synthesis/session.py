@@ -1,6 +1,6 @@
 """A synthetic volume that follows its label map while it is edited.
 
-A session keeps the label dictionaries, the noise, and what every slice has encoded and sent to its
+A session keeps the modulation tables, the noise, and what every slice has encoded and sent to its
 neighbors. An update makes again the slices that an edit reaches: the edited ones, those that see
 their labels through the context, and those that their messages, edge weights or stack nodes reach.
 Which these are follows from comparing values, so an update equals a full synthesis of the new map;
@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
+from AnatoMaskGANLib.synthesis.engine.passes import EnginePass, NoiseChoice, PassLabels
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
 from AnatoMaskGANLib.volumes import (
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
 # A position this far from a whole voxel is interpolated in a part of a grid as in the whole grid.
 _CLEARLY_BETWEEN = 0.05
+_KEPT = Kept(labels=True, slices=True)
 
 
 class SynthesisSession:
@@ -66,7 +65,7 @@ class SynthesisSession:
         self._volume: Volume | None = None
         self._model_map: LabelMap | None = None
         self._voxels: np.ndarray | None = None  # on the model grid, in the model's physical unit
-        self._pass: VolumePass | SlicePass | None = None
+        self._pass: EnginePass | None = None
         self._stale: set[int] = set()  # slices whose voxels are not those of the model map
         self._untold: set[int] = set()  # slices that changed since the last volume
         self._told_lost: tuple[LabelMatch, ...] = ()
@@ -129,24 +128,20 @@ class SynthesisSession:
         old_map, self._model_map = self._model_map, model_map
         old = None if self._pass is None else self._pass.labels
         stride = self._synthesizer.generator.settings.stride
-        region = labeled_box(model_map.labels_kji, stride)
-        is_other_box = (
-            old is None
-            or region is None
-            or (region.rows, region.columns) != (old.region.rows, old.region.columns)
-        )
-        if is_other_box:
-            labels = self._synthesizer.region_labels(model_map, label_map, True, True, region)
+        box = labeled_box(model_map.labels_kji, stride)
+        if box is None:
+            self._start_again(model_map, None)
+            return
+        if old is None or (box.rows, box.columns) != (old.box.rows, old.box.columns):
+            labels = self._synthesizer.pass_labels(model_map, label_map, box, _KEPT)
             self._start_again(model_map, labels)
             return
         differs = (old_map.labels_kji != model_map.labels_kji).any(axis=(1, 2))
         changed = set(np.flatnonzero(differs).tolist())
-        changed |= set(old.numbers) ^ set(range(*region.slices))
+        changed |= set(old.numbers) ^ set(range(*box.slices))
         if not changed:
             return
-        labels = self._synthesizer.region_labels(
-            model_map, label_map, True, True, region, old, changed
-        )
+        labels = self._synthesizer.pass_labels(model_map, label_map, box, _KEPT, old, changed)
         # What had to be forgotten is made again for few slices only.
         labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
         removed = set(old.numbers) - set(labels.numbers)
@@ -154,16 +149,15 @@ class SynthesisSession:
         self._stale -= removed
         self._stale |= set(self._pass.replace_labels(labels, changed))
 
-    def _start_again(self, model_map: LabelMap, labels: SlabCache | SliceLabels | None) -> None:
+    def _start_again(self, model_map: LabelMap, labels: PassLabels | None) -> None:
         low = self._synthesizer.card.window[0]
         self._voxels = np.full(model_map.shape_kji, low, dtype=np.float32)
         self._untold = set(range(model_map.shape_kji[0]))
         self._stale = set() if labels is None else set(labels.numbers)
         self._pass = None
         if labels is not None:
-            self._pass = start_pass(
-                labels, self.seed, self.noise_strength, True, self.noise_length_scale
-            )
+            noise = NoiseChoice(self.seed, self.noise_strength, self.noise_length_scale)
+            self._pass = self._synthesizer.engine.start_pass(labels, noise, _KEPT)
 
     def _clear(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -188,7 +182,7 @@ class SynthesisSession:
         labels.check = check
         num_stale = len(self._stale)
         for count, (number, image) in enumerate(self._pass.images(self._stale), start=1):
-            labels.region.paste(self._synthesizer.in_window(image), number, self._voxels)
+            labels.box.paste(self._synthesizer.in_window(image), number, self._voxels)
             self._stale.discard(number)
             self._untold.add(number)
             report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")

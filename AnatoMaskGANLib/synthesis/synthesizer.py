@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,11 @@ import torch
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.synthesis.devices import half_precision_on, pick_device
-from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
-from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES, slab_size_within
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
-from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox, labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import MOST_THREADS, VolumePass
+from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES, Kept
+from AnatoMaskGANLib.synthesis.engine.passes import Engine, EnginePass, NoiseChoice, PassLabels
+from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceEngine
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox, labeled_box
+from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumeEngine
 from AnatoMaskGANLib.synthesis.errors import CheckpointError, SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.lost_labels import lost_labels, named, refuse_empty_grid, warning_of
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
@@ -76,15 +76,15 @@ class Synthesizer:
                 f"{card.name} makes label maps from images and no images; use it with: "
                 "anatomaskgan segment"
             )
-        self.frozen = (
-            FastGenerator(self.generator, self._precision(half_precision))
-            if isinstance(self.generator, Generator)
-            else None
-        )
-        if half_precision and self.frozen is None:
-            _logger.warning(
-                "%s networks run with 32 bits only; going on with these", card.generator.kind
-            )
+        self.engine: Engine[Any]
+        if isinstance(self.generator, Generator):
+            self.engine = VolumeEngine(self.generator, self._precision(half_precision))
+        else:
+            self.engine = SliceEngine(self.generator, device)
+            if half_precision:
+                _logger.warning(
+                    "%s networks run with 32 bits only; going on with these", card.generator.kind
+                )
         self.label_table = LabelTable.from_dict(card.label_table)
 
     def _precision(self, half_precision: bool) -> torch.dtype:
@@ -170,7 +170,9 @@ class Synthesizer:
         matches = self.match(label_map, user_table)
         model_map = self.on_model_grid(label_map, matches, unmatched)
         self.warn_of_lost(lost_labels(matches, model_map))
-        labels = self.region_labels(model_map, label_map, keeps=len(seeds) > 1)
+        box = labeled_box(model_map.labels_kji, self.generator.settings.stride)
+        kept = Kept(labels=len(seeds) > 1)
+        labels = None if box is None else self.pass_labels(model_map, label_map, box, kept)
         for count, seed in enumerate(seeds):
 
             def report_part(share: float, text: str, count: int = count) -> None:
@@ -178,9 +180,8 @@ class Synthesizer:
 
             voxels = np.full(model_map.shape_kji, self.card.window[0], dtype=np.float32)
             if labels is not None:
-                images = start_pass(
-                    labels, seed, noise_strength, noise_length_scale=noise_length_scale
-                )
+                noise = NoiseChoice(seed, noise_strength, noise_length_scale)
+                images = self.engine.start_pass(labels, noise, kept)
                 self._fill(voxels, images, report_part, is_cancelled)
             report_part(0.98, "putting the image on the segmentation's grid")
             record = self.provenance(
@@ -227,52 +228,24 @@ class Synthesizer:
         if lost:
             _logger.warning("%s", warning_of(lost, self.card.spacing_ijk_mm))
 
-    def region_labels(
+    def pass_labels(
         self,
         model_map: LabelMap,
         label_map: LabelMap,
-        keeps: bool,
-        keeps_states: bool = False,
-        region: SynthesisBox | None = None,
-        previous: SlabCache | SliceLabels | None = None,
+        box: SynthesisBox,
+        kept: Kept,
+        previous: PassLabels | None = None,
         changed: Iterable[int] = (),
-    ) -> SlabCache | SliceLabels | None:
-        """Dictionaries for a map on the model grid; None where nothing is labeled.
+    ) -> PassLabels:
+        """What the engine needs of a box of a map on the model grid.
 
-        keeps: whether several passes or updates will use them. keeps_states: whether the pass keeps
-        what every slice encoded. previous, changed: those of the map
-        before an edit of these slices.
+        previous: that of the map before an edit of the slices `changed`.
         """
-        region = region or labeled_box(model_map.labels_kji, self.generator.settings.stride)
-        if region is None:
-            return None
-        if self.frozen is None:
-            return SliceLabels(
-                self.generator,
-                model_map.labels_kji,
-                region,
-                self.card.spacing_ijk_mm,
-                self.device,
-            )
-        weights = sum(p.numel() * p.element_size() for p in self.generator.parameters())
-        num_voxels = max(model_map.labels_kji.size, label_map.labels_kji.size)
-        slab_size = slab_size_within(
+        return self.engine.labels_of(
+            BoxLabels(model_map.labels_kji, box, self.card.spacing_ijk_mm),
+            kept,
             self.memory_limit_bytes,
-            self.generator.settings,
-            region,
-            num_voxels,
-            min(torch.get_num_threads(), MOST_THREADS),
-            weights,
-            keeps_states,
-        )
-        return SlabCache(
-            self.generator,
-            self.frozen,
-            model_map.labels_kji,
-            region,
-            self.card.spacing_ijk_mm,
-            slab_size,
-            self.memory_limit_bytes // 2 if keeps else 0,
+            max(model_map.labels_kji.size, label_map.labels_kji.size),
             previous,
             changed,
         )
@@ -294,17 +267,17 @@ class Synthesizer:
     def _fill(
         self,
         voxels_kji: np.ndarray,
-        images: VolumePass | SlicePass,
+        images: EnginePass,
         report: OnProgress,
         is_cancelled: IsCancelled | None,
     ) -> None:
-        """Writes the image of the region into the voxels of the model grid."""
+        """Writes the image of the box into the voxels of the model grid."""
         labels = images.labels
         labels.check = stop_if(is_cancelled)
         num_slices = len(labels.numbers)
         report(0.02, "finding the distinct label neighborhoods")
         for count, (number, image) in enumerate(images.images(), start=1):
-            labels.region.paste(self.in_window(image), number, voxels_kji)
+            labels.box.paste(self.in_window(image), number, voxels_kji)
             report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
 
     def provenance(
@@ -317,8 +290,8 @@ class Synthesizer:
         noise_length_scale: float = 1.0,
     ) -> dict[str, str]:
         """What a synthetic volume says about itself, enough to make it again."""
-        is_half = self.frozen is not None and self.frozen.dtype != torch.float32
-        precision = {"Precision": str(self.frozen.dtype).removeprefix("torch.")} if is_half else {}
+        is_half = self.engine.dtype != torch.float32
+        precision = {"Precision": str(self.engine.dtype).removeprefix("torch.")} if is_half else {}
         return precision | {
             "SyntheticData": "YES",
             "Generator": f"AnatoMaskGAN {__version__}",
