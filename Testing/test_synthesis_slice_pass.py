@@ -39,7 +39,7 @@ def test_a_volume_is_what_the_generator_makes_of_each_slice(kind: str) -> None:
             noise[None],
             spacing_ji_mm=(SPACING_IJK_MM[1], SPACING_IJK_MM[0]),
         )
-        image = synthesizer.generator(batch).image
+        image = synthesizer.model.generator(batch).image
     expected = image[0, 0, 0, 8:-8, 8:-8].numpy() * 100
     np.testing.assert_allclose(volume.voxels_kji[5], expected, atol=1e-3)
 
@@ -48,8 +48,8 @@ def test_16_bits_are_not_asked_of_it_in_vain_without_a_word(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plain = synthesizer_of("unet")
-    half = Synthesizer(plain.card, plain.generator, plain.device, half_precision=True)
-    assert "unet networks run with 32 bits only" in caplog.text
+    half = Synthesizer(plain.card, plain.model.generator, plain.model.device, half_precision=True)
+    assert "unet networks run in float32 only" in caplog.text
     assert "Precision" not in half.synthesize(label_map_of(random_labels((4, 8, 8)))).provenance
 
 
