@@ -1,6 +1,6 @@
 """A synthetic volume that follows its label map while it is edited.
 
-A session keeps the label dictionaries, the noise, and what every slice has encoded and sent to its
+A session keeps the modulation tables, the noise, and what every slice has encoded and sent to its
 neighbors. An update makes again the slices that an edit reaches: the edited ones, those that see
 their labels through the context, and those that their messages, edge weights or stack nodes reach.
 Which these are follows from comparing values, so an update equals a full synthesis of the new map;
@@ -20,8 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
-from AnatoMaskGANLib.synthesis.loaded_model import EnginePass, Kept, LoadedModel
+from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
 from AnatoMaskGANLib.synthesis.model_map import ModelMap
 from AnatoMaskGANLib.synthesis.options import Progress, SynthesisOptions
 from AnatoMaskGANLib.volumes import (
@@ -136,7 +138,7 @@ class SynthesisSession:
         if image is None or image.images is None or box is None:
             return self._begun(model_map, box)
         old = image.images.labels
-        if (box.rows, box.columns) != (old.region.rows, old.region.columns):
+        if (box.rows, box.columns) != (old.box.rows, old.box.columns):
             return self._begun(model_map, box)
         old_labels = image.model_map.on_grid.labels_kji
         differs = (old_labels != model_map.on_grid.labels_kji).any(axis=(1, 2))
@@ -174,7 +176,7 @@ class SynthesisSession:
         labels.check = progress.stop_if_cancelled
         num_stale = len(image.stale)
         for count, (number, made) in enumerate(image.images.images(image.stale), start=1):
-            labels.region.paste(self._model.in_window(made), number, image.voxels_kji)
+            labels.box.paste(self._model.in_window(made), number, image.voxels_kji)
             image.stale.discard(number)
             image.unreported.add(number)
             progress.report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")
