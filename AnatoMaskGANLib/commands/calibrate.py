@@ -49,7 +49,7 @@ class CalibrateModelOptions:
 
 
 def calibrate_model(options: CalibrateModelOptions) -> int:
-    """0 when the model is made; prints every label's deviation before and after, and the folder."""
+    """Returns 0 when the model is made; prints each label before and after, and the folder."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.models.archive import (
         check_model_name,
@@ -74,8 +74,8 @@ def calibrate_model(options: CalibrateModelOptions) -> int:
     ][: options.cases]
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {elapsed}", disable=None) as bar:
 
-        def show(share: float) -> None:
-            bar.n = share
+        def show(fraction: float) -> None:
+            bar.n = fraction
             bar.refresh()
 
         calibrated = calibrate_noise(
@@ -108,7 +108,7 @@ def _reader(store: CaseStore, case: StoredCase) -> Case:
 
 
 def texture_text(textures: Mapping[int, LabelTexture], names: Mapping[int, str]) -> str:
-    """A line a label: its deviation over the scans', before and after, and what its gates got."""
+    """A line per label: synthetic over real standard deviation before and after, and the shift."""
     width = max((len(names[label]) for label in textures), default=0)
     lines = [f"{'label':{width}}  cases  before  after  gates"]
     lines += [

@@ -1,28 +1,30 @@
-"""Metrics, baselines, tables and pictures. Knows volumes and metrics, no networks."""
+"""Evaluation: metrics, baselines, tables and pictures. It knows volumes and metrics, no networks.
+
+`metrics` measures a case or a set of images, `suite` applies the metrics to methods and cases, and
+`report` shows the results.
+"""
 
 from AnatoMaskGANLib.evaluation.baselines import (
     LabelMeans,
     label_gaussian_image,
     label_mean_image,
-    measure_label_means,
 )
-from AnatoMaskGANLib.evaluation.case_metrics import evaluate_case
-from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
-from AnatoMaskGANLib.evaluation.report import write_report
+from AnatoMaskGANLib.evaluation.report.page import ReportContents, write_report
+from AnatoMaskGANLib.evaluation.report.pictures import ThreePlanes, draw_three_planes
+from AnatoMaskGANLib.evaluation.report.table import Row, Table
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
-from AnatoMaskGANLib.evaluation.table import Row, Table
 
 __all__ = [
     "EvaluationCase",
     "LabelMeans",
     "Measurements",
+    "ReportContents",
     "Row",
     "Table",
+    "ThreePlanes",
     "draw_three_planes",
-    "evaluate_case",
     "evaluate_cases",
     "label_gaussian_image",
     "label_mean_image",
-    "measure_label_means",
     "write_report",
 ]

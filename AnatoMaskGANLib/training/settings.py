@@ -1,15 +1,109 @@
-"""Settings of a training run; each has one home, here or in `AnatoMaskGANLib.config`."""
+"""Settings of a training run: one frozen dataclass for each part, and which go together.
+
+Every setting has one home, here or in `AnatoMaskGANLib.config`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from AnatoMaskGANLib.config import DiscriminatorSettings, SettingsError
-from AnatoMaskGANLib.training.combinations import check_combination
-from AnatoMaskGANLib.training.loss_settings import LossSettings
+
+TRAINED_KINDS = ("anatomaskgan", "spade", "oasis", "unet")
+_NEEDS_PAIRS = "needs_pairs"
+
+
+def _weight(default: float, *, needs_pairs: bool) -> Any:
+    """A field for the weight of a loss.
+
+    needs_pairs: whether the loss compares an image with the real one of the same labels, which
+    unpaired training does not have. Every weight says so itself, so that none can be forgotten.
+    """
+    return field(default=default, metadata={_NEEDS_PAIRS: needs_pairs})
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights and forms of the losses (paper, Eq. 5, and ours); a weight of 0 leaves its loss out.
+
+    To add a loss: its weight here, its function in `losses`, its use in `objective`.
+    """
+
+    adversarial: float = _weight(1.0, needs_pairs=False)
+    """Weight of the loss against the discriminator."""
+    adversarial_kind: Literal["hinge", "ls", "original", "w"] = "hinge"
+    """hinge (paper), ls (least squares), original (logistic, non-saturating) or w (Wasserstein);
+    a segmentation discriminator has its own cross-entropy."""
+    feature_matching: float = _weight(10.0, needs_pairs=True)
+    """lambda_feat of the paper; patch discriminator only."""
+    label_mix: float = _weight(10.0, needs_pairs=False)
+    """Consistency of a segmentation discriminator on mixed images (OASIS)."""
+    r1: float = _weight(0.0, needs_pairs=False)
+    """Gradient penalty on real images: r1 / 2 |grad D|^2; 10 in Karras et al."""
+    r1_every: int = 16
+    """Steps between two R1 penalties; each is weighted by this number."""
+    gray_texture: float = _weight(10.0, needs_pairs=True)
+    """lambda_G-TC of the paper: statistics of every class."""
+    gray_texture_adversarial: float = _weight(0.1, needs_pairs=True)
+    """Adversarial part of G-TC, against the trained classifier; ours."""
+    reconstruction: float = _weight(50.0, needs_pairs=True)
+    """Distance between the deterministic image (noise strength 0) and the real one."""
+    reconstruction_kind: Literal["l1", "l2", "weighted_l1"] = "l1"
+    """weighted_l1 weighs 1 inside the labels and falls as a Gaussian about their centroid."""
+    squared_error: float = _weight(0.0, needs_pairs=True)
+    """Mean squared error between the same two; 600 weighs about as much as an L1 weight of 50."""
+    noisy_reconstruction: float = _weight(5.0, needs_pairs=True)
+    """The same distance between the image with noise and the real one."""
+    perceptual: float = _weight(0.0, needs_pairs=True)
+    """Distance of VGG19 or LPIPS features; 5 in the paper. Needs perceptual_weights."""
+    perceptual_network: Literal["none", "vgg19", "lpips"] = "none"
+    """Network whose features are compared."""
+    perceptual_weights: str | None = None
+    """Local safetensors file of the backbone's weights; nothing is downloaded."""
+    perceptual_sha256: str | None = None
+    """SHA-256 of that file; not needed where its name ends in it, as in
+    vgg19-0123abcd.safetensors."""
+    body_mask: float = _weight(0.0, needs_pairs=False)
+    """Shape consistency: soft body mask of the image against the labels' foreground."""
+    body_threshold: float = 0.05
+    """Intensity in [0,1] above which a pixel belongs to the body."""
+    flip_consistency: float = _weight(0.0, needs_pairs=False)
+    """L1 between the image of flipped labels and the flipped image, without noise."""
+    label_keeping: float = _weight(1.0, needs_pairs=False)
+    """unpaired: cross-entropy of a segmentation network that reads the labels from the image."""
+    labels: float = _weight(10.0, needs_pairs=False)
+    """image+labels and image2mask: cross-entropy and Dice of the label map."""
+    pseudo_labels: float = _weight(0.5, needs_pairs=False)
+    """semi: the same on pseudo labels, weighted by the discriminator's confidence (SemiCS2)."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not 0 <= value < float("inf"):
+                raise SettingsError(f"{name} is {value}; allowed: 0 or more")
+        if self.r1_every < 1:
+            raise SettingsError(f"r1_every is {self.r1_every}; allowed: 1 or more")
+        if self.perceptual and self.perceptual_network == "none":
+            raise SettingsError(
+                "perceptual is above 0 but perceptual_network is none; take vgg19 or lpips with "
+                "perceptual_weights, or set perceptual to 0"
+            )
+        if self.perceptual and self.perceptual_weights is None:
+            raise SettingsError(
+                "perceptual_weights is missing: the perceptual loss needs a local file of "
+                f"{self.perceptual_network} weights; nothing is downloaded. Give the file, or set "
+                "perceptual to 0"
+            )
+
+    def used_that_need_pairs(self) -> list[str]:
+        """The losses in use that compare an image with the real one of the same labels."""
+        return [
+            weight.name
+            for weight in fields(self)
+            if weight.metadata.get(_NEEDS_PAIRS) and getattr(self, weight.name) > 0
+        ]
 
 
 @dataclass(frozen=True)
@@ -35,8 +129,8 @@ class DataSettings:
     zoom: float = 1.0
     """Largest in-plane enlargement; the smallest is 1 / zoom."""
     affine_share: float = 0.3
-    """Share of stacks that are rotated, shifted, sheared and zoomed; interpolation takes texture
-    away, so not all of them."""
+    """Fraction of the stacks that are rotated, shifted, sheared and zoomed; not all of them,
+    because interpolation takes texture away."""
     guidance: Literal["labels", "superpixels", "both"] = "labels"
     """What stands for the anatomy: labels, the store's superpixels, or both. A batch has a guidance
     channel unless it is labels."""
@@ -44,7 +138,7 @@ class DataSettings:
     """paired: labels and image of one case; unpaired: labels of one case, image of another
     subject's; semi: some stacks come from cases without labels."""
     labeled_share: float = 0.5
-    """semi: share of the stacks that have labels."""
+    """semi: fraction of the stacks that have labels."""
     num_labeled_subjects: int | None = None
     """semi: subjects whose labels are used, the others count as unlabeled; None uses all there
     are."""
@@ -96,9 +190,9 @@ class OptimizerSettings:
     adversarial_start: int = 0
     """Step before which only reconstruction and G-TC train the generator."""
     freeze_statistics_from: float = 0.6
-    """Share of the steps after which normalization statistics stay fixed."""
+    """Fraction of the steps after which normalization statistics stay fixed."""
     ema_decay: float = 0.999
-    """Of the averaged weights that become the model."""
+    """Decay of the averaged weights (EMA) that become the model."""
     gradient_clip: float = 10.0
     """Largest norm of the generator's gradient; 0 leaves it as it is."""
     accumulate: int = 1
@@ -120,29 +214,29 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class ValidationSettings:
-    """How the run is measured on subjects that it does not see (DESIGN, section 8)."""
+    """How the run is measured on subjects that it does not see."""
 
     every: int = 1000
     """Steps between two validations; 0 for none."""
     cases: int = 4
     """Cases of the validation split that are measured, the first by name."""
     slices: int = 24
-    """Slices from the middle of each; the figures are means over these."""
+    """Slices from the middle of each; the metrics are means over these."""
     select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] = "psnr"
-    """The figure whose best value makes `best.safetensors`; dz_ratio is best at 1; fid, kid and
+    """The metric whose best value makes `best.safetensors`; dz_ratio is best at 1; fid, kid and
     lpips are best where they are lowest."""
     extractor: str | None = None
     """Local TorchScript file, [N,3,H,W] in [0,1] to features [N,D], that adds FID and KID; nothing
     is downloaded."""
     extractor_sha256: str | None = None
-    """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
+    """SHA-256 of that file; not needed where its name ends in the hash, as PyTorch's own do."""
     lpips_weights: str | None = None
     """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips,
     torchvision); nothing is downloaded."""
     lpips_sha256: str | None = None
-    """Of that file; not needed where its name ends in the hash."""
+    """SHA-256 of that file; not needed where its name ends in the hash."""
     lpips_network: Literal["alex", "vgg"] = "alex"
-    """The backbone."""
+    """Network that the backbone's weights belong to."""
 
     def __post_init__(self) -> None:
         if self.every < 0 or self.cases < 1 or self.slices < 1:
@@ -168,7 +262,7 @@ class CardSettings:
     training_data: str = ""
     """Which data, from where, under which terms."""
     licence: str = ""
-    """Of the weights."""
+    """License of the weights."""
     not_for: str = ""
     """What the model must not be used for; empty for the usual words."""
 
@@ -184,7 +278,7 @@ class TrainingSettings:
     """What is made from what; image+labels makes both with two heads."""
     preset: Literal["compact", "paper"] = "compact"
     """Size of the generator."""
-    generator: dict = field(default_factory=dict)
+    generator: dict[str, Any] = field(default_factory=dict)
     """Changes to the preset, by the names of GeneratorSettings; the kind `spade` stands for
     anatomaskgan with its modules off."""
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
@@ -193,12 +287,12 @@ class TrainingSettings:
     validation: ValidationSettings = ValidationSettings()
     card: CardSettings = CardSettings()
     use_gray_texture: bool = True
-    """G-TC, gray-texture classifier (paper, section III-C)."""
+    """Whether G-TC, the gray-texture classifier, is trained along (paper, section III-C)."""
     label_dictionary: bool = True
     """Evaluates SPADE's label branches once for every distinct label neighborhood of a batch; off
     convolves the one-hot map, which gives the same numbers."""
     seed: int = 0
-    """Of weights, data order, augmentation and noise."""
+    """Seed of the first weights, the order of the data, augmentation and noise."""
     precision: Literal["32", "bf16", "16"] = "32"
     """bf16 and 16 run convolutions in that type, weights stay in 32 bits; only for hardware that
     has it."""
@@ -228,3 +322,144 @@ class TrainingSettings:
     def folder(self) -> Path:
         """The run's folder."""
         return Path(self.output)
+
+
+def check_combination(settings: TrainingSettings) -> None:
+    """Raises SettingsError for settings that contradict each other."""
+    for is_wrong, sentence in _rules(settings):
+        if is_wrong:
+            raise SettingsError(sentence)
+
+
+def generator_kind(settings: TrainingSettings) -> str:
+    """The generator by the name that the settings give it."""
+    default = "segmenter" if settings.direction == "image2mask" else "anatomaskgan"
+    return str(settings.generator.get("kind", default))
+
+
+def _rules(settings: TrainingSettings) -> list[tuple[bool, str]]:
+    """Pairs of whether a rule is broken, and what to say then."""
+    kind, discriminator = generator_kind(settings), settings.discriminator.kind
+    losses, direction = settings.losses, settings.direction
+    comparing = losses.used_that_need_pairs()
+    is_adversarial = losses.adversarial > 0
+    makes_image = direction != "image2mask"
+    known = TRAINED_KINDS if makes_image else ("segmenter",)
+    return [
+        (
+            kind not in known,
+            f"generator.kind is {kind!r}; allowed for the direction {direction}: "
+            f"{', '.join(known)}",
+        ),
+        (
+            direction == "image2mask" and settings.data.supervision != "paired",
+            "the direction image2mask learns from pairs; supervision "
+            f"{settings.data.supervision!r} goes with mask2image (unpaired) or image+labels (semi)",
+        ),
+        (
+            direction == "image2mask" and settings.data.guidance != "labels",
+            "the direction image2mask sees the image itself; guidance by superpixels has no use "
+            "there, set data.guidance: labels",
+        ),
+        (
+            direction == "image2mask" and settings.validation.select_by != "dice",
+            "the direction image2mask makes no image, so psnr, ssim and dz_ratio cannot be "
+            "measured; set validation.select_by: dice",
+        ),
+        (
+            direction == "image2mask"
+            and (
+                settings.validation.extractor is not None
+                or settings.validation.lpips_weights is not None
+            ),
+            "the direction image2mask makes no image, so FID, KID and LPIPS cannot be measured; "
+            "leave validation.extractor and validation.lpips_weights out",
+        ),
+        (
+            direction == "mask2image" and settings.validation.select_by == "dice",
+            "the direction mask2image makes no label map, so dice cannot be measured; set "
+            "validation.select_by to a figure of the image, as psnr, ssim or dz_ratio",
+        ),
+        (
+            direction == "image+labels" and kind not in ("anatomaskgan", "spade"),
+            f"the generator {kind!r} has one head; image+labels needs anatomaskgan or spade",
+        ),
+        (
+            direction == "image+labels" and settings.data.guidance != "superpixels",
+            "image+labels makes the labels, so it cannot be given them; set data.guidance: "
+            "superpixels",
+        ),
+        (
+            settings.data.supervision == "semi" and direction != "image+labels",
+            "semi gives pseudo labels to cases without labels, which needs a generator that makes "
+            "labels; set direction: image+labels",
+        ),
+        (
+            settings.data.supervision == "semi"
+            and not (is_adversarial and discriminator == "patch"),
+            "semi weighs pseudo labels by the confidence of a patch discriminator; set "
+            "discriminator.kind: patch and losses.adversarial above 0",
+        ),
+        (
+            settings.data.supervision == "semi" and not settings.discriminator.condition_features,
+            "semi asks the discriminator whether image and labels belong together; set "
+            "discriminator.conditional: true and label_features above 0",
+        ),
+        (
+            settings.data.supervision == "unpaired" and not is_adversarial,
+            "unpaired has no real image of the same labels, so only a discriminator can teach the "
+            "generator; set losses.adversarial above 0",
+        ),
+        (
+            settings.data.supervision == "unpaired"
+            and is_adversarial
+            and discriminator == "segmentation",
+            "a segmentation discriminator needs the labels of its real images, which unpaired does "
+            "not have; set discriminator.kind: wavelet, or patch with conditional: false",
+        ),
+        (
+            settings.data.supervision == "unpaired"
+            and discriminator == "patch"
+            and settings.discriminator.condition_features > 0,
+            "unpaired images do not fit the labels, so the patch discriminator must judge the "
+            "image alone; set discriminator.conditional: false",
+        ),
+        (
+            settings.data.supervision == "unpaired" and losses.label_keeping == 0,
+            "unpaired without label_keeping lets the generator ignore its labels; set "
+            "losses.label_keeping above 0",
+        ),
+        (
+            settings.data.guidance == "superpixels" and settings.data.supervision == "unpaired",
+            "superpixels of an image show that image, so unpaired has no meaning with them; set "
+            "data.supervision: paired",
+        ),
+        (
+            settings.data.supervision == "unpaired" and bool(comparing),
+            "unpaired has no real image of the same labels to compare with; set these losses to 0: "
+            f"{', '.join(comparing)}",
+        ),
+        (
+            is_adversarial and discriminator != "patch" and losses.feature_matching > 0,
+            f"feature_matching compares features of a patch discriminator; with discriminator.kind "
+            f"{discriminator!r} set losses.feature_matching: 0",
+        ),
+        (
+            direction == "image+labels" and discriminator != "patch" and is_adversarial,
+            f"image+labels is judged as a pair, which a {discriminator} discriminator cannot do; "
+            "set discriminator.kind: patch",
+        ),
+        (
+            losses.r1 > 0 and is_adversarial and discriminator == "segmentation",
+            "r1 is for patch and wavelet discriminators; a segmentation discriminator has "
+            "label_mix instead: set losses.r1: 0",
+        ),
+        (
+            losses.r1 > 0 and not is_adversarial,
+            "r1 is a penalty on the discriminator, but losses.adversarial is 0, so there is none",
+        ),
+        (
+            settings.precision == "16" and losses.r1 > 0,
+            "r1 overflows in 16 bits; set precision: bf16 or 32",
+        ),
+    ]

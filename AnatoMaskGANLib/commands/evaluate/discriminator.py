@@ -1,6 +1,4 @@
-"""The discriminator of a run as a feature extractor: what a network learned that had to tell real
-images from synthetic ones.
-"""
+"""The discriminator of a run as a feature extractor: it had to tell real images from synthetic."""
 
 from __future__ import annotations
 
@@ -13,13 +11,13 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.features import Extractor
 
 SLICES_AT_A_TIME = 8
 
 
 def discriminator_features(run: Path, device: str) -> Extractor:
-    """Slices [N,H,W] to the mean of the discriminator's last features [N,D], all scales together.
+    """Maps slices [N,H,W] to the means [N,D] of the discriminator's last features, all scales.
 
     Every slice is seen alone, and without its label map: a discriminator of image and labels gets
     background everywhere. Raises ValueError for a run without a discriminator.
@@ -28,12 +26,15 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     import torch
 
     from AnatoMaskGANLib.synthesis.devices import pick_device
-    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
-    from AnatoMaskGANLib.training.run_state import read_tensors
+    from AnatoMaskGANLib.training.checkpoints import (
+        LATEST,
+        find_checkpoint,
+        read_tensors,
+        tensors_of,
+    )
 
     tensors, metadata = read_tensors(find_checkpoint(run, LATEST))
-    prefix = "module/discriminator/"
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    weights = tensors_of(tensors, "discriminator")
     if not weights:
         raise ValueError(
             f"{run} trained no discriminator, so it gives no features. Give a run with adversarial "

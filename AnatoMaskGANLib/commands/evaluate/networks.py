@@ -1,4 +1,4 @@
-"""The frozen networks that an evaluation measures with: segmenter and feature extractors."""
+"""The frozen networks with which an evaluation measures: segmenter and feature extractors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from AnatoMaskGANLib.evaluation.faithfulness import Segmenter
-    from AnatoMaskGANLib.evaluation.feature_distance import FeatureMaps
-    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.faithfulness import Segmenter
+    from AnatoMaskGANLib.evaluation.metrics.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.perceptual import FeatureMaps
     from AnatoMaskGANLib.synthesis import ModelCard
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -42,20 +42,27 @@ def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str)
         if is_run(path)
         else VolumeSegmenter.from_checkpoint(place, device)
     )
-    # The convolutions of a CPU are nearly twice as fast in this order.
-    segmenter.network.to(memory_format=torch.channels_last)
+    # Convolutions on a CPU are nearly twice as fast in this memory order.
+    segmenter.network = segmenter.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return segmenter
 
 
 def _segmenter_of_run(run: Path, device: str) -> VolumeSegmenter:
+    """The best checkpoint of a run as a segmenter, or its latest one if it has no best one."""
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.training.checkpoints import BEST, LATEST, checkpoint_file
-    from AnatoMaskGANLib.training.export import export_run
+    from AnatoMaskGANLib.training.export import RunCheckpoint, export_run
+    from AnatoMaskGANLib.training.settings import CardSettings
 
     checkpoint = BEST if checkpoint_file(run, BEST).is_file() else LATEST
+    texts = CardSettings(
+        description="A segmenter for an evaluation.",
+        training_data="that of the run",
+        licence="that of the run's data",
+    )
     with TemporaryDirectory() as folder:
-        texts = ("A segmenter for an evaluation.", "that of the run", "that of the run's data")
-        model = export_run(run, "segmenter", Path(folder), *texts, checkpoint=checkpoint)
+        source = RunCheckpoint(run, checkpoint)
+        model = export_run(source, "segmenter", Path(folder), texts)
         return VolumeSegmenter.from_checkpoint(model, device)
 
 
@@ -89,7 +96,7 @@ def _scripted_segmenter(
 def as_segmenter(segmenter: VolumeSegmenter, reader: CaseReader) -> Segmenter:
     """The segmenter with its labels in the evaluated model's classes, matched by their names.
 
-    What it finds beside them is background.
+    Labels that match no class become background.
     """
     from AnatoMaskGANLib.volumes import apply_matches
 
@@ -106,9 +113,9 @@ def as_segmenter(segmenter: VolumeSegmenter, reader: CaseReader) -> Segmenter:
 
 
 def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
-    """Slices [N,H,W] to the mean features [N,D] of the deepest level of a segmenter's U-Net.
+    """Maps slices [N,H,W] to the mean features [N,D] of the deepest level of a segmenter's U-Net.
 
-    Every slice is seen alone, its neighbors beyond it being empty: an extractor, not a
+    Every slice is seen alone, with empty neighbors, because this is an extractor and no
     segmentation. Raises ValueError for a network that is no U-Net of this program.
     """
     import numpy as np
@@ -124,7 +131,7 @@ def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
 
 
 def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
-    """Neighboring slices [N,H,W] to the maps [N,C,h,w] of every level of the encoder.
+    """Maps neighboring slices [N,H,W] to the maps [N,C,h,w] of every level of the encoder.
 
     Raises ValueError for a network that is no U-Net of this program.
     """
@@ -133,7 +140,7 @@ def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
 
 
 def has_encoder(segmenter: VolumeSegmenter) -> bool:
-    """Whether it is a U-Net of this program, whose levels can be looked at."""
+    """Whether the segmenter is a U-Net of this program, whose levels can be read."""
     from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
 
     return isinstance(segmenter.network, SegmenterNetwork)
@@ -148,7 +155,7 @@ def _check_encoder(segmenter: VolumeSegmenter) -> None:
 
 
 def _levels(segmenter: VolumeSegmenter, stacks: np.ndarray) -> list[np.ndarray]:
-    """What the levels give for stacks of slices [B,S,H,W]: maps [B*S,C,h,w], the deepest last."""
+    """Maps [B*S,C,h,w] of every level, the deepest last, for stacks of slices [B,S,H,W]."""
     import numpy as np
     import torch
 
@@ -159,11 +166,13 @@ def _levels(segmenter: VolumeSegmenter, stacks: np.ndarray) -> list[np.ndarray]:
 
 
 def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
-    """Features of a TorchScript file ([N,3,H,W] in [0,1] to [N,D], checked by its hash), of the
-    encoder of a segmenter, by a model's name, a model folder or a run's folder, or of the
-    discriminator of a run that trained a generator.
+    """The feature extractor that a text names.
+
+    It is a TorchScript file, which maps [N,3,H,W] in [0,1] to [N,D] and is checked by its hash; or
+    a segmenter (a model's name, a model folder or a run's folder), whose encoder is taken; or the
+    folder of a run that trained a generator, whose discriminator is taken.
     """
-    from AnatoMaskGANLib.evaluation.features import torchscript_features
+    from AnatoMaskGANLib.evaluation.metrics.features import torchscript_features
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 
@@ -184,8 +193,7 @@ def is_run(path: Path) -> bool:
 
 def direction_of_run(run: Path) -> str:
     """mask2image, image2mask or image+labels."""
-    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
-    from AnatoMaskGANLib.training.run_state import read_tensors
+    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint, read_tensors
 
     _, metadata = read_tensors(find_checkpoint(run, LATEST))
     return metadata["settings"].get("direction", "mask2image")
