@@ -49,6 +49,15 @@ def test_labels_come_back_on_the_volumes_own_grid() -> None:
     assert found.names == {1: "part 1", 2: "part 2"}
 
 
+def test_a_model_of_image_and_labels_is_refused_where_its_superpixels_are_not_found() -> None:
+    volume, _ = turned_volume((1.0, 1.0, 2.0))
+    card = tiny_card(tiny_settings(label_outputs=3))
+    card = replace(card, output_labels=card.label_table)
+    segmenter = VolumeSegmenter(card, Threshold(), torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="from superpixels, which are not found here"):
+        segmenter.segment(volume)
+
+
 def test_another_spacing_is_resampled_there_and_back() -> None:
     volume, labels = turned_volume((0.8, 1.3, 1.6))
     segmenter = VolumeSegmenter(tiny_card(SETTINGS), Threshold(), torch.device("cpu"))

@@ -32,7 +32,7 @@ def test_a_volume_is_what_the_generator_makes_of_each_slice(kind: str) -> None:
     padded = np.pad(labels, ((0, 0), (8, 8), (8, 8)))
     noise = noise_field(3, (5, -8, -8), (1, 32, 32), SPACING_IJK_MM[::-1], (1.5, 4.0))
     with torch.no_grad():
-        image = synthesizer.generator(
+        image = synthesizer.model.generator(
             torch.from_numpy(padded[5:6].astype(np.int64))[None],
             torch.zeros(1, 1),
             noise[None],
@@ -47,7 +47,7 @@ def test_16_bits_are_not_asked_of_it_in_vain_without_a_word(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plain = synthesizer_of("unet")
-    half = Synthesizer(plain.card, plain.generator, plain.device, half_precision=True)
+    half = Synthesizer(plain.card, plain.model.generator, plain.model.device, half_precision=True)
     assert "unet networks run with 32 bits only" in caplog.text
     assert "Precision" not in half.synthesize(label_map_of(random_labels((4, 8, 8)))).provenance
 

@@ -1,33 +1,74 @@
 """The logic: everything that the panel can do, for scripts as well."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import packages, result_volume, sample_data, scan_edit
-from .batch_job import BatchJob, BatchRequest
-from .comparison import Comparison, compareVolumes
-from .known_models import KnownModels
-from .label_losses import labelLosses
-from .one_run import OneRun
-from .output_style import OutputStyle, intensitiesOf
-from .parameter_node import (
-    DEFAULT_MARGIN_MM,
+from AnatoMaskGANModule.batch.job import BatchJob, BatchRequest
+from AnatoMaskGANModule.compare.job import Comparison, compareVolumes
+from AnatoMaskGANModule.edit import job as scan_edit
+from AnatoMaskGANModule.host import resources as sample_data
+from AnatoMaskGANModule.models.library import KnownModels
+from AnatoMaskGANModule.packages import job as packages
+from AnatoMaskGANModule.parameters import (
     DEFAULT_MODEL,
-    MOST_SAMPLES,
     AnatoMaskGANParameterNode,
-    ManySamples,
 )
-from .runners import DirectRunner, ProcessRunner
-from .segment_match import SegmentMatch, matchedSegments, takenSegmentIDs
-from .synthesis_request import SynthesisSettings, requestOf, settingsOfRecord
-from .training_job import TrainingJob
-from .training_request import TrainingRequest
-from .volume_source import VolumeSource, sourceOfPanel, sourceOfVolume, unchangedSource
+from AnatoMaskGANModule.synthesis import result as result_volume
+from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.choices import EditChoices, SynthesisChoices
+from AnatoMaskGANModule.synthesis.request import (
+    SynthesisSettings,
+    VolumeSource,
+    labelLosses,
+    requestOf,
+    settingsOfRecord,
+    sourceOfPanel,
+    sourceOfVolume,
+    unchangedSource,
+)
+from AnatoMaskGANModule.synthesis.result import OutputChoice, OutputStyle, intensitiesOf
+from AnatoMaskGANModule.synthesis.segment_match import (
+    SegmentMatch,
+    matchedSegments,
+    takenSegmentIDs,
+)
+from AnatoMaskGANModule.training.job import TrainingJob
+from AnatoMaskGANModule.training.request import TrainingRequest
+
+
+class OneRun:
+    """Whether something runs, and whether it was asked to end."""
+
+    def __init__(self) -> None:
+        self._isRunning = self._isCancelled = False
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Something runs inside; check before that it may."""
+        self._isRunning, self._isCancelled = True, False
+        try:
+            yield
+        finally:
+            self._isRunning = False
+
+    def cancel(self) -> None:
+        """Ask what runs to end; without a run nothing happens."""
+        self._isCancelled = True
+
+    def isCancelled(self) -> bool:
+        """What a run asks now and then."""
+        return self._isCancelled
+
+    def checkIsFree(self) -> None:
+        """Raises RuntimeError while something runs."""
+        if self._isRunning:
+            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
 
 
 class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
@@ -37,9 +78,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     volumeNode = logic.synthesize(segmentationNode, seed=3)
     """
 
-    def __init__(self, runner: DirectRunner | ProcessRunner | None = None) -> None:
+    def __init__(self, backend: DirectBackend | ProcessBackend | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self.runner = runner or DirectRunner()
+        self.backend = backend or DirectBackend()
         self._models = KnownModels()
         self._run = OneRun()
 
@@ -98,7 +139,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     def forgetModels(self) -> None:
         """Neither the list nor a loaded model may outlive what lies in the folder."""
         self._run.checkIsFree()
-        self.runner.close()
+        self.backend.close()
         self._models.forget()
 
     def modelLabels(self, model: str) -> list[str]:
@@ -140,43 +181,25 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationNode,
         outputVolume=None,
         referenceVolume=None,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        samples: int = 1,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        manySamples: ManySamples = ManySamples.SEQUENCE,
-        style: OutputStyle | None = None,
+        **choices: Any,
     ) -> vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
         output volume shows one by one, or a volume each, of which the first is given back.
-        noiseLengthScale: the noise's correlation lengths over those of the training, 0.25 to 4.
-        style: the intensities, and how a new volume is shown. unmatched: "stop" raises for segments
-        that the model does not know, "background" drops them. labels: segment name -> label of the
-        model that replaces the matching rules, "" for background. progressCallback gets the done
-        share in [0,1] and what is being done; `cancel` called from it ends the run with
+        choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
+        core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
+        fraction in [0,1] and what is being done; `cancel` called from it ends the run with
         SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        seeds = [seed + number for number in range(samples)]
+        chosen = SynthesisChoices.of(choices)
         return self._synthesizeFrom(
-            VolumeSource(
-                segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
-            ),
-            SynthesisSettings(model, device, seeds, noiseStrength, noiseLengthScale),
-            outputVolume,
-            manySamples,
-            style or OutputStyle(),
+            chosen.source(segmentationNode, referenceVolume),
+            chosen.settings(),
+            OutputChoice(outputVolume, chosen.manySamples, chosen.style or OutputStyle()),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -185,24 +208,24 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self,
         source: VolumeSource,
         settings: SynthesisSettings,
-        outputVolume,
-        manySamples: ManySamples,
-        style: OutputStyle,
+        output: OutputChoice,
         report: Callable[[float, str], None],
         note: Callable[[str], None],
     ) -> vtkMRMLScalarVolumeNode:
-        self._checkRequest(source, outputVolume)
+        self._checkRequest(source, output.volume)
         with self._run.begun():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
             request = requestOf(source, export, settings)
             for line in labelLosses(export, request, self._models.labelTable(settings.model)):
                 note(line)
-            volumes = self.runner.run(request, report, self._run.isCancelled)
-        result_volume.checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
-        self.checkOutput(outputVolume)  # once more: others may have filled it meanwhile
+            volumes = self.backend.run(request, report, self._run.isCancelled)
+        result_volume.checkStillThere(
+            source.segmentationNode, output.volume, source.referenceVolume
+        )
+        self.checkOutput(output.volume)  # once more: others may have filled it meanwhile
         return result_volume.putSamples(
-            source, outputVolume, volumes, settings.seeds, export, manySamples, style, note
+            source, output, volumes, settings.options.seeds, export, note
         )
 
     def _checkRequest(self, source: VolumeSource, outputVolume) -> None:
@@ -250,46 +273,39 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationBefore,
         segmentationNode,
         outputVolume=None,
-        marginMm: float = DEFAULT_MARGIN_MM,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        seam: str = "smooth",
+        **choices: Any,
     ) -> vtkMRMLScalarVolumeNode:
         """A copy of a real scan in which only what its segments changed is synthetic.
 
         segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
-        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. seam:
-        "smooth" brings the edit to the scan's intensities by a line and a smooth field, "scaled" by
-        the line alone, "none" leaves it as the model made it. Raises
-        ValueError where nothing was edited; the rest is as for `synthesize`.
+        choices: by name, the fields of `EditChoices` (marginMm, seam, model, seed, ...) and of the
+        core's `SamplingSettings`. Raises ValueError where nothing was edited; the rest is as for
+        `synthesize`.
         """
         scan_edit.checkScan(scan)
+        chosen = EditChoices.of(choices)
         before, after = (
-            VolumeSource(node, scan, None, dict(labels or {}), unmatched)
-            for node in (segmentationBefore, segmentationNode)
+            chosen.source(node, scan) for node in (segmentationBefore, segmentationNode)
         )
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
-        settings = SynthesisSettings(model, device, [seed], noiseStrength, noiseLengthScale)
+        settings = chosen.settings()
         report = progressCallback or (lambda share, text: None)
 
         def run(export) -> Sequence:
             request = requestOf(after, export, settings)
-            return self.runner.run(request, report, self._run.isCancelled)
+            return self.backend.run(request, report, self._run.isCancelled)
 
         with self._run.begun():
-            table = self._models.labelTable(model)
-            volume, export = scan_edit.editedScan(before, after, table, marginMm, run, seam)
+            table = self._models.labelTable(chosen.model)
+            volume, export = scan_edit.editedScan(
+                before, after, table, chosen.marginMm, run, chosen.seam
+            )
         result_volume.checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
         self.checkOutput(outputVolume)
         target = scan_edit.newEditedVolume(scan) if outputVolume is None else outputVolume
-        self.putVolumes(after, target, [volume], [seed], export)
+        self.putVolumes(after, target, [volume], chosen.seeds, export)
         scan_edit.showAsScan(target, scan)
         return target
 
@@ -318,9 +334,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         return self._synthesizeFrom(
             unchangedSource(volumeNode, record, card),
             settingsOfRecord(record, device),
-            outputVolume,
-            ManySamples.SEQUENCE,
-            OutputStyle(intensitiesOf(record)),
+            OutputChoice(outputVolume, style=OutputStyle(intensitiesOf(record))),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -339,7 +353,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(record["Model"])
         if card is None:
             raise ValueError(
-                f"The model {record['Model']!r} is not installed; its window and labels are needed."
+                f"The model {record['Model']!r} is not installed; it is needed for its "
+                "window and its labels. Install it."
             )
         source = sourceOfVolume(syntheticVolume, record)
         with self._run.begun():
@@ -387,8 +402,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
-                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
-                "been synthesized."
+                f"{name!r} is not a synthetic volume: it has no provenance. Select a "
+                "synthetic volume."
             )
         return self.provenance(volumeNode)
 

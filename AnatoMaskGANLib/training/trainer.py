@@ -167,10 +167,11 @@ class Trainer:
                 f"{key} {float(value.detach()):.4g}" for key, value in losses.items()
             )
             raise TrainingDivergedError(
-                f"step {self.step}: the losses of the {name} are no numbers any more or out of all "
-                f"bounds ({values}). Try, in this order: a lower lr_generator and lr_discriminator "
-                "(half), a gradient_clip of 1, precision 32, r1 above 0; the last checkpoint is "
-                "from before this step, a numbered or best one is taken with --resume-from."
+                f"step {self.step}: the losses of the {name} are not finite or far too "
+                f"large ({values}). Try, in this order: a lower lr_generator and "
+                "lr_discriminator (half), a gradient_clip of 1, precision 32, r1 above 0; "
+                "the last checkpoint is from before this step. --resume-from continues "
+                "from a numbered or the best checkpoint."
             )
         mean = total / count
         (self.scalers[name].scale(mean) if name in self.scalers else mean).backward()

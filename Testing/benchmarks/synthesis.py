@@ -251,7 +251,7 @@ def bundled(options: argparse.Namespace) -> Row:
     synthesizer = Synthesizer.from_checkpoint("brain-t1", "cpu")
     label_map = read_label_map(SAMPLE)
     rows: Row = {"shape": "x".join(map(str, reversed(label_map.shape_kji)))}
-    samples = synthesizer.synthesize_samples(label_map, [0, 1])
+    samples = synthesizer.synthesize_samples(label_map, seeds=[0, 1])
     for name in ("first", "further"):
         rows[name] = {}
         with measured(rows[name]):

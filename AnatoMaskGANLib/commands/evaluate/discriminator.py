@@ -37,8 +37,8 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     weights = tensors_of(tensors, "discriminator")
     if not weights:
         raise ValueError(
-            f"{run} trained no discriminator, so it gives no features. Give a run with adversarial "
-            "losses, a segmenter or a TorchScript file."
+            f"{run} has no discriminator, so it provides no features. Give a run with "
+            "adversarial losses, a segmenter or a TorchScript file."
         )
     network = _discriminator(metadata)
     network.load_state_dict(weights)

@@ -45,8 +45,8 @@ def mean_dice(reference: LabelMap, found: LabelMap) -> float:
     """
     if not same_grid(found, reference):
         raise ValueError(
-            "The segmenter returned a label map on another grid than its input; expected the "
-            "same. Resample its result to the input."
+            "The segmenter returned a label map on another grid than its input; expected "
+            "the same grid. Resample its result to the input."
         )
     return mean_of_labels(dice_by_label(reference.labels_kji, found.labels_kji))
 

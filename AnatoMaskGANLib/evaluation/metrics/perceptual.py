@@ -87,8 +87,9 @@ def _fill_backbone(backbone: nn.Module, state: dict[str, Any], path: Path) -> No
             num_filled += 1
     if num_filled != len(list(backbone.parameters())) or num_filled == 0:
         raise WeightsError(
-            f"Only {num_filled} tensors of the LPIPS backbone could be filled from {path}: this "
-            "version of lpips is built otherwise than expected. Leave LPIPS out."
+            f"Only {num_filled} tensors of the LPIPS backbone could be filled from "
+            f"{path}: this version of lpips differs from the expected one. Leave LPIPS "
+            "out."
         )
 
 

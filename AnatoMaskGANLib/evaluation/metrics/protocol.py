@@ -43,9 +43,9 @@ def compared_slices(labels_kji: np.ndarray) -> np.ndarray:
     indices = np.flatnonzero(fraction > MINIMUM_LABELED_FRACTION)
     if indices.size == 0:
         raise ValueError(
-            f"No axial slice has more than {MINIMUM_LABELED_FRACTION:.0%} labelled pixels (the "
-            f"fullest has {fraction.max():.2%}), so there is nothing to compare. Crop the case to "
-            "its anatomy, or check that its labels survived matching."
+            f"No axial slice has more than {MINIMUM_LABELED_FRACTION:.0%} labeled pixels "
+            f"(the fullest has {fraction.max():.2%}), so there is nothing to compare. Crop "
+            "the case to its anatomy, or check that its labels survived matching."
         )
     return indices
 

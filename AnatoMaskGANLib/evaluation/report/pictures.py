@@ -124,7 +124,7 @@ def _check_grids(planes: ThreePlanes) -> None:
     for name, volume in planes.volumes.items():
         if not same_grid(volume, planes.label_map):
             raise ValueError(
-                f"'{name}' does not lie on the grid of the label map, so they cannot be shown "
+                f"'{name}' is not on the grid of the label map, so they cannot be shown "
                 "side by side. Resample the volume to the label map first."
             )
     if not planes.label_map.labels_kji.any():
