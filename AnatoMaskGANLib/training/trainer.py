@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from AnatoMaskGANLib.config import settings_to_dict
-from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
 from AnatoMaskGANLib.training.checkpoints import (
     BestCheckpoint,
     read_run_state,
