@@ -28,12 +28,12 @@ class CalibrateModelOptions:
     """Make a new model from another one, in which the noise of each label is adjusted until its
     standard deviation equals that of the training scans. Measure the new model again."""
 
+    store: Path
+    """Case store that the model was trained on. Only its training split is used."""
     model: str = positional()
     """Name of a model with 3-D noise, or path of its model folder."""
     name: str = positional()
     """Name of the new model."""
-    store: Path
-    """Case store that the model was trained on. Only its training split is used."""
     output: Path | None = None
     """Folder in which the model folder is made; by default the folder of installed models."""
     cases: PositiveInt | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import PositiveFloat
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
@@ -41,12 +41,12 @@ _log = logging.getLogger(__name__)
 class EditOptions:
     """Let a real scan follow an edit of its segmentation: no model, any scan, any labels."""
 
+    output: Path
+    """File of the edited scan; a folder for a series or a folder of cases."""
     inputs: tuple[Path, ...] = positional()
     """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation. With --change,
     SCAN BEFORE. Or a folder of cases: each folder in it with the files image, seg and, without
     --change, seg-edited is one."""
-    output: Path
-    """File of the edited scan; a folder for a series or a folder of cases."""
     change: tuple[str, ...] = ()
     """Edits in words, done one after the other in place of an edited segmentation: "grow NAME by 5
     mm", "shrink NAME by 5 mm", "resize NAME to 150 %", "move NAME by 0,10,-5 mm" (to the patient's
@@ -203,6 +203,7 @@ def _edit_case(
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing import ScanEditSession
     from AnatoMaskGANLib.editing.changes import changed_label_maps
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
     scan = read_volume(job.scan)
@@ -223,7 +224,8 @@ def _edit_case(
             continue
         session = session or ScanEditSession(scan, before)
         settings = _settings(options, scan, before, after)
-        part = part_of_progress(on_progress, number, len(job.targets))
+        count = len(job.targets)
+        part = Progress(on_progress).span(number / count, (number + 1) / count).report
         session.update(after, settings, on_progress=part)
         edited = session.edited()
         for warning in edited.warnings:

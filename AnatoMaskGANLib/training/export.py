@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.networks.generator import build_generator
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.models.archive import (
     check_model_name,
@@ -117,7 +119,7 @@ def card_texts_of(run: RunCheckpoint) -> CardSettings:
     return settings_from_dict(CardSettings, metadata["settings"].get("card", {}))
 
 
-def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> ImageGenerator | Segmenter:
     generator = build_generator(settings_from_dict(GeneratorSettings, run["generator"]))
     try:
         generator.load_state_dict(weights, strict=True)

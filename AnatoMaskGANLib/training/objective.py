@@ -83,8 +83,9 @@ class SynthesisObjective:
     ) -> None:
         self.settings = settings
         self.networks = networks
-        self.halo = networks.generator.settings.context_radius
-        self._num_condition_classes = networks.generator.settings.num_classes
+        self.generator = networks.image_generator
+        self.halo = self.generator.settings.context_radius
+        self._num_condition_classes = self.generator.settings.num_classes
         self.num_classes = store.num_classes
         self._spacing_ijk_mm = store.spacing_ijk_mm
         self._swaps = condition_swaps(settings.data.guidance, store.swaps, store.num_classes).to(
@@ -102,7 +103,7 @@ class SynthesisObjective:
             self.settings.data.guidance, batch.labels, batch.guidance, self.num_classes
         )
         images = make_images(
-            self.networks.generator,
+            self.generator,
             condition,
             batch.positions_mm,
             batch.noise_seeds,
@@ -210,7 +211,7 @@ class SynthesisObjective:
             terms["body_mask"] = weights.body_mask * mask
         if weights.flip_consistency:
             flipped = deterministic_image(
-                self.networks.generator,
+                self.generator,
                 self._swaps[result.condition.flip(-1)],
                 result.batch.positions_mm,
                 self._spacing_ijk_mm,
@@ -296,11 +297,11 @@ class SegmentationObjective:
 
     def __init__(self, settings: TrainingSettings, networks: Networks) -> None:
         self.settings = settings
-        self.networks = networks
+        self.segmenter = networks.segmenter
 
     def forward(self, batch: StackBatch) -> SegmentedBatch:
         """The label logits of the images of a batch."""
-        return SegmentedBatch(batch, self.networks.generator(batch.images).float())
+        return SegmentedBatch(batch, self.segmenter(batch.images).float())
 
     def discriminator_losses(self, result: SegmentedBatch, step: int) -> dict[str, Tensor]:
         """None: a segmenter has no discriminator."""

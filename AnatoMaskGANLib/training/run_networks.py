@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import nn
 
 from AnatoMaskGANLib import config
 from AnatoMaskGANLib.config import DiscriminatorSettings, GeneratorSettings, settings_to_dict
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
 from AnatoMaskGANLib.networks.discriminators.wavelet import WaveletDiscriminator
 from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.networks.gray_texture import GrayTextureClassifier
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.training.condition_map import num_condition_classes
 from AnatoMaskGANLib.training.settings import TrainingSettings, generator_kind
 
@@ -25,12 +28,22 @@ Discriminator = MultiScaleDiscriminator | SegmentationUNet | WaveletDiscriminato
 class Networks:
     """All networks that a run trains."""
 
-    generator: nn.Module
+    generator: ImageGenerator | Segmenter
     """Generator of settings.generator; for image2mask, the segmenter."""
     discriminator: Discriminator | None = None
     classifier: GrayTextureClassifier | None = None
     label_reader: SegmentationUNet | None = None
     """unpaired: a segmentation network that reads the labels back from a synthetic image."""
+
+    @property
+    def image_generator(self) -> ImageGenerator:
+        """The generator, of a run that makes images."""
+        return cast(ImageGenerator, self.generator)
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The segmenter, of a run of image2mask."""
+        return cast(Segmenter, self.generator)
 
     def named(self) -> dict[str, nn.Module]:
         """The networks that this run has, by name."""

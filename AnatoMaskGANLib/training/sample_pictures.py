@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.training.forward_passes import make_images
 from AnatoMaskGANLib.training.held_out import HeldOutCase, held_out_cases
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -46,7 +47,7 @@ def _columns(trainer: Trainer, case: HeldOutCase) -> dict[str, Tensor]:
     """The middle slice of the case, by the heading of its column."""
     middle, device = case.image.shape[0] // 2, trainer.device
     labels, real = case.inner_labels[middle], case.image[middle]
-    if trainer.settings.direction == "image2mask":
+    if isinstance(trainer.ema, Segmenter):
         logits = trainer.ema(case.image[None, :, None].to(device))
         return {"real": real, "found labels": logits[0, middle].argmax(0), "labels": labels}
     positions = torch.arange(case.image.shape[0], device=device) * trainer.store.spacing_ijk_mm[2]

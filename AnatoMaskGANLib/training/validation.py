@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from AnatoMaskGANLib.config import SettingsError
 from AnatoMaskGANLib.evaluation.metrics.case_metrics import GridCase, paired_metrics
@@ -28,6 +28,8 @@ from AnatoMaskGANLib.evaluation.metrics.perceptual import (
     mean_perceptual_distance,
 )
 from AnatoMaskGANLib.evaluation.metrics.protocol import compared_slices, resize_slice
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.training.forward_passes import make_images
 from AnatoMaskGANLib.training.held_out import HeldOutCase, held_out_cases
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
@@ -129,7 +131,7 @@ class Validator:
         self._label_mean: dict[str, float] | None = None
 
     @torch.no_grad()
-    def measure(self, network: nn.Module) -> dict[str, float]:
+    def measure(self, network: ImageGenerator | Segmenter) -> dict[str, float]:
         """Means over the cases, by metric; the network has to be in evaluation mode.
 
         A metric without a value on any case (3-D SSIM of fewer than seven slices) is left out.
@@ -148,7 +150,7 @@ class Validator:
         return {name: value for name, value in means.items() if math.isfinite(value)}
 
     def _measure_case(
-        self, network: nn.Module, case: HeldOutCase
+        self, network: ImageGenerator | Segmenter, case: HeldOutCase
     ) -> tuple[np.ndarray | None, dict[str, float]]:
         """The image [S,H,W] in [0,1], if the network makes one, and its paired metrics."""
         images: list[Tensor] = []
@@ -167,13 +169,13 @@ class Validator:
         return image, metrics
 
     def _stacks(
-        self, network: nn.Module, case: HeldOutCase
+        self, network: ImageGenerator | Segmenter, case: HeldOutCase
     ) -> Iterator[tuple[Tensor | None, Tensor | None]]:
         """Image [S,H,W] and label map [S,H,W] of every stack, as many slices as in training."""
         size, halo = self.settings.data.stack_size, case.halo
         for first in range(0, case.image.shape[0], size):
             end = min(first + size, case.image.shape[0])
-            if self.settings.direction == "image2mask":
+            if isinstance(network, Segmenter):
                 image = case.image[first:end].to(self.device)
                 yield None, network(image[None, :, None])[0].argmax(1)
                 continue

@@ -75,13 +75,13 @@ _log = logging.getLogger(__name__)
 class EvaluateOptions:
     """Compare synthetic volumes with real scans and with images that need no learning."""
 
+    output: Path
+    """Folder for report.html, figures.csv, labels.csv, figures.json and one picture for each case.
+    """
     inputs: tuple[Path, ...] = positional()
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
     image.nii.gz) on the same grid; folders of case folders; or case stores, whose test split is
     used. No subject in them may have been used for training."""
-    output: Path
-    """Folder for report.html, figures.csv, labels.csv, figures.json and one picture for each case.
-    """
     model: tuple[str, ...] = ("brain-t1",)
     """One or more models, by name (see: anatomaskgan models list) or by path of a model folder. The
     classes, grid and window of the first one are used for all."""

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from AnatoMaskGANLib.evaluation.metrics.features import Extractor
+    from AnatoMaskGANLib.training.run_networks import Discriminator
 
 SLICES_AT_A_TIME = 8
 
@@ -35,12 +36,12 @@ def discriminator_features(run: Path, device: str) -> Extractor:
 
     tensors, metadata = read_tensors(find_checkpoint(run, LATEST))
     weights = tensors_of(tensors, "discriminator")
-    if not weights:
+    network = _discriminator(metadata) if weights else None
+    if network is None:
         raise ValueError(
             f"{run} has no discriminator, so it provides no features. Give a run with "
             "adversarial losses, a segmenter or a TorchScript file."
         )
-    network = _discriminator(metadata)
     network.load_state_dict(weights)
     chosen = pick_device(device)
     network = network.to(chosen).eval().requires_grad_(False)
@@ -58,8 +59,8 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     return extract
 
 
-def _discriminator(metadata: dict[str, Any]) -> nn.Module:
-    """The network of the run, without its weights."""
+def _discriminator(metadata: dict[str, Any]) -> Discriminator | None:
+    """The discriminator of the run, without its weights."""
     import torch
 
     from AnatoMaskGANLib.config import settings_from_dict
@@ -71,8 +72,8 @@ def _discriminator(metadata: dict[str, Any]) -> nn.Module:
     return build_networks(settings, num_classes, torch.device("cpu")).discriminator
 
 
-def _last_features(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """[N,1,1,H,W] images to [N,D]: means of the last features before the logits."""
+def _last_features(network: Discriminator) -> Callable[[Tensor], Tensor]:
+    """Maps images [N,1,1,H,W] to the means [N,D] of the last features before the logits."""
     import torch
 
     from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator

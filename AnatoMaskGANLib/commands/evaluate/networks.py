@@ -12,11 +12,13 @@ from AnatoMaskGANLib.commands.evaluate.discriminator import discriminator_featur
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor
 
     from AnatoMaskGANLib.evaluation.metrics.faithfulness import Segmenter
     from AnatoMaskGANLib.evaluation.metrics.features import Extractor
     from AnatoMaskGANLib.evaluation.metrics.perceptual import FeatureMaps
+    from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
     from AnatoMaskGANLib.synthesis import ModelCard
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -120,11 +122,11 @@ def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
     """
     import numpy as np
 
-    _check_encoder(segmenter)
+    network = _with_encoder(segmenter)
 
     def extract(slices: np.ndarray) -> np.ndarray:
         batches = np.array_split(slices, max(len(slices) // 8, 1))
-        deepest = (_levels(segmenter, batch[:, None])[-1] for batch in batches)
+        deepest = (_levels(network, batch[:, None], segmenter.device)[-1] for batch in batches)
         return np.concatenate([maps.mean(axis=(2, 3)) for maps in deepest])
 
     return extract
@@ -135,8 +137,8 @@ def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
 
     Raises ValueError for a network that is no U-Net of this program.
     """
-    _check_encoder(segmenter)
-    return lambda slices: _levels(segmenter, slices[None])
+    network = _with_encoder(segmenter)
+    return lambda slices: _levels(network, slices[None], segmenter.device)
 
 
 def has_encoder(segmenter: VolumeSegmenter) -> bool:
@@ -146,23 +148,29 @@ def has_encoder(segmenter: VolumeSegmenter) -> bool:
     return isinstance(segmenter.network, SegmenterNetwork)
 
 
-def _check_encoder(segmenter: VolumeSegmenter) -> None:
-    if not has_encoder(segmenter):
+def _with_encoder(segmenter: VolumeSegmenter) -> SegmenterNetwork:
+    """The segmenter's network; raises ValueError unless it is a U-Net of this program."""
+    from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
+
+    if not isinstance(segmenter.network, SegmenterNetwork):
         raise ValueError(
             "Only a segmenter that this program trained provides features; the encoder of "
             "a TorchScript segmenter cannot be reached. Give the encoder as a separate "
             "extractor."
         )
+    return segmenter.network
 
 
-def _levels(segmenter: VolumeSegmenter, stacks: np.ndarray) -> list[np.ndarray]:
+def _levels(
+    network: SegmenterNetwork, stacks: np.ndarray, device: torch.device
+) -> list[np.ndarray]:
     """Maps [B*S,C,h,w] of every level, the deepest last, for stacks of slices [B,S,H,W]."""
     import numpy as np
     import torch
 
     with torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(stacks, dtype=np.float32))
-        levels = segmenter.network.levels(images[:, :, None].to(segmenter.device))
+        levels = network.levels(images[:, :, None].to(device))
     return [level.float().cpu().numpy() for level in levels]
 
 

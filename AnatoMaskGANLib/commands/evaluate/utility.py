@@ -49,13 +49,13 @@ class UtilityOptions:
     continues where it was stopped, and processes with different seeds may share an output
     folder."""
 
+    output: Path
+    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
+    each segmenter."""
     store: Path = positional()
     """Case store (anatomaskgan prepare) on the grid of the model. Its training split provides label
     maps and scans; its test split (or its validation split, if the test split is empty) provides
     the held-out subjects."""
-    output: Path
-    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
-    each segmenter."""
     held_out: tuple[Literal["test", "validation"], ...] = ("test",)
     """Splits whose subjects are used to measure the segmenters."""
     model: str = "brain-t1"

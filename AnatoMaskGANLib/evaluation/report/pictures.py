@@ -164,9 +164,8 @@ def label_name(value: int, label_map: LabelMap, table: LabelTable | None) -> str
 
 def _show(axes: Axes, picture: np.ndarray, **options: Any) -> AxesImage:
     """Fills a panel, whose proportions are those of the picture, with the picture."""
-    return axes.imshow(
-        picture, **{"aspect": "auto", "vmax": 1, "interpolation": "bilinear"} | options
-    )
+    shown: dict[str, Any] = {"vmax": 1, "interpolation": "bilinear", **options}
+    return axes.imshow(picture, aspect="auto", **shown)
 
 
 def _show_difference(axes: Axes, picture: np.ndarray) -> AxesImage:
