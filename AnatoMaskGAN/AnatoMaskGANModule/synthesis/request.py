@@ -1,14 +1,22 @@
 """What is to be made: of which segments, and how; kept with the volume, to make it again."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
+import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, UnmatchedSegments
 from AnatoMaskGANModule.synthesis.segment_match import takenSegmentIDs
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.volumes import LabelMap, LabelTable
 
 SEGMENTATION_ROLE = "AnatoMaskGAN.Segmentation"
 REFERENCE_ROLE = "AnatoMaskGAN.Reference"
@@ -19,8 +27,8 @@ SCALAR_VOLUME_CLASS = "vtkMRMLScalarVolumeNode"
 class VolumeSource:
     """A segmentation, and how its segments become the label map."""
 
-    segmentationNode: Any
-    referenceVolume: Any = None
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None
     """Gives the grid; None: the segmentation's own."""
     segmentIDs: Sequence[str] | None = None
     """The segments that are taken; None for all."""
@@ -42,15 +50,15 @@ class VolumeSource:
             kind = reference.GetClassName()
             raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
 
-    def labelMapExport(self) -> Any:
-        """The core's `SegmentationExport`; VolumeError when there is no voxel of a segment."""
+    def labelMapExport(self) -> SegmentationExport:
+        """The segments as a label map; VolumeError when there is no voxel of a segment."""
         from AnatoMaskGANLib.mrml import label_map_from_segmentation
 
         return label_map_from_segmentation(
             self.segmentationNode, self.referenceVolume, self.segmentIDs, self.labelValues
         )
 
-    def attributes(self, export) -> dict[str, str]:
+    def attributes(self, export: SegmentationExport) -> dict[str, str]:
         """What the volume's record tells of its source, beside the two nodes."""
         labelValues = {entry.segment_id: entry.label_value for entry in export.entries}
         return {
@@ -60,7 +68,7 @@ class VolumeSource:
             "Unmatched": self.unmatched,
         }
 
-    def linkFrom(self, volumeNode) -> None:
+    def linkFrom(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Let the volume refer to the nodes that it is made from; scenes keep such references."""
         reference = self.referenceVolume
         volumeNode.SetNodeReferenceID(SEGMENTATION_ROLE, self.segmentationNode.GetID())
@@ -78,7 +86,9 @@ def sourceOfPanel(parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
     )
 
 
-def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
+def sourceOfVolume(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, record: Mapping[str, str]
+) -> VolumeSource:
     """The source of a synthetic volume by its record; ValueError when it is not there any more."""
     segmentationNode = volumeNode.GetNodeReference(SEGMENTATION_ROLE)
     if segmentationNode is None:
@@ -98,7 +108,9 @@ def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
     )
 
 
-def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource:
+def unchangedSource(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, record: Mapping[str, str], card: ModelCard | None
+) -> VolumeSource:
     """The source of a synthetic volume, from which the same voxels can be made again.
 
     card: of the model that the record names, None when it is not installed. Raises ValueError when
@@ -137,15 +149,16 @@ class SynthesisSettings:
 class SynthesisRequest:
     """One volume a seed, of one label map."""
 
-    labelMap: Any
-    """The core's `LabelMap`."""
+    labelMap: LabelMap
     settings: SynthesisSettings
     unmatched: str = "stop"
     userTable: Mapping[str, str | None] = field(default_factory=dict)
     """Name or value in the label map -> label of the model that the user chose."""
 
 
-def requestOf(source: VolumeSource, export, settings: SynthesisSettings) -> SynthesisRequest:
+def requestOf(
+    source: VolumeSource, export: SegmentationExport, settings: SynthesisSettings
+) -> SynthesisRequest:
     """The request for volumes of a source; export: the core's `SegmentationExport` of it."""
     from AnatoMaskGANLib.mrml import user_table
 
@@ -175,25 +188,27 @@ def settingsOfRecord(record: Mapping[str, str], device: str) -> SynthesisSetting
     )
 
 
-def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
-    """A sentence for each kind of loss: empty, cut, overlapping and dropped segments.
+def unmappedSegments(
+    export: SegmentationExport, request: SynthesisRequest, labelTable: LabelTable
+) -> list[str]:
+    """Messages about segments that are missing from, or cut off in, the volume.
 
-    export: the core's `SegmentationExport` that the request was made of; labelTable: the model's.
+    export: what the request was made of; labelTable: the model's.
     """
     from AnatoMaskGANLib.volumes import match_labels
 
-    told = []
+    messages = []
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
-        told.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
+        messages.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
     for name, count in export.voxels_left_out.items():
         text = _("{count} voxels of {name} lie outside of the grid and are left out.")
-        told.append(text.format(count=count, name=name))
+        messages.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
         text = _("In {count} voxels segments overlap; there the last in the list counts.")
-        told.append(text.format(count=export.num_overlapping_voxels))
+        messages.append(text.format(count=export.num_overlapping_voxels))
     matches = match_labels(request.labelMap, labelTable, request.userTable)
     dropped = [match.name for match in matches if match.rule == "unmatched"]
     if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
-        told.append(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
-    return told
+        messages.append(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
+    return messages
