@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -17,25 +17,21 @@ from AnatoMaskGANModule.edit import job as edit
 from AnatoMaskGANModule.host import resources
 from AnatoMaskGANModule.models.library import KnownModels
 from AnatoMaskGANModule.packages import job as packages
-from AnatoMaskGANModule.parameters import (
-    DEFAULT_MARGIN_MM,
-    DEFAULT_MODEL,
-    MOST_SAMPLES,
-    AnatoMaskGANParameterNode,
-    ManySamples,
-)
+from AnatoMaskGANModule.parameters import DEFAULT_MODEL, AnatoMaskGANParameterNode
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.choices import EditChoices, SynthesisChoices
 from AnatoMaskGANModule.synthesis.request import (
     SynthesisSettings,
     VolumeSource,
     requestOf,
-    settingsOfRecord,
+    settingsOfProvenance,
     sourceOfVolume,
     unchangedSource,
     unmappedSegments,
 )
 from AnatoMaskGANModule.synthesis.result import (
     MadeVolumes,
+    OutputChoice,
     OutputStyle,
     checkOutput,
     checkStillThere,
@@ -188,43 +184,25 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationNode: slicer.vtkMRMLSegmentationNode,
         outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        samples: int = 1,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        manySamples: ManySamples = ManySamples.SEQUENCE,
-        style: OutputStyle | None = None,
+        **choices: Any,
     ) -> slicer.vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
         output volume shows one by one, or a volume each, of which the first is given back.
-        noiseLengthScale: the noise's correlation lengths over those of the training, 0.25 to 4.
-        style: the intensities, and how a new volume is shown. unmatched: "stop" raises for segments
-        that the model does not know, "background" drops them. labels: segment name -> label of the
-        model that replaces the matching rules, "" for background. progressCallback gets the done
-        share in [0,1] and what is being done; `cancel` called from it ends the run with
+        choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
+        core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
+        fraction in [0,1] and what is being done; `cancel` called from it ends the run with
         SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        seeds = [seed + number for number in range(samples)]
+        chosen = SynthesisChoices.of(choices)
         return self._synthesizeFrom(
-            VolumeSource(
-                segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
-            ),
-            SynthesisSettings(model, device, seeds, noiseStrength, noiseLengthScale),
-            outputVolume,
-            manySamples,
-            style or OutputStyle(),
+            chosen.source(segmentationNode, referenceVolume),
+            chosen.settings(),
+            OutputChoice(outputVolume, chosen.manySamples, chosen.style or OutputStyle()),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -233,13 +211,11 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self,
         source: VolumeSource,
         settings: SynthesisSettings,
-        outputVolume: slicer.vtkMRMLScalarVolumeNode | None,
-        manySamples: ManySamples,
-        style: OutputStyle,
+        output: OutputChoice,
         report: Callable[[float, str], None],
         note: Callable[[str], None],
     ) -> slicer.vtkMRMLScalarVolumeNode:
-        self._checkRequest(source, outputVolume)
+        self._checkRequest(source, output.volume)
         with self._work.begun():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
@@ -247,10 +223,10 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             for line in unmappedSegments(export, request, self._models.labelTable(settings.model)):
                 note(line)
             volumes = self.backend.run(request, report, self._work.isCancelled)
-        checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
-        checkOutput(outputVolume)  # once more: others may have filled it meanwhile
-        made = MadeVolumes(source, export, settings.seeds, volumes)
-        return putSamples(made, outputVolume, manySamples, style, note)
+        checkStillThere(source.segmentationNode, output.volume, source.referenceVolume)
+        checkOutput(output.volume)  # once more: others may have filled it meanwhile
+        made = MadeVolumes(source, export, settings.options.seeds, volumes)
+        return putSamples(made, output, note)
 
     def _checkRequest(self, source: VolumeSource, outputVolume: slicer.vtkMRMLNode | None) -> None:
         """Raises for whatever can be refused before the segmentation is read."""
@@ -264,33 +240,24 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationBefore: slicer.vtkMRMLSegmentationNode,
         segmentationNode: slicer.vtkMRMLSegmentationNode,
         outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
-        marginMm: float = DEFAULT_MARGIN_MM,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        seam: str = "smooth",
+        **choices: Any,
     ) -> slicer.vtkMRMLScalarVolumeNode:
         """A copy of a real scan in which only what its segments changed is synthetic.
 
         segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
-        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. seam:
-        "smooth" brings the edit to the scan's intensities by a line and a smooth field, "scaled" by
-        the line alone, "none" leaves it as the model made it. Raises
-        ValueError where nothing was edited; the rest is as for `synthesize`.
+        choices: by name, the fields of `EditChoices` (marginMm, seam, model, seed, ...) and of the
+        core's `SamplingSettings`. Raises ValueError where nothing was edited; the rest is as for
+        `synthesize`.
         """
         edit.checkScan(scan)
+        chosen = EditChoices.of(choices)
         before, after = (
-            VolumeSource(node, scan, None, dict(labels or {}), unmatched)
-            for node in (segmentationBefore, segmentationNode)
+            chosen.source(node, scan) for node in (segmentationBefore, segmentationNode)
         )
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
-        settings = SynthesisSettings(model, device, [seed], noiseStrength, noiseLengthScale)
+        settings = chosen.settings()
         report = progressCallback or (lambda share, text: None)
 
         def run(export: SegmentationExport) -> Sequence[Volume]:
@@ -298,12 +265,14 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             return self.backend.run(request, report, self._work.isCancelled)
 
         with self._work.begun():
-            table = self._models.labelTable(model)
-            volume, export = edit.editedScan(before, after, table, marginMm, run, seam)
+            table = self._models.labelTable(chosen.model)
+            volume, export = edit.editedScan(
+                before, after, table, chosen.marginMm, run, chosen.seam
+            )
         checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
         checkOutput(outputVolume)
         target = edit.newEditedVolume(scan) if outputVolume is None else outputVolume
-        made = MadeVolumes(after, export, [seed], [volume])
+        made = MadeVolumes(after, export, chosen.seeds, [volume])
         putVolumes(made, target, OutputStyle(), logging.info)
         edit.showAsScan(target, scan)
         return target
@@ -336,10 +305,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(provenance["Model"])
         return self._synthesizeFrom(
             unchangedSource(volumeNode, provenance, card),
-            settingsOfRecord(provenance, device),
-            outputVolume,
-            ManySamples.SEQUENCE,
-            OutputStyle(intensitiesOf(provenance)),
+            settingsOfProvenance(provenance, device),
+            OutputChoice(outputVolume, style=OutputStyle(intensitiesOf(provenance))),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -362,8 +329,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(provenance["Model"])
         if card is None:
             raise ValueError(
-                f"The model {provenance['Model']!r} is not installed; its window and labels are "
-                "needed."
+                f"The model {provenance['Model']!r} is not installed; it is needed for its "
+                "window and its labels. Install it."
             )
         source = sourceOfVolume(syntheticVolume, provenance)
         with self._work.begun():
@@ -413,8 +380,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
-                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
-                "been synthesized."
+                f"{name!r} is not a synthetic volume: it has no provenance. Select a "
+                "synthetic volume."
             )
         return self.provenance(volumeNode)
 

@@ -77,7 +77,12 @@ class ComparePanel:
         ui.plotButton.clicked.connect(self.showPlot)
 
     def showReadiness(self, readiness: Readiness) -> None:
-        offer(self._ui.compareButton, self._problem(), readiness.isFree, _("Count the figures"))
+        offer(
+            self._ui.compareButton,
+            self._problem(),
+            readiness.isFree,
+            _("Compute the metrics and the difference"),
+        )
 
     def _problem(self) -> str | None:
         """Why nothing can be compared yet, in words for the user."""
@@ -85,11 +90,11 @@ class ComparePanel:
         if parameterNode is None or parameterNode.outputVolume is None:
             return _("Synthesize a volume first, or select one as output.")
         if not self._logic.isMadeHere(parameterNode.outputVolume):
-            return _("The output volume is not a synthetic one.")
+            return _("The output volume is not a synthetic volume.")
         if parameterNode.realVolume is None:
             return _("Select the real scan of the same anatomy.")
         if parameterNode.realVolume is parameterNode.outputVolume:
-            return _("Select another volume than the output.")
+            return _("Select a volume other than the output volume.")
         return None
 
     def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
@@ -131,7 +136,7 @@ class ComparePanel:
             self._ui.compareLabel.setText("")
 
     def compare(self) -> None:
-        """Count the figures and show them, and real, synthetic and difference side by side."""
+        """Compute the metrics and the difference, and show all volumes side by side."""
         parameters = self._parameterNode
         if parameters is None or not self._packagesPanel.ensure(Purpose.COMPARISON):
             return

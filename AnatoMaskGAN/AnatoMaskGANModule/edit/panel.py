@@ -13,6 +13,7 @@ from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySid
 from AnatoMaskGANModule.host.work import PanelWork
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.readiness import Readiness, offer
+from AnatoMaskGANModule.synthesis.request import samplingOfPanel
 from AnatoMaskGANModule.synthesis.result import isEditedScan
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class EditPanel:
         if self._parameterNode is None or self._parameterNode.editedScan is None:
             return _("Select the real scan.")
         if self._parameterNode.segmentationBefore is None:
-            return _("Remember the segments before you edit them.")
+            return _("Press Remember segments before you edit them.")
         return None
 
     def rememberSegments(self) -> None:
@@ -86,13 +87,11 @@ class EditPanel:
             marginMm=parameters.marginMm,
             model=parameters.model,
             seed=parameters.seed,
-            noiseStrength=parameters.noiseStrength,
             device=parameters.device.value,
-            unmatched=parameters.unmatched.value,
             labels=dict(parameters.userLabels.items()),
             progressCallback=self._work.display.report,
-            noiseLengthScale=parameters.noiseLengthScale,
             seam=parameters.seam.value,
+            **samplingOfPanel(parameters),
         )
         parameters.outputVolume = edited
         self._ui.showBeforeButton.setChecked(False)

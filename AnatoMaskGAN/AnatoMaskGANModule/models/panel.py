@@ -149,7 +149,7 @@ class ModelsPanel:
         self._ui.removeModelButton.setEnabled(isInstalled)
         canLoad = model is not None and not model.isHere
         self._ui.downloadModelButton.setEnabled(canLoad and not isLoading)
-        text = model.details() if model is not None else _("No model has all of these words.")
+        text = model.details() if model is not None else _("No model contains all of these words.")
         self._ui.modelDetailsLabel.setText(text)
 
     def showState(self, text: str, isWarning: bool = False) -> None:
@@ -159,7 +159,7 @@ class ModelsPanel:
 
     def _onAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
         """Verify, install or remove a model, and tell what became of it."""
-        with self._display.errorsShown(_("The model could not be handled.")):
+        with self._display.errorsShown(_("The model could not be verified, installed or removed.")):
             text = action()
             if text is not None:
                 self.showState(text)
@@ -170,7 +170,7 @@ class ModelsPanel:
         if name is None:
             return None
         card = self._logic.verifyModel(name)
-        text = _("{name} is whole. SHA-256 {hash}")
+        text = _("{name} is complete and undamaged. SHA-256 {hash}")
         return text.format(name=card.name, hash=card.sha256)
 
     def install(self) -> str | None:
@@ -235,7 +235,7 @@ class ModelsPanel:
             self._onChanged()
             text, isWarning = _("Downloaded and installed the model {name}."), False
         elif download.isCancelled:
-            text, isWarning = _("The download of {name} was cancelled; nothing is left."), False
+            text, isWarning = _("The download of {name} was cancelled and removed."), False
         else:
             text, isWarning = _("{name} was not downloaded: ") + download.problem, True
         self.showState(text.replace("{name}", download.name), isWarning)

@@ -88,11 +88,13 @@ class LabelPanel:
             segmentation = parameterNode.inputSegmentation.GetSegmentation()
             if segmentation.GetNumberOfSegments() == 0:
                 return _("The segmentation has no segments yet.")
-            return _("No segment is taken: show or tick at least one.")
+            return _("No segment is chosen: show or tick at least one.")
         if len(unmatched) == len(matches):
             return _("No segment is known to this model: choose labels in the table.")
         if unmatched and parameterNode.unmatched is UnmatchedSegments.STOP:
-            return _("Decide on the unmatched segments: choose labels, or drop them to background.")
+            return _(
+                "Decide on the unmatched segments: choose labels, or treat them as background."
+            )
         return None
 
     def _fillTable(self, canTick: bool) -> None:
@@ -183,7 +185,7 @@ class LabelPanel:
     def _showSummary(self) -> None:
         unmatched, count = self.unmatchedNames, len(self.matches)
         if not self._rows:
-            text = _("Each segment and the label of the model that it becomes.")
+            text = _("Each segment with the model label that it is matched to.")
         elif not unmatched:
             text = _("All {count} segments are matched.").format(count=count)
         else:
@@ -192,6 +194,6 @@ class LabelPanel:
             text = f'<span style="color:{WARNING_COLOR}">{text}</span>'
         leftOut = len(self._rows) - count
         if leftOut:
-            text += " " + _("{count} are left out.").format(count=leftOut)
+            text += " " + _("Left out: {count}.").format(count=leftOut)
         self._ui.labelSummaryLabel.setText(text)
         self._ui.unmatchedWidget.setVisible(bool(unmatched))

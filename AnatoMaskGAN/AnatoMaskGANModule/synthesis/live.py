@@ -29,7 +29,7 @@ from AnatoMaskGANModule.synthesis.result import MadeVolumes, OutputStyle, checkO
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.mrml import SegmentationExport
-    from AnatoMaskGANLib.synthesis.worker.client import VolumeChanged
+    from AnatoMaskGANLib.synthesis.worker.messages import VolumeChanged
     from AnatoMaskGANLib.volumes import Volume
 
 
@@ -196,7 +196,7 @@ class LiveResynthesis(VTKObservationMixin):
         style = OutputStyle(parameters.intensities, parameters.displayPreset)
         labelMap, previous = export.label_map, self._sent.export if self._sent else None
         settings = (
-            *(request.settings, request.unmatched, request.userTable),
+            *(request.model, request.device, request.options),
             *(labelMap.names, labelMap.codes, style.intensities),
             *(source.segmentationNode, source.referenceVolume),
             tuple((entry.segment_id, entry.label_value) for entry in export.entries),
@@ -248,9 +248,9 @@ class LiveResynthesis(VTKObservationMixin):
                 self._fail(str(error) or type(error).__name__)
 
     def _take(self, message: Any) -> None:
-        from AnatoMaskGANLib.synthesis.worker import client as messages
+        from AnatoMaskGANLib.synthesis.worker import messages
 
-        if isinstance(message, messages.Progress):
+        if isinstance(message, messages.ProgressMade):
             self._setState(LiveState.RUNNING, message.text)
         elif isinstance(message, messages.VolumeMade):
             self._takeVolume(message.volume, message.seed)

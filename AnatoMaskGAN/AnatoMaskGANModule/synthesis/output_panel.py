@@ -86,10 +86,10 @@ class OutputPanel:
             path = self.askForFile(f"{volume.GetName()}.nrrd") if volume is not None else ""
             if path:
                 self._logic.saveVolume(volume, path)
-                self._work.display.show(_("Saved with its record: {path}").format(path=path))
+                self._work.display.show(_("Saved with its provenance: {path}").format(path=path))
 
     def askForFile(self, name: str) -> str:
-        title = _("Save the volume with its record")
+        title = _("Save the volume with its provenance")
         return qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, FILE_KINDS)
 
     def onSampleChosen(self) -> None:

@@ -17,7 +17,7 @@ from AnatoMaskGANModule.host.work import PanelWork
 from AnatoMaskGANModule.parameters import LARGEST_SEED, AnatoMaskGANParameterNode, OutputMode
 from AnatoMaskGANModule.readiness import Readiness, offer
 from AnatoMaskGANModule.synthesis.live import LiveResynthesis, LiveState
-from AnatoMaskGANModule.synthesis.request import sourceOfPanel
+from AnatoMaskGANModule.synthesis.request import samplingOfPanel, sourceOfPanel
 from AnatoMaskGANModule.synthesis.result import OutputStyle, volumeToFill
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SynthesisPanel:
         ui, problem = self._ui, readiness.problem
         tip = _("Make a synthetic volume (Ctrl+Return)")
         if readiness.isLive:
-            tip = _("The volume follows its segments by itself")
+            tip = _("The volume is updated automatically while you edit")
         offer(ui.synthesizeButton, problem, readiness.isFree, tip)
         ui.liveCheckBox.setEnabled(readiness.isLive or (problem is None and readiness.isFree))
         ui.cancelButton.setEnabled(readiness.isRunning)
@@ -92,7 +92,7 @@ class SynthesisPanel:
         live = self._live
         texts = {
             LiveState.OFF: "",
-            LiveState.PENDING: _("Edited; starting soon..."),
+            LiveState.PENDING: _("Edited; the update starts shortly..."),
             LiveState.RUNNING: _("Running: {text}"),
             LiveState.UP_TO_DATE: _("Up to date ({text})"),
             LiveState.FAILED: _("Not up to date: {text}"),
@@ -120,16 +120,14 @@ class SynthesisPanel:
             model=parameters.model,
             seed=parameters.seed,
             samples=parameters.samples,
-            noiseStrength=parameters.noiseStrength,
             device=parameters.device.value,
-            unmatched=source.unmatched,
             labels=source.labels,
             segmentIDs=source.segmentIDs,
             progressCallback=self._work.display.report,
             logCallback=note,
-            noiseLengthScale=parameters.noiseLengthScale,
             manySamples=parameters.manySamples,
             style=OutputStyle(parameters.intensities, parameters.displayPreset),
+            **samplingOfPanel(parameters),
         )
         parameters.outputVolume = output
         self._views.showVolume(output, isFitted=isNew)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +71,7 @@ class OutputStyle:
         elif self.preset is DisplayPreset.REFERENCE:
             shown = referenceVolume.GetScalarVolumeDisplayNode() if referenceVolume else None
             if shown is None:
-                return _("There is no reference volume to be shown like: the model's window it is.")
+                return _("There is no reference volume, so the model's window is shown.")
             display.AutoWindowLevelOff()
             display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
         elif self.preset is not DisplayPreset.MODEL:
@@ -81,6 +81,16 @@ class OutputStyle:
             logic = slicer.modules.volumes.logic()
             logic.ApplyVolumeDisplayPreset(display, self.preset.value)
         return None
+
+
+@dataclass(frozen=True)
+class OutputChoice:
+    """Where in the scene the volumes of a synthesis go."""
+
+    volume: slicer.vtkMRMLScalarVolumeNode | None = None
+    """The node that is filled; None: a new one."""
+    manySamples: ManySamples = ManySamples.SEQUENCE
+    style: OutputStyle = field(default_factory=OutputStyle)
 
 
 def modelVoxels(
@@ -109,8 +119,8 @@ def checkOutput(outputVolume: slicer.vtkMRMLNode | None) -> None:
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
-            f"The output volume {outputVolume.GetName()!r} holds an image that was not "
-            "synthesized; it would be lost. Select another output volume, or a new one."
+            f"The output volume {outputVolume.GetName()!r} contains an image that was not "
+            "synthesized and would be lost. Select another output volume, or a new one."
         )
 
 
@@ -135,8 +145,8 @@ def checkStillThere(*nodes: slicer.vtkMRMLNode | None) -> None:
     for node in nodes:
         if node is not None and node.GetScene() is None:
             raise RuntimeError(
-                f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
-                "place. Nothing was changed; start again."
+                f"{node.GetName()!r} was removed during the synthesis, so the result has "
+                "no place. Nothing was changed; start again."
             )
 
 
@@ -185,20 +195,16 @@ def putVolumes(
 
 
 def putSamples(
-    made: MadeVolumes,
-    outputVolume: slicer.vtkMRMLScalarVolumeNode | None,
-    manySamples: ManySamples,
-    style: OutputStyle,
-    note: Callable[[str], None],
+    made: MadeVolumes, output: OutputChoice, note: Callable[[str], None]
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """As `putVolumes`; several volumes become a sequence or a node each, the first given back."""
-    if manySamples is ManySamples.SEQUENCE or len(made.volumes) == 1:
-        return putVolumes(made, outputVolume, style, note)
+    if output.manySamples is ManySamples.SEQUENCE or len(made.volumes) == 1:
+        return putVolumes(made, output.volume, output.style, note)
     first = None
     for volume, seed in zip(made.volumes, made.seeds, strict=True):
-        target = outputVolume if first is None else None
+        target = output.volume if first is None else None
         single = replace(made, seeds=[seed], volumes=[volume])
-        node = putVolumes(single, target, style, note)
+        node = putVolumes(single, target, output.style, note)
         if target is None:
             node.SetName(_("{name}, seed {seed}").format(name=node.GetName(), seed=seed))
         first = node if first is None else first

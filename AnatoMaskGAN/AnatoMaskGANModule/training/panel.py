@@ -147,12 +147,14 @@ class TrainPanel:
         try:
             for purpose in (Purpose.SYNTHESIS, Purpose.TRAINING):
                 if not self._packagesPanel.ensure(purpose):
-                    raise ValueError(_("Install the packages of the training first."))
+                    raise ValueError(_("Install the packages for training first."))
             request = self._request(parameters)
             request.check()
             if TrainingJob.found(request) is not None:
                 self._lookedFor = ""
-                raise ValueError(_("Another training runs in this folder. Choose another folder."))
+                raise ValueError(
+                    _("Another training is running in this folder. Choose another folder.")
+                )
             if parameters.trainSource is TrainingSource.SCENE:
                 exportCases(self.pairs.pairs(), request.folder, self._onExported)
             self.job = self._logic.startTraining(
@@ -207,7 +209,7 @@ class TrainPanel:
             self._timer.start()
             self._show(job)
         elif self.pictures.hasCheckpoint:
-            self._showState(_("A training lies here. Start goes on with it."))
+            self._showState(_("This folder contains a training. Start training continues it."))
 
     def _show(self, job: TrainingJob) -> None:
         bar = self._ui.trainProgressBar
