@@ -6,7 +6,7 @@ Each case's real scan and label map are warped by one known field: a structure s
 shifted, and its neighbors give way. From the scan and the two label maps the edit has to find the
 warped scan. DATA holds the folders of `CASES`, each with image.nii.gz and seg.nii.gz.
 
-Columns: psnr_lab, PSNR in dB over those of the changed voxels and their neighbors that have a label;
+Columns: psnr_lab, PSNR in dB over those of the changed voxels and their neighbors with a label;
 psnr_chg, over the changed voxels and two around; psnr_box, over the box of the change with 12
 around; sd and grad, the deviation within labels and the mean step along I, over those of the truth,
 in the changed voxels. Rows: "label mean", the hole painted with the means of its labels; "nearest",
