@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.calibrate import CalibrateModelOptions, calibrate_model
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
+from AnatoMaskGANLib.commands.edit import EditOptions, edit
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.evaluate.command import EvaluateOptions, evaluate
 from AnatoMaskGANLib.commands.evaluate.utility import UtilityOptions, evaluate_utility
@@ -65,6 +66,7 @@ class Command:
 COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
+    "edit": Command(EditOptions, edit),
     "segment": Command(SegmentOptions, segment),
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),
@@ -84,8 +86,8 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
 TWO_WORDS: dict[tuple[str, ...], str] = {("evaluate", "utility"): "evaluate-utility"}
 ATTACHED_HELP = (
-    "For programs that start this one: progress as JSON lines on standard output; stop, as with "
-    "Ctrl-C, when standard input ends."
+    "For programs that start this one: print progress as JSON lines on standard output, "
+    "and stop, as with Ctrl-C, when standard input ends."
 )
 GROUP_HELP = {
     "models": "List, show, verify, install, download, remove, export and calibrate models."
@@ -102,10 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         os.getcwd()
     except OSError as error:  # without it no library loads
-        return _tell(f"the current folder is gone ({error.strerror}); change to another one", 1)
+        return _tell(
+            f"the current folder no longer exists ({error.strerror}); change to another one", 1
+        )
     if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
         # an empty path would be the current folder
-        text = "an empty argument came; expected a value (is a variable of the shell unset?)"
+        text = "an argument is empty; expected a value (is a shell variable unset?)"
         return _tell(text, USAGE_ERROR)
     try:
         whole = with_joined_numbers(with_joined_words(arguments), _number_lists())

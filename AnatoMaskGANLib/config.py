@@ -31,36 +31,41 @@ class GeneratorSettings:
     num_classes: int
     """Label classes, background (0) included."""
     kind: str = "anatomaskgan"
-    """anatomaskgan (SPADE with slice-graph fusion and 3-D noise, each on a switch), oasis (noise
-    beside the labels at every SPADE), unet (pix2pix) or segmenter (image to label map)."""
+    """anatomaskgan (SPADE with slice-graph fusion and 3-D noise, each of which can be switched
+    off), oasis (noise enters every SPADE layer together with the labels), unet (pix2pix) or
+    segmenter (image to label map)."""
     channels: tuple[int, ...] = (160, 128, 96, 48, 24, 24)
-    """Features of the coarse start and after every stage; one stage fewer than entries. Each stage
-    has twice the grid of the one before, so the in-plane stride is 2 ** (len(channels) - 2)."""
+    """Number of features at the coarse start and after every stage; there is one stage fewer
+    than entries. Each stage doubles the grid of the one before, so the in-plane stride is 2 **
+    (len(channels) - 2)."""
     spade_hidden: int = 32
-    """Features between the two convolutions of a SPADE label branch (128 in Park et al.)."""
+    """Number of features between the two convolutions of a SPADE label branch (128 in Park et
+    al.)."""
     separable: bool = False
-    """Depthwise-separable convolutions in the residual blocks."""
+    """Use depthwise-separable convolutions in the residual blocks."""
     norm: str = "batch"
-    """Normalization inside SPADE: batch (can be frozen), group or instance."""
+    """Normalization inside SPADE: batch (its statistics can be frozen), group or instance."""
     use_gnn_fusion: bool = True
     """GNN-SIF, slice-graph fusion (paper, section III-A)."""
     fusion_stage: int = 1
-    """Stage whose output is fused; 28x28 for 224x224 with the default channels."""
+    """Stage whose output is fused; its grid is 28x28 for images of 224x224 with the default
+    channels."""
     fusion_rounds: int = 1
     """Rounds of message passing."""
     stack_radius: int = 4
-    """Slices on either side over which a slice's stack node takes its mean."""
+    """Number of slices on either side that the stack node of a slice averages."""
     use_noise3d: bool = True
     """3D-SNI, spatial noise injection (paper, section III-B)."""
     noise_sigmas_mm: tuple[float, ...] = (0.7, 2.0, 6.0, 20.0)
-    """Correlation lengths of the noise octaves in mm; ours: texture, shading, bias."""
+    """Correlation lengths of the noise octaves in mm, for texture, shading and bias; ours."""
     context_radius: int = 2
-    """Slices on either side whose labels the finer stages see; 0 turns this context off. A
-    segmenter sees the gray values of as many."""
+    """Number of slices on either side whose labels the finer stages see; 0 turns this context
+    off. A segmenter sees the gray values of as many slices."""
     spectral_norm: bool = False
-    """Spectral normalization of the residual blocks' convolutions."""
+    """Use spectral normalization for the convolutions of the residual blocks."""
     label_outputs: int = 0
-    """Classes of a second head that gives a label map beside the image; 0 for none."""
+    """Number of classes of a second head that makes a label map in addition to the image; 0 for
+    none."""
 
     def __post_init__(self) -> None:
         require(self.kind in GENERATOR_KINDS, "kind", self.kind, ", ".join(GENERATOR_KINDS))
@@ -120,33 +125,38 @@ class DiscriminatorSettings:
     """Shape of the discriminator; the default is the paper's multi-scale PatchGAN (Eq. 5)."""
 
     kind: str = "patch"
-    """patch (logits of patches), segmentation (OASIS: a U-Net that gives every pixel its class or
-    "synthetic") or wavelet (one logit a slice, from Haar sub-bands)."""
+    """patch (one logit for each patch), segmentation (OASIS: a U-Net that classifies every pixel
+    as one of the label classes or as "synthetic") or wavelet (one logit for each slice, from
+    Haar sub-bands)."""
     channels: int = 64
-    """Features of the first layer; doubled by every further one up to eight times."""
+    """Number of features of the first layer. Every further layer doubles it, up to eight times
+    this number."""
     num_layers: int = 4
-    """patch: convolutions before the last; each but the last of them halves the grid.
-    segmentation and wavelet: halvings of the grid."""
+    """patch: number of convolutions before the last one; all but the last of these halve the
+    grid. segmentation and wavelet: how often the grid is halved."""
     patch_size: int | None = None
-    """patch: receptive field of a logit in pixels (10, 16, 34, 70, 142, 286), instead of
+    """patch: receptive field of a logit in pixels (10, 16, 34, 70, 142, 286); overrides
     num_layers."""
     num_scales: int = 2
-    """patch: copies that judge the image at full, half, quarter ... resolution; N_D = 2 in the
-    paper."""
+    """patch: number of copies that judge the image at full, half, quarter ... resolution; N_D =
+    2 in the paper."""
     conditional: bool = True
-    """patch: the image is judged together with its label map."""
+    """patch: judge the image together with its label map."""
     label_features: int = 8
-    """patch: features of the label embedding that the image is judged with; 0 judges the image
-    alone."""
+    """patch: number of features of the label embedding that is judged with the image; with 0 the
+    image is judged alone."""
     detail_gain: float = 8.0
-    """Factor on the image's detail (itself less its 5x5 mean), shown beside it so that texture, a
-    twentieth of the window, is seen from the start; 0 shows the image alone."""
+    """Factor on the detail of the image (the image less its 5x5 mean). The detail is shown to
+    the discriminator in addition to the image, so that it sees texture, a twentieth of the
+    window, from the start; with 0 it sees the image alone."""
     slices_seen: int = 3
-    """Neighboring slices judged together; 1 judges every slice by itself."""
+    """Number of neighboring slices that are judged together; with 1 every slice is judged by
+    itself."""
     norm: str = "instance"
-    """patch: instance, group or none."""
+    """patch: normalization, instance, group or none."""
     spectral_norm: bool = True
-    """Spectral normalization of the convolutions; off for wavelet, which R1 holds in check."""
+    """Use spectral normalization for the convolutions. Switch it off for wavelet, which R1
+    regularizes."""
 
     def __post_init__(self) -> None:
         kinds = ", ".join(DISCRIMINATOR_KINDS)
@@ -217,7 +227,7 @@ def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Setti
     ]
     if missing:
         raise SettingsError(
-            f"{kind.__name__} needs {', '.join(missing)}, which the file does not give"
+            f"{kind.__name__} needs {', '.join(missing)}, which are missing in the file"
         )
     hints = get_type_hints(kind)
     return kind(**{key: _typed(key, hints[key], value) for key, value in values.items()})

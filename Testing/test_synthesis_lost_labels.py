@@ -29,7 +29,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_label_too_small_for_the_model_grid_is_told_once_and_recorded(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    volumes = list(tiny_synthesizer().synthesize_samples(fine_map(), [0, 1]))
+    volumes = list(tiny_synthesizer().synthesize_samples(fine_map(), seeds=[0, 1]))
     assert [volume.provenance["LostLabels"] for volume in volumes] == ["1 part 1", "1 part 1"]
     (warning,) = warnings_of(caplog)
     assert "1 x 1 x 2 mm" in warning and "1 part 1" in warning and "part 2" not in warning

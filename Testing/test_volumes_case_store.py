@@ -69,7 +69,7 @@ def change_index(folder: Path, **changes: object) -> None:
 def test_a_store_of_an_older_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     make_store(tmp_path)
     change_index(tmp_path, version=1)
-    message = f"version 1, this program reads version {STORE_VERSION}. .*anatomaskgan prepare"
+    message = f"version 1, but this program reads version {STORE_VERSION}. .*anatomaskgan prepare"
     with pytest.raises(StoreError, match=message):
         open_store(tmp_path)
 

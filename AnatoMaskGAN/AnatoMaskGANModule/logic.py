@@ -16,14 +16,12 @@ from AnatoMaskGANModule.host import resources as sample_data
 from AnatoMaskGANModule.models.library import KnownModels
 from AnatoMaskGANModule.packages import job as packages
 from AnatoMaskGANModule.parameters import (
-    DEFAULT_MARGIN_MM,
     DEFAULT_MODEL,
-    MOST_SAMPLES,
     AnatoMaskGANParameterNode,
-    ManySamples,
 )
 from AnatoMaskGANModule.synthesis import result as result_volume
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.choices import EditChoices, SynthesisChoices
 from AnatoMaskGANModule.synthesis.request import (
     SynthesisSettings,
     VolumeSource,
@@ -34,7 +32,7 @@ from AnatoMaskGANModule.synthesis.request import (
     sourceOfVolume,
     unchangedSource,
 )
-from AnatoMaskGANModule.synthesis.result import OutputStyle, intensitiesOf
+from AnatoMaskGANModule.synthesis.result import OutputChoice, OutputStyle, intensitiesOf
 from AnatoMaskGANModule.synthesis.segment_match import (
     SegmentMatch,
     matchedSegments,
@@ -183,43 +181,25 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationNode,
         outputVolume=None,
         referenceVolume=None,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        samples: int = 1,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        manySamples: ManySamples = ManySamples.SEQUENCE,
-        style: OutputStyle | None = None,
+        **choices: Any,
     ) -> vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
         output volume shows one by one, or a volume each, of which the first is given back.
-        noiseLengthScale: the noise's correlation lengths over those of the training, 0.25 to 4.
-        style: the intensities, and how a new volume is shown. unmatched: "stop" raises for segments
-        that the model does not know, "background" drops them. labels: segment name -> label of the
-        model that replaces the matching rules, "" for background. progressCallback gets the done
-        share in [0,1] and what is being done; `cancel` called from it ends the run with
+        choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
+        core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
+        fraction in [0,1] and what is being done; `cancel` called from it ends the run with
         SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        seeds = [seed + number for number in range(samples)]
+        chosen = SynthesisChoices.of(choices)
         return self._synthesizeFrom(
-            VolumeSource(
-                segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
-            ),
-            SynthesisSettings(model, device, seeds, noiseStrength, noiseLengthScale),
-            outputVolume,
-            manySamples,
-            style or OutputStyle(),
+            chosen.source(segmentationNode, referenceVolume),
+            chosen.settings(),
+            OutputChoice(outputVolume, chosen.manySamples, chosen.style or OutputStyle()),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -228,13 +208,11 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self,
         source: VolumeSource,
         settings: SynthesisSettings,
-        outputVolume,
-        manySamples: ManySamples,
-        style: OutputStyle,
+        output: OutputChoice,
         report: Callable[[float, str], None],
         note: Callable[[str], None],
     ) -> vtkMRMLScalarVolumeNode:
-        self._checkRequest(source, outputVolume)
+        self._checkRequest(source, output.volume)
         with self._run.begun():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
@@ -242,10 +220,12 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             for line in labelLosses(export, request, self._models.labelTable(settings.model)):
                 note(line)
             volumes = self.backend.run(request, report, self._run.isCancelled)
-        result_volume.checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
-        self.checkOutput(outputVolume)  # once more: others may have filled it meanwhile
+        result_volume.checkStillThere(
+            source.segmentationNode, output.volume, source.referenceVolume
+        )
+        self.checkOutput(output.volume)  # once more: others may have filled it meanwhile
         return result_volume.putSamples(
-            source, outputVolume, volumes, settings.seeds, export, manySamples, style, note
+            source, output, volumes, settings.options.seeds, export, note
         )
 
     def _checkRequest(self, source: VolumeSource, outputVolume) -> None:
@@ -293,33 +273,24 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentationBefore,
         segmentationNode,
         outputVolume=None,
-        marginMm: float = DEFAULT_MARGIN_MM,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        seam: str = "smooth",
+        **choices: Any,
     ) -> vtkMRMLScalarVolumeNode:
         """A copy of a real scan in which only what its segments changed is synthetic.
 
         segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
-        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. seam:
-        "smooth" brings the edit to the scan's intensities by a line and a smooth field, "scaled" by
-        the line alone, "none" leaves it as the model made it. Raises
-        ValueError where nothing was edited; the rest is as for `synthesize`.
+        choices: by name, the fields of `EditChoices` (marginMm, seam, model, seed, ...) and of the
+        core's `SamplingSettings`. Raises ValueError where nothing was edited; the rest is as for
+        `synthesize`.
         """
         scan_edit.checkScan(scan)
+        chosen = EditChoices.of(choices)
         before, after = (
-            VolumeSource(node, scan, None, dict(labels or {}), unmatched)
-            for node in (segmentationBefore, segmentationNode)
+            chosen.source(node, scan) for node in (segmentationBefore, segmentationNode)
         )
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
-        settings = SynthesisSettings(model, device, [seed], noiseStrength, noiseLengthScale)
+        settings = chosen.settings()
         report = progressCallback or (lambda share, text: None)
 
         def run(export) -> Sequence:
@@ -327,12 +298,14 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             return self.backend.run(request, report, self._run.isCancelled)
 
         with self._run.begun():
-            table = self._models.labelTable(model)
-            volume, export = scan_edit.editedScan(before, after, table, marginMm, run, seam)
+            table = self._models.labelTable(chosen.model)
+            volume, export = scan_edit.editedScan(
+                before, after, table, chosen.marginMm, run, chosen.seam
+            )
         result_volume.checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
         self.checkOutput(outputVolume)
         target = scan_edit.newEditedVolume(scan) if outputVolume is None else outputVolume
-        self.putVolumes(after, target, [volume], [seed], export)
+        self.putVolumes(after, target, [volume], chosen.seeds, export)
         scan_edit.showAsScan(target, scan)
         return target
 
@@ -361,9 +334,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         return self._synthesizeFrom(
             unchangedSource(volumeNode, record, card),
             settingsOfRecord(record, device),
-            outputVolume,
-            ManySamples.SEQUENCE,
-            OutputStyle(intensitiesOf(record)),
+            OutputChoice(outputVolume, style=OutputStyle(intensitiesOf(record))),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -382,7 +353,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(record["Model"])
         if card is None:
             raise ValueError(
-                f"The model {record['Model']!r} is not installed; its window and labels are needed."
+                f"The model {record['Model']!r} is not installed; it is needed for its "
+                "window and its labels. Install it."
             )
         source = sourceOfVolume(syntheticVolume, record)
         with self._run.begun():
@@ -430,8 +402,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
-                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
-                "been synthesized."
+                f"{name!r} is not a synthetic volume: it has no provenance. Select a "
+                "synthetic volume."
             )
         return self.provenance(volumeNode)
 

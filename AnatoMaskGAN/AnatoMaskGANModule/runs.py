@@ -14,6 +14,7 @@ from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.packages.job import Purpose
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, OutputMode
 from AnatoMaskGANModule.sections import WorkPanels
+from AnatoMaskGANModule.synthesis.request import samplingOfPanel
 from AnatoMaskGANModule.synthesis.result import OutputStyle
 
 
@@ -113,16 +114,14 @@ class PanelRuns:
             model=parameters.model,
             seed=parameters.seed,
             samples=parameters.samples,
-            noiseStrength=parameters.noiseStrength,
             device=parameters.device.value,
-            unmatched=source.unmatched,
             labels=source.labels,
             segmentIDs=source.segmentIDs,
             progressCallback=self._display.report,
             logCallback=note,
-            noiseLengthScale=parameters.noiseLengthScale,
             manySamples=parameters.manySamples,
             style=OutputStyle(parameters.intensities, parameters.displayPreset),
+            **samplingOfPanel(parameters),
         )
         parameters.outputVolume = output
         self._views.showVolume(output, isFitted=isNew)

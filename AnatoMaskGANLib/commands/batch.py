@@ -82,11 +82,6 @@ def run_batch(
     return result
 
 
-def part_of_progress(on_progress: OnProgress, part: int, num_parts: int) -> OnProgress:
-    """The progress of one of several equal parts of a case, told as progress of the case."""
-    return lambda share, text: on_progress((part + share) / num_parts, text)
-
-
 def _bar(total: int) -> tqdm:
     # A float count, as a case moves the bar by parts.
     layout = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]{postfix}"

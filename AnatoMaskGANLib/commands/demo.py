@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Make a synthetic volume from the bundled brain segmentation, which no training has seen."""
+    """Make a synthetic volume from the bundled brain segmentation, which no training has used."""
 
     output: Path = Path("anatomaskgan-demo")
     """Folder for the volume and the picture."""
     seed: NonNegativeInt = 0
     """Seed of the noise."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
 
 
 def demo(options: DemoOptions) -> int:
@@ -55,10 +55,12 @@ def _show_sample(
     sample: Path, options: DemoOptions, synthesizer: Synthesizer, on_progress: OnProgress
 ) -> None:
     from AnatoMaskGANLib.evaluation import draw_three_planes
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import write_volume
 
     case = CaseReader(synthesizer).read(find_cases(sample)[0])
-    synthetic = synthesizer.synthesize(case.label_map, seed=options.seed, on_progress=on_progress)
+    progress = Progress(on_progress)
+    synthetic = synthesizer.synthesize(case.label_map, progress=progress, seed=options.seed)
     make_folder(options.output)
     volume_file = options.output / "synthetic.nii.gz"
     picture_file = options.output / "labels-synthetic-real.png"

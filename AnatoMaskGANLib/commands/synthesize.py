@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
-from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
+from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     Job,
@@ -27,60 +27,70 @@ from AnatoMaskGANLib.commands.result_files import (
     plan_jobs,
 )
 from AnatoMaskGANLib.commands.shards import device_of_rank, shard_of
+from AnatoMaskGANLib.synthesis.options import LAST_SEED, Progress, SamplingSettings
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
     from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Unmatched = Literal["stop", "background"]
 
-LAST_SEED = 2**63 - 1  # the noise counts in 64 bits
 MOST_MEMORY_GIB = 2**20
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SynthesizeOptions:
+class SynthesizeOptions(SamplingSettings):
     """Make a synthetic volume from each label map, on the label map's own grid."""
 
-    inputs: tuple[Path, ...] = positional()
-    """Label maps: NIfTI, NRRD or MetaImage files, or folders. A folder stands for the files named
-    seg in it and below, or for all its volume files when none has that name; what lies in an output
-    folder below it is left out."""
     output: Path
-    """File of the volume; a folder for several label maps or samples."""
+    """File for the volume, or a folder for several label maps or samples."""
+    inputs: tuple[Path, ...] = positional()
+    """Label maps (NIfTI, NRRD or MetaImage files), or folders. Of a folder, the files named seg in
+    it and in its subfolders are used, or all volume files if no file has that name. Files in an
+    output folder inside it are left out."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
-    """Seed of the noise; sample n has the seed SEED + n. Same seed, same volume."""
+    """Seed of the noise. The first sample has this seed, the next one SEED + 1, and so on. The same
+    seed gives the same volume."""
     samples: PositiveInt = 1
     """Number of volumes to make from each label map."""
-    noise_strength: NonNegativeFloat = 1.0
-    """Factor on the noise; 0 makes all samples equal, 1 is what the model was trained with."""
-    noise_length_scale: PositiveFloat = 1.0
-    """Factor on the noise's correlation lengths, 0.25 to 4; 1 is as the model was trained."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
-    a bundled label table, such as freesurfer-aseg."""
-    unmatched: Unmatched = "stop"
-    """What happens to labels that the model does not know: stop with an error, or treat them as
-    background."""
+    """Names for label maps whose files do not name their labels: a JSON file {"label value":
+    "name"}, or the name of a bundled label table, such as freesurfer-aseg."""
     deform: NonNegativeInt = 0
-    """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
-    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. All samples of
-    a run share them, another SEED gives others. 0 makes volumes of the label maps as they are."""
+    """Number of new anatomies to make from each label map by bending, rotating, scaling and
+    sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
+    training. All samples share the same anatomies; another SEED gives others. With 0, the label
+    maps are used as they are."""
     shard: str | None = None
-    """Part of the batch that this process does, i/n with i from 0, for many machines that share
-    one list. Under torchrun the rank is taken."""
+    """Part of the batch that this process works on: I/N with I from 0 to N - 1, for N machines that
+    share one list. Under torchrun, the rank is used."""
     half_precision: bool = False
-    """Compute in float16 on a GPU, in bfloat16 on a CPU that multiplies it (AVX512-BF16, AMX):
-    faster, less exact (Documentation/speed.md). Elsewhere float32 goes on, and the log tells it."""
+    """Compute in float16 on a GPU, or in bfloat16 on a CPU that supports it (AVX512-BF16, AMX):
+    faster and less exact (Documentation/speed.md). On other devices float32 is used, which the log
+    reports."""
     memory_limit: PositiveFloat = 2.0
-    """Memory of the process in GiB, within which slabs of slices are sized."""
+    """Largest memory of the process in GiB. Fewer slices are computed together if it is small."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for numbers that no label map can be synthesized with."""
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        last_seed = self.seed + self.samples - 1
+        if last_seed > LAST_SEED:
+            raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
+        if self.memory_limit > MOST_MEMORY_GIB:
+            raise UsageError(
+                f"The memory limit is {self.memory_limit:g} GiB; expected {MOST_MEMORY_GIB} at "
+                "most."
+            )
 
 
 def synthesize(options: SynthesizeOptions) -> int:
@@ -91,7 +101,6 @@ def synthesize(options: SynthesizeOptions) -> int:
     """
     from AnatoMaskGANLib.synthesis import Synthesizer
 
-    check_numbers(options)
     shard = shard_of(options.shard)
     label_maps = find_label_maps(options.inputs, options.output, options.deform > 0)
     seeds = range(options.seed, options.seed + options.samples)
@@ -120,23 +129,6 @@ def synthesize(options: SynthesizeOptions) -> int:
     return result.exit_code
 
 
-def check_numbers(options: SynthesizeOptions) -> None:
-    """Raises UsageError for numbers that no label map can be synthesized with."""
-    from AnatoMaskGANLib.synthesis.synthesizer import check_noise
-
-    try:
-        check_noise(options.noise_strength, options.noise_length_scale)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    last_seed = options.seed + options.samples - 1
-    if last_seed > LAST_SEED:
-        raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
-    if options.memory_limit > MOST_MEMORY_GIB:
-        raise UsageError(
-            f"The memory limit is {options.memory_limit:g} GiB; expected {MOST_MEMORY_GIB} at most."
-        )
-
-
 def _synthesize_label_map(
     job: Job,
     options: SynthesizeOptions,
@@ -149,12 +141,15 @@ def _synthesize_label_map(
 
     if not job.source.is_file():
         read_label_map(job.source, options.labels)  # tells what is wrong with it
+    deformation_seed = (
+        None if job.deformation is None else _deformation_seed(job.deformation, options)
+    )
     recipes = {
         seed: _recipe(job.source, seed, options, synthesizer)
         | {
             "source": str(job.source),
             "deformation": job.deformation,
-            "deformation_seed": _deformation_seed(job, options),
+            "deformation_seed": deformation_seed,
         }
         for seed in job.targets
     }
@@ -165,7 +160,7 @@ def _synthesize_label_map(
     }
     for target in job.targets.values():
         if target not in open_targets.values():
-            _log.info("%s was made already", target)
+            _log.info("%s is already there and up to date", target)
             print(target)
     if not open_targets:
         return
@@ -173,16 +168,13 @@ def _synthesize_label_map(
         label_map = read_label_map(job.source, options.labels)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
-            label_map = _deformed(label_map, job, options, synthesizer)
+            label_map = _deformed(label_map, job.deformation, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
         volumes = synthesizer.synthesize_samples(
             label_map,
-            tuple(open_targets),
-            noise_strength=options.noise_strength,
-            noise_length_scale=options.noise_length_scale,
-            on_progress=on_progress,
-            unmatched=options.unmatched,
+            options.for_seeds(open_targets),
+            Progress(on_progress),
         )
         started = time.monotonic()
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
@@ -230,21 +222,21 @@ def _beside(job: Job, target: Path) -> tuple[Path, ...]:
     return () if job.deformation is None else (deformed_label_file(target),)
 
 
-def _deformation_seed(job: Job, options: SynthesizeOptions) -> int | None:
-    """What the job's anatomy is drawn from: the number of the anatomy and the first seed."""
-    return None if job.deformation is None else options.seed * 100_003 + job.deformation
+def _deformation_seed(deformation: int, options: SynthesizeOptions) -> int:
+    """What an anatomy is drawn from: its number and the first seed."""
+    return options.seed * 100_003 + deformation
 
 
 def _deformed(
-    label_map: LabelMap, job: Job, options: SynthesizeOptions, synthesizer: Synthesizer
+    label_map: LabelMap, deformation: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> LabelMap:
-    """The new anatomy of that job, in the model's classes."""
+    """The new anatomy of that number, in the model's classes."""
     from AnatoMaskGANLib.volumes import apply_matches
     from AnatoMaskGANLib.volumes.deformation import deform_label_map
 
     matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
     table = synthesizer.label_table
-    return deform_label_map(matched, table, seed=_deformation_seed(job, options))
+    return deform_label_map(matched, table, seed=_deformation_seed(deformation, options))
 
 
 def _recipe(
@@ -252,21 +244,22 @@ def _recipe(
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
     from AnatoMaskGANLib.volumes import files_read_with
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
     from AnatoMaskGANLib.volumes.label_table import label_table_path
 
-    read_with = [sha256_of(file) for file in files_read_with(source) if file != source]
+    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    # the shared settings by their names, such as "noise_strength"
+    sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
-        "source_sha256": sha256_of(source),
+        "source_sha256": file_sha256(source),
         "read_with_sha256": read_with or None,
         "labels_sha256": (
-            None if options.labels is None else sha256_of(label_table_path(options.labels))
+            None if options.labels is None else file_sha256(label_table_path(options.labels))
         ),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
-        "noise_strength": options.noise_strength,
-        "noise_length_scale": options.noise_length_scale,
-        "unmatched": options.unmatched,
+        **sampling,
         "half_precision": options.half_precision,
         "version": __version__,
     }

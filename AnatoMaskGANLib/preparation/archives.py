@@ -115,8 +115,8 @@ def find_mm_whs(source: Path) -> list[CaseFiles]:
             (images if match["kind"] == "image" else labels)[match["case"]] = path
     if len(modalities) > 1:
         raise PreparationError(
-            f"{source} holds CT and MR; expected one modality in a store. Give the folder of one, "
-            "such as ct_train."
+            f"{source} contains CT and MR; expected one modality in a store. Give the "
+            "folder of one modality, such as ct_train."
         )
     return [
         CaseFiles(name, name, images.get(name), labels.get(name), "_test_" in name, name[:2])

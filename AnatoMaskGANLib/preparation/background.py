@@ -50,7 +50,7 @@ def body_mask(
         mask[k] = SimpleITK.GetArrayViewFromImage(filled)
     if mask.mean() < _SMALLEST_FRACTION:
         raise PreparationError(
-            f"The body takes {mask.mean():.2%} of the image; expected at least "
+            f"The body fills {mask.mean():.2%} of the image; expected at least "
             f"{_SMALLEST_FRACTION:.1%}. Give --body-threshold (about -300 HU for CT), or leave out "
             "--remove-background."
         )

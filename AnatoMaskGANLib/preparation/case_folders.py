@@ -130,8 +130,8 @@ def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
         match = re.search(pattern, case.name)
     except re.error as error:
         raise PreparationError(
-            f"--subject-pattern {pattern!r} is no regular expression ({error}); expected one like "
-            "'patient\\d+'."
+            f"--subject-pattern {pattern!r} is not a valid regular expression ({error}); "
+            "expected one such as 'patient\\d+'."
         ) from error
     found = match and (match[1] if match.re.groups else match[0])
     if not found:
@@ -169,8 +169,9 @@ def _matching(source: Path, pattern: str | None) -> dict[str, tuple[Path, str]]:
         name = match["case"]
         if name in found:
             raise PreparationError(
-                f"The pattern {pattern!r} finds both {found[name][0]} and {path} for the case "
-                f"{name!r}; expected one file a case. Make the pattern narrower."
+                f"The pattern {pattern!r} finds both {found[name][0]} and {path} for the "
+                f"case {name!r}; expected one file for each case. Make the pattern more "
+                "specific."
             )
         found[name] = (path, match.groupdict().get("subject") or "")
     return found

@@ -34,7 +34,7 @@ def check_window(voxels: np.ndarray, window: tuple[float, float]) -> None:
     fraction = float(np.mean((voxels > low) & (voxels < high)))
     if fraction < _LEAST_INSIDE:
         raise PreparationError(
-            f"{fraction:.2%} of the voxels lie between {low:g} and {high:g}, the image reaches "
-            f"from {voxels.min():g} to {voxels.max():g}; expected a window of this modality. Give "
-            "--window, or check the unit of the image (CT in HU)."
+            f"{fraction:.2%} of the voxels lie between {low:g} and {high:g}, but the image "
+            f"ranges from {voxels.min():g} to {voxels.max():g}; expected a window that suits this "
+            "modality. Give --window, or check the unit of the image (CT in HU)."
         )

@@ -56,8 +56,9 @@ class LabelClasses:
         classes = replace(matched, labels_kji=lookup[matched.labels_kji], names=self.target.labels)
         if not classes.values:
             raise PreparationError(
-                f"None of the chosen labels ({', '.join(self.target.labels.values())}) is in the "
-                "map; expected at least one. Choose others, or leave the case out."
+                f"None of the chosen labels ({', '.join(self.target.labels.values())}) is "
+                "in the label map; expected at least one. Choose others, or leave the "
+                "case out."
             )
         return classes
 
@@ -102,7 +103,7 @@ def choose_classes(
         return LabelClasses(table, table, {value: value for value in table.labels})
     chosen = _chosen(table, labels or list(table.labels), groups)
     if labels and len(chosen) < len(labels):
-        raise PreparationError(f"labels names a label twice ({labels}); expected each once.")
+        raise PreparationError(f"labels names a label twice ({labels}); expected each label once.")
     class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
     return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
 
@@ -116,14 +117,16 @@ def _groups_of(table: LabelTable, merge: Mapping[str, Sequence[int | str]]) -> d
     groups = {name: [_find(table, member) for member in members] for name, members in merge.items()}
     values = [value for members in groups.values() for value in members]
     if len(set(values)) < len(values):
-        raise PreparationError(f"merge has a label in two places ({merge}); expected each in one.")
+        raise PreparationError(
+            f"merge has a label in two places ({merge}); expected each label in one place."
+        )
     value_of = dict(table.spellings())
     for name, members in groups.items():
         value = value_of.get(normalized_name(name))
         if value is not None and value not in members:
             raise PreparationError(
-                f"merge makes a label {name!r}, which the table has as {value}; expected a new "
-                "name."
+                f"merge makes a label {name!r}, which already is label {value} of the "
+                "table; expected a new name."
             )
     return groups
 
@@ -230,10 +233,11 @@ def check_named_alike(names_of: Mapping[str, Mapping[int, str]]) -> None:
         if both:
             listed = ", ".join(f"{value}: {named[value][1]}" for value in both[:10])
             raise PreparationError(
-                f"The label map of case {case} has no names for values that other cases name "
-                f"(such as {named[both[0]][0]}: {listed}); expected names in all label maps or in "
-                "none. Give --table, a JSON file of values and names by which label maps without "
-                "names go, or put such a file, labels.json, beside the label map."
+                f"The label map of case {case} has no names for values that other cases "
+                f"name (such as {named[both[0]][0]}: {listed}); expected names in all "
+                "label maps or in none. Give --table, a JSON file of values and names for "
+                "label maps without names, or put such a file, labels.json, next to the "
+                "label map."
             )
 
 

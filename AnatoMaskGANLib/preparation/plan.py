@@ -88,7 +88,7 @@ def make_plan(settings: PreparationSettings) -> Plan:
     classes = choose_classes(table, settings.labels, settings.merge)
     for name in one_sided_labels(classes):
         _log.warning(
-            "the label %s is kept, its partner on the other side is not: train with flip: false",
+            "the label %s is kept but its partner on the other side is not: train with flip: false",
             name,
         )
     return Plan(
@@ -118,7 +118,7 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
     """
     if not settings.source.is_dir():
         raise PreparationError(
-            f"{settings.source} is no folder; expected the folder of the unpacked archive."
+            f"{settings.source} is not a folder; expected the folder of the unpacked archive."
         )
     settings.output.mkdir(parents=True, exist_ok=True)
     if not (settings.output / INDEX).exists():
@@ -127,8 +127,8 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
         return read_index(settings.output)
     except StoreError as error:
         raise StoreError(
-            f"{error}. prepare does not overwrite it: give a new folder, or remove "
-            f"{settings.output / INDEX}."
+            f"{error}. anatomaskgan prepare does not overwrite it: give a new folder, or "
+            f"remove {settings.output / INDEX}."
         ) from error
 
 
@@ -147,7 +147,8 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
         found, expected = case_folders.find_case_folders(settings.source), case_folders.EXPECTED
     if not found:
         raise PreparationError(
-            f"{settings.source} holds no case of the layout {settings.layout}; expected {expected}."
+            f"{settings.source} contains no case of the layout {settings.layout}; "
+            f"expected {expected}."
         )
     names = [case.name for case in found]
     for name in names:
@@ -163,8 +164,9 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
     kept = [case for case, is_out in zip(found, is_left_out, strict=True) if not is_out]
     if not kept:
         raise PreparationError(
-            f"{settings.source} holds {len(found)} test cases without labels and no other; "
-            "expected cases with labels. Give the training part as well, or --incomplete keep."
+            f"{settings.source} holds {len(found)} test cases without labels and no other "
+            "cases; expected cases with labels. Give the training part as well, or "
+            "--incomplete keep."
         )
     return kept, [case.name for case, is_out in zip(found, is_left_out, strict=True) if is_out]
 
@@ -173,8 +175,8 @@ def _warn_of_neighbors(settings: PreparationSettings, found: Sequence[CaseFiles]
     pair = case_folders.neighbors_of_two_subjects(settings.source, found)
     if pair is not None:
         _log.warning(
-            "%s and %s count as two subjects, which may come into two splits: give "
-            "--subject-pattern if they are scans of one",
+            "%s and %s are treated as two subjects and may get into different splits: "
+            "give --subject-pattern if they are scans of the same subject",
             pair[0].name,
             pair[1].name,
         )
@@ -201,7 +203,7 @@ def _split(
         before = earlier["preparation"].get("settings", {}) if earlier else {}
         found = read_earlier_split(written, split_settings(settings), before)
         if found is None:
-            _log.warning("the split is drawn anew, because its settings have changed")
+            _log.warning("the split is drawn again, because its settings have changed")
         known = found or {}
     assigned = split_subjects(subjects, settings.split, settings.split_seed, known)
     return assigned, {s: split for s, split in known.items() if s not in assigned}

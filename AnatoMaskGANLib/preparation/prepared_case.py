@@ -186,7 +186,7 @@ def _classes_on_grid(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMa
         case.notes.append(f"too small for the store's voxels: {', '.join(lost)}")
     if sides_look_exchanged(grid, plan.classes.target.swaps):
         case.notes.append(
-            "left and right look exchanged: the image is mirrored, or its header is wrong"
+            "left and right seem to be exchanged: the image is mirrored, or its header is wrong"
         )
     return grid
 
@@ -199,7 +199,7 @@ def _without_slips(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
     labels = label_map.labels_kji.copy()
     for wrong, right in found.items():
         num_voxels = np.count_nonzero(labels == wrong)
-        case.notes.append(f"{num_voxels} voxels of value {wrong} are taken for {right}")
+        case.notes.append(f"{num_voxels} voxels with the value {wrong} are read as {right}")
         labels[labels == wrong] = right
     return replace(label_map, labels_kji=labels)
 
@@ -230,8 +230,9 @@ def _check_complete(plan: Plan, files: CaseFiles) -> None:
         if path is None:
             other = files.labels or files.image
             raise PreparationError(
-                f"{other} has no {what}; expected a pair. Add it, take the file away, or give "
-                "--incomplete keep to store it for semi-supervised or unpaired training."
+                f"{other} has no {what}; expected a pair. Add it, remove the file, or "
+                "give --incomplete keep to store it for semi-supervised or unpaired "
+                "training."
             )
 
 
@@ -245,7 +246,7 @@ def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
         open_case(store, noted["entry"] | {"subject": "", "split": "train"})
         return noted | {"notes": [str(note) for note in noted["notes"]]}
     except (OSError, StoreError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s is not whole and is made again: %s", path.parent, error)
+        _log.warning("%s is incomplete and is made again: %s", path.parent, error)
         return None
 
 

@@ -44,8 +44,8 @@ def split_subjects(
         raise PreparationError(
             f"There {'is one subject' if len(names) == 1 else f'are {len(names)} subjects'} "
             f"for {len(wanted)} splits ({', '.join(wanted)}); expected at least one subject in "
-            "each, because a subject is never in two. Add subjects, or give other shares, such as "
-            '--split "[1, 0, 0]" to train on all.'
+            "each, because a subject is never in two splits. Add subjects, or give other "
+            'fractions, such as --split "[1, 0, 0]" to train on all.'
         )
     assigned = {name: known[name] for name in names if name in known}
     new = sorted((name for name in names if name not in known), key=lambda name: _draw(seed, name))
@@ -55,9 +55,10 @@ def split_subjects(
         gone = sorted(name for name, split in known.items() if split in empty)
         raise PreparationError(
             f"No subject is left for the split {' and '.join(empty)} (the archive had "
-            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they are; "
-            "expected at least one subject in each split with a share. Put it back, add subjects, "
-            "or draw all splits anew with another --split or --split-seed."
+            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they "
+            "are; expected at least one subject in each split whose fraction is above 0. "
+            "Put it back, add subjects, or draw all splits again with another --split or "
+            "--split-seed."
         )
     return dict(sorted(assigned.items()))
 
@@ -111,7 +112,7 @@ def read_split(path: Path) -> dict[str, str]:
         for names in lists.values()
     ):
         raise PreparationError(
-            f"The split {path} holds something else; expected lists of subject names under "
+            f"The split {path} has another content; expected lists of subject names under "
             f"{', '.join(SPLITS)} and {LEFT_OUT}."
         )
     assigned: dict[str, str] = {}
@@ -133,14 +134,15 @@ def check_split(assigned: Mapping[str, str], subjects: Collection[str], path: Pa
     if unlisted:
         raise PreparationError(
             f"The split {path} does not name {', '.join(unlisted[:10])}"
-            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; expected every "
-            f"subject. Add them to a list; {LEFT_OUT} holds those that are not to be used."
+            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; "
+            f"expected every subject. Add them to a list; {LEFT_OUT} is the list of "
+            "subjects that are not used."
         )
     missing = sorted(s for s, split in assigned.items() if s not in subjects and split != LEFT_OUT)
     if missing:
         raise PreparationError(
-            f"The split {path} names {', '.join(missing[:10])}, which the archive does not have; "
-            "expected subjects of the archive. Correct the names or take them out."
+            f"The split {path} names {', '.join(missing[:10])}, which the archive does "
+            "not have; expected subjects of the archive. Correct the names or remove them."
         )
     if "train" not in assigned.values():
         raise PreparationError(
@@ -181,8 +183,9 @@ def read_earlier_split(
         return None
     if not isinstance(absent, dict) or not set(map(str, absent.values())) <= {*SPLITS, LEFT_OUT}:
         raise PreparationError(
-            f"The split {path} holds something else under {_ABSENT!r}; expected subject names with "
-            "their splits. Correct it, or remove the file to draw the splits anew."
+            f"The split {path} has another content under {_ABSENT!r}; expected subject "
+            "names with their splits. Correct it, or remove the file to draw the splits "
+            "again."
         )
     return {**absent, **assigned}
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from AnatoMaskGANLib.networks.superpixel_levels import superpixel_levels
+from AnatoMaskGANLib.networks.label_grids import superpixel_levels
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
@@ -45,7 +46,7 @@ class VolumeSegmenter:
         self._is_two_headed = card.generator.label_outputs > 0
         if card.generator.kind != "segmenter" and not self._is_two_headed:
             raise CheckpointError(
-                f"{card.name} makes images from label maps and no label maps; use it with: "
+                f"{card.name} makes images from label maps, not label maps; use it with: "
                 "anatomaskgan synthesize"
             )
         self.card = card
@@ -97,6 +98,11 @@ class VolumeSegmenter:
         """[K,J,I] classes of an image in [0,1] on the model grid."""
         seen = torch.from_numpy(image_kji)
         if self._is_two_headed:
+            if self.superpixels is None:
+                raise CheckpointError(
+                    f"{self.card.name} makes image and labels from superpixels, which are not "
+                    "found here; use it with: anatomaskgan segment"
+                )
             means = self.superpixels(image_kji, self.card.spacing_ijk_mm)
             seen = superpixel_levels(torch.from_numpy(means))
         radius = self.card.generator.context_radius
@@ -115,10 +121,8 @@ class VolumeSegmenter:
             return self.network(seen[None, :, None])[0]
         spacing = self.card.spacing_ijk_mm
         positions = torch.arange(seen.shape[0], device=self.device)[None] * spacing[2]
-        _, logits = self.network.forward_heads(
-            seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0])
-        )
-        return logits[0]
+        batch = SliceBatch(seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0]))
+        return self.network(batch).label_logits[0]
 
     def _on_own_grid(
         self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume

@@ -204,7 +204,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
         raise StoreError(
-            f"{folder} has no {INDEX}, so it is no case store; make one with: anatomaskgan prepare"
+            f"{folder} has no {INDEX}, so it is not a case store; make one with: "
+            "anatomaskgan prepare"
         )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -219,8 +220,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     if index.get("version") != STORE_VERSION:
         raise StoreError(
-            f"{folder} is a store of version {index.get('version')}, this program reads version "
-            f"{STORE_VERSION}. Make it again from its images with: anatomaskgan prepare"
+            f"{folder} is a store of version {index.get('version')}, but this program "
+            f"reads version {STORE_VERSION}. Make it again from its images with: "
+            "anatomaskgan prepare"
         )
     return index
 
@@ -264,8 +266,8 @@ def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> 
         raise StoreError(f"{path} cannot be read ({error}); prepare the store again") from error
     if array.shape != shape or array.dtype.name not in dtypes:
         raise StoreError(
-            f"{path} has shape {array.shape} and type {array.dtype}, the index says {shape} and "
-            f"{' or '.join(dtypes)}; prepare the store again"
+            f"{path} has shape {array.shape} and type {array.dtype}, but the index says "
+            f"{shape} and {' or '.join(dtypes)}; prepare the store again"
         )
     return array
 

@@ -76,8 +76,8 @@ def read_dicom_header(path: Path) -> DicomHeader:
             return _header_of(path, all_)
     except (_DamagedError, OSError, ValueError, struct.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole DICOM file. It is damaged or of a "
-            "rare kind; export it again, or convert it to NIfTI."
+            f"{path} cannot be read: {error}. Expected a complete DICOM file. It is "
+            "damaged or of a rare kind; export it again, or convert it to NIfTI."
         ) from error
 
 
@@ -88,7 +88,7 @@ def position_of(text: str) -> tuple[float, ...]:
 
 def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
     if content[128:132] != b"DICM":
-        raise _DamagedError("its first bytes are not those of DICOM")
+        raise _DamagedError("its first bytes are not those of a DICOM file")
     syntax, start = "", 132
     while content[start : start + 2] == b"\2\0":  # the file's own group, always with types
         tag, first, start = next(_elements(content, start, len(content), False, 0))
@@ -99,7 +99,7 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
     found: dict[int, tuple[int, int]] = {}
     for tag, first, last in _elements(content, start, len(content), syntax == _IMPLICIT, 0):
         if tag in found:
-            raise _DamagedError(f"it says the element {tag:08x} twice")
+            raise _DamagedError(f"it contains the element {tag:08x} twice")
         found[tag] = (first, last)
     texts = {
         tag: _text(content[slice(*found[tag])])
@@ -200,7 +200,7 @@ def _end_of_fragments(content: mmap.mmap, start: int, end: int) -> int:
         if tag != _ITEM or at + length > end:
             break
         at += length
-    raise _DamagedError("its packed pixels are torn")
+    raise _DamagedError("its compressed pixels are incomplete")
 
 
 def _check_pixels(

@@ -32,13 +32,14 @@ def checked_ijk_to_ras(ijk_to_ras: np.ndarray) -> np.ndarray:
     matrix = np.array(ijk_to_ras, dtype=np.float64)
     if matrix.shape != (4, 4):
         raise VolumeError(
-            f"The geometry is an array of shape {matrix.shape}; expected a 4x4 matrix from "
-            "voxel index to RAS millimetres. Give the affine of the whole volume."
+            f"The geometry is an array of shape {matrix.shape}; expected a 4x4 matrix "
+            "from voxel index to RAS millimeters. Give the affine of the whole volume."
         )
     if not np.isfinite(matrix).all():
         raise VolumeError(
-            "The geometry has values that are NaN or infinite, so the voxels have no place: "
-            f"{_in_short(matrix)}. Expected finite numbers. Repair the header of the file."
+            "The geometry has values that are NaN or infinite, so the voxels have no "
+            f"position: {_in_short(matrix)}. Expected finite numbers. Repair the header "
+            "of the file."
         )
     if not np.allclose(matrix[3], (0, 0, 0, 1), rtol=0, atol=1e-9):
         raise VolumeError(
@@ -55,8 +56,9 @@ def checked_ijk_to_ras(ijk_to_ras: np.ndarray) -> np.ndarray:
     directions = matrix[:3, :3] / spacing
     if abs(np.linalg.det(directions)) < 1e-6:
         raise VolumeError(
-            f"The geometry is singular, its three axes lie in one plane: {_in_short(matrix)}. "
-            "Expected three independent axes. Repair the header of the file."
+            "The geometry is singular: its three axes lie in one plane: "
+            f"{_in_short(matrix)}. Expected three independent axes. Repair the header of "
+            "the file."
         )
     for first, second in itertools.combinations(range(3), 2):
         cosine = float(directions[:, first] @ directions[:, second])

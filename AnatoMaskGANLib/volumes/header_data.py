@@ -37,8 +37,8 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
     for key, text in lines:
         if key in _DATA_KEYS and key in header:
             raise VolumeError(
-                f"{path} says {key!r} twice in its header; expected it once. It is damaged; export "
-                "it again."
+                f"{path} has the entry {key!r} twice in its header; expected it once. It "
+                "is damaged; export it again."
             )
         header[key] = text
     detached = named_data_file(path, header)
@@ -82,20 +82,22 @@ def named_data_file(path: Path, header: Mapping[str, str]) -> Path | None:
 def _beside(path: Path, named: str) -> Path:
     if named.upper().startswith("LIST") or "%" in named:
         raise VolumeError(
-            f"{path} names several data files ({named[:80]}); expected one. Save it as one file, "
-            "such as .nrrd."
+            f"{path} names several data files ({named[:80]}); expected one. Save it as a "
+            "single file, such as .nrrd."
         )
     folder = path.parent.resolve()
     is_name = 0 < len(named) < _LONGEST_NAME and "\0" not in named
     data_file = (folder / named).resolve() if is_name else folder
     if not is_name or folder not in data_file.parents:
         raise VolumeError(
-            f"{path} names the data file {named[:80]!r}; expected one in its own folder. Put "
-            "header and data into one folder, or save both as one file, such as .nrrd."
+            f"{path} names the data file {named[:80]!r}; expected one in its own folder. "
+            "Put header and data into one folder, or save both as a single file, such as "
+            ".nrrd."
         )
     if not data_file.is_file():
         raise VolumeError(
-            f"{path} cannot be read: its data file {named} is not there. Put it beside the header."
+            f"{path} cannot be read: its data file {named} does not exist. Put it next to "
+            "the header."
         )
     return data_file
 
@@ -105,14 +107,16 @@ def _check_packed(path: Path, header: dict[str, str], there: int) -> None:
     for key in ("line skip", "lineskip", "headersize"):
         if _number(header.get(key), 0) != 0:
             raise VolumeError(
-                f"{path} has {key!r}: {header[key][:20]} in its header and packed data; expected "
-                "packed data without a part to skip. Save it as one file, such as .nrrd."
+                f"{path} has {key!r}: {header[key][:20]} in its header, and its data are "
+                "compressed; expected compressed data without a part to skip. Save it as "
+                "a single file, such as .nrrd."
             )
     said = _number(header.get("compresseddatasize"), 0)
     if said > there:
         raise VolumeError(
-            f"{path} cannot be read: its header promises {said} bytes of packed data, but only "
-            f"{there} follow. It is damaged or truncated; copy or export it again."
+            f"{path} cannot be read: its header promises {said} bytes of compressed data, "
+            f"but only {there} follow. It is damaged or truncated; copy or export it "
+            "again."
         )
 
 

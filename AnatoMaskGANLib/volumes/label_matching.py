@@ -51,14 +51,14 @@ class UnmatchedLabelsError(VolumeError):
             else f"does not know {len(unmatched)} of the {num_labels}"
         )
         advice = (
-            "Give each the name of a label of the model, map them with a table, or choose to drop "
-            "them to background."
+            "Give each the name of a label of the model, map them with a table, or choose "
+            "to treat them as background."
         )
         if not any(match.name for match in unmatched):
             advice = (
-                "The label map has no names for them: give a JSON file like "
-                '{"1": "liver"}, or the bundled names freesurfer-aseg for a map of FreeSurfer. If '
-                "it is an intensity image, give the segmentation instead."
+                'The label map has no names for them: give a JSON file such as {"1": '
+                '"liver"}, or the bundled names freesurfer-aseg for a map of FreeSurfer. '
+                "If it is an intensity image, give the segmentation instead."
             )
         super().__init__(
             f"The model {knows} labels of the map: {', '.join(listed)}; "
@@ -80,8 +80,8 @@ def match_labels(
     """
     if not label_map.values:
         raise VolumeError(
-            "The label map has no label: all of its voxels are background (0). Expected at least "
-            "one labelled voxel; paint or export the segmentation first."
+            "The label map has no label: all of its voxels are background (0). Expected "
+            "at least one labeled voxel; paint or export the segmentation first."
         )
     spellings = dict(table.spellings())
     decisions = {
@@ -113,8 +113,8 @@ def apply_matches(
         raise UnmatchedLabelsError(open_ones, len(used))
     if not known:
         raise VolumeError(
-            "Every label of the map is dropped to background; expected at least one that the "
-            "model knows. Map at least one label."
+            "Every label of the map would become background; expected at least one that "
+            "the model knows. Map at least one label."
         )
     new_values = np.array([0, *(match.model_value or 0 for match in used)], dtype=np.int64)
     new_values = in_smallest_type(new_values)
@@ -137,7 +137,7 @@ def _matched_by_value(
     are_of_table = set(undecided) <= set(table.labels)
     if undecided and are_of_table:
         _logger.warning(
-            "the label map has no names; its values are taken for those of the table %s", table.name
+            "the label map has no names; its values are taken as values of the table %s", table.name
         )
     matches = []
     for value in values:
@@ -167,7 +167,9 @@ def _matched(
         if key in decisions:
             return _by_user(value, name, decisions[key], table)
     if _sides_disagree(name, code):
-        _logger.warning("label %d: name %r and code %s say two sides", value, name, code)
+        _logger.warning(
+            "label %d: the name %r and the code %s name different sides", value, name, code
+        )
         return LabelMatch(value, name, None, "unmatched")
     found, rule = _by_code(name, code, table), "code"
     if found is None:

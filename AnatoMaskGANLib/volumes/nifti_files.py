@@ -104,9 +104,9 @@ def nifti_bytes(
     rounding_mm = largest_shift_mm(array.shape, ijk_to_ras, ijk_to_ras.astype(np.float32))
     if not rounding_mm <= _LARGEST_ROUNDING_MM:
         raise VolumeError(
-            f"NIfTI keeps positions as 32-bit numbers, which would move voxels by "
-            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume lies "
-            "very far from the origin: write NRRD (.nrrd) instead."
+            "NIfTI stores positions as 32-bit numbers, which would move voxels by "
+            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume "
+            "lies very far from the origin: write NRRD (.nrrd) instead."
         )
     image = nibabel.Nifti1Image(array.T, ijk_to_ras, dtype=array.dtype)
     image.set_sform(ijk_to_ras, code="scanner")
@@ -167,8 +167,8 @@ def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
 
 def _unreadable(path: Path, error: Exception) -> VolumeError:
     return VolumeError(
-        f"{path} cannot be read: {error}. Expected a whole NIfTI or MGH file. It is damaged, "
-        "truncated or of another type; copy or export it again."
+        f"{path} cannot be read: {error}. Expected a complete NIfTI or MGH file. It is "
+        "damaged, truncated or of another type; copy or export it again."
     )
 
 
@@ -184,7 +184,9 @@ def _record_of(path: Path, header: Any) -> Mapping[str, Any]:
         try:
             record = json.loads(text.rstrip("\0 "))[RECORD_KEY]
         except (ValueError, TypeError, KeyError):
-            _logger.warning("%s: the note in its header is damaged and is not read", path)
+            _logger.warning(
+                "%s: the entry of this program in its header is damaged and is ignored", path
+            )
             return {}
         return record if isinstance(record, dict) else {}
     return {}

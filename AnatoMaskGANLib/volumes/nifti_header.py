@@ -100,14 +100,14 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
                 pass
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole NIfTI file. It is damaged, "
-            "truncated or of another type; copy or export it again."
+            f"{path} cannot be read: {error}. Expected a complete NIfTI file. It is "
+            "damaged, truncated or of another type; copy or export it again."
         ) from error
     if len(content) < header.bytes_of_file:
         raise VolumeError(
             f"{path} is truncated or damaged: its header promises "
-            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} bytes, "
-            "but the file ends before. Copy or export it again."
+            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} "
+            "bytes, but the file ends earlier. Copy or export it again."
         )
     return header, content
 
@@ -119,13 +119,14 @@ def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     """
     if header.mm_per_unit != 1:
         _logger.warning(
-            "%s says that its unit is %g mm; turned into millimetres", path, header.mm_per_unit
+            "%s says that its unit is %g mm; converted to millimeters", path, header.mm_per_unit
         )
     if header.sform is not None and header.qform is not None:
         shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, header.qform)
         if not shift_mm <= _SAME_PLACE_VOXELS * min(spacing_ijk_mm_of(header.sform)):
             _logger.warning(
-                "%s says two places, up to %.3g mm apart: sform is taken, Slicer may take qform",
+                "%s has two positions that differ by up to %.3g mm: the sform is used, "
+                "Slicer may use the qform",
                 path,
                 shift_mm,
             )
@@ -134,8 +135,9 @@ def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     if header.qform is not None:
         return header.qform
     _logger.warning(
-        "%s does not say where it lies (no sform, no qform): placed as Slicer does, with its first "
-        "axis to the left and its second to the back; check left and right",
+        "%s does not say how it is positioned (no sform, no qform). It is placed as "
+        "Slicer does, with its first axis to the left and its second axis to the back; "
+        "check left and right",
         path,
     )
     return np.diag([*(header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)), 1.0])
@@ -162,8 +164,8 @@ def _parsed(path: Path, start: bytes) -> NiftiHeader:
             if is_this and start[offset : offset + len(magic)] == magic:
                 return _of_fields(path, _fields(start, version, order), order)
     raise VolumeError(
-        f"{path} is no NIfTI file: its first bytes are not those of a header. It is damaged or of "
-        "another type; copy or export it again."
+        f"{path} is not a NIfTI file: its first bytes are not those of a header. It is "
+        "damaged or of another type; copy or export it again."
     )
 
 

@@ -57,9 +57,9 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
     if num_voxels > _LARGEST_GRID_VOXELS:
         raise VolumeError(
             f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
-            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm would "
-            f"have {num_voxels:.3g} voxels; expected at most {_LARGEST_GRID_VOXELS:.0e}. Check "
-            "that its spacing is in millimetres."
+            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
+            f"would have {num_voxels:.3g} voxels; expected at most "
+            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
         )
     # array axes are KJI: axis a of (i, j, k) is array axis 2 - a
     labels = label_map.labels_kji.transpose([2 - axes[2], 2 - axes[1], 2 - axes[0]])
@@ -217,7 +217,7 @@ def _value_outside(volume: Volume) -> float:
 
 def _warn_of_outside(fraction: float) -> None:
     if fraction > 0:
-        _logger.warning("%.1f %% of the target grid lie outside the volume", 100 * fraction)
+        _logger.warning("%.1f %% of the target grid is outside the volume", 100 * fraction)
 
 
 def _times(numbers: Sequence[float]) -> str:

@@ -80,8 +80,8 @@ def refuse_non_finite(volume: Volume, what: str) -> Volume:
         num_wrong = voxels.size - int(np.count_nonzero(np.isfinite(voxels)))
         if num_wrong:
             raise VolumeError(
-                f"{what} has {num_wrong} of {voxels.size} voxels that are no numbers (NaN or "
-                "infinite); expected a finite intensity in each. Replace them first."
+                f"{what} has {num_wrong} of {voxels.size} voxels whose values are NaN or "
+                "infinite; expected a finite intensity in every voxel. Replace these values first."
             )
     return volume
 

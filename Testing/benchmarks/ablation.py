@@ -220,7 +220,9 @@ def measure_model(
         for strength in (1.0, 0.0) if has_noise else (0.0,):
             name = f"{method}, noise {strength:g}" if has_noise else method
             seeds = noise_seeds if strength else noise_seeds[:1]
-            made[name] = list(synthesizer.synthesize_samples(case.label_map, seeds, strength))
+            made[name] = list(
+                synthesizer.synthesize_samples(case.label_map, seeds=seeds, noise_strength=strength)
+            )
         several = Measurements(
             segmenter=measurements.segmenter,
             feature_maps=measurements.feature_maps,

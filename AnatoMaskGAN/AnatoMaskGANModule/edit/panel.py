@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySide
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+from AnatoMaskGANModule.synthesis.request import samplingOfPanel
 from AnatoMaskGANModule.synthesis.result import isEditedScan
 
 
@@ -34,7 +35,7 @@ class EditPanel:
         if self._parameterNode is None or self._parameterNode.editedScan is None:
             return _("Select the real scan.")
         if self._parameterNode.segmentationBefore is None:
-            return _("Remember the segments before you edit them.")
+            return _("Press Remember segments before you edit them.")
         return None
 
     def rememberSegments(self) -> None:
@@ -52,13 +53,11 @@ class EditPanel:
             marginMm=parameters.marginMm,
             model=parameters.model,
             seed=parameters.seed,
-            noiseStrength=parameters.noiseStrength,
             device=parameters.device.value,
-            unmatched=parameters.unmatched.value,
             labels=dict(parameters.userLabels.items()),
             progressCallback=report,
-            noiseLengthScale=parameters.noiseLengthScale,
             seam=parameters.seam.value,
+            **samplingOfPanel(parameters),
         )
         parameters.outputVolume = edited
         self._ui.showBeforeButton.setChecked(False)

@@ -28,22 +28,13 @@ class DirectBackend:
         isCancelled: Callable[[], bool],
     ) -> list[Any]:
         """The volumes of the request; SynthesisCancelledError when isCancelled says so."""
-        from AnatoMaskGANLib.synthesis import Synthesizer
+        from AnatoMaskGANLib.synthesis import Progress, Synthesizer
 
-        settings = request.settings
-        if self._loaded != (settings.model, settings.device):
-            self._synthesizer = Synthesizer.from_checkpoint(settings.model, settings.device)
-            self._loaded = (settings.model, settings.device)
-        volumes = self._synthesizer.synthesize_samples(
-            request.labelMap,
-            settings.seeds,
-            settings.noiseStrength,
-            report,
-            isCancelled,
-            request.unmatched,
-            request.userTable,
-            settings.noiseLengthScale,
-        )
+        if self._loaded != (request.model, request.device):
+            self._synthesizer = Synthesizer.from_checkpoint(request.model, request.device)
+            self._loaded = (request.model, request.device)
+        progress = Progress(report, isCancelled)
+        volumes = self._synthesizer.synthesize_samples(request.labelMap, request.options, progress)
         return list(volumes)
 
     def close(self) -> None:
@@ -88,18 +79,10 @@ class ProcessBackend:
 
     def ask(self, request: SynthesisRequest, isLive: bool = False) -> Asked:
         """A request, which waits for its turn; isLive: for one volume, which `update` follows."""
-        settings = request.settings
-        number = self.client.synthesize(
-            request.labelMap,
-            settings.model,
-            settings.device,
-            settings.seeds,
-            settings.noiseStrength,
-            request.unmatched,
-            request.userTable,
-            live=isLive,
-            noise_length_scale=settings.noiseLengthScale,
-        )
+        from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice
+
+        choice = ModelChoice(request.model, request.device)
+        number = self.client.synthesize(request.labelMap, choice, request.options, isLive)
         return self._waitedFor(number)
 
     def update(self, labelMap) -> Asked:
@@ -124,7 +107,7 @@ class ProcessBackend:
         return self._asked.get(asked.number) is asked
 
     def _handOut(self) -> None:
-        from AnatoMaskGANLib.synthesis.worker.client import LogLine
+        from AnatoMaskGANLib.synthesis.worker.messages import LogLine
 
         for message in self.client.poll():
             if isinstance(message, LogLine):
@@ -157,7 +140,7 @@ class ProcessBackend:
         Raises RuntimeError with the words of any error that the process had.
         """
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
-        from AnatoMaskGANLib.synthesis.worker import client as messages
+        from AnatoMaskGANLib.synthesis.worker import messages
 
         report(0.0, _("Starting the synthesis process"))
         asked = self.ask(request)
@@ -165,8 +148,8 @@ class ProcessBackend:
         try:
             while True:
                 for message in self.answers(asked):
-                    if isinstance(message, messages.Progress):
-                        report(message.share, message.text)
+                    if isinstance(message, messages.ProgressMade):
+                        report(message.fraction, message.text)
                     elif isinstance(message, messages.VolumeMade):
                         volumes[message.seed] = message.volume
                     elif isinstance(message, messages.Failed):
@@ -175,7 +158,7 @@ class ProcessBackend:
                     elif isinstance(message, messages.Cancelled):
                         raise SynthesisCancelledError("The synthesis was cancelled.")
                     elif isinstance(message, messages.Finished):
-                        return [volumes[seed] for seed in request.settings.seeds]
+                        return [volumes[seed] for seed in request.options.seeds]
                 slicer.app.processEvents()
                 if isCancelled():
                     self.close()
@@ -188,7 +171,7 @@ class ProcessBackend:
         """End the process and all that it started; requests that are waited for are cancelled."""
         if self._client is None:
             return
-        from AnatoMaskGANLib.synthesis.worker.client import Cancelled
+        from AnatoMaskGANLib.synthesis.worker.messages import Cancelled
 
         self._client.close()
         self._client = None

@@ -177,7 +177,7 @@ class LiveResynthesis(VTKObservationMixin):
         style = OutputStyle(parameters.intensities, parameters.displayPreset)
         labelMap, previous = export.label_map, self._export
         settings = (
-            *(request.settings, request.unmatched, request.userTable),
+            *(request.model, request.device, request.options),
             *(labelMap.names, labelMap.codes, style.intensities),
             *(source.segmentationNode, source.referenceVolume),
             tuple((entry.segment_id, entry.label_value) for entry in export.entries),
@@ -226,9 +226,9 @@ class LiveResynthesis(VTKObservationMixin):
                 self._fail(str(error) or type(error).__name__)
 
     def _take(self, message) -> None:
-        from AnatoMaskGANLib.synthesis.worker import client as messages
+        from AnatoMaskGANLib.synthesis.worker import messages
 
-        if isinstance(message, messages.Progress):
+        if isinstance(message, messages.ProgressMade):
             self._tell(LiveState.RUNNING, message.text)
         elif isinstance(message, messages.VolumeMade):
             self._takeVolume(message.volume, message.seed)
@@ -297,7 +297,7 @@ def showLiveState(ui, live: LiveResynthesis) -> None:
     """Tick the box while the volume follows, and tell whether it is up to date."""
     texts = {
         LiveState.OFF: "",
-        LiveState.PENDING: _("Edited; starting soon..."),
+        LiveState.PENDING: _("Edited; the update starts shortly..."),
         LiveState.RUNNING: _("Running: {text}"),
         LiveState.UP_TO_DATE: _("Up to date ({text})"),
         LiveState.FAILED: _("Not up to date: {text}"),

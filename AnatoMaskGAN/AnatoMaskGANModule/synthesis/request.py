@@ -1,8 +1,9 @@
 """What is to be made: of which segments, and how; kept with the volume, to make it again."""
 
+import enum
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -84,8 +85,8 @@ def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
     if segmentationNode is None:
         name = record.get("Segmentation", "")
         raise ValueError(
-            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is not in the "
-            "scene. Load the scene that holds both."
+            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is "
+            "not in the scene. Load the scene that contains both."
         )
     labelValues = json.loads(record["Segments"])
     return VolumeSource(
@@ -106,16 +107,18 @@ def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource
     """
     name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, record)
     if card is None or card.sha256 != record["ModelSHA256"]:
-        found = "it is not installed" if card is None else f"installed is {card.sha256[:8]}"
+        found = (
+            "it is not installed" if card is None else f"the installed one has {card.sha256[:8]}"
+        )
         raise ValueError(
             f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
             f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
         )
     if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
         raise ValueError(
-            f"{name!r} cannot be made again: since then the segmentation "
-            f"{source.segmentationNode.GetName()!r}, or the grid that it was put on, changed. "
-            "Undo the edits, or press Synthesize for a volume of what is there now."
+            f"{name!r} cannot be made again: the segmentation "
+            f"{source.segmentationNode.GetName()!r} or its grid has changed since then. "
+            "Undo the edits, or press Synthesize for a volume of the present segmentation."
         )
     return source
 
@@ -125,12 +128,9 @@ class SynthesisSettings:
     """How volumes are made, whatever they are made of."""
 
     model: str
-    device: str = "auto"
-    seeds: Sequence[int] = (0,)
-    """One volume each."""
-    noiseStrength: float = 1.0
-    noiseLengthScale: float = 1.0
-    """The noise's correlation lengths over those of the training, 0.25 to 4."""
+    device: str
+    options: Any
+    """The core's `SynthesisOptions`, without the user's table, which belongs to one label map."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class SynthesisRequest:
 
     labelMap: Any
     """The core's `LabelMap`."""
-    settings: SynthesisSettings
-    unmatched: str = "stop"
-    userTable: Mapping[str, str | None] = field(default_factory=dict)
-    """Name or value in the label map -> label of the model that the user chose."""
+    options: Any
+    """The core's `SynthesisOptions`."""
+    model: str
+    device: str
 
 
 def requestOf(source: VolumeSource, export, settings: SynthesisSettings) -> SynthesisRequest:
@@ -150,29 +150,50 @@ def requestOf(source: VolumeSource, export, settings: SynthesisSettings) -> Synt
     from AnatoMaskGANLib.mrml import user_table
 
     userTable = user_table(export.entries, source.labels)
-    return SynthesisRequest(export.label_map, settings, source.unmatched, userTable)
+    options = replace(settings.options, unmatched=source.unmatched, user_table=userTable)
+    return SynthesisRequest(export.label_map, options, settings.model, settings.device)
+
+
+def camelCase(name: str) -> str:
+    """A name of the core as the panel and scripts spell it: noise_strength is noiseStrength."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def samplingNames() -> list[str]:
+    """The core's names of the settings that all volumes of a synthesis share."""
+    from AnatoMaskGANLib.synthesis.options import SamplingSettings
+
+    return [one.name for one in fields(SamplingSettings)]
+
+
+def samplingOfPanel(parameterNode: AnatoMaskGANParameterNode) -> dict[str, Any]:
+    """These settings as the panel has them, by the names that scripts use.
+
+    A setting of the core is a parameter of the same name, so that a new one needs nothing here.
+    """
+    values = {name: getattr(parameterNode, name) for name in map(camelCase, samplingNames())}
+    return {
+        name: value.value if isinstance(value, enum.Enum) else value
+        for name, value in values.items()
+    }
 
 
 def settingsOfPanel(parameterNode: AnatoMaskGANParameterNode) -> SynthesisSettings:
     """How one volume is made by the panel's settings."""
-    return SynthesisSettings(
-        parameterNode.model,
-        parameterNode.device.value,
-        [parameterNode.seed],
-        parameterNode.noiseStrength,
-        parameterNode.noiseLengthScale,
-    )
+    from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+
+    named = samplingOfPanel(parameterNode)
+    sampling = {name: named[camelCase(name)] for name in samplingNames()}
+    options = SynthesisOptions(seeds=(parameterNode.seed,), **sampling)
+    return SynthesisSettings(parameterNode.model, parameterNode.device.value, options)
 
 
 def settingsOfRecord(record: Mapping[str, str], device: str) -> SynthesisSettings:
     """How the volume with this record was made; the device is of now."""
-    return SynthesisSettings(
-        record["Model"],
-        device,
-        [int(record["Seed"])],
-        float(record["NoiseStrength"]),
-        float(record.get("NoiseLengthScale", "1.0")),
-    )
+    from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+
+    return SynthesisSettings(record["Model"], device, SynthesisOptions.from_provenance(record))
 
 
 def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
@@ -182,18 +203,21 @@ def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
     """
     from AnatoMaskGANLib.volumes import match_labels
 
-    told = []
+    losses = []
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
-        told.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
+        losses.append(_("Segments without any voxel on this grid: {names}.").format(names=names))
     for name, count in export.voxels_left_out.items():
-        text = _("{count} voxels of {name} lie outside of the grid and are left out.")
-        told.append(text.format(count=count, name=name))
+        text = _("{count} voxels of {name} are outside the grid and are left out.")
+        losses.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
-        text = _("In {count} voxels segments overlap; there the last in the list counts.")
-        told.append(text.format(count=export.num_overlapping_voxels))
-    matches = match_labels(request.labelMap, labelTable, request.userTable)
+        text = _(
+            "Segments overlap in {count} voxels; the segment that is last in the list is used "
+            "there."
+        )
+        losses.append(text.format(count=export.num_overlapping_voxels))
+    matches = match_labels(request.labelMap, labelTable, request.options.user_table)
     dropped = [match.name for match in matches if match.rule == "unmatched"]
-    if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
-        told.append(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
-    return told
+    if dropped and request.options.unmatched == UnmatchedSegments.BACKGROUND.value:
+        losses.append(_("Treated as background: {names}.").format(names=", ".join(dropped)))
+    return losses

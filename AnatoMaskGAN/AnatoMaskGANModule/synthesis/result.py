@@ -1,7 +1,7 @@
 """The volume node that gets what was made: its intensities, provenance, display and place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import slicer
@@ -57,7 +57,7 @@ class OutputStyle:
         elif self.preset is DisplayPreset.REFERENCE:
             shown = referenceVolume.GetScalarVolumeDisplayNode() if referenceVolume else None
             if shown is None:
-                return _("There is no reference volume to be shown like: the model's window it is.")
+                return _("There is no reference volume, so the model's window is shown.")
             display.AutoWindowLevelOff()
             display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
         elif self.preset is not DisplayPreset.MODEL:
@@ -67,6 +67,16 @@ class OutputStyle:
             logic = slicer.modules.volumes.logic()
             logic.ApplyVolumeDisplayPreset(display, self.preset.value)
         return None
+
+
+@dataclass(frozen=True)
+class OutputChoice:
+    """Where in the scene the volumes of a synthesis go."""
+
+    volume: Any = None
+    """The node that is filled; None: a new one."""
+    manySamples: ManySamples = ManySamples.SEQUENCE
+    style: OutputStyle = field(default_factory=OutputStyle)
 
 
 def modelVoxels(voxels_kji, record, window: tuple[float, float]):
@@ -93,8 +103,8 @@ def checkOutput(outputVolume) -> None:
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
-            f"The output volume {outputVolume.GetName()!r} holds an image that was not "
-            "synthesized; it would be lost. Select another output volume, or a new one."
+            f"The output volume {outputVolume.GetName()!r} contains an image that was not "
+            "synthesized and would be lost. Select another output volume, or a new one."
         )
 
 
@@ -117,8 +127,8 @@ def checkStillThere(*nodes) -> None:
     for node in nodes:
         if node is not None and node.GetScene() is None:
             raise RuntimeError(
-                f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
-                "place. Nothing was changed; start again."
+                f"{node.GetName()!r} was removed during the synthesis, so the result has "
+                "no place. Nothing was changed; start again."
             )
 
 
@@ -159,20 +169,19 @@ def putVolumes(
 
 def putSamples(
     source: VolumeSource,
-    outputVolume,
+    output: OutputChoice,
     volumes: Sequence,
     seeds: Sequence[int],
     export,
-    manySamples: ManySamples,
-    style: OutputStyle,
     note: Callable[[str], None],
 ):
     """As `putVolumes`; several volumes become a sequence or a node each, the first given back."""
-    if manySamples is ManySamples.SEQUENCE or len(volumes) == 1:
-        return putVolumes(source, outputVolume, volumes, seeds, export, style, note)
+    style = output.style
+    if output.manySamples is ManySamples.SEQUENCE or len(volumes) == 1:
+        return putVolumes(source, output.volume, volumes, seeds, export, style, note)
     first = None
     for volume, seed in zip(volumes, seeds, strict=True):
-        target = outputVolume if first is None else None
+        target = output.volume if first is None else None
         node = putVolumes(source, target, [volume], [seed], export, style, note)
         if target is None:
             node.SetName(_("{name}, seed {seed}").format(name=node.GetName(), seed=seed))

@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
 from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
+from AnatoMaskGANLib.synthesis.options import SamplingSettings
 
 _BLOCK_SIZE = 8  # slices whose noise is drawn together
 
@@ -37,7 +39,6 @@ class SliceLabels:
         self.spacing_ijk_mm = spacing_ijk_mm
         self.device = device
         self.first, self.end = region.slices
-        self.slab_size = 1  # slices that share what was found of their labels: nothing is found
         self.check: Callable[[], None] = lambda: None
 
     @property
@@ -98,21 +99,20 @@ class SlicePass:
         part = labels.region.cut(labels.labels_kji, (number, number + 1))
         classes = torch.from_numpy(part.astype(np.int64)).to(labels.device)[None]
         position = torch.full((1, 1), number * spacing[2], device=labels.device)
-        noise_spacing = [spacing[axis] / self.noise_length_scale for axis in (1, 0)]
-        made = labels.generator(classes, position, noise, self.noise_strength, tuple(noise_spacing))
-        return made[0, 0, 0].float().cpu().numpy()
+        scale = self.noise_length_scale
+        noise_spacing = (spacing[1] / scale, spacing[0] / scale)
+        batch = SliceBatch(classes, position, noise, self.noise_strength, noise_spacing)
+        return labels.generator(batch).image[0, 0, 0].float().cpu().numpy()
 
 
 def start_pass(
     labels: SlabCache | SliceLabels,
+    options: SamplingSettings,
     seed: int,
-    noise_strength: float,
     keeps_all: bool = False,
-    noise_length_scale: float = 1.0,
 ) -> VolumePass | SlicePass:
     """The pass that fits the labels' generator; keeps_all as for `VolumePass`."""
+    strength, length_scale = options.noise_strength, options.noise_length_scale
     if isinstance(labels, SliceLabels):
-        return SlicePass(labels, seed, noise_strength, noise_length_scale)
-    return VolumePass(
-        labels, seed, noise_strength, keeps_all=keeps_all, noise_length_scale=noise_length_scale
-    )
+        return SlicePass(labels, seed, strength, length_scale)
+    return VolumePass(labels, seed, strength, keeps_all=keeps_all, noise_length_scale=length_scale)
