@@ -12,10 +12,11 @@ import numpy as np
 from .field import Displacement, register_labels
 from .places import fix_places
 from .region_cut import MOVED, RegionCut, in_type_of
-from .regions import Box, grown, voxels_of_mm
+from .regions import Box, grown
 from .settings import EditSettings
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
+_SEARCH_VOXELS = 16  # around a tile in which right places are looked for
 _SPLINE_MARGIN = 12  # voxels beyond which the coefficients of a cubic spline do not count
 _STILL = 1e-3  # voxels: a place this near to the voxel's own is its own
 _QUICK_CELLS = 60_000
@@ -39,21 +40,13 @@ def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: 
     displacement = register_labels(
         cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
     )
-    farthest = np.abs(displacement.offsets).max(axis=(1, 2, 3))
-    half_reach = voxels_of_mm(region.reach_mm / 2, scan.label_spacing_kji)
-    halo = tuple(
-        math.ceil(far) + half for far, half in zip(farthest.tolist(), half_reach, strict=True)
-    )
-    return sum(
-        _move_tile(cut, to_move, displacement, halo, tile, is_quick) for tile in _tiles(cut.box)
-    )
+    return sum(_move_tile(cut, to_move, displacement, tile, is_quick) for tile in _tiles(cut.box))
 
 
 def _move_tile(
     cut: RegionCut,
     to_move: np.ndarray,
     displacement: Displacement,
-    halo: tuple[int, ...],
     tile: Box,
     is_quick: bool,
 ) -> int:
@@ -65,11 +58,18 @@ def _move_tile(
     )
     if any(side.start >= side.stop for side in own):
         return 0
-    local = grown(own, halo, cut.old.shape)
+    local = grown(own, (_SEARCH_VOXELS,) * 3, cut.old.shape)
     offsets = displacement.inside(local)
-    places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
-    fixed, is_off = fix_places(places, cut.old[local], to_move[local])
-    offsets += fixed - places
+    is_off = np.zeros(offsets.shape[1:], dtype=bool)
+    if not is_quick:
+        farthest = np.ceil(np.abs(offsets).max(axis=(1, 2, 3))).astype(int) + _SEARCH_VOXELS
+        wide = grown(local, tuple(farthest.tolist()), cut.old.shape)
+        places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
+        places += np.array([a.start - b.start for a, b in zip(local, wide, strict=True)]).reshape(
+            3, 1, 1, 1
+        )
+        fixed, is_off = fix_places(places, cut.old[wide], to_move[local])
+        offsets += fixed - places
     if not offsets.any():
         return 0
     core = tuple(

@@ -17,8 +17,11 @@ _LEAST_SHARE = 0.2  # of the right label at a place, below which it is wrong and
 def fix_places(
     places: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places [3,K,J,I] with the label of `after` wherever `before` has it, and the mask of voxels
-    that the field itself had brought to another label."""
+    """Places with the label of `after` wherever `before` has it, and the mask of voxels that the
+    field itself had brought to another label.
+
+    after [K,J,I]; places [3,K,J,I]: in the voxels of `before`, which may be of a larger box.
+    """
     from scipy import ndimage
 
     at = _whole(places, before.shape)

@@ -83,6 +83,8 @@ class ScanEditSession:
     """
 
     def __init__(self, scan: Volume, before: LabelMap) -> None:
+        from scipy import ndimage  # noqa: F401  loading it is no part of the first stroke
+
         refuse_non_finite(scan, "The scan")
         self.scan = scan
         self.before = before
