@@ -10,7 +10,7 @@ from .moving import interpolated
 from .painting import enclosed, fill, own_grain, paint, with_partial_volume, with_soft_border
 from .parts import Part
 from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
-from .regions import Box, grown
+from .regions import Box, as_box, grown
 from .settings import EditSettings
 
 _CONTEXT = 14  # shortest edges of a voxel around a part that is looked at
@@ -131,7 +131,7 @@ class _Work:
 
 def _box_around(cut: RegionCut, used: Box) -> Box | None:
     """The box of the scan around a box of the region, with its surroundings."""
-    label_box = tuple(
+    label_box = as_box(
         slice(side.start + own.start, side.stop + own.start)
         for side, own in zip(used, cut.region.box, strict=True)
     )
@@ -141,7 +141,7 @@ def _box_around(cut: RegionCut, used: Box) -> Box | None:
     spacing = np.array(cut.scan.scan_spacing_kji)
     around = tuple(np.ceil(_CONTEXT * spacing.min() / spacing).astype(int).tolist())
     wide = grown(box, around, cut.scan.voxels.shape)
-    return tuple(
+    return as_box(
         slice(max(side.start, own.start), min(side.stop, own.stop))
         for side, own in zip(wide, cut.box, strict=True)
     )

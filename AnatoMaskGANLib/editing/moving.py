@@ -12,7 +12,7 @@ import numpy as np
 from .field import Displacement, register_labels
 from .places import fix_places
 from .region_cut import MOVED, RegionCut, in_type_of
-from .regions import Box, grown
+from .regions import Box, as_box, grown
 from .settings import EditSettings
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
@@ -52,7 +52,7 @@ def _move_tile(
 ) -> int:
     grids = cut.scan.grids
     first = [side.start for side in cut.region.box]
-    own = tuple(  # of the region's box
+    own = as_box(  # of the region's box
         slice(max(0, side.start - start), min(size, side.stop - start))
         for side, start, size in zip(grids.label_box(tile), first, cut.old.shape, strict=True)
     )
@@ -72,12 +72,12 @@ def _move_tile(
         offsets += fixed - places
     if not offsets.any():
         return 0
-    core = tuple(
+    core = as_box(
         slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, local, strict=True)
     )
     num_missed = int(np.count_nonzero(is_off[core]))
     if grids.is_same:
-        offsets = offsets[(slice(None), *core)]
+        offsets = offsets[:, core[0], core[1], core[2]]
     else:
         start = [a + side.start for a, side in zip(first, local, strict=True)]
         offsets = _on_scan(offsets, is_off, grids.label_places(tile), start)
@@ -130,7 +130,7 @@ def _on_scan(
         np.clip(nearest[axis], 0, size - 1, out=nearest[axis])
     is_fixed = is_off[tuple(nearest)] & is_inside
     spots = nearest[:, is_fixed]
-    found[:, is_fixed] = offsets[(slice(None), *spots)]
+    found[:, is_fixed] = offsets[:, spots[0], spots[1], spots[2]]
     found[:, ~is_inside] = 0
     return found
 

@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK
 
 from .field import distance_mm
-from .regions import Box, box_of, grown, voxels_of_mm
+from .regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _KEPT_SHARE = 0.1  # of a piece: one that keeps less of its voxels has gone
 _FOUND_SHARE = 0.02  # of a piece: one with less of its voxels in the old map has come
@@ -140,14 +140,14 @@ def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float, box: Box) -
 
 def _shifted(inner: Box, outer: Box) -> Box:
     """A box that is told inside another one, where that one is told."""
-    return tuple(
+    return as_box(
         slice(a.start + b.start, a.stop + b.start) for a, b in zip(inner, outer, strict=True)
     )
 
 
 def _is_near(piece: Piece, others: Piece, spacing_kji: tuple[float, ...], near_mm: float) -> bool:
     """Whether a piece has some of the other voxels nearby. The piece lies in the others' box."""
-    own = tuple(
+    own = as_box(
         slice(a.start - b.start, a.stop - b.start)
         for a, b in zip(piece.box, others.box, strict=True)
     )

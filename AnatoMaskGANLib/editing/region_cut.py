@@ -9,7 +9,7 @@ import numpy as np
 
 from .grids import Grids
 from .painting import Tissue
-from .regions import Box, Region
+from .regions import Box, Region, as_box
 
 KEPT, MOVED, FILLED, PAINTED = 0, 1, 2, 3
 """How a voxel of the edited scan was made."""
@@ -52,8 +52,8 @@ class RegionCut:
     def on_scan(self, array: np.ndarray, box: Box, part: Box | None = None) -> np.ndarray:
         """An array of the region's label voxels at the voxels of a box of the scan, each from the
         nearest one; zero or false outside. part: what of the region's box the array is of."""
-        part = part or tuple(slice(0, size) for size in array.shape)
-        start = [a.start + b.start for a, b in zip(self.region.box, part, strict=True)]
+        used = part or as_box(slice(0, size) for size in array.shape)
+        start = [a.start + b.start for a, b in zip(self.region.box, used, strict=True)]
         if self.scan.grids.is_same:
             found = np.zeros([side.stop - side.start for side in box], array.dtype)
             here, there = [], []
@@ -75,7 +75,7 @@ class RegionCut:
 
     def within(self, box: Box) -> Box:
         """A box of the scan as a part of this cut's arrays."""
-        return tuple(
+        return as_box(
             slice(side.start - own.start, side.stop - own.start)
             for side, own in zip(box, self.box, strict=True)
         )
