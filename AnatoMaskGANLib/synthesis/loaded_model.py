@@ -48,7 +48,7 @@ class LoadedModel:
 
     generator: of any kind that makes images (AnatoMaskGAN's own, OASIS, U-Net), as its card says.
     half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere, and with a
-    network of another kind, float32 goes on, and the log tells it. memory_limit_bytes: of the whole
+    network of another kind, float32 is used, and the log says so. memory_limit_bytes: of the whole
     process, within which slabs are sized. Raises CheckpointError for a network that makes no image.
     """
 
@@ -85,7 +85,7 @@ class LoadedModel:
         return None if self._own_networks is None else self._own_networks[1]
 
     def map_of(self, label_map: LabelMap, options: SynthesisOptions) -> ModelMap:
-        """A label map on the model's grid; what is refused is told by `on_model_grid`."""
+        """A label map on the model's grid; raises what `on_model_grid` raises."""
         return on_model_grid(label_map, self.card, self.label_table, options)
 
     def box_of(self, model_map: ModelMap) -> SynthesisBox | None:
