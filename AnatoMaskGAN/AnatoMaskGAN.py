@@ -64,10 +64,11 @@ class AnatoMaskGAN(ScriptedLoadableModule):
             "marked as synthetic, with the model, the seed and the label map that made it.</p>"
         )
         self.parent.acknowledgementText = _(
-            "After the paper <i>AnatoMaskGAN: GNN-Driven Slice Feature Fusion and Noise "
-            "Augmentation for Medical Semantic Image Synthesis</i>; an independent implementation. "
-            "The bundled model and sample come from the OASIS-TRT-20 subjects of Mindboggle-101 "
-            "(CC BY-NC-SA 3.0)."
+            "Implements the paper <i>AnatoMaskGAN: GNN-Driven Slice Feature Fusion and "
+            "Noise Augmentation for Medical Semantic Image Synthesis</i> by Z. Wu et al., "
+            "arXiv:2508.11375; an independent implementation. The bundled model and "
+            "sample come from the OASIS-TRT-20 subjects of Mindboggle-101 (CC BY-NC-SA "
+            "3.0)."
         )
         self.parent.icon = qt.QIcon(self.resourcePath(f"Icons/{self.moduleName}.png"))
         slicer.app.connect("startupCompleted()", registerSampleData)
@@ -358,7 +359,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
         """Verify, install or remove a model, and tell what became of it."""
-        with self.runDisplay.errorsShown(_("The model could not be handled.")):
+        with self.runDisplay.errorsShown(
+            _("The model could not be verified, installed or removed.")
+        ):
             text = action()
             if text is not None:
                 self.workPanels.models.showState(text)

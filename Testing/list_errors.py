@@ -28,6 +28,7 @@ GROUPS = {
     r"(input|result|synth|segment|options|batch|manifest)",
     "`anatomaskgan evaluate`": r"evaluation/|commands/eval",
     "The rest of the command line": r"commands/|cli",
+    "Editing a real scan in place": r"editing/",
     "The module in 3D Slicer": r"AnatoMaskGAN/|mrml/",
 }
 

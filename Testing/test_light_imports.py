@@ -14,7 +14,7 @@ from AnatoMaskGANLib.lazy_names import lazy_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "SimpleITK", "nibabel", "matplotlib", "skimage", "scipy")
-LAZY_PACKAGES = ("evaluation", "synthesis", "volumes")
+LAZY_PACKAGES = ("editing", "evaluation", "synthesis", "volumes")
 # What the panel needs before a synthesis runs: the models and their label tables, the memory that a
 # run would take, the client of the synthesis process and the processes of the work panels.
 PANEL = (
@@ -105,7 +105,7 @@ def test_type_checkers_know_every_name_that_is_imported_when_asked_for(package: 
 def test_every_name_that_a_package_offers_is_there(package: str) -> None:
     code = (
         f"import AnatoMaskGANLib.{package} as package\n"
-        "missing = [name for name in package.__all__ if not callable(getattr(package, name))]\n"
+        "missing = [name for name in package.__all__ if not hasattr(package, name)]\n"
         "assert not missing, missing"
     )
     loaded_after(code)

@@ -82,9 +82,9 @@ def test_an_empty_and_an_overlapping_segment_are_told_with_the_result(panel) -> 
     segmentation.GetSegmentation().AddEmptySegment("empty", "cortical bone")
     panel.ui.inputSelector.setCurrentNode(segmentation)
     text = click(panel)
-    assert "Segments without a voxel on this grid: cortical bone." in text
-    assert f"In {2 * 4 * 3} voxels segments overlap; there the last in the list counts." in text
-    assert "segments overlap" in panel.ui.logText.toPlainText()
+    assert "Segments without any voxel on this grid: cortical bone." in text
+    assert f"Segments overlap in {2 * 4 * 3} voxels; the segment that is last in the list" in text
+    assert "Segments overlap" in panel.ui.logText.toPlainText()
 
 
 def test_segments_without_a_reference_geometry_get_a_grid_that_holds_all_of_them(
@@ -181,7 +181,7 @@ def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which:
     panel.ui.referenceSelector.setCurrentNode(scan)
     node = segmentation if which == "segmentation" else scan
     when_bar_reaches(40, panel.ui.progressBar, lambda: slicer.mrmlScene.RemoveNode(node))
-    assert "was removed while the synthesis ran" in click(panel)
+    assert "was removed during the synthesis" in click(panel)
     assert works_again(panel)
 
 

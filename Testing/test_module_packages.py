@@ -128,7 +128,7 @@ def test_a_failed_installation_is_explained_and_works_when_tried_again(
     (tmp_path / "wheels").mkdir()
     section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
     section.ui.installPackagesButton.click()
-    assert "holds no wheels" in section.ui.packagesStateLabel.text
+    assert "contains no wheels" in section.ui.packagesStateLabel.text
     write_wheel(tmp_path / "wheels")
     section.ui.installPackagesButton.click()
     assert state(section) == "installed"
@@ -153,7 +153,9 @@ def test_packages_of_slicer_are_never_replaced(
     section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
     section.ui.installPackagesButton.click()
     assert state(section) == "missing"
-    assert "that Slicer brings, which are never replaced" in section.ui.packagesStateLabel.text
+    assert (
+        "that come with Slicer, and those are never replaced" in section.ui.packagesStateLabel.text
+    )
 
 
 def test_nothing_is_installed_when_the_user_declines(
@@ -230,7 +232,9 @@ def test_a_module_without_its_resources_tells_to_install_it_again(
     from AnatoMaskGANModule.host import resources
 
     monkeypatch.setattr(resources, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
-    with pytest.raises(FileNotFoundError, match="no folder Resources in .*Install the extension"):
+    with pytest.raises(
+        FileNotFoundError, match="folder Resources is missing in .*Install the extension"
+    ):
         resources.resourceFile("requirements.txt")
 
 
@@ -247,7 +251,7 @@ def test_a_batch_without_its_packages_is_not_started(
     packages = panel.workPanels.packages
     monkeypatch.setattr(packages, "ensure", lambda purpose: purpose.name != first)
     panel.ui.batchStartButton.click()
-    told = {"SYNTHESIS": "packages of the synthesis first", "BATCH": "packages of the batch first"}
+    told = {"SYNTHESIS": "packages for synthesis first", "BATCH": "packages for batches first"}
     assert told[first] in panel.ui.batchStateLabel.text
 
 
@@ -264,8 +268,8 @@ def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
     with monkeypatch.context() as changed:
         changed.setattr(panel.workPanels.packages, "ensure", lambda purpose: False)
         panel.ui.trainStartButton.click()
-    assert "Install the packages of the training first" in panel.ui.trainStateLabel.text
+    assert "Install the packages for training first" in panel.ui.trainStateLabel.text
     with monkeypatch.context() as changed:
         changed.setattr(TrainingJob, "found", staticmethod(lambda request, onLog=None: object()))
         panel.ui.trainStartButton.click()
-    assert "Another training runs in this folder" in panel.ui.trainStateLabel.text
+    assert "Another training is running in this folder" in panel.ui.trainStateLabel.text

@@ -353,7 +353,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(record["Model"])
         if card is None:
             raise ValueError(
-                f"The model {record['Model']!r} is not installed; its window and labels are needed."
+                f"The model {record['Model']!r} is not installed; it is needed for its "
+                "window and its labels. Install it."
             )
         source = sourceOfVolume(syntheticVolume, record)
         with self._run.begun():
@@ -401,8 +402,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
-                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
-                "been synthesized."
+                f"{name!r} is not a synthetic volume: it has no provenance. Select a "
+                "synthetic volume."
             )
         return self.provenance(volumeNode)
 

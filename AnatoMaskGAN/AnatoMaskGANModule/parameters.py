@@ -30,9 +30,9 @@ class TrainingPreset(enum.Enum):
 
     def label(self) -> str:
         return {
-            TrainingPreset.QUICK: _("Quick try: a small network, minutes on a CPU"),
-            TrainingPreset.COMPACT: _("Compact: as the bundled model, hours on a CPU"),
-            TrainingPreset.PAPER: _("Paper's size: for a large GPU"),
+            TrainingPreset.QUICK: _("Quick test: a small network, minutes on a CPU"),
+            TrainingPreset.COMPACT: _("Compact: like the bundled model, hours on a CPU"),
+            TrainingPreset.PAPER: _("The paper's size: for a large GPU"),
             TrainingPreset.FILE: _("My settings file"),
         }[self]
 
@@ -66,8 +66,8 @@ class HeldOut(enum.Enum):
 
     def label(self) -> str:
         return {
-            HeldOut.BOTH: _("15 % to measure with, 15 % for a test"),
-            HeldOut.VALIDATION: _("15 % to measure with"),
+            HeldOut.BOTH: _("15 % for validation, 15 % for a test"),
+            HeldOut.VALIDATION: _("15 % for validation"),
             HeldOut.NOTHING: _("None: train on all"),
         }[self]
 
@@ -80,8 +80,8 @@ class Intensities(enum.Enum):
 
     def label(self) -> str:
         if self is Intensities.MODEL:
-            return _("As in the model's training scans")
-        return _("0 to 1 (share of the model's window)")
+            return _("Same as the model's training scans")
+        return _("0 to 1 (fraction of the model's window)")
 
 
 class DisplayPreset(enum.Enum):
@@ -98,8 +98,8 @@ class DisplayPreset(enum.Enum):
     def label(self) -> str:
         texts = {
             DisplayPreset.MODEL: _("The model's window"),
-            DisplayPreset.REFERENCE: _("As the reference volume"),
-            DisplayPreset.AUTO: _("Automatic, by its intensities"),
+            DisplayPreset.REFERENCE: _("Same as the reference volume"),
+            DisplayPreset.AUTO: _("Automatic, from its intensities"),
         }
         return texts.get(self) or _("Preset {name}").format(name=self.value.replace("_", " "))
 
@@ -119,8 +119,8 @@ class UnmatchedSegments(enum.Enum):
 
     def label(self) -> str:
         if self is UnmatchedSegments.STOP:
-            return _("Stop until each has a model label")
-        return _("Drop them to background")
+            return _("Stop until each one has a model label")
+        return _("Treat them as background")
 
 
 class SegmentChoice(enum.Enum):
@@ -133,8 +133,8 @@ class SegmentChoice(enum.Enum):
     def label(self) -> str:
         return {
             SegmentChoice.ALL: _("All"),
-            SegmentChoice.VISIBLE: _("Visible ones"),
-            SegmentChoice.CHOSEN: _("Those ticked in the table"),
+            SegmentChoice.VISIBLE: _("Visible"),
+            SegmentChoice.CHOSEN: _("Ticked in the table"),
         }[self]
 
 
@@ -146,8 +146,8 @@ class OutputMode(enum.Enum):
 
     def label(self) -> str:
         if self is OutputMode.SELECTED:
-            return _("Into the selected volume")
-        return _("Always into a new volume")
+            return _("The selected volume")
+        return _("Always a new volume")
 
 
 class ManySamples(enum.Enum):
@@ -158,8 +158,8 @@ class ManySamples(enum.Enum):
 
     def label(self) -> str:
         if self is ManySamples.SEQUENCE:
-            return _("One sequence, browsed by seed")
-        return _("A volume for each")
+            return _("One sequence, to browse by seed")
+        return _("One volume for each sample")
 
 
 class Seam(enum.Enum):
@@ -171,7 +171,7 @@ class Seam(enum.Enum):
 
     def label(self) -> str:
         return {
-            Seam.SMOOTH: _("Scaled and smoothly joined"),
+            Seam.SMOOTH: _("Scaled and smoothly corrected"),
             Seam.SCALED: _("Scaled only"),
             Seam.NONE: _("As the model made it"),
         }[self]

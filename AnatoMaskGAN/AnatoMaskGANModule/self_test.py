@@ -70,7 +70,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         logic.saveVolume(output, str(path))
         self.assertIn(logic.provenance(output)["ModelSHA256"].encode(), path.read_bytes())
         path.unlink()
-        with self.assertRaisesRegex(ValueError, "since then the segmentation"):
+        with self.assertRaisesRegex(ValueError, "has changed since then"):
             logic.makeAgain(output)  # it was edited
         segmentationNode.GetSegmentation().DeepCopy(before.GetSegmentation())
         again = logic.makeAgain(output)

@@ -45,34 +45,37 @@ class SynthesizeOptions(SamplingSettings):
     """Make a synthetic volume from each label map, on the label map's own grid."""
 
     output: Path
-    """File of the volume; a folder for several label maps or samples."""
+    """File for the volume, or a folder for several label maps or samples."""
     inputs: tuple[Path, ...] = positional()
-    """Label maps: NIfTI, NRRD or MetaImage files, or folders. A folder stands for the files named
-    seg in it and below, or for all its volume files when none has that name; what lies in an output
-    folder below it is left out."""
+    """Label maps (NIfTI, NRRD or MetaImage files), or folders. Of a folder, the files named seg in
+    it and in its subfolders are used, or all volume files if no file has that name. Files in an
+    output folder inside it are left out."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
-    """Seed of the noise; sample n has the seed SEED + n. Same seed, same volume."""
+    """Seed of the noise. The first sample has this seed, the next one SEED + 1, and so on. The same
+    seed gives the same volume."""
     samples: PositiveInt = 1
     """Number of volumes to make from each label map."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
-    a bundled label table, such as freesurfer-aseg."""
+    """Names for label maps whose files do not name their labels: a JSON file {"label value":
+    "name"}, or the name of a bundled label table, such as freesurfer-aseg."""
     deform: NonNegativeInt = 0
-    """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
-    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. All samples of
-    a run share them, another SEED gives others. 0 makes volumes of the label maps as they are."""
+    """Number of new anatomies to make from each label map by bending, rotating, scaling and
+    sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
+    training. All samples share the same anatomies; another SEED gives others. With 0, the label
+    maps are used as they are."""
     shard: str | None = None
-    """Part of the batch that this process does, i/n with i from 0, for many machines that share
-    one list. Under torchrun the rank is taken."""
+    """Part of the batch that this process works on: I/N with I from 0 to N - 1, for N machines that
+    share one list. Under torchrun, the rank is used."""
     half_precision: bool = False
-    """Compute in float16 on a GPU, in bfloat16 on a CPU that multiplies it (AVX512-BF16, AMX):
-    faster, less exact (Documentation/speed.md). Elsewhere float32 goes on, and the log tells it."""
+    """Compute in float16 on a GPU, or in bfloat16 on a CPU that supports it (AVX512-BF16, AMX):
+    faster and less exact (Documentation/speed.md). On other devices float32 is used, which the log
+    reports."""
     memory_limit: PositiveFloat = 2.0
-    """Memory of the process in GiB, within which slabs of slices are sized."""
+    """Largest memory of the process in GiB. Fewer slices are computed together if it is small."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for numbers that no label map can be synthesized with."""
@@ -157,7 +160,7 @@ def _synthesize_label_map(
     }
     for target in job.targets.values():
         if target not in open_targets.values():
-            _log.info("%s was made already", target)
+            _log.info("%s is already there and up to date", target)
             print(target)
     if not open_targets:
         return

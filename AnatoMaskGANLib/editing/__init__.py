@@ -21,13 +21,43 @@ What has to be asked: `questions(scan, before, after)`. While a user paints:
 Label maps for those who do not paint: `operations.py` and `series.py`.
 """
 
-from . import operations, series
-from .errors import EditError
-from .looks import AROUND, KEEP, MODALITIES, TISSUES, Look, look_from_text, tissue_look
-from .region_cut import FILLED, KEPT, MOVED, PAINTED
-from .scan_edit import Question, edit_scan, questions
-from .session import ChangedBox, EditedScan, ScanEditSession
-from .settings import EditSettings
+from typing import TYPE_CHECKING
+
+from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.looks import (
+    AROUND,
+    KEEP,
+    MODALITIES,
+    TISSUES,
+    Look,
+    look_from_text,
+    tissue_look,
+)
+from AnatoMaskGANLib.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.editing.region_cut import FILLED, KEPT, MOVED, PAINTED
+    from AnatoMaskGANLib.editing.scan_edit import Question, edit_scan, questions
+    from AnatoMaskGANLib.editing.session import ChangedBox, EditedScan, ScanEditSession
+    from AnatoMaskGANLib.editing.settings import EditSettings
+
+# The files that import PyTorch and SimpleITK.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "FILLED": "region_cut",
+        "KEPT": "region_cut",
+        "MOVED": "region_cut",
+        "PAINTED": "region_cut",
+        "ChangedBox": "session",
+        "EditSettings": "settings",
+        "EditedScan": "session",
+        "Question": "scan_edit",
+        "ScanEditSession": "session",
+        "edit_scan": "scan_edit",
+        "questions": "scan_edit",
+    },
+)
 
 __all__ = [
     "AROUND",
@@ -47,8 +77,6 @@ __all__ = [
     "ScanEditSession",
     "edit_scan",
     "look_from_text",
-    "operations",
     "questions",
-    "series",
     "tissue_look",
 ]

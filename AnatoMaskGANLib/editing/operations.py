@@ -129,6 +129,19 @@ def add_ball(
     return replace(label_map, labels_kji=_written(label_map, is_ball, label), names=names)
 
 
+def thickest_place_ras_mm(label_map: LabelMap, label: int) -> tuple[float, float, float]:
+    """The center of the voxel of a segment that lies farthest from its border, in the world.
+
+    Of several as far, the first in the map. Raises EditError for a label that the map has not.
+    """
+    mask, box = _segment(label_map, label, 0)
+    depth = _depth_mm(label_map, mask)
+    deepest = np.unravel_index(np.argmin(depth), depth.shape)
+    ijk = [float(side.start + at) for side, at in zip(box, deepest, strict=True)][::-1]
+    place = label_map.ijk_to_ras @ np.array([*ijk, 1.0])
+    return (float(place[0]), float(place[1]), float(place[2]))
+
+
 def remove(label_map: LabelMap, label: int, to: int | None = None) -> LabelMap:
     """The map without a segment. to: the label of its voxels then; None: the label that lies
     nearest to each, background included."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
-from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 from .errors import EditError
 from .follow import FollowedRegion, follow_region

@@ -49,9 +49,9 @@ def edit_in_place(
     for label_map, which in ((old_map, "old"), (new_map, "new")):
         if not same_grid(scan, label_map):
             raise VolumeError(
-                f"The {which} label map ({label_map.shape_kji} voxels) is not on the grid of the "
-                f"scan ({scan.shape_kji} voxels); expected one grid. Use the scan as the reference "
-                "geometry of the segmentation."
+                f"The {which} label map ({label_map.shape_kji} voxels) is not on the grid "
+                f"of the scan ({scan.shape_kji} voxels); expected the same grid. Use the "
+                "scan as the reference geometry of the segmentation."
             )
     old, new = (
         apply_matches(

@@ -66,7 +66,7 @@ class LoadedModel:
         self.generator = generator.to(device).eval().requires_grad_(False)
         if card.generator.kind == "segmenter":
             raise CheckpointError(
-                f"{card.name} makes label maps from images and no images; use it with: "
+                f"{card.name} makes label maps from images, not images; use it with: "
                 "anatomaskgan segment"
             )
         self._own_networks: tuple[Generator, FastGenerator] | None = None
@@ -75,7 +75,7 @@ class LoadedModel:
             self._own_networks = (generator, fast)
         elif half_precision:
             _logger.warning(
-                "%s networks run with 32 bits only; going on with these", card.generator.kind
+                "%s networks run in float32 only; continuing in float32", card.generator.kind
             )
         self.label_table = LabelTable.from_dict(card.label_table)
 
@@ -191,5 +191,5 @@ class LoadedModel:
 def _precision(device: torch.device, half_precision: bool) -> torch.dtype:
     half = half_precision_on(device) if half_precision else torch.float32
     if half is None:
-        _logger.warning("%s is not faster with 16 bits; going on with 32", device)
+        _logger.warning("%s is not faster in 16 bits; continuing in float32", device)
     return half or torch.float32

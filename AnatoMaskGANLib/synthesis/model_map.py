@@ -56,8 +56,8 @@ class ModelMap:
         """Logs which labels are lost, where any are."""
         if self.lost:
             _logger.warning(
-                "too small for the model's grid of %s mm, so not in the image: %s; paint them "
-                "larger, or take a model of a finer grid",
+                "too small for the model's grid of %s mm and therefore not in the image: %s; paint "
+                "them larger, or use a model with a finer grid",
                 _size(self.on_grid),
                 _named(self.lost),
             )
@@ -96,9 +96,8 @@ def on_model_grid(
     if not model_map.on_grid.values:
         raise VolumeError(
             f"No label is left on the model's grid of {_size(model_map.on_grid)} mm: "
-            f"{_named(model_map.lost)} has no voxel where the grid has one. Paint the labels "
-            "larger, check that the spacing of the label map is in millimeters, or take a model of "
-            "a finer grid."
+            f"{_named(model_map.lost)} fell between its voxels. Paint the labels larger, check "
+            "that the spacing of the label map is in millimeters, or use a model with a finer grid."
         )
     return model_map
 

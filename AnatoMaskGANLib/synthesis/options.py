@@ -44,12 +44,12 @@ class SamplingSettings:
     """
 
     noise_strength: float = 1.0
-    """Factor on the noise; 0 makes all samples equal, 1 is what the model was trained with."""
+    """Factor on the noise. 1 is what the model was trained with; with 0 all samples are equal."""
     noise_length_scale: float = 1.0
-    """Factor on the noise's correlation lengths, 0.25 to 4; 1 is as the model was trained. Other
-    values give a finer or coarser texture than the model has learned from."""
+    """Factor on the correlation lengths of the noise, 0.25 to 4. 1 is what the model was trained
+    with; other values give a finer or coarser texture than that of the training scans."""
     unmatched: Unmatched = "stop"
-    """What happens to labels that the model does not know: stop with an error, or treat them as
+    """What to do with labels that the model does not know: stop with an error, or treat them as
     background."""
 
     def __post_init__(self) -> None:
@@ -157,8 +157,8 @@ def _checked_factor(name: str, value: Any, low: float, high: float) -> float:
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (is_number and low <= value <= high):
         raise ValueError(
-            f"{name} is {value}; expected a number from {low:g} to {high:g}. At 1 the noise is "
-            "that of the training."
+            f"{name} is {value}; expected a number from {low:g} to {high:g}. 1 is the noise "
+            "of the training."
         )
     return float(value)
 

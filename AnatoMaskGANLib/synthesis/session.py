@@ -98,9 +98,9 @@ class SynthesisSession:
         progress = progress or Progress()
         if self._volume is not None and not same_grid(self._volume, label_map):
             raise VolumeError(
-                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or lies "
-                f"elsewhere than the {self._volume.shape_kji} ones of this session; expected the "
-                "same grid. Start a new session for it."
+                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or "
+                f"another position than the {self._volume.shape_kji} ones of this "
+                "session; expected the same grid. Start a new session for it."
             )
         model = self._model
         progress.report(0.0, "matching labels")
@@ -110,7 +110,7 @@ class SynthesisSession:
         self._make_stale_slices(image, progress)
         provenance = model.provenance(model_map, self.options, self.seed)
         on_grid = model.volume_of(image.voxels_kji, model_map, provenance)
-        progress.report(0.98, "putting the image on the segmentation's grid")
+        progress.report(0.98, "bringing the image onto the segmentation's grid")
         changed: ChangedRegion | None = ChangedRegion((0, 0, 0), label_map.shape_kji)
         if self._volume is None:
             # A copy: on equal grids it would be the voxels that the next update writes to.

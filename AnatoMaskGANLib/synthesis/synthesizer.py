@@ -124,7 +124,7 @@ class Synthesizer:
             voxels = model.background(model_map)
             if labels is not None:
                 self._fill(voxels, model.start_pass(labels, options, seed, kept), part)
-            part.report(0.98, "putting the image on the segmentation's grid")
+            part.report(0.98, "bringing the image onto the segmentation's grid")
             provenance = model.provenance(model_map, options, seed)
             volume = to_grid_of(model.volume_of(voxels, model_map, provenance), label_map)
             part.report(1.0, "done")
@@ -136,7 +136,7 @@ class Synthesizer:
         labels = images.labels
         labels.check = progress.stop_if_cancelled
         num_slices = len(labels.numbers)
-        progress.report(0.02, "finding the distinct label neighborhoods")
+        progress.report(0.02, "preparing the labels")
         for count, (number, image) in enumerate(images.images(), start=1):
             labels.region.paste(self.model.in_window(image), number, voxels_kji)
             progress.report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from AnatoMaskGANLib.lazy_names import lazy_names
-from AnatoMaskGANLib.volumes.companion_files import files_read_with
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_map import LabelMap
 from AnatoMaskGANLib.volumes.label_matching import (
@@ -13,6 +12,7 @@ from AnatoMaskGANLib.volumes.label_matching import (
     match_labels,
 )
 from AnatoMaskGANLib.volumes.label_table import LabelTable, load_label_table
+from AnatoMaskGANLib.volumes.source_files import files_read_with
 from AnatoMaskGANLib.volumes.volume import ChangedRegion, Volume, same_grid
 
 if TYPE_CHECKING:

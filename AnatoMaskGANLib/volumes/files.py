@@ -69,9 +69,10 @@ def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMa
     if array.ndim == 4 and segments:
         if by_value is not None and not have_values_of_their_own(segments):
             raise VolumeError(
-                f"{path} has segments of one label value in different layers, which {by_value} "
-                "cannot tell apart; expected a value of its own for each. Take the names in the "
-                "file, or export the segmentation as a label map."
+                f"{path} has segments with the same label value in different layers, "
+                f"which {by_value} cannot tell apart; expected a different value for "
+                "each. Use the names in the file, or export the segmentation as a label "
+                "map."
             )
         array, segments = merged_layers(path, array, segments)
     if segments:
@@ -184,9 +185,10 @@ def _check_notes_fit(path: Path, keys: Mapping[str, str]) -> None:
     for key, text in keys.items():
         if len(text) > _LONGEST_METAIMAGE_NOTE:
             raise VolumeError(
-                f"{path} would have {len(text)} characters in the note {key} of its header (names "
-                f"or provenance); a MetaImage file holds at most {_LONGEST_METAIMAGE_NOTE}. Write "
-                "NRRD (.nrrd) or NIfTI (.nii.gz) instead."
+                f"{path} would have {len(text)} characters in the entry {key} of its "
+                "header (names or provenance); a MetaImage file can have at most "
+                f"{_LONGEST_METAIMAGE_NOTE}. Write NRRD (.nrrd) or NIfTI (.nii.gz) "
+                "instead."
             )
 
 
@@ -196,16 +198,16 @@ def _suffix_of(path: Path, suffixes: tuple[str, ...], verb: str) -> str:
         if name.endswith(suffix) and name != suffix:
             return suffix
     raise VolumeError(
-        f"{path} is of a type that cannot be {verb}; expected a name that ends in one of "
-        f"{', '.join(suffixes)}."
+        f"{path} cannot be {verb}: its file type is not supported; expected a name that "
+        f"ends with one of {', '.join(suffixes)}."
     )
 
 
 def _labels_of(array: np.ndarray) -> np.ndarray:
     """Whole numbers in the smallest type; VolumeError for what is an intensity image."""
     advice = (
-        "Give a label map (a segmentation), in which every value stands for a structure, not the "
-        "image it was drawn on."
+        "Give a label map (a segmentation), in which every value stands for a structure, "
+        "and not the image that it was drawn on."
     )
     if array.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # NaN, and infinity less infinity
@@ -213,9 +215,9 @@ def _labels_of(array: np.ndarray) -> np.ndarray:
             is_off = ~(np.abs(array - whole) <= _WHOLE_NUMBER_TOLERANCE)  # true for NaN as well
         if is_off.any():
             raise VolumeError(
-                f"{np.count_nonzero(is_off)} of {array.size} values are fractional or not finite "
-                f"(such as {array[is_off][0]:g}), so it is an intensity image; expected whole "
-                f"numbers. {advice}"
+                f"{np.count_nonzero(is_off)} of {array.size} values are fractional or not "
+                f"finite (such as {array[is_off][0]:g}), so this is an intensity image; "
+                f"expected whole numbers. {advice}"
             )
         if np.abs(whole).max() > np.iinfo(np.int64).max / 2:
             raise VolumeError(f"Values reach {np.abs(whole).max():g}; expected labels. {advice}")
@@ -225,8 +227,8 @@ def _labels_of(array: np.ndarray) -> np.ndarray:
     values = values_present(array)
     if len(values) > _MOST_LABELS:
         raise VolumeError(
-            f"There are {len(values)} different values, so it is an intensity image; expected at "
-            f"most {_MOST_LABELS} labels. {advice}"
+            f"There are {len(values)} different values, so this is an intensity image; "
+            f"expected at most {_MOST_LABELS} labels. {advice}"
         )
     return in_smallest_type(array)
 
@@ -252,19 +254,24 @@ def _noted_origin(
     record: Mapping[str, Any],
 ) -> tuple[tuple[float, float] | None, str, dict[str, str]]:
     """Window, unit and provenance of a record; what is not spelled as expected is left out."""
-    window, unit, provenance = (record.get(key) for key in ("window", "unit", "provenance"))
-    is_window = (
-        isinstance(window, list)
-        and len(window) == 2
-        and all(isinstance(limit, int | float) for limit in window)
-        and all(abs(limit) < float(np.finfo(np.float32).max) for limit in window)
-        and window[0] < window[1]
-    )
+    unit, provenance = record.get("unit"), record.get("provenance")
     return (
-        (float(window[0]), float(window[1])) if is_window else None,
+        _window_of(record.get("window")),
         unit if isinstance(unit, str) else "",
         provenance if isinstance(provenance, dict) else {},
     )
+
+
+def _window_of(noted: Any) -> tuple[float, float] | None:
+    """A noted window; None for anything but two ascending numbers that float32 can hold."""
+    if not isinstance(noted, list) or len(noted) != 2:
+        return None
+    low, high = noted
+    if not (isinstance(low, int | float) and isinstance(high, int | float)):
+        return None
+    largest = float(np.finfo(np.float32).max)
+    is_window = abs(low) < largest and abs(high) < largest and low < high
+    return (float(low), float(high)) if is_window else None
 
 
 def _of_file(path: Path, make: Callable[[], _Container]) -> _Container:

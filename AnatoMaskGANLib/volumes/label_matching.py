@@ -17,13 +17,13 @@ from AnatoMaskGANLib.volumes.terminology import LEFT, RIGHT, without_modifier
 
 _logger = logging.getLogger(__name__)
 
-# Of a long list so many are named in an error.
+# The most labels that an error names.
 _MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
 class LabelMatch:
-    """Which of the model's labels a label of the map is."""
+    """A label of the map, and the label of the model that it is."""
 
     value: int
     """The value in the map."""
@@ -32,7 +32,7 @@ class LabelMatch:
     model_value: int | None
     """The value in the model's table; None for background and for what is unmatched."""
     rule: str
-    """By what: "code", "name", "alias", "user" or "value"; "unmatched" if by nothing."""
+    """The rule that matched it: "code", "name", "alias", "user" or "value"; else "unmatched"."""
     model_name: str = ""
     """The name in the model's table, "" if `model_value` is None."""
 
@@ -51,14 +51,14 @@ class UnmatchedLabelsError(VolumeError):
             else f"does not know {len(unmatched)} of the {num_labels}"
         )
         advice = (
-            "Give each the name of a label of the model, map them with a table, or choose to drop "
-            "them to background."
+            "Give each the name of a label of the model, map them with a table, or choose "
+            "to treat them as background."
         )
         if not any(match.name for match in unmatched):
             advice = (
-                "The label map has no names for them: give a JSON file like "
-                '{"1": "liver"}, or the bundled names freesurfer-aseg for a map of FreeSurfer. If '
-                "it is an intensity image, give the segmentation instead."
+                'The label map has no names for them: give a JSON file such as {"1": '
+                '"liver"}, or the bundled names freesurfer-aseg for a map of FreeSurfer. '
+                "If it is an intensity image, give the segmentation instead."
             )
         super().__init__(
             f"The model {knows} labels of the map: {', '.join(listed)}; "
@@ -80,8 +80,8 @@ def match_labels(
     """
     if not label_map.values:
         raise VolumeError(
-            "The label map has no label: all of its voxels are background (0). Expected at least "
-            "one labelled voxel; paint or export the segmentation first."
+            "The label map has no label: all of its voxels are background (0). Expected "
+            "at least one labeled voxel; paint or export the segmentation first."
         )
     spellings = dict(table.spellings())
     decisions = {
@@ -113,8 +113,8 @@ def apply_matches(
         raise UnmatchedLabelsError(open_ones, len(used))
     if not known:
         raise VolumeError(
-            "Every label of the map is dropped to background; expected at least one that the "
-            "model knows. Map at least one label."
+            "Every label of the map would become background; expected at least one that "
+            "the model knows. Map at least one label."
         )
     new_values = np.array([0, *(match.model_value or 0 for match in used)], dtype=np.int64)
     new_values = in_smallest_type(new_values)
@@ -137,7 +137,7 @@ def _matched_by_value(
     are_of_table = set(undecided) <= set(table.labels)
     if undecided and are_of_table:
         _logger.warning(
-            "the label map has no names; its values are taken for those of the table %s", table.name
+            "the label map has no names; its values are taken as values of the table %s", table.name
         )
     matches = []
     for value in values:
@@ -167,7 +167,9 @@ def _matched(
         if key in decisions:
             return _by_user(value, name, decisions[key], table)
     if _sides_disagree(name, code):
-        _logger.warning("label %d: name %r and code %s say two sides", value, name, code)
+        _logger.warning(
+            "label %d: the name %r and the code %s name different sides", value, name, code
+        )
         return LabelMatch(value, name, None, "unmatched")
     found, rule = _by_code(name, code, table), "code"
     if found is None:
@@ -178,7 +180,7 @@ def _matched(
 
 
 def _by_code(name: str, code: str, table: LabelTable) -> int | None:
-    """By the whole code, or by the code of the structure and the side that the name says."""
+    """The value found by the whole code, or by the structure's code and the side in the name."""
     if not code:
         return None
     side = {"left": f"+{LEFT}", "right": f"+{RIGHT}"}.get(side_of(name), "")

@@ -40,8 +40,8 @@ def read_label_names(name_or_path: str | Path) -> dict[int, str]:
         is_value = key.strip().isdecimal() and len(key) <= _LONGEST_VALUE
         if not (is_value and isinstance(name, str) and name.strip()):
             raise VolumeError(
-                f"The label names {path} have the entry {key!r:.99}: {name!r:.99}; expected a "
-                'whole number and a name, like "1": "liver".'
+                f"The label names {path} have the entry {key!r:.99}: {name!r:.99}; "
+                'expected a whole number and a name, such as "1": "liver".'
             )
         names[int(key)] = name
     return names

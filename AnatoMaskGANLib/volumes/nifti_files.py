@@ -24,7 +24,7 @@ from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KE
 _logger = logging.getLogger(__name__)
 
 # What gzip, struct and NumPy raise on damaged bytes, beside nibabel's own errors.
-_FAILURES = (
+_FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
     ValueError,
@@ -35,7 +35,7 @@ _FAILURES = (
     zlib.error,
 )
 
-# NIfTI keeps positions as 32-bit numbers; a file whose voxel centres move by more is not written.
+# NIfTI keeps positions as 32-bit numbers; a file whose voxel centers move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
 _COMMENT_EXTENSION = 6
@@ -57,11 +57,12 @@ def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     header, content = read_whole_nifti(path)
+    failures = _FAILURES + _failures_of(nibabel)
     image_type = nibabel.Nifti1Image if _is_version_1(content) else nibabel.Nifti2Image
     try:
         image = image_type.from_bytes(content)
         array = _array_of(image, header.shape_ijk)
-    except (*_FAILURES, *_failures_of(nibabel)) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
     return StoredVolume(array, place_of(path, header), _record_of(path, image.header))
 
@@ -71,6 +72,8 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
 
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
+    # an unknown type of numbers is a KeyError
+    failures: tuple[type[Exception], ...] = (*_FAILURES, *_failures_of(nibabel), LookupError)
     try:
         image = nibabel.load(path, mmap=False)
         shape = without_trailing_ones(image.shape)
@@ -83,8 +86,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
         return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
-    # an unknown type of numbers is a KeyError
-    except (*_FAILURES, *_failures_of(nibabel), LookupError) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
 
 
@@ -102,9 +104,9 @@ def nifti_bytes(
     rounding_mm = largest_shift_mm(array.shape, ijk_to_ras, ijk_to_ras.astype(np.float32))
     if not rounding_mm <= _LARGEST_ROUNDING_MM:
         raise VolumeError(
-            f"NIfTI keeps positions as 32-bit numbers, which would move voxels by "
-            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume lies "
-            "very far from the origin: write NRRD (.nrrd) instead."
+            "NIfTI stores positions as 32-bit numbers, which would move voxels by "
+            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume "
+            "lies very far from the origin: write NRRD (.nrrd) instead."
         )
     image = nibabel.Nifti1Image(array.T, ijk_to_ras, dtype=array.dtype)
     image.set_sform(ijk_to_ras, code="scanner")
@@ -165,8 +167,8 @@ def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
 
 def _unreadable(path: Path, error: Exception) -> VolumeError:
     return VolumeError(
-        f"{path} cannot be read: {error}. Expected a whole NIfTI or MGH file. It is damaged, "
-        "truncated or of another type; copy or export it again."
+        f"{path} cannot be read: {error}. Expected a complete NIfTI or MGH file. It is "
+        "damaged, truncated or of another type; copy or export it again."
     )
 
 
@@ -182,7 +184,9 @@ def _record_of(path: Path, header: Any) -> Mapping[str, Any]:
         try:
             record = json.loads(text.rstrip("\0 "))[RECORD_KEY]
         except (ValueError, TypeError, KeyError):
-            _logger.warning("%s: the note in its header is damaged and is not read", path)
+            _logger.warning(
+                "%s: the entry of this program in its header is damaged and is ignored", path
+            )
             return {}
         return record if isinstance(record, dict) else {}
     return {}

@@ -12,6 +12,7 @@ import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -34,7 +35,7 @@ _LARGEST_DEFLATE_RATIO = 1032
 _UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
-# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
+# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimeter.
 _SAME_PLACE_VOXELS = 0.1
 
 # Field name: (NIfTI-1 type, offset), (NIfTI-2 type, offset); from nifti1.h and nifti2.h.
@@ -52,6 +53,8 @@ _FIELDS = {
     "srow": (("(3,4)f4", 280), ("(3,4)f8", 400)),
 }
 _SIZES = (348, 540)
+_ByteOrder = Literal["<", ">"]
+_BYTE_ORDERS: tuple[_ByteOrder, ...] = ("<", ">")
 _MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 _FLOATS = {16: "f4", 64: "f8"}
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
@@ -64,7 +67,7 @@ class NiftiHeader:
     shape_ijk: tuple[int, int, int]
     bytes_before_voxels: int
     bytes_of_file: int
-    """Unpacked: header, extensions and voxels."""
+    """Bytes of the unpacked file: header, extensions and voxels."""
     float_type: np.dtype | None
     """Type of the voxels as they are stored if they are 32- or 64-bit floats."""
     pixdim_ijk: np.ndarray
@@ -72,7 +75,7 @@ class NiftiHeader:
     sform: np.ndarray | None
     """4x4 in mm, None if the file has none."""
     qform: np.ndarray | None
-    """4x4 in mm, None if the file has none; NaN if its quaternion is none."""
+    """4x4 in mm, None if the file has none; NaN if its quaternion is no rotation."""
 
 
 def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
@@ -97,14 +100,14 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
                 pass
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole NIfTI file. It is damaged, "
-            "truncated or of another type; copy or export it again."
+            f"{path} cannot be read: {error}. Expected a complete NIfTI file. It is "
+            "damaged, truncated or of another type; copy or export it again."
         ) from error
     if len(content) < header.bytes_of_file:
         raise VolumeError(
             f"{path} is truncated or damaged: its header promises "
-            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} bytes, "
-            "but the file ends before. Copy or export it again."
+            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} "
+            "bytes, but the file ends earlier. Copy or export it again."
         )
     return header, content
 
@@ -112,17 +115,18 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
 def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     """ijk_to_ras in mm: sform, else qform, else where Slicer puts such a file.
 
-    A header that says nothing, two things or another unit than mm is told in a warning.
+    Warnings report a header without a place, with two different ones, or in another unit than mm.
     """
     if header.mm_per_unit != 1:
         _logger.warning(
-            "%s says that its unit is %g mm; turned into millimetres", path, header.mm_per_unit
+            "%s says that its unit is %g mm; converted to millimeters", path, header.mm_per_unit
         )
     if header.sform is not None and header.qform is not None:
         shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, header.qform)
         if not shift_mm <= _SAME_PLACE_VOXELS * min(spacing_ijk_mm_of(header.sform)):
             _logger.warning(
-                "%s says two places, up to %.3g mm apart: sform is taken, Slicer may take qform",
+                "%s has two positions that differ by up to %.3g mm: the sform is used, "
+                "Slicer may use the qform",
                 path,
                 shift_mm,
             )
@@ -131,8 +135,9 @@ def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     if header.qform is not None:
         return header.qform
     _logger.warning(
-        "%s does not say where it lies (no sform, no qform): placed as Slicer does, with its first "
-        "axis to the left and its second to the back; check left and right",
+        "%s does not say how it is positioned (no sform, no qform). It is placed as "
+        "Slicer does, with its first axis to the left and its second axis to the back; "
+        "check left and right",
         path,
     )
     return np.diag([*(header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)), 1.0])
@@ -153,25 +158,25 @@ def _check_place(path: Path, header: NiftiHeader) -> None:
 
 def _parsed(path: Path, start: bytes) -> NiftiHeader:
     for version, size in enumerate(_SIZES):
-        for order in "<>":
+        for order in _BYTE_ORDERS:
             is_this = len(start) >= size and np.frombuffer(start, order + "i4", 1)[0] == size
             offset, magic = _MAGICS[version]
             if is_this and start[offset : offset + len(magic)] == magic:
                 return _of_fields(path, _fields(start, version, order), order)
     raise VolumeError(
-        f"{path} is no NIfTI file: its first bytes are not those of a header. It is damaged or of "
-        "another type; copy or export it again."
+        f"{path} is not a NIfTI file: its first bytes are not those of a header. It is "
+        "damaged or of another type; copy or export it again."
     )
 
 
-def _fields(start: bytes, version: int, order: str) -> np.void:
+def _fields(start: bytes, version: int, order: _ByteOrder) -> np.void:
     formats = [kinds[version][0] for kinds in _FIELDS.values()]
     offsets = [kinds[version][1] for kinds in _FIELDS.values()]
     dtype = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets})
     return np.frombuffer(start, dtype.newbyteorder(order), 1)[0]
 
 
-def _of_fields(path: Path, fields: np.void, order: str) -> NiftiHeader:
+def _of_fields(path: Path, fields: np.void, order: _ByteOrder) -> NiftiHeader:
     dim = fields["dim"].astype(int).tolist()
     num_axes = dim[0]
     shape = without_trailing_ones(dim[1 : num_axes + 1]) if 1 <= num_axes <= 7 else ()

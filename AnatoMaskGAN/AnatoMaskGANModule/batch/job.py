@@ -39,7 +39,9 @@ class BatchRequest:
         inputFolder = pathlib.Path(self.inputFolder).resolve()
         outputFolder = pathlib.Path(self.outputFolder).resolve()
         if inputFolder in (outputFolder, *outputFolder.parents):  # the next run would read them
-            raise ValueError(_("Choose a folder for the volumes outside that of the inputs."))
+            raise ValueError(
+                _("Choose a folder for the volumes outside the folder of segmentations.")
+            )
 
     def arguments(self) -> list[str]:
         """The command line."""
@@ -151,7 +153,9 @@ class BatchJob:
                 return _("Loading the model...")
             return counts
         if self._process.isStopping:
-            return _("Cancelled: {counts}. The next run goes on after them.").format(counts=counts)
+            return _("Cancelled: {counts}. The next batch continues after them.").format(
+                counts=counts
+            )
         if self._process.exitCode != 0 and not self.cases:
             return _("Nothing was synthesized: {reason}").format(reason=self._process.lastWords)
         if self._process.exitCode not in (0, 1):

@@ -44,8 +44,8 @@ class BatchPanel:
         if parameterNode is None:
             return
         text = _(
-            "As set above: model {model}, seed {seed}, {samples} sample(s), noise {noise:g}. "
-            "Segments that the model does not know: {unmatched}."
+            "With the settings above: model {model}, seed {seed}, {samples} sample(s), "
+            "noise {noise:g}. Segments that the model does not know: {unmatched}."
         )
         self._ui.batchSettingsLabel.setText(
             text.format(
@@ -75,9 +75,9 @@ class BatchPanel:
         try:
             request.check()
             if not self._packagesPanel.ensure(Purpose.SYNTHESIS):
-                raise ValueError(_("Install the packages of the synthesis first."))
+                raise ValueError(_("Install the packages for synthesis first."))
             if not self._packagesPanel.ensure(Purpose.BATCH):
-                raise ValueError(_("Install the packages of the batch first."))
+                raise ValueError(_("Install the packages for batches first."))
             self.job = BatchJob(request, lambda line: self._log.add(_("batch"), line))
         except (ValueError, OSError) as error:
             self._showState(str(error), isWarning=True)

@@ -72,13 +72,13 @@ def compareVolumes(
     )
     if not same_grid(synthetic, labelMap):
         raise ValueError(
-            f"{syntheticNode.GetName()!r} does not lie on the grid of its segmentation any more. "
+            f"{syntheticNode.GetName()!r} is no longer on the grid of its segmentation. "
             "Synthesize it again, then compare."
         )
     if labelMap.sha256() != record["LabelMapSHA256"]:
         raise ValueError(
-            f"{syntheticNode.GetName()!r} cannot be compared: since it was made, the segments of "
-            f"{source.segmentationNode.GetName()!r} changed, by which its voxels would be counted. "
+            f"{syntheticNode.GetName()!r} cannot be compared label by label: the segments "
+            f"of {source.segmentationNode.GetName()!r} have changed since it was made. "
             "Synthesize it again, or undo the edits."
         )
     isResampled = not same_grid(real, labelMap)
@@ -105,8 +105,8 @@ def compareVolumes(
     for node in (syntheticNode, realNode, source.segmentationNode):
         if node.GetScene() is None:
             raise RuntimeError(
-                f"{node.GetName()!r} was removed while it was compared. Nothing was changed; "
-                "select the volumes again."
+                f"{node.GetName()!r} was removed during the comparison. Nothing was "
+                "changed; select the volumes again."
             )
     voxels = synthetic.voxels_kji - real.voxels_kji.astype("float32")
     difference = Volume(voxels, labelMap.ijk_to_ras, card.window, card.unit)
@@ -138,8 +138,8 @@ def segmentColumns(
         "Voxels": [float(row.num_voxels) for row in rows],
         "Real mean": [low + width * row.real_mean for row in rows],
         "Synthetic mean": [low + width * row.synthetic_mean for row in rows],
-        "Real deviation": [width * row.real_deviation for row in rows],
-        "Synthetic deviation": [width * row.synthetic_deviation for row in rows],
+        "Real standard deviation": [width * row.real_deviation for row in rows],
+        "Synthetic standard deviation": [width * row.synthetic_deviation for row in rows],
         "Wasserstein distance": [width * row.wasserstein for row in rows],
     }
 

@@ -48,11 +48,11 @@ class ComparePanel:
         if parameterNode is None or parameterNode.outputVolume is None:
             return _("Synthesize a volume first, or select one as output.")
         if not self._logic.isMadeHere(parameterNode.outputVolume):
-            return _("The output volume is not a synthetic one.")
+            return _("The output volume is not a synthetic volume.")
         if parameterNode.realVolume is None:
             return _("Select the real scan of the same anatomy.")
         if parameterNode.realVolume is parameterNode.outputVolume:
-            return _("Select another volume than the output.")
+            return _("Select a volume other than the output volume.")
         return None
 
     def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
@@ -92,7 +92,8 @@ class ComparePanel:
             self._ui.compareLabel.setText("")
 
     def compare(self, parameterNode: AnatoMaskGANParameterNode) -> None:
-        """Count the figures and show them, and real, synthetic and difference side by side."""
+        """Compute the metrics and the difference and show them, and real, synthetic and difference
+        side by side."""
         self._ui.compareLabel.setText("")  # what it says is of the last comparison
         comparison = self._logic.compare(parameterNode.outputVolume, parameterNode.realVolume)
         self.update(parameterNode)

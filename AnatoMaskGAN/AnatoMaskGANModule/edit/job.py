@@ -11,7 +11,7 @@ from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, VolumeSour
 def checkScan(scan) -> None:
     """Raises ValueError for a node that holds no scan: labels and vectors are no intensities."""
     if scan is None:
-        raise ValueError("Expected the real scan that is to be edited, got none. Select one.")
+        raise ValueError("No real scan is selected. Select the scan to edit.")
     kind = scan.GetClassName()
     if kind != SCALAR_VOLUME_CLASS:
         raise ValueError(
@@ -58,8 +58,9 @@ def editedScan(
     isChanged = classes[0] != classes[1]
     if not isChanged.any():
         raise ValueError(
-            f"The segments of {after.segmentationNode.GetName()!r} are those of "
-            f"{before.segmentationNode.GetName()!r}: there is no edit. Edit a segment first."
+            f"The segments of {after.segmentationNode.GetName()!r} are the same as those "
+            f"of {before.segmentationNode.GetName()!r}, so there is no edit. Edit a "
+            "segment first."
         )
     (synthetic,) = run(export)
     scan = volume_of_node(after.referenceVolume)

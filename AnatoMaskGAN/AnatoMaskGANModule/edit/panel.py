@@ -35,7 +35,7 @@ class EditPanel:
         if self._parameterNode is None or self._parameterNode.editedScan is None:
             return _("Select the real scan.")
         if self._parameterNode.segmentationBefore is None:
-            return _("Remember the segments before you edit them.")
+            return _("Press Remember segments before you edit them.")
         return None
 
     def rememberSegments(self) -> None:

@@ -16,8 +16,8 @@ def resourceFile(filename: str) -> str:
         if (folder / "Resources").is_dir():
             return str(folder / "Resources" / filename)
     raise FileNotFoundError(
-        f"There is no folder Resources in {MODULE_FOLDER} or {MODULE_FOLDER.parent}. Install the "
-        "extension again."
+        f"The folder Resources is missing in {MODULE_FOLDER} or {MODULE_FOLDER.parent}. "
+        "Install the extension again."
     )
 
 
@@ -31,7 +31,7 @@ def registerSampleData() -> None:
 
     files = [pathlib.Path(resourceFile(SAMPLE_FOLDER)) / n for n in ("seg.nii.gz", "image.nii.gz")]
     if not all(file.is_file() for file in files):
-        logging.warning(f"AnatoMaskGAN: no sample data, because {files[0].parent} is not whole")
+        logging.warning(f"AnatoMaskGAN: no sample data, because {files[0].parent} is incomplete")
         return
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="AnatoMaskGAN",

@@ -39,8 +39,9 @@ def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice
     values = {"device": name, "need": f"{min(whole, DEFAULT_LIMIT_BYTES) / GIB:.1f}"}
     if need.least > DEFAULT_LIMIT_BYTES:
         text = _(
-            "These segments need {least:.1f} GiB, more than the {limit:.0f} GiB that a synthesis "
-            "may take: choose fewer segments, or a reference volume with larger voxels."
+            "These segments need {least:.1f} GiB, more than the {limit:.0f} GiB that a "
+            "synthesis may use: choose fewer segments, or a reference volume with larger "
+            "voxels."
         )
         least, limit = need.least / GIB, DEFAULT_LIMIT_BYTES / GIB
         return Advice(text.format(least=least, limit=limit), isWarning=True)

@@ -117,7 +117,7 @@ class ModelsPanel:
         self._ui.removeModelButton.setEnabled(isHere and self._logic.isInstalled(model.name))
         canLoad = model is not None and not model.isHere
         self._ui.downloadModelButton.setEnabled(canLoad and not isLoading)
-        text = model.details() if model is not None else _("No model has all of these words.")
+        text = model.details() if model is not None else _("No model contains all of these words.")
         self._ui.modelDetailsLabel.setText(text)
 
     def showState(self, text: str, isWarning: bool = False) -> None:
@@ -128,7 +128,7 @@ class ModelsPanel:
     def verify(self) -> str:
         """Read the selected model whole; what was found, in words for the user."""
         card = self._logic.verifyModel(self.selectedName)
-        text = _("{name} is whole. SHA-256 {hash}")
+        text = _("{name} is complete and undamaged. SHA-256 {hash}")
         return text.format(name=card.name, hash=card.sha256)
 
     def install(self) -> str | None:
@@ -189,7 +189,7 @@ class ModelsPanel:
             self._onChanged()
             text, isWarning = _("Downloaded and installed the model {name}."), False
         elif download.isCancelled:
-            text, isWarning = _("The download of {name} was cancelled; nothing is left."), False
+            text, isWarning = _("The download of {name} was cancelled and removed."), False
         else:
             text, isWarning = _("{name} was not downloaded: ") + download.problem, True
         self.showState(text.replace("{name}", download.name), isWarning)

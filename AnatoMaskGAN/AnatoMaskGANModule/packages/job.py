@@ -73,14 +73,14 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
     if purpose is Purpose.BATCH:
         return PackageGroup(
             _("Batch and downloads"),
-            _("The command line, which works on folders and downloads beside Slicer."),
+            _("The command line, which processes folders and downloads models."),
             commandLine,
             "requirements-batch.txt",
         )
     if purpose is Purpose.TRAINING:
         return PackageGroup(
             _("Training"),
-            _("The command line, medical files, figures and pictures of a training."),
+            _("The command line, medical image files, metrics and pictures of a training."),
             commandLine
             | {"nibabel": "nibabel (5 MB)", "matplotlib": "Matplotlib (10 MB)"}
             | {"psutil": "psutil (1 MB)"}
@@ -89,7 +89,7 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
         )
     return PackageGroup(
         _("Comparison"),
-        _("The figures of the comparison with a real scan."),
+        _("The metrics of the comparison with a real scan."),
         figures,
         "requirements-compare.txt",
     )
@@ -131,16 +131,16 @@ def installPackages(
     importlib.invalidate_caches()
     if group.missing:
         raise InstallationError(
-            f"Still missing after the installation: {', '.join(group.missing)}. Restart Slicer; "
-            "when they are missing then too, look at the log."
+            f"Still missing after the installation: {', '.join(group.missing)}. Restart "
+            "Slicer; if they are still missing, look at the log."
         )
 
 
 def _checkWheels(folder: str) -> None:
     if not any(pathlib.Path(folder).glob("*.whl")):
         raise InstallationError(
-            f"{folder} holds no wheels (.whl). Choose the folder that they were downloaded to, "
-            "or none to install from the network."
+            f"{folder} contains no wheels (.whl). Choose the folder that they were "
+            "downloaded to, or no folder to install from the network."
         )
 
 
@@ -155,8 +155,8 @@ def _installPyTorch(onLog: Callable[[str], None] | None) -> None:
     with _explained(onLog):
         if PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False) is None:
             raise InstallationError(
-                "The PyTorch extension did not install PyTorch. Its reason stands in the log and "
-                "in Slicer's Python console; try again, or choose a folder of wheels."
+                "The PyTorch extension did not install PyTorch. The reason is in the log "
+                "and in Slicer's Python console; try again, or choose a folder of wheels."
             )
 
 
@@ -214,26 +214,29 @@ def _whyItFailed(said: Sequence[str], error: Exception, isOffline: bool) -> str:
     """pip's own reason, and what helps."""
     errors = [line.strip() for line in said if line.strip().upper().startswith("ERROR")]
     text = " ".join([*said, str(error)]).lower()
-    advice = _("Look at the log and press Install again; what was installed stays.")
+    advice = _("Look at the log and press Install again; what is already installed is kept.")
     if "no space left" in text or "errno 28" in text:
         advice = _("The disk is full: free some space and press Install again.")
     elif "permission denied" in text or "errno 13" in text:
-        advice = _("Slicer's folder cannot be written: install Slicer where you may write.")
+        advice = _(
+            "Slicer's folder is not writable: install Slicer in a folder that you may write to."
+        )
     elif "resolutionimpossible" in text:
         errors = errors[:1]
         advice = _(
-            "They need other versions of packages that Slicer brings, which are never replaced: "
-            "take packages made for this Slicer, or another Slicer."
+            "They need other versions of packages that come with Slicer, and those are "
+            "never replaced. Use packages made for this version of Slicer, or another "
+            "version of Slicer."
         )
     elif isOffline and "no matching distribution" in text:
         advice = _(
-            "No fitting package was found: a folder of wheels must hold those for this computer's "
-            "system and Python {version}."
+            "No matching package was found: the folder of wheels must contain wheels for "
+            "this computer's system and for Python {version}."
         ).format(version="{}.{}".format(*sys.version_info))
     elif any(words in text for words in ("connection", "no matching distribution", "timed out")):
         advice = _(
-            "The package index could not be reached, or has nothing that fits: look at the network "
-            "or proxy and press Install again, or choose a folder of wheels."
+            "The package index could not be reached or has no matching package: check the "
+            "network or proxy and press Install again, or choose a folder of wheels."
         )
     reason = errors[-1] if errors else str(error)
     return f"{reason.removeprefix('ERROR: ').rstrip('.')}. {advice}"

@@ -88,8 +88,9 @@ class PackagesPanel:
             if "torch" in group.missing:
                 source = _("the PyTorch extension and the Python Package Index (PyPI)")
         text = _(
-            "Install {names} into this Slicer?\n\n{reason}\n\nThey come from {source}. Packages "
-            "that Slicer brings keep their version. Slicer is busy meanwhile."
+            "Install {names} into this Slicer?\n\n{reason}\n\nThey come from {source}. "
+            "Packages that come with Slicer keep their version. Slicer does not respond "
+            "during the installation."
         )
         text = text.format(names=group.missingText, reason=group.reason, source=source)
         return slicer.util.confirmOkCancelDisplay(text, _("Install packages"))

@@ -141,7 +141,7 @@ class LabelPanel:
     def _showSummary(self) -> None:
         unmatched, count = self.unmatchedNames, len(self.matches)
         if not self._rows:
-            text = _("Each segment and the label of the model that it becomes.")
+            text = _("Each segment with the model label that it is matched to.")
         elif not unmatched:
             text = _("All {count} segments are matched.").format(count=count)
         else:
@@ -150,6 +150,6 @@ class LabelPanel:
             text = f'<span style="color:{WARNING_COLOR}">{text}</span>'
         leftOut = len(self._rows) - count
         if leftOut:
-            text += " " + _("{count} are left out.").format(count=leftOut)
+            text += " " + _("Left out: {count}.").format(count=leftOut)
         self._ui.labelSummaryLabel.setText(text)
         self._ui.unmatchedWidget.setVisible(bool(unmatched))

@@ -297,7 +297,7 @@ def showLiveState(ui, live: LiveResynthesis) -> None:
     """Tick the box while the volume follows, and tell whether it is up to date."""
     texts = {
         LiveState.OFF: "",
-        LiveState.PENDING: _("Edited; starting soon..."),
+        LiveState.PENDING: _("Edited; the update starts shortly..."),
         LiveState.RUNNING: _("Running: {text}"),
         LiveState.UP_TO_DATE: _("Up to date ({text})"),
         LiveState.FAILED: _("Not up to date: {text}"),

@@ -63,10 +63,10 @@ class RecordPanel:
         if not path:
             return None
         self._logic.saveVolume(self._volumeNode, path)
-        return _("Saved with its record: {path}").format(path=path)
+        return _("Saved with its provenance: {path}").format(path=path)
 
     def askForFile(self, name: str) -> str:
-        title = _("Save the volume with its record")
+        title = _("Save the volume with its provenance")
         return qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, FILE_KINDS)
 
 

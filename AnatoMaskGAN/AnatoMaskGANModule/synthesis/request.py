@@ -85,8 +85,8 @@ def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
     if segmentationNode is None:
         name = record.get("Segmentation", "")
         raise ValueError(
-            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is not in the "
-            "scene. Load the scene that holds both."
+            f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is "
+            "not in the scene. Load the scene that contains both."
         )
     labelValues = json.loads(record["Segments"])
     return VolumeSource(
@@ -107,16 +107,18 @@ def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource
     """
     name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, record)
     if card is None or card.sha256 != record["ModelSHA256"]:
-        found = "it is not installed" if card is None else f"installed is {card.sha256[:8]}"
+        found = (
+            "it is not installed" if card is None else f"the installed one has {card.sha256[:8]}"
+        )
         raise ValueError(
             f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
             f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
         )
     if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
         raise ValueError(
-            f"{name!r} cannot be made again: since then the segmentation "
-            f"{source.segmentationNode.GetName()!r}, or the grid that it was put on, changed. "
-            "Undo the edits, or press Synthesize for a volume of what is there now."
+            f"{name!r} cannot be made again: the segmentation "
+            f"{source.segmentationNode.GetName()!r} or its grid has changed since then. "
+            "Undo the edits, or press Synthesize for a volume of the present segmentation."
         )
     return source
 
@@ -204,15 +206,18 @@ def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
     losses = []
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
-        losses.append(_("Segments without a voxel on this grid: {names}.").format(names=names))
+        losses.append(_("Segments without any voxel on this grid: {names}.").format(names=names))
     for name, count in export.voxels_left_out.items():
-        text = _("{count} voxels of {name} lie outside of the grid and are left out.")
+        text = _("{count} voxels of {name} are outside the grid and are left out.")
         losses.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
-        text = _("In {count} voxels segments overlap; there the last in the list counts.")
+        text = _(
+            "Segments overlap in {count} voxels; the segment that is last in the list is used "
+            "there."
+        )
         losses.append(text.format(count=export.num_overlapping_voxels))
     matches = match_labels(request.labelMap, labelTable, request.options.user_table)
     dropped = [match.name for match in matches if match.rule == "unmatched"]
     if dropped and request.options.unmatched == UnmatchedSegments.BACKGROUND.value:
-        losses.append(_("Dropped to background: {names}.").format(names=", ".join(dropped)))
+        losses.append(_("Treated as background: {names}.").format(names=", ".join(dropped)))
     return losses

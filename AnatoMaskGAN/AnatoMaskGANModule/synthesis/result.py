@@ -57,7 +57,7 @@ class OutputStyle:
         elif self.preset is DisplayPreset.REFERENCE:
             shown = referenceVolume.GetScalarVolumeDisplayNode() if referenceVolume else None
             if shown is None:
-                return _("There is no reference volume to be shown like: the model's window it is.")
+                return _("There is no reference volume, so the model's window is shown.")
             display.AutoWindowLevelOff()
             display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
         elif self.preset is not DisplayPreset.MODEL:
@@ -103,8 +103,8 @@ def checkOutput(outputVolume) -> None:
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
-            f"The output volume {outputVolume.GetName()!r} holds an image that was not "
-            "synthesized; it would be lost. Select another output volume, or a new one."
+            f"The output volume {outputVolume.GetName()!r} contains an image that was not "
+            "synthesized and would be lost. Select another output volume, or a new one."
         )
 
 
@@ -127,8 +127,8 @@ def checkStillThere(*nodes) -> None:
     for node in nodes:
         if node is not None and node.GetScene() is None:
             raise RuntimeError(
-                f"{node.GetName()!r} was removed while the synthesis ran, so its result has no "
-                "place. Nothing was changed; start again."
+                f"{node.GetName()!r} was removed during the synthesis, so the result has "
+                "no place. Nothing was changed; start again."
             )
 
 

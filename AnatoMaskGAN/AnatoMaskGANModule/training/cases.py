@@ -144,7 +144,7 @@ class ScenePairsTable:
             chooser.currentIndexChanged.connect(choose)
             table.setCellWidget(row, self.COLUMN_SCAN, chooser)
         table.blockSignals(wasBlocked)
-        text = _("Each ticked segmentation is a case; its name is the subject's.")
+        text = _("Each ticked segmentation is a case. Its name is used as the name of the subject.")
         if not segmentations:
             text = _("The scene has no segmentation.")
         self._ui.trainPairsLabel.setText(text)

@@ -48,10 +48,12 @@ class InstallRunPanel:
             self._name = self._checkedName(parameters.trainModelName.strip())
             for text, what in (
                 (parameters.trainTrainingData, _("on which data the model was trained")),
-                (parameters.trainLicence, _("under which license the weights may be used")),
+                (parameters.trainLicence, _("which license the weights have")),
             ):
                 if not text.strip():
-                    raise ValueError(_("Say {what}: the model's card needs it.").format(what=what))
+                    raise ValueError(
+                        _("Say {what}: the card of the model must contain it.").format(what=what)
+                    )
             if not self._mayReplace(self._name):
                 return
             run = self._pictures.folder.resolve()
@@ -62,7 +64,7 @@ class InstallRunPanel:
                 *("--checkpoint", self._ui.trainCheckpointComboBox.currentText),
                 *(("--description", description) if description else ()),
                 *("--training-data", parameters.trainTrainingData.strip()),
-                *("--licence", parameters.trainLicence.strip()),
+                *("--license", parameters.trainLicence.strip()),
                 *(("--replace",) if self._logic.isInstalled(self._name) else ()),
             ]
             self._process = CommandProcess(arguments, lambda line: self._log.add("models", line))

@@ -71,7 +71,7 @@ class TrainingJob:
         job.request, job._isCheck, job._goesOn = request, False, True
         job._onLog = onLog or (lambda line: None)
         job.step, job.steps, job._notes, job._firstStep = 0, 0, [], None
-        job.state, job.text = TrainingState.TRAINING, _("A training goes on here.")
+        job.state, job.text = TrainingState.TRAINING, _("A training is running in this folder.")
         job._process = FoundProcess(
             request.folder, TRAIN, lambda: training_process(request.run), job._onLog
         )
@@ -149,9 +149,9 @@ class TrainingJob:
         code, words = self._process.exitCode, self._process.lastWords
         if self.isStopping and code != 0:
             self.state = TrainingState.STOPPED
-            text = _("Stopped at step {step}, which is kept; Start goes on from there.")
+            text = _("Stopped at step {step}, which is kept; Start training continues from there.")
             if self.step == 0 or not (self.request.run / "latest.safetensors").is_file():
-                text = _("Stopped; nothing new was trained.")
+                text = _("Stopped; no further step was trained.")
             self.text = text.format(step=self.step)
         elif self.state is TrainingState.PREPARING:
             self._afterPreparation(words)
@@ -169,7 +169,9 @@ class TrainingJob:
     def _afterPreparation(self, words: str) -> None:
         if not self._process.results:  # the store was not made
             self.state = TrainingState.FAILED
-            self.text = "\n".join([_("No training: {reason}").format(reason=words), *self._notes])
+            self.text = "\n".join(
+                [_("The training did not start: {reason}").format(reason=words), *self._notes]
+            )
             return
         try:
             arguments = self.request.trainArguments(self._isCheck)
@@ -196,8 +198,9 @@ def howItFailed(code: int, words: str) -> str:
     if code == 1:
         return words
     text = _(
-        "The training process ended unexpectedly (exit code {code}); often the memory is too "
-        "small. Its last words: {words}. Start goes on from the last checkpoint."
+        "The training process ended unexpectedly (exit code {code}); often because there "
+        "is too little memory. Its last message: {words}. Start training continues from "
+        "the last checkpoint."
     )
     return text.format(code=code, words=words or _("none"))
 

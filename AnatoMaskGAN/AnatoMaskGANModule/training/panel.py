@@ -106,12 +106,14 @@ class TrainPanel:
         try:
             for purpose in (Purpose.SYNTHESIS, Purpose.TRAINING):
                 if not self._packagesPanel.ensure(purpose):
-                    raise ValueError(_("Install the packages of the training first."))
+                    raise ValueError(_("Install the packages for training first."))
             request = self._request()
             request.check()
             if TrainingJob.found(request) is not None:
                 self._lookedFor = ""
-                raise ValueError(_("Another training runs in this folder. Choose another folder."))
+                raise ValueError(
+                    _("Another training is running in this folder. Choose another folder.")
+                )
             if self._parameterNode.trainSource is TrainingSource.SCENE:
                 exportCases(self.pairs.pairs(), request.folder, self._onExported)
             self.job = TrainingJob(
@@ -168,7 +170,7 @@ class TrainPanel:
             self._timer.start()
             self._show()
         elif self.pictures.hasCheckpoint:
-            self._showState(_("A training lies here. Start goes on with it."))
+            self._showState(_("This folder contains a training. Start training continues it."))
 
     def _show(self) -> None:
         job, bar = self.job, self._ui.trainProgressBar

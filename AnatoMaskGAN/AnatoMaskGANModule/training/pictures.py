@@ -192,7 +192,10 @@ class RunPictures:
             pixmap = curvePixmap(rows, self.WIDTH, self.ROW_HEIGHT)
             self._ui.trainCurvesLabel.setPixmap(pixmap)
             self._ui.trainCurvesLabel.setToolTip(
-                _("Gray, dashed: the label-mean image, which learns nothing else than one mean")
+                _(
+                    "Gray, dashed: the label-mean image, which learns only one mean for each "
+                    "structure"
+                )
             )
             self._ui.trainCurvesLabel.setVisible(True)
         self._updateSheets()

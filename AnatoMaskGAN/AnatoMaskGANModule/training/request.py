@@ -56,7 +56,9 @@ class TrainingRequest:
         self._windowNumbers()
         for setting in self.further.split():
             if "=" not in setting:
-                text = _("{setting} is no setting; write NAME=VALUE, such as data.flip=false.")
+                text = _(
+                    "{setting} is not a setting; write NAME=VALUE, for example data.flip=false."
+                )
                 raise ValueError(text.format(setting=setting))
 
     def _windowNumbers(self) -> list[float]:

@@ -46,26 +46,27 @@ class ModelCard:
     label_table: Mapping[str, Any]
     """name, labels, codes, aliases, swaps: as a label table file of Resources/LabelTables."""
     spacing_ijk_mm: tuple[float, float, float]
-    """Of the model's grid: axial slices, I to the right, J to the front, K up."""
+    """Voxel size of the model's grid: axial slices, I to the right, J to the front, K up."""
     window: tuple[float, float]
     """Intensities that the model's 0 and 1 stand for."""
     unit: str
-    """Of these intensities; empty for MR."""
+    """Unit of these intensities; empty for MR."""
     training_data: str
     licence: str
     not_for: str
     """What the model must not be used for."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Label value -> (mean, deviation) of the training images in [0,1]: the label-mean baseline."""
+    """Label value -> (mean, standard deviation) of the training images in [0,1]: the label-mean
+    baseline."""
     output_labels: Mapping[str, Any] = field(default_factory=dict)
     """Label table of the second head, of a model that makes image and labels; empty for others."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Steps, seconds, settings of the run."""
     sha256: str = ""
-    """Of the weights' file; filled in when it is read."""
+    """SHA-256 of the weights file; filled in when the model is read."""
     path: str = ""
-    """Of the model folder; filled in when it is read."""
+    """Path of the model folder; filled in when the model is read."""
 
 
 def bundled_models_folder() -> Path:
@@ -112,14 +113,15 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.is_dir():
         if not (path / WEIGHTS_FILE).is_file():
             raise CheckpointError(
-                f"The folder {path} holds no {WEIGHTS_FILE}. Give a model folder, or a model's "
-                "name (see: anatomaskgan models list)."
+                f"The folder {path} does not contain {WEIGHTS_FILE}. Give a model folder, "
+                "or the name of a model (see: anatomaskgan models list)."
             )
         return path
     if path.is_file():
         raise CheckpointError(
-            f"{path} is no model: expected a folder with {WEIGHTS_FILE}. Pickled checkpoints (.pt, "
-            ".pth, .ckpt) are never read, because reading them can run any program."
+            f"{path} is not a model: expected a folder with {WEIGHTS_FILE}. Pickled "
+            "checkpoints (.pt, .pth, .ckpt) are never read, because reading them could "
+            "run any program."
         )
     if named is not None:
         return named
@@ -144,12 +146,12 @@ def read_card(folder: Path) -> ModelCard:
     header = _header(path)
     if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is a safetensors file of something else: its header does not say {FORMAT}."
+            f"{path} is a safetensors file of another program: its header does not say {FORMAT}."
         )
     if header.get("version") != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"{path} is of format version {header.get('version')}, this program reads "
-            f"{FORMAT_VERSION}. Take a matching version of AnatoMaskGAN."
+            f"{path} is of format version {header.get('version')}, but this program reads "
+            f"version {FORMAT_VERSION}. Use a matching version of AnatoMaskGAN."
         )
     try:
         values = json.loads(header["card"])
@@ -187,11 +189,12 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
         generator.load_state_dict(tensors, strict=True)
     except (RuntimeError, MemoryError, OverflowError, CheckpointError) as error:
         raise CheckpointError(
-            f"The weights in {path} do not fit their card; the file was changed or damaged: {error}"
+            f"The weights in {path} do not match their card; the file was changed or "
+            f"damaged: {error}"
         ) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointError(f"{path}: {name} holds values that are not numbers")
+            raise CheckpointError(f"{path}: {name} contains values that are not numbers")
     return card, generator.eval().requires_grad_(False)
 
 
@@ -225,7 +228,7 @@ def card_text(card: ModelCard) -> str:
         "",
         f"**Not for:** {card.not_for}",
         "",
-        f"- Licence of the weights: {card.licence}",
+        f"- License of the weights: {card.licence}",
         f"- Training data: {card.training_data}",
         f"- Grid: axial slices, {' x '.join(f'{s:g}' for s in card.spacing_ijk_mm)} mm (I, J, K)",
         f"- Intensities: {card.window[0]:g} to {card.window[1]:g} {card.unit}".rstrip(),
@@ -233,7 +236,7 @@ def card_text(card: ModelCard) -> str:
         f"- SHA-256 of `{WEIGHTS_FILE}`: `{card.sha256}`",
     ]
     if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
+        lines += ["", "## Measured", "", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in card.metrics.items()]
     if card.training:
         lines += ["", "## Training", ""]
@@ -248,15 +251,16 @@ def _header(path: Path) -> dict[str, str]:
             length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise CheckpointError(
-                f"{path} is no whole safetensors file ({size} bytes); get it again. Pickled "
-                "checkpoints are never read, because reading them can run any program."
+                f"{path} is not a complete safetensors file ({size} bytes); get it again. "
+                "Pickled checkpoints are never read, because reading them could run any "
+                "program."
             )
         with safetensors.safe_open(path, "np") as file:
             return file.metadata() or {}
     except (OSError, safetensors.SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}). Get it again; pickled "
-            "checkpoints are never read, because reading them can run any program."
+            "checkpoints are never read, because reading them could run any program."
         ) from error
 
 
@@ -275,5 +279,5 @@ def _check_card(card: ModelCard, path: Path) -> None:
         ) from error
     if not values or max(values) >= card.generator.num_classes or min(values) < 1:
         raise CheckpointError(
-            f"{path}: the card's labels do not fit its {card.generator.num_classes} classes"
+            f"{path}: the labels of the card do not match its {card.generator.num_classes} classes"
         )

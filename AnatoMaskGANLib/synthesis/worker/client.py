@@ -272,9 +272,9 @@ class WorkerClient:
             requests, self._requests = self._requests, {}
             self._num_deaths = 0
             text = (
-                f"The synthesis process ended twice without an answer ({_how(process)}). Often the "
-                "memory is too small: take a lower memory limit or a smaller label map. Its last "
-                f"words: {self._last_words() or 'none'}"
+                f"The synthesis process ended twice without an answer ({_how(process)}). "
+                "Often there is too little memory: use a lower memory limit or a smaller "
+                f"label map. Its last message: {self._last_words() or 'none'}"
             )
             return messages + [Failed(number, "WorkerDiedError", text) for number in requests]
         return messages + self._start_again(f"ended ({_how(process)})")

@@ -1,4 +1,4 @@
-"""A volume or label map is read from more files than the one that is named."""
+"""Which files there are: all below a folder, and those that one file is read with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from AnatoMaskGANLib.volumes import files_read_with
+from AnatoMaskGANLib.volumes.source_files import all_files, all_folders, files_read_with
 
 
 def _write(path: Path, text: str = "") -> Path:
@@ -64,3 +64,31 @@ def test_all_files_of_a_folder_belong_to_it(tmp_path: Path) -> None:
     data = _write(tmp_path / "masks" / "data" / "liver.raw", "x")
     spleen = _write(tmp_path / "masks" / "spleen.nii")
     assert files_read_with(tmp_path / "masks") == (data.resolve(), liver, spleen)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A folder with a case, a link to a case elsewhere, a link back up and hidden folders."""
+    for place in ("archive/b/deep", "archive/.git/x", "archive/b/.cache", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "seg.nii").touch()
+    archive = tmp_path / "archive"
+    (archive / ".seg.nii").touch()
+    (archive / "a").symlink_to(tmp_path / "elsewhere")
+    (archive / "b" / "up").symlink_to(archive)
+    (archive / "b" / "gone").symlink_to(archive / "nothing")
+    return archive
+
+
+def test_folders_are_found_through_links_but_not_hidden_ones(archive: Path) -> None:
+    found = [folder.relative_to(archive).as_posix() for folder in all_folders(archive)]
+    assert found == [".", "a", "b", "b/deep"]
+
+
+def test_files_are_found_through_links_but_not_hidden_ones(archive: Path) -> None:
+    found = [file.relative_to(archive).as_posix() for file in all_files(archive)]
+    assert found == ["a/seg.nii", "b/deep/seg.nii"]
+
+
+def test_the_folder_that_is_asked_for_may_be_hidden(archive: Path) -> None:
+    assert all_files(archive / ".git") == [archive / ".git" / "x" / "seg.nii"]
