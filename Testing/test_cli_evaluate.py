@@ -25,7 +25,7 @@ from AnatoMaskGANLib.commands.evaluate.cases import (
 from AnatoMaskGANLib.commands.evaluate.networks import encoder_features
 from AnatoMaskGANLib.commands.evaluate.training import notes_on_seen_cases
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.synthesis import write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import (

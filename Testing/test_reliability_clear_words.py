@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.config import GeneratorSettings, SettingsError, settings_from_dict
-from AnatoMaskGANLib.networks.spade import normalization
+from AnatoMaskGANLib.networks.normalization import normalization
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.edit_in_place import check_margin

@@ -10,7 +10,7 @@ from tiny_models import tiny_card, tiny_settings
 from torch import Tensor, nn
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer, write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import Volume, VolumeError, read_label_map, write_volume

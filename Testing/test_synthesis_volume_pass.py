@@ -9,6 +9,7 @@ from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generat
 
 from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
 from AnatoMaskGANLib.synthesis.engine.modulation_tables import ModulationTables
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
@@ -48,9 +49,10 @@ def whole_stack(
     )[None]
     positions = torch.arange(region.shape_sjk[0])[None] * spacing[2]
     with torch.inference_mode():
-        image = generator(
+        batch = SliceBatch(
             stack, positions, noise, strength, (spacing[1], spacing[0]), use_words=False
         )
+        image = generator(batch).image
     return image[0, :, 0].numpy()
 
 

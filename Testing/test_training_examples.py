@@ -10,7 +10,7 @@ from tiny_runs import LABEL_TABLE, SPACING_IJK_MM, tiny_case, write_tiny_store
 
 from AnatoMaskGANLib.commands.train import with_settings
 from AnatoMaskGANLib.config import settings_from_dict
-from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS
+from AnatoMaskGANLib.networks.label_grids import NUM_LEVELS
 from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import Synthesizer

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from AnatoMaskGANLib.networks.superpixel_levels import superpixel_levels
+from AnatoMaskGANLib.networks.label_grids import superpixel_levels
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
@@ -120,10 +121,8 @@ class VolumeSegmenter:
             return self.network(seen[None, :, None])[0]
         spacing = self.card.spacing_ijk_mm
         positions = torch.arange(seen.shape[0], device=self.device)[None] * spacing[2]
-        _, logits = self.network.forward_heads(
-            seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0])
-        )
-        return logits[0]
+        batch = SliceBatch(seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0]))
+        return self.network(batch).label_logits[0]
 
     def _on_own_grid(
         self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS, superpixel_levels
+from AnatoMaskGANLib.networks.label_grids import NUM_LEVELS, superpixel_levels
 
 LEVEL_NAME = "superpixel-level"
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.models.archive import (
     check_model_name,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
 
 
 class Processes:

@@ -12,8 +12,8 @@ from AnatoMaskGANLib.config import DiscriminatorSettings, GeneratorSettings, set
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
 from AnatoMaskGANLib.networks.discriminators.wavelet import WaveletDiscriminator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.networks.gray_texture import GrayTextureClassifier
-from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.training.combinations import generator_kind
 from AnatoMaskGANLib.training.condition_map import num_condition_classes
 from AnatoMaskGANLib.training.settings import TrainingSettings

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from AnatoMaskGANLib.config import settings_to_dict
-from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
 from AnatoMaskGANLib.training.objective import SynthesisObjective
 from AnatoMaskGANLib.training.prefetch import PrefetchingSampler
 from AnatoMaskGANLib.training.processes import Processes

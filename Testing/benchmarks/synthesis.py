@@ -123,6 +123,7 @@ def naive(preset: str, options: argparse.Namespace) -> Row:
     import torch
 
     from AnatoMaskGANLib.networks.noise import noise_field
+    from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 
     generator = random_generator(preset)
     num_slices = 3 if options.quick else 5
@@ -135,7 +136,7 @@ def naive(preset: str, options: argparse.Namespace) -> Row:
     with torch.inference_mode():
         for _ in range(2):  # the first one warms up
             with measured(row, num_slices):
-                generator(labels, positions, noise[None], use_words=False)
+                generator(SliceBatch(labels, positions, noise[None], use_words=False))
     row["gigaflop"] = naive_gigaflop(generator)
     return row
 
@@ -145,10 +146,12 @@ def naive_gigaflop(generator: Any) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from AnatoMaskGANLib.networks.slice_batch import SliceBatch
+
     labels = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.long)
     noise = torch.zeros(1, len(generator.settings.noise_sigmas_mm), 1, SIZE, SIZE)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        generator(labels, torch.zeros(1, 1), noise, use_words=False)
+        generator(SliceBatch(labels, torch.zeros(1, 1), noise, use_words=False))
     return counter.get_total_flops() / 1e9
 
 

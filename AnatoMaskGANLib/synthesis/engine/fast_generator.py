@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.noise import SliceNoise
 from AnatoMaskGANLib.networks.slice_graph import SliceGraphFusion
 from AnatoMaskGANLib.networks.spade import LEAK
 from AnatoMaskGANLib.synthesis.engine.fast_layers import (
@@ -25,7 +26,7 @@ from AnatoMaskGANLib.synthesis.engine.fast_layers import (
     matrix_of,
     rows_of,
 )
-from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, SliceNoise, StageLabels, strips
+from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, StageLabels, strips
 from AnatoMaskGANLib.synthesis.engine.workspace import Workspace, Workspaces
 
 
@@ -156,9 +157,9 @@ class FastFusion:
         height, width = like.shape[2:]
         return self._message[number](image_of(neighbor_sum + stack, height, width))
 
-    def modulate(self, features: Tensor, window: Tensor, state: Tensor) -> Tensor:
-        """Y (1 + gamma) + beta; window: [1,(2K+2)^2] of `graph_windows`."""
-        hidden = functional.leaky_relu(functional.linear(window, *self._graph_hidden), LEAK)
+    def modulate(self, features: Tensor, patch: Tensor, state: Tensor) -> Tensor:
+        """Y (1 + gamma) + beta; patch: [1,(2K+2)^2] of `graph_patches`."""
+        hidden = functional.leaky_relu(functional.linear(patch, *self._graph_hidden), LEAK)
         gate = functional.linear(hidden, *self._graph_gate)[:, :, None, None].to(features.dtype)
         gate = torch.sigmoid(gate + self._spatial_gate(features)).mul_(2)
         gated = functional.leaky_relu(gate.mul_(features), LEAK)

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from AnatoMaskGANLib.networks.label_words import LabelBranch
 from AnatoMaskGANLib.networks.noise import NoiseInjection
-from AnatoMaskGANLib.networks.spade import LEAK, SPADE, FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.spade import LEAK, SPADE
 from AnatoMaskGANLib.synthesis.engine.winograd import (
     winograd_convolution,
     winograd_pays,
@@ -36,19 +38,18 @@ class Modulation:
 class FastSPADE:
     """The label branch of a SPADE layer, with the frozen statistics folded into its weights.
 
-    gamma and beta become scale = (1 + gamma) / sigma and shift = beta - mean scale. It is a
-    `LabelBranch`, in float32. bias [F]: of the convolution before the layer; folded as well.
+    gamma and beta become scale = (1 + gamma) / sigma and shift = beta - mean scale, the two halves
+    of `branch`, in float32. bias [F]: of the convolution before the layer; folded as well.
     """
 
     def __init__(self, layer: SPADE, bias: Tensor | None = None) -> None:
-        self.hidden = layer.hidden
         self.normalize = layer.normalize
-        self.is_folded = isinstance(layer.normalize, FrozenBatchNorm2d)
-        weight = layer.modulation.weight.float()  # [2F,hidden,3,3]
-        gamma_weight, beta_weight = weight.chunk(2)
-        gamma_bias, beta_bias = layer.modulation.bias.float().chunk(2)
+        self.is_folded = False
+        gamma_weight, beta_weight = layer.branch.kernel.float().chunk(2)  # [F,hidden,3,3] each
+        gamma_bias, beta_bias = layer.branch.bias.float().chunk(2)
         scale_weight, scale_bias = gamma_weight, 1 + gamma_bias
-        if self.is_folded:
+        if isinstance(layer.normalize, FrozenBatchNorm2d):
+            self.is_folded = True
             inverse = (layer.normalize.running_var + layer.normalize.eps).rsqrt()
             mean = layer.normalize.running_mean
             if bias is not None:
@@ -57,10 +58,12 @@ class FastSPADE:
             scale_bias = scale_bias * inverse
             beta_weight = beta_weight - mean[:, None, None, None] * scale_weight
             beta_bias = beta_bias - mean * scale_bias
-        self.modulation = nn.Conv2d(1, 1, 1)  # a holder of two tensors
-        self.modulation.weight = nn.Parameter(torch.cat([scale_weight, beta_weight]), False)
-        self.modulation.bias = nn.Parameter(torch.cat([scale_bias, beta_bias]), False)
-        self.modulation.padding = (1, 1)
+        self.branch = LabelBranch(
+            layer.branch.hidden_kernel,
+            layer.branch.hidden_bias,
+            torch.cat([scale_weight, beta_weight]),
+            torch.cat([scale_bias, beta_bias]),
+        )
 
 
 class Convolution:

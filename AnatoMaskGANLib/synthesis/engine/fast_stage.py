@@ -10,15 +10,14 @@ Shape letters: n pixels of a stage's grid h x w, F features, Z noise octaves, C 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.networks.generator import Stage
-from AnatoMaskGANLib.networks.noise import pooled_standard_deviation
+from AnatoMaskGANLib.networks.noise import SliceNoise
 from AnatoMaskGANLib.networks.spade import LEAK
 from AnatoMaskGANLib.synthesis.engine.fast_layers import (
     BlockConvolution,
@@ -49,30 +48,6 @@ class StageLabels:
     classes: Tensor  # [n] class at the center pixel of every cell
     context: tuple[Tensor, Tensor] | None  # table [U,F] and row of every pixel [n]
     modulations: tuple[Modulation, Modulation]
-
-
-@dataclass(frozen=True)
-class SliceNoise:
-    """Noise of one slice, and how strongly it enters."""
-
-    values: Tensor  # [1,Z,H,W], unit variance
-    strength: float
-    spacing_ji_mm: tuple[float, float]
-    sigmas_mm: tuple[float, ...]
-    _averages: dict[int, Tensor] = field(default_factory=dict, repr=False)
-
-    def pooled(self, stride: int) -> Tensor:
-        """[1,Z,h,w] averaged over the cells of a stage, of unit variance."""
-        if stride == 1:
-            return self.values
-        scale = _pooled_scale(stride, self.spacing_ji_mm, self.sigmas_mm)
-        return self._average(stride) * self.values.new_tensor(scale).view(1, -1, 1, 1)
-
-    def _average(self, stride: int) -> Tensor:
-        if stride not in self._averages:
-            finer = self.values if stride == 2 else self._average(stride // 2)
-            self._averages[stride] = functional.avg_pool2d(finer, 2)
-        return self._averages[stride]
 
 
 class FastStage:
@@ -213,8 +188,8 @@ class _Injection:
         self._workspace = workspace
         self._classes = labels.classes
         self._width = labels.grid[1]
-        self._strength = noise.strength
-        self._projection = weights.projection * noise.strength
+        self._strength = float(noise.strength)
+        self._projection = weights.projection * self._strength
         height, width = labels.grid
         pooled = noise.pooled(stride)[0].permute(1, 2, 0)  # [h,w,Z]
         self._values = workspace.take_padded("noise", height, width, pooled.shape[2])
@@ -305,11 +280,3 @@ def _cut(
         size = max(2, most_values // row_values // 2 * 2)
     for top in range(first, last, size):
         yield top, min(last, top + size)
-
-
-@lru_cache(maxsize=256)
-def _pooled_scale(
-    stride: int, spacing_ji_mm: tuple[float, float], sigmas_mm: tuple[float, ...]
-) -> tuple[float, ...]:
-    deviations = pooled_standard_deviation(stride, spacing_ji_mm, sigmas_mm)
-    return tuple(1 / deviation for deviation in deviations)

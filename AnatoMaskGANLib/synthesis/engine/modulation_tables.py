@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField, LabelWords, number
+from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField
+from AnatoMaskGANLib.networks.label_words import LabelWords, number
 from AnatoMaskGANLib.synthesis.engine.fast_generator import CoarseLabels, FastGenerator
 from AnatoMaskGANLib.synthesis.engine.fast_layers import FastSPADE, Modulation
 from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, StageLabels
@@ -107,9 +108,9 @@ class _StageDictionary:
 
     def _table(self, words: LabelWords, layer: FastSPADE) -> tuple[Tensor, Tensor]:
         """[U5,F] scale and [U5,F] shift."""
-        hidden = words.hidden(layer)
-        kernels = layer.modulation.weight.chunk(2)
-        biases = layer.modulation.bias.chunk(2)
+        hidden = words.hidden(layer.branch)
+        kernels = layer.branch.kernel.chunk(2)
+        biases = layer.branch.bias.chunk(2)
         scale, shift = (
             self._rows(words, hidden, kernel, bias)
             for kernel, bias in zip(kernels, biases, strict=True)
@@ -129,7 +130,7 @@ class _StageDictionary:
         return table
 
     def _convolved(self, layer: FastSPADE, field: DenseLabelField) -> Modulation:
-        both = field.modulation(layer, 1)[0].flatten(1).t()
+        both = field.modulation(layer.branch, 1)[0].flatten(1).t()
         return Modulation(*self._halves(both), None)
 
     def _halves(self, both: Tensor) -> tuple[Tensor, Tensor]:

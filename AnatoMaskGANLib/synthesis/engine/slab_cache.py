@@ -13,7 +13,7 @@ from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.slice_graph import (
     NEIGHBOR_RADIUS,
     SliceGraph,
-    graph_windows,
+    graph_patches,
     slice_graph,
     slice_overlaps,
 )
@@ -60,7 +60,7 @@ class SlabCache:
         self._lock = threading.Lock()
         self.overlaps: Tensor | None = None  # [1,S,S]
         self.graph: SliceGraph | None = None
-        self.windows: Tensor | None = None  # [S,(2K+2)^2]
+        self.patches: Tensor | None = None  # [S,(2K+2)^2]
         if frozen.fusion is not None:
             self.overlaps = self._overlaps(previous, set(changed))
             self._make_graph()
@@ -175,7 +175,7 @@ class SlabCache:
             tau_mm,
             self.frozen.settings.stack_radius,
         )
-        self.windows = graph_windows(self.graph)[0]
+        self.patches = graph_patches(self.graph)[0]
 
 
 def _runs(numbers: Sequence[int], longest: int) -> Iterator[range]:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
 from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
@@ -98,9 +99,10 @@ class SlicePass:
         part = labels.region.cut(labels.labels_kji, (number, number + 1))
         classes = torch.from_numpy(part.astype(np.int64)).to(labels.device)[None]
         position = torch.full((1, 1), number * spacing[2], device=labels.device)
-        noise_spacing = [spacing[axis] / self.noise_length_scale for axis in (1, 0)]
-        made = labels.generator(classes, position, noise, self.noise_strength, tuple(noise_spacing))
-        return made[0, 0, 0].float().cpu().numpy()
+        scale = self.noise_length_scale
+        noise_spacing = (spacing[1] / scale, spacing[0] / scale)
+        batch = SliceBatch(classes, position, noise, self.noise_strength, noise_spacing)
+        return labels.generator(batch).image[0, 0, 0].float().cpu().numpy()
 
 
 def start_pass(

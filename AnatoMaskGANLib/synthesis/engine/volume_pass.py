@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.noise import SliceNoise, noise_field
 from AnatoMaskGANLib.networks.slice_graph import NEIGHBOR_RADIUS, stack_means, stack_sums
-from AnatoMaskGANLib.synthesis.engine.fast_stage import SliceNoise
 from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 
@@ -123,8 +122,8 @@ class VolumePass:
             dirty = _grown(dirty, self._reach) | changed_edges
             for number in dirty & self._encoded.keys():
                 self._encoded[number].keep_rounds(round_number)
-        changed_windows = _numbers_that_differ(_windows_of(old), _windows_of(labels))
-        return sorted((in_sight | dirty | changed_windows) & numbers)
+        changed_patches = _numbers_that_differ(_patches_of(old), _patches_of(labels))
+        return sorted((in_sight | dirty | changed_patches) & numbers)
 
     @property
     def _reach(self) -> int:
@@ -197,8 +196,8 @@ class VolumePass:
         state = encoded.state
         if frozen.fusion is not None:
             row = number - self.labels.first
-            window = self.labels.windows[row : row + 1].to(state.device)
-            state = frozen.fusion.modulate(encoded.features[-1], window, state)
+            patch = self.labels.patches[row : row + 1].to(state.device)
+            state = frozen.fusion.modulate(encoded.features[-1], patch, state)
         labels = self.labels.stage_labels(number)
         return frozen.decode(state, labels, self._noise_of(number)).cpu().numpy()
 
@@ -217,6 +216,7 @@ class VolumePass:
             self.noise_strength,
             (spacing[1], spacing[0]),
             tuple(self.settings.noise_sigmas_mm),
+            halves=True,
         )
 
     @property
@@ -325,8 +325,8 @@ def _edges_of(labels: SlabCache) -> dict[int, tuple[Tensor, ...]]:
     }
 
 
-def _windows_of(labels: SlabCache) -> dict[int, tuple[Tensor, ...]]:
-    return {number: (labels.windows[row],) for row, number in enumerate(labels.numbers)}
+def _patches_of(labels: SlabCache) -> dict[int, tuple[Tensor, ...]]:
+    return {number: (labels.patches[row],) for row, number in enumerate(labels.numbers)}
 
 
 def _numbers_that_differ(

@@ -170,7 +170,7 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
     """
     import safetensors.torch
 
-    from AnatoMaskGANLib.networks.kinds import build_generator
+    from AnatoMaskGANLib.networks.generator import build_generator
     from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
 
     folder = find_model(name_or_path)
