@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import PositiveFloat
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
@@ -25,6 +25,7 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
 )
 from AnatoMaskGANLib.commands.shards import shard_of
+from AnatoMaskGANLib.synthesis.options import Progress
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.editing import EditSettings
@@ -223,8 +224,10 @@ def _edit_case(
             continue
         session = session or ScanEditSession(scan, before)
         settings = _settings(options, scan, before, after)
-        part = part_of_progress(on_progress, number, len(job.targets))
-        session.update(after, settings, on_progress=part)
+        part = Progress(on_progress).span(
+            number / len(job.targets), (number + 1) / len(job.targets)
+        )
+        session.update(after, settings, on_progress=part.report)
         edited = session.edited()
         for warning in edited.warnings:
             _log.warning("%s: %s", job.scan, warning)
