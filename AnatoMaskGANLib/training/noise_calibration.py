@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -166,7 +167,10 @@ def _step(generator: Generator, label: int, still: float, ratio: float) -> float
     wanted, has = max(0.0, 1 - still**2), ratio**2 - still**2
     factor = math.sqrt(wanted / has) if has > 0 else _LARGEST_STEP
     factor = min(max(factor, 1 / _LARGEST_STEP), _LARGEST_STEP)
-    gates = [noise.class_gate.weight[label] + noise.gate.bias for noise in _injections(generator)]
+    gates = [
+        noise.class_gate.weight[label] + cast(torch.Tensor, noise.gate.bias)
+        for noise in _injections(generator)
+    ]
     now = float(torch.cat(gates).mean())
     share = 1 / (1 + math.exp(-now))
     low, high = _SHARES
