@@ -23,7 +23,7 @@ class Comparison:
     """What a comparison gives: figures, and the nodes that show it."""
 
     figures: Mapping[str, float]
-    """By their keys in the core's `evaluation/metrics.py`."""
+    """By their keys in the core's `evaluation/metrics/definitions.py`."""
     differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: slicer.vtkMRMLTableNode
@@ -49,8 +49,8 @@ def compareVolumes(
     SynthesisCancelledError when isCancelled says so, RuntimeError when a node was removed
     meanwhile; the scene is then as it was.
     """
-    from AnatoMaskGANLib.evaluation.case_metrics import paired_metrics, to_grid_case
-    from AnatoMaskGANLib.evaluation.label_histograms import label_histograms
+    from AnatoMaskGANLib.evaluation.metrics.case_metrics import paired_metrics, to_grid_case
+    from AnatoMaskGANLib.evaluation.metrics.label_intensities import label_histograms
     from AnatoMaskGANLib.mrml import (
         update_difference,
         update_figures,
@@ -143,8 +143,8 @@ def segmentColumns(
         "Voxels": [float(row.num_voxels) for row in rows],
         "Real mean": [low + width * row.real_mean for row in rows],
         "Synthetic mean": [low + width * row.synthetic_mean for row in rows],
-        "Real standard deviation": [width * row.real_deviation for row in rows],
-        "Synthetic standard deviation": [width * row.synthetic_deviation for row in rows],
+        "Real standard deviation": [width * row.real_standard_deviation for row in rows],
+        "Synthetic standard deviation": [width * row.synthetic_standard_deviation for row in rows],
         "Wasserstein distance": [width * row.wasserstein for row in rows],
     }
 

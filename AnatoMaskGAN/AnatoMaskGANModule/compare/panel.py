@@ -215,7 +215,7 @@ class ComparePanel:
         return self._parameterNode.outputVolume
 
     def _fillFigures(self) -> None:
-        from AnatoMaskGANLib.evaluation.metrics import metric_named
+        from AnatoMaskGANLib.evaluation.metrics.definitions import metric_named
 
         table = self._ui.figuresTable
         known = {k: v for k, v in self._figures.items() if v == v}  # nan: not measurable
