@@ -67,7 +67,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         self.assertTrue(isChanged[grown].any())
         self.assertLess(isChanged.mean(), 0.2)
 
-        self.delayDisplay("Saving and making again from the record")
+        self.delayDisplay("Saving and making again from the provenance")
         path = pathlib.Path(slicer.app.temporaryPath) / "AnatoMaskGANTest.nrrd"
         logic.saveVolume(output, str(path))
         self.assertIn(logic.provenance(output)["ModelSHA256"].encode(), path.read_bytes())

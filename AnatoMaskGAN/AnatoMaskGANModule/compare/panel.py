@@ -19,10 +19,9 @@ from AnatoMaskGANModule.host.views import (
     isInThreeD,
     showInThreeD,
 )
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness, offer
 
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic

@@ -10,9 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.segments import showSegments
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness
 
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic
