@@ -318,7 +318,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         syntheticVolume: slicer.vtkMRMLScalarVolumeNode,
         realVolume: slicer.vtkMRMLScalarVolumeNode,
     ) -> Comparison:
-        """Figures, difference volume, table and plot by segment of a synthetic volume and a scan.
+        """Metrics, difference volume, table and plot by segment of a synthetic volume and a scan.
 
         `cancel`, called meanwhile, ends it with SynthesisCancelledError. Raises ValueError when the
         volume is not synthetic, or its model or segmentation is gone, RuntimeError while something

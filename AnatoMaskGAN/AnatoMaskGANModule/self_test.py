@@ -56,7 +56,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         if self._hasComparePackages():
             self.delayDisplay("Comparing with the real scan")
             comparison = logic.compare(output, slab)
-            self.assertGreater(comparison.figures["psnr"], 15)
+            self.assertGreater(comparison.metrics["psnr"], 15)
             self.assertEqual(compareGeometry(comparison.differenceVolume, output), "")
             self.assertEqual(comparison.chart.GetNumberOfPlotSeriesNodes(), 2)
 
