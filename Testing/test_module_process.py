@@ -105,7 +105,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
 
     monkeypatch.setattr(ProcessBackend, "client", RestartedClient())
     request = SynthesisRequest(None, SynthesisOptions(seeds=(4, 5, 6)), "", "cpu")
-    volumes = ProcessBackend().run(request, lambda share, text: None, lambda: False)
+    volumes = ProcessBackend().synthesize(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
