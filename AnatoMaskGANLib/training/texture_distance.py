@@ -8,7 +8,7 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.gray_texture import (
     class_regions,
     gray_texture_statistics,
-    stack_deviation,
+    stack_standard_deviation,
     through_plane_texture,
 )
 from AnatoMaskGANLib.training import losses
@@ -41,7 +41,7 @@ def texture_distance(real: Tensor, fake: Tensor, labels: Tensor, num_classes: in
         present = regions.is_present.unflatten(0, stack)
         total = total + losses.gray_texture(*statistics, present) / len(SCALES)
     (real_deviation, is_present), (fake_deviation, _) = (
-        stack_deviation(images[:, :, 0], labels, num_classes) for images in (real, fake)
+        stack_standard_deviation(images[:, :, 0], labels, num_classes) for images in (real, fake)
     )
     distance = (fake_deviation - real_deviation).abs()[:, None]
     total = total + losses.present_mean(distance, is_present[:, None])
