@@ -23,7 +23,7 @@ STATISTICS = (
     "soft maximum",
     "soft minimum",
     "mean gradient",
-    "root mean square gradient",
+    "rms gradient",
 )
 NUM_BINS = 32
 MIN_PIXELS = 16  # a class with fewer pixels in a slice has no statistics there

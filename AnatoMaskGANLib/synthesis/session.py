@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
 from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
 from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
@@ -147,13 +147,15 @@ class SynthesisSession:
         if not changed:
             image.model_map = model_map
             return image
-        stale = self._model.change_labels(image.images, model_map, box, changed)
-        removed = set(old.numbers) - set(range(*box.slices))
+        labels = self._model.labels_of(model_map, box, _KEPT, old, changed)
+        # What had to be forgotten is made again for few slices only.
+        labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
+        removed = set(old.numbers) - set(labels.numbers)
         for number in removed:
             image.voxels_kji[number] = self._model.card.window[0]
         image.unreported |= removed
         image.stale -= removed
-        image.stale |= set(stale)
+        image.stale |= set(image.images.replace_labels(labels, changed))
         image.model_map = model_map
         return image
 
@@ -173,10 +175,10 @@ class SynthesisSession:
             return
         progress.stop_if_cancelled()
         labels = image.images.labels
-        labels.check = progress.stop_if_cancelled
         num_stale = len(image.stale)
-        for count, (number, made) in enumerate(image.images.images(image.stale), start=1):
-            labels.box.paste(self._model.in_window(made), number, image.voxels_kji)
+        made = image.images.images(image.stale, progress.stop_if_cancelled)
+        for count, (number, pixels) in enumerate(made, start=1):
+            labels.box.paste(self._model.in_window(pixels), number, image.voxels_kji)
             image.stale.discard(number)
             image.unreported.add(number)
             progress.report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")

@@ -135,10 +135,10 @@ class Synthesizer:
     def _fill(self, voxels_kji: np.ndarray, images: EnginePass, progress: Progress) -> None:
         """Writes the image of the box into the voxels of the model grid."""
         labels = images.labels
-        labels.check = progress.stop_if_cancelled
         num_slices = len(labels.numbers)
         progress.report(0.02, "preparing the labels")
-        for count, (number, image) in enumerate(images.images(), start=1):
+        made = images.images(check=progress.stop_if_cancelled)
+        for count, (number, image) in enumerate(made, start=1):
             labels.box.paste(self.model.in_window(image), number, voxels_kji)
             progress.report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
 

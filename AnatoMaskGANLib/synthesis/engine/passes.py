@@ -59,13 +59,19 @@ class NoiseChoice:
         )
 
 
+Check = Callable[[], None]
+"""Called between slices; what it raises ends the pass."""
+
+
+def go_on() -> None:
+    """The check of a pass that nobody ends."""
+
+
 class PassLabels(Protocol):
     """What an engine has found of the labels of a box, or finds while passes ask for it."""
 
     slab_size: int
     """Slices that share what is found of their labels."""
-    check: Callable[[], None]
-    """Called between slices; what it raises ends the pass."""
 
     @property
     def box(self) -> SynthesisBox: ...
@@ -84,7 +90,9 @@ class EnginePass(Protocol[Labels]):
 
     labels: Labels
 
-    def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def images(
+        self, numbers: Iterable[int] | None = None, check: Check = go_on
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order."""
         ...
 

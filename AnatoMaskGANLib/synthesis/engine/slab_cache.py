@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from AnatoMaskGANLib.networks.slice_graph import (
 from AnatoMaskGANLib.synthesis.engine.fast_generator import CoarseLabels, FastFusion, FastGenerator
 from AnatoMaskGANLib.synthesis.engine.fast_stage import StageLabels
 from AnatoMaskGANLib.synthesis.engine.modulation_tables import ContextTables, ModulationTables
+from AnatoMaskGANLib.synthesis.engine.passes import Check, go_on
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox
 
 _OVERLAP_SLICES = 16  # whose overlaps are counted at once
@@ -80,7 +81,7 @@ class SlabCache:
         self.labels = labels
         self.slab_size = slab_size
         self.table_bytes = table_bytes
-        self.check: Callable[[], None] = lambda: None
+        self.check: Check = go_on
         self.device = fast.device
         self._tables: dict[int, tuple[ModulationTables, int]] = {}
         self._contexts: dict[int, tuple[ContextTables, int]] = {}

@@ -5,14 +5,14 @@ No tables and no messages between slices: the network itself makes every image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
 from AnatoMaskGANLib.networks.slice_batch import ImageGenerator, SliceBatch
 from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
-from AnatoMaskGANLib.synthesis.engine.passes import NoiseChoice
+from AnatoMaskGANLib.synthesis.engine.passes import Check, NoiseChoice, go_on
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox
 
 _BLOCK_SIZE = 8  # slices whose noise is drawn together
@@ -50,7 +50,6 @@ class SliceLabels:
     def __init__(self, labels: BoxLabels) -> None:
         self.labels = labels
         self.slab_size = 1
-        self.check: Callable[[], None] = lambda: None
 
     @property
     def box(self) -> SynthesisBox:
@@ -78,14 +77,16 @@ class SlicePass:
         self.noise = noise
         self.device = device
 
-    def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def images(
+        self, numbers: Iterable[int] | None = None, check: Check = go_on
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order."""
         wanted = sorted(self.labels.numbers if numbers is None else numbers)
         while wanted:
             block = [number for number in wanted if number < wanted[0] + _BLOCK_SIZE]
             noise = self._drawn(range(block[0], block[-1] + 1))
             for number in block:
-                self.labels.check()
+                check()
                 own = None if noise is None else noise[:, number - block[0]][None, :, None]
                 yield number, self._image(number, own)
             wanted = wanted[len(block) :]

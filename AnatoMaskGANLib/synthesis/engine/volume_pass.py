@@ -28,7 +28,7 @@ from AnatoMaskGANLib.synthesis.engine.memory_plan import (
     Kept,
     slab_size_within,
 )
-from AnatoMaskGANLib.synthesis.engine.passes import NoiseChoice
+from AnatoMaskGANLib.synthesis.engine.passes import Check, NoiseChoice, go_on
 from AnatoMaskGANLib.synthesis.engine.slab_cache import BoxGraph, SlabCache
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels
 from AnatoMaskGANLib.synthesis.engine.threads import MOST_THREADS, Run, side_by_side
@@ -118,17 +118,20 @@ class VolumePass:
         self._drawn: dict[int, tuple[int, Tensor]] = {}  # block -> first slice, [Z,S,H,W]
         self._noise_lock = threading.Lock()
 
-    def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def images(
+        self, numbers: Iterable[int] | None = None, check: Check = go_on
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order.
 
         A GPU that has too little memory gets smaller slabs; MemoryError where that does not help.
         """
+        self.labels.check = check  # asked while tables are made, too
         wanted = sorted(self.labels.numbers if numbers is None else numbers)
         with side_by_side(self.labels.device, self._threads) as run_all:
 
             def run(function: Callable[[int], Result], items: Iterable[int], /) -> Iterator[Result]:
                 for result in run_all(function, items):
-                    self.labels.check()
+                    check()
                     yield result
 
             while wanted:
