@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse.typing import PositiveFloat
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
@@ -25,6 +25,7 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
 )
 from AnatoMaskGANLib.commands.shards import shard_of
+from AnatoMaskGANLib.synthesis.options import Progress
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.editing import EditSettings
@@ -42,12 +43,12 @@ class EditOptions:
     """Change a real scan as its segmentation was edited, without a model, for any scan and any
     labels."""
 
+    output: Path
+    """File for the edited scan, or a folder for a series or for several cases."""
     inputs: tuple[Path, ...] = positional()
     """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation; with --change
     only SCAN BEFORE. Or a folder of cases: every folder in it with the files image and seg, and
     without --change also seg-edited, is a case."""
-    output: Path
-    """File for the edited scan, or a folder for a series or for several cases."""
     change: tuple[str, ...] = ()
     """Edits in words, instead of an edited segmentation. They are done one after the other:
     "grow NAME by 5 mm", "shrink NAME by 5 mm", "resize NAME to 150 %", "move NAME by 0,10,-5 mm"
@@ -226,8 +227,9 @@ def _edit_case(
             continue
         session = session or ScanEditSession(scan, before)
         settings = _settings(options, scan, before, after)
-        part = part_of_progress(on_progress, number, len(job.targets))
-        session.update(after, settings, on_progress=part)
+        count = len(job.targets)
+        part = Progress(on_progress).span(number / count, (number + 1) / count)
+        session.update(after, settings, on_progress=part.report)
         edited = session.edited()
         for warning in edited.warnings:
             _log.warning("%s: %s", job.scan, warning)
