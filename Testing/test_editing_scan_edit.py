@@ -310,7 +310,7 @@ def test_a_segment_that_vanishes_by_shrinking_is_told_and_filled() -> None:
     scan, before = phantom()
     after = relabeled(before, before.labels_kji == LIVER, BODY)
     edited = edit_scan(scan, before, after)
-    assert "Gone, and filled as what is around: 2 (liver)." in edited.warnings
+    assert "Removed and filled like the surroundings: 2 (liver)." in edited.warnings
 
 
 def test_another_anatomy_is_told_to_be_one() -> None:
@@ -318,7 +318,7 @@ def test_another_anatomy_is_told_to_be_one() -> None:
     labels = np.where(before.labels_kji == BODY, LIVER, BODY)
     labels[:, 10:30, 5:20] = KIDNEY
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
-    assert any("another anatomy" in warning for warning in edited.warnings)
+    assert any("different anatomy" in warning for warning in edited.warnings)
     small = edit_scan(scan, before, operations.grow(before, KIDNEY, 2))
     assert small.warnings == ()
 
@@ -380,7 +380,7 @@ def test_what_has_to_be_asked_has_a_default_that_works() -> None:
 def test_a_new_label_without_a_look_is_refused_with_what_to_say() -> None:
     scan, before = phantom()
     after = with_ball(before, 9, (12, 24, 14), 4)
-    with pytest.raises(EditError, match=r"the scan has not: 9; expected a look"):
+    with pytest.raises(EditError, match=r"the scan does not have: 9; expected a look"):
         edit_scan(scan, before, after)
 
 
@@ -418,7 +418,7 @@ def test_a_scan_with_voxels_that_are_no_numbers_is_refused() -> None:
     scan, before = phantom(dtype=np.float32)
     voxels = scan.voxels_kji.copy()
     voxels[3, 3, 3] = np.nan
-    with pytest.raises(VolumeError, match="1 of .* no numbers"):
+    with pytest.raises(VolumeError, match="1 of .* NaN or infinite"):
         edit_scan(Volume(voxels, scan.ijk_to_ras), before, before)
 
 
