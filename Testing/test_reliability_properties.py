@@ -127,7 +127,7 @@ def test_the_slabs_that_a_volume_is_cut_into_do_not_change_it(
     label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
     whole = synthesizer().synthesize(label_map, seed=seed)
     with patch(
-        "AnatoMaskGANLib.synthesis.synthesizer.slab_size_within", return_value=slab_size
+        "AnatoMaskGANLib.synthesis.engine.volume_pass.slab_size_within", return_value=slab_size
     ) as asked:
         parts = synthesizer().synthesize(label_map, seed=seed)
     assert asked.call_count == 1

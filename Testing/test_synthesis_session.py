@@ -169,9 +169,9 @@ def test_updates_are_exact_when_memory_allows_to_keep_nothing() -> None:
     labels = random_labels((40, 22, 24))
     session = synthesizer.session(label_map_of(labels), seed=3)
     for k in (5, 20, 6):
-        session._image.images.labels.keep_bytes = 0
+        session._image.images.labels.table_bytes = 0
         session._image.images.labels.forget()
-        session._image.images._noise.clear()
+        session._image.images._drawn.clear()
         labels = painted(labels, (k, 8, 10), (2, 6, 3), (int(labels[k, 8, 10]) + 1) % 6)
         volume, _ = session.update(label_map_of(labels))
         assert largest_difference(synthesizer, label_map_of(labels), volume.voxels_kji) < 1e-5

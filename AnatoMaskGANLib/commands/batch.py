@@ -15,7 +15,7 @@ from AnatoMaskGANLib.commands.parent_process import report_event
 
 Case = TypeVar("Case")
 OnProgress = Callable[[float, str], None]
-"""Called with the done share of the case in [0,1] and what is being done."""
+"""Called with the done fraction of the case in [0,1] and what is being done."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ def run_batch(
     with logging_redirect_tqdm([logging.getLogger("AnatoMaskGANLib")]), _bar(len(cases)) as bar:
         for number, case in enumerate(cases):
 
-            def on_progress(share: float, text: str, number: int = number) -> None:
-                bar.n = number + min(max(share, 0.0), 1.0)
+            def on_progress(fraction: float, text: str, number: int = number) -> None:
+                bar.n = number + min(max(fraction, 0.0), 1.0)
                 bar.set_postfix_str(text)
-                report_event("share", number=number, share=round(share, 3), text=text)
+                report_event("share", number=number, share=round(fraction, 3), text=text)
 
             name = name_of(case)
             report_event("case", number=number, name=name)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.synthesis.devices import half_precision_on
-from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
-from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, slab_size_within
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
-from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox, labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import MOST_THREADS, VolumePass
+from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.passes import Engine, EnginePass, NoiseChoice, PassLabels
+from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceEngine
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox, labeled_box
+from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumeEngine
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.model_map import ModelMap, on_model_grid
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard
@@ -26,29 +26,13 @@ from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume
 
 _logger = logging.getLogger(__name__)
 
-PassLabels = SlabCache | SliceLabels
-"""The labels of a box of the model's grid, as a pass of the engine needs them."""
-
-EnginePass = VolumePass | SlicePass
-"""Makes the images of the slices of a box with the noise of one seed."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What is kept in memory beyond one pass, as far as the memory limit allows."""
-
-    labels: bool = False
-    """What was found of the labels, because several passes or updates will use it."""
-    slices: bool = False
-    """What every slice has encoded, because few slices will be made again."""
-
 
 class LoadedModel:
     """A model's network and card on a device.
 
     generator: of any kind that makes images (AnatoMaskGAN's own, OASIS, U-Net), as its card says.
     half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere, and with a
-    network of another kind, float32 goes on, and the log tells it. memory_limit_bytes: of the whole
+    network of another kind, float32 is used, and the log says so. memory_limit_bytes: of the whole
     process, within which slabs are sized. Raises CheckpointError for a network that makes no image.
     """
 
@@ -63,104 +47,59 @@ class LoadedModel:
         self.card = card
         self.device = device
         self.memory_limit_bytes = memory_limit_bytes
-        self.generator = generator.to(device).eval().requires_grad_(False)
-        if card.generator.kind == "segmenter":
+        if card.generator.kind == "segmenter" or not isinstance(generator, ImageGenerator):
             raise CheckpointError(
                 f"{card.name} makes label maps from images, not images; use it with: "
                 "anatomaskgan segment"
             )
-        self._own_networks: tuple[Generator, FastGenerator] | None = None
-        if isinstance(generator, Generator):
-            fast = FastGenerator(generator, _precision(device, half_precision))
-            self._own_networks = (generator, fast)
-        elif half_precision:
-            _logger.warning(
-                "%s networks run in float32 only; continuing in float32", card.generator.kind
-            )
+        self.generator: ImageGenerator = generator.to(device).eval().requires_grad_(False)
+        self.engine: Engine[Any]
+        if isinstance(self.generator, Generator):
+            self.engine = VolumeEngine(self.generator, _precision(device, half_precision))
+        else:
+            self.engine = SliceEngine(self.generator, device)
+            if half_precision:
+                _logger.warning(
+                    "%s networks run in float32 only; continuing in float32", card.generator.kind
+                )
         self.label_table = LabelTable.from_dict(card.label_table)
 
-    @property
-    def fast(self) -> FastGenerator | None:
-        """The engine's network; None for a generator that treats every slice by itself."""
-        return None if self._own_networks is None else self._own_networks[1]
-
     def map_of(self, label_map: LabelMap, options: SynthesisOptions) -> ModelMap:
-        """A label map on the model's grid; what is refused is told by `on_model_grid`."""
+        """A label map on the model's grid; raises what `on_model_grid` raises."""
         return on_model_grid(label_map, self.card, self.label_table, options)
 
     def box_of(self, model_map: ModelMap) -> SynthesisBox | None:
         """The part of the grid that has to be synthesized; None where nothing is labeled."""
         return labeled_box(model_map.on_grid.labels_kji, self.card.generator.stride)
 
-    def labels_of(self, model_map: ModelMap, box: SynthesisBox, kept: Kept) -> PassLabels:
-        """The labels of a box for the engine.
+    def labels_of(
+        self,
+        model_map: ModelMap,
+        box: SynthesisBox,
+        kept: Kept,
+        previous: PassLabels | None = None,
+        changed: Iterable[int] = (),
+    ) -> PassLabels:
+        """The labels of a box for the engine. Raises MemoryLimitError where the limit is too low.
 
-        Raises MemoryLimitError where the memory limit is too low.
+        previous: labels before an edit of the slices `changed`; what is still true is taken over.
         """
-        if self._own_networks is None:
-            return self._slice_labels(model_map, box)
-        generator, fast = self._own_networks
-        return SlabCache(
-            generator,
-            fast,
-            model_map.on_grid.labels_kji,
-            box,
-            self.card.spacing_ijk_mm,
-            self._slab_size(model_map, box, kept),
-            keep_bytes=self._keep_bytes(kept),
-        )
-
-    def change_labels(
-        self, images: EnginePass, model_map: ModelMap, box: SynthesisBox, changed: set[int]
-    ) -> list[int]:
-        """Lets a pass that keeps all go over to edited labels; the slices to be made again.
-
-        changed: the slices whose labels are other ones now. Where the memory limit is too low it
-        raises MemoryLimitError before anything is changed.
-        """
-        if isinstance(images, SlicePass):
-            return images.replace_labels(self._slice_labels(model_map, box), changed)
-        kept, old = Kept(labels=True, slices=True), images.labels
-        labels = SlabCache(
-            old.generator,
-            old.frozen,
-            model_map.on_grid.labels_kji,
-            box,
-            self.card.spacing_ijk_mm,
-            # What had to be forgotten is made again for few slices only.
-            min(self._slab_size(model_map, box, kept), BLOCK_SIZE),
-            self._keep_bytes(kept),
-            old,
-            changed,
-        )
-        return images.replace_labels(labels, changed)
-
-    def _slice_labels(self, model_map: ModelMap, box: SynthesisBox) -> SliceLabels:
-        labels_kji, spacing = model_map.on_grid.labels_kji, self.card.spacing_ijk_mm
-        return SliceLabels(self.generator, labels_kji, box, spacing, self.device)
-
-    def _keep_bytes(self, kept: Kept) -> int:
-        return self.memory_limit_bytes // 2 if kept.labels else 0
-
-    def _slab_size(self, model_map: ModelMap, box: SynthesisBox, kept: Kept) -> int:
-        """Slices that share what was found of their labels, within the memory limit."""
-        weights = sum(p.numel() * p.element_size() for p in self.generator.parameters())
-        num_voxels = max(model_map.on_grid.labels_kji.size, model_map.label_map.labels_kji.size)
-        return slab_size_within(
+        labels_kji = model_map.on_grid.labels_kji
+        return self.engine.labels_of(
+            BoxLabels(labels_kji, box, self.card.spacing_ijk_mm),
+            kept,
             self.memory_limit_bytes,
-            self.card.generator,
-            box,
-            num_voxels,
-            min(torch.get_num_threads(), MOST_THREADS),
-            weights,
-            kept.slices,
+            max(labels_kji.size, model_map.label_map.labels_kji.size),
+            previous,
+            changed,
         )
 
     def start_pass(
         self, labels: PassLabels, options: SynthesisOptions, seed: int, kept: Kept
-    ) -> EnginePass:
+    ) -> EnginePass[Any]:
         """A pass with the noise of a seed."""
-        return start_pass(labels, options, seed, keeps_all=kept.slices)
+        noise = NoiseChoice(seed, options.noise_strength, options.noise_length_scale)
+        return self.engine.start_pass(labels, noise, kept)
 
     def background(self, model_map: ModelMap) -> np.ndarray:
         """[K,J,I] float32 voxels on the model's grid without anatomy, in the physical unit."""
@@ -183,9 +122,9 @@ class LoadedModel:
     ) -> dict[str, str]:
         """What a volume says about itself, with the precision where it is not 32 bits."""
         said = model_map.provenance(self.card, options, seed)
-        if self.fast is None or self.fast.dtype == torch.float32:
+        if self.engine.dtype == torch.float32:
             return said
-        return {"Precision": str(self.fast.dtype).removeprefix("torch.")} | said
+        return {"Precision": str(self.engine.dtype).removeprefix("torch.")} | said
 
 
 def _precision(device: torch.device, half_precision: bool) -> torch.dtype:

@@ -124,19 +124,18 @@ class SynthesisOptions(SamplingSettings):
         }
 
     @classmethod
-    def from_provenance(cls, provenance: Mapping[str, str], **more: Any) -> SynthesisOptions:
-        """How the noise of the volume that says this was made; more: the settings of its labels."""
+    def from_provenance(cls, provenance: Mapping[str, str]) -> SynthesisOptions:
+        """How the noise of the volume that says this was made; of its labels it says nothing."""
         return cls(
             seeds=(int(provenance["Seed"]),),
             noise_strength=float(provenance["NoiseStrength"]),
             noise_length_scale=float(provenance.get("NoiseLengthScale", "1.0")),
-            **more,
         )
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Who is told how far a synthesis is, and who is asked whether to go on."""
+    """The callbacks of a synthesis: one follows it, the other can end it."""
 
     report: OnProgress = lambda fraction, text: None
     is_cancelled: IsCancelled = lambda: False

@@ -127,16 +127,16 @@ class VolumeSegmenter:
     def _on_own_grid(
         self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume
     ) -> np.ndarray:
-        """The classes on the volume's grid: of every voxel the one with the largest share.
+        """The classes on the volume's grid: of every voxel the one with the largest fraction.
 
-        Shares are interpolated class by class, so that borders stay smooth when the spacing
+        Fractions are interpolated class by class, so that borders stay smooth when the spacing
         changes.
         """
         best = np.full(volume.voxels_kji.shape, -1.0, np.float32)
         found = np.zeros(volume.voxels_kji.shape, np.uint16)
         for value in np.unique(labels_kji):
-            share = Volume((labels_kji == value).astype(np.float32), model_grid.ijk_to_ras)
-            own = to_grid_of(share, volume).voxels_kji
+            fraction = Volume((labels_kji == value).astype(np.float32), model_grid.ijk_to_ras)
+            own = to_grid_of(fraction, volume).voxels_kji
             is_larger = own > best
             best[is_larger], found[is_larger] = own[is_larger], value
         return found.astype(np.uint8) if found.max(initial=0) < 256 else found

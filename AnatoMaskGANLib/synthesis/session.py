@@ -1,6 +1,6 @@
 """A synthetic volume that follows its label map while it is edited.
 
-A session keeps the label dictionaries, the noise, and what every slice has encoded and sent to its
+A session keeps the modulation tables, the noise, and what every slice has encoded and sent to its
 neighbors. An update makes again the slices that an edit reaches: the edited ones, those that see
 their labels through the context, and those that their messages, edge weights or stack nodes reach.
 Which these are follows from comparing values, so an update equals a full synthesis of the new map;
@@ -20,8 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
+from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
-from AnatoMaskGANLib.synthesis.loaded_model import EnginePass, Kept, LoadedModel
+from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
 from AnatoMaskGANLib.synthesis.model_map import ModelMap
 from AnatoMaskGANLib.synthesis.options import Progress, SynthesisOptions
 from AnatoMaskGANLib.volumes import (
@@ -136,7 +138,7 @@ class SynthesisSession:
         if image is None or image.images is None or box is None:
             return self._begun(model_map, box)
         old = image.images.labels
-        if (box.rows, box.columns) != (old.region.rows, old.region.columns):
+        if (box.rows, box.columns) != (old.box.rows, old.box.columns):
             return self._begun(model_map, box)
         old_labels = image.model_map.on_grid.labels_kji
         differs = (old_labels != model_map.on_grid.labels_kji).any(axis=(1, 2))
@@ -145,13 +147,15 @@ class SynthesisSession:
         if not changed:
             image.model_map = model_map
             return image
-        stale = self._model.change_labels(image.images, model_map, box, changed)
-        removed = set(old.numbers) - set(range(*box.slices))
+        labels = self._model.labels_of(model_map, box, _KEPT, old, changed)
+        # What had to be forgotten is made again for few slices only.
+        labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
+        removed = set(old.numbers) - set(labels.numbers)
         for number in removed:
             image.voxels_kji[number] = self._model.card.window[0]
         image.unreported |= removed
         image.stale -= removed
-        image.stale |= set(stale)
+        image.stale |= set(image.images.replace_labels(labels, changed))
         image.model_map = model_map
         return image
 
@@ -171,10 +175,10 @@ class SynthesisSession:
             return
         progress.stop_if_cancelled()
         labels = image.images.labels
-        labels.check = progress.stop_if_cancelled
         num_stale = len(image.stale)
-        for count, (number, made) in enumerate(image.images.images(image.stale), start=1):
-            labels.region.paste(self._model.in_window(made), number, image.voxels_kji)
+        made = image.images.images(image.stale, progress.stop_if_cancelled)
+        for count, (number, pixels) in enumerate(made, start=1):
+            labels.box.paste(self._model.in_window(pixels), number, image.voxels_kji)
             image.stale.discard(number)
             image.unreported.add(number)
             progress.report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
-from AnatoMaskGANLib.synthesis.loaded_model import EnginePass, Kept, LoadedModel
+from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES, Kept
+from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
+from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
 from AnatoMaskGANLib.synthesis.options import Progress, SynthesisOptions, UserTable
 from AnatoMaskGANLib.synthesis.session import SynthesisSession
@@ -134,11 +135,11 @@ class Synthesizer:
     def _fill(self, voxels_kji: np.ndarray, images: EnginePass, progress: Progress) -> None:
         """Writes the image of the box into the voxels of the model grid."""
         labels = images.labels
-        labels.check = progress.stop_if_cancelled
         num_slices = len(labels.numbers)
         progress.report(0.02, "preparing the labels")
-        for count, (number, image) in enumerate(images.images(), start=1):
-            labels.region.paste(self.model.in_window(image), number, voxels_kji)
+        made = images.images(check=progress.stop_if_cancelled)
+        for count, (number, image) in enumerate(made, start=1):
+            labels.box.paste(self.model.in_window(image), number, voxels_kji)
             progress.report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
 
     def session(

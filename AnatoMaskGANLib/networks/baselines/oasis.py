@@ -3,6 +3,8 @@
 # Differs from the source: the noise is the smooth random field of `noise.py`, one channel for every
 correlation length of the settings, so that any slab or tile draws the same values; the source
 draws 64 channels of white noise, which 64 entries in noise_sigmas_mm come near to.
+
+For synthesis, synthesis/engine/slice_pass.py calls it slice by slice; it has no other twin.
 """
 
 from __future__ import annotations

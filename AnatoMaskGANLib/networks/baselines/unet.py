@@ -2,6 +2,8 @@
 
 # Differs from the source: its noise is dropout, drawn anew at every call; here noise enters beside
 the labels, so that a seed gives the same image again.
+
+For synthesis, synthesis/engine/slice_pass.py calls it slice by slice; it has no other twin.
 """
 
 from __future__ import annotations
