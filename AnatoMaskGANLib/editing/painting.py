@@ -93,7 +93,8 @@ def fill(
     distance = distance_mm(hole, lengths_kji)
     known = _rim(voxels, distance, sources, is_mixed)
     if not known.any():
-        tissue = otherwise or tissue_of(voxels, sources if sources.any() else ~hole)
+        around = next(mask for mask in (sources, ~hole, hole) if mask.any())
+        tissue = otherwise or tissue_of(voxels, around)
         return tissue.mean + tissue.grain.deviation * tissue.grain.inside(box)
     smooth = membrane(smooth_mean(voxels, known, _SMOOTH_VOXELS), known, lengths_kji)
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
