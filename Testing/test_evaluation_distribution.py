@@ -130,5 +130,5 @@ def test_a_network_file_is_used_only_with_the_hash_that_was_stated(tmp_path) -> 
         torchscript_features(path, "0" * 64)
     with pytest.raises(WeightsError, match="have no hash"):
         torchscript_features(path)
-    with pytest.raises(WeightsError, match="is not there"):
+    with pytest.raises(WeightsError, match="does not exist"):
         torchscript_features(tmp_path / "inception-2015-12-05-6726825d.pth")

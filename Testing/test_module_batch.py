@@ -104,7 +104,7 @@ def test_a_process_that_dies_is_told(ready) -> None:
         ("segmentations", "", "Choose the folder for the volumes"),
         ("segmentations", "segmentations/volumes", "outside"),
         ("segmentations", "a-file", "File exists"),
-        ("empty", "volumes", "holds no volume file"),
+        ("empty", "volumes", "contains no volume file"),
     ],
 )
 def test_folders_that_cannot_be_used_are_told_in_the_panel(

@@ -103,7 +103,7 @@ def test_another_file_than_the_catalog_says_is_thrown_away(
 def test_a_file_that_is_no_catalog_is_told_and_the_models_stay(section, tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("[]")
     section.ui.modelCatalogEdit.setText(str(tmp_path / "notes.json"))
-    assert "is no catalog" in section.ui.statusLabel.text
+    assert "is not a catalog" in section.ui.statusLabel.text
     assert list(rows(section)) == ["brain-t1"]
 
 

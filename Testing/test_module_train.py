@@ -247,7 +247,7 @@ def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_pat
     ready.ui.trainCasesEdit.setText(str(tmp_path / "empty"))
     ready.ui.trainStartButton.click()
     text = wait_for_end(ready)
-    assert "The training did not start" in text and "holds no case" in text and "image.*" in text
+    assert "The training did not start" in text and "contains no case" in text and "image.*" in text
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_a_margin_that_is_no_length_is_told(margin_mm: float) -> None:
         check_margin(margin_mm)
 
 
-@pytest.mark.parametrize(("line", "message"), [(b"{", "no JSON"), (b"[]", "is a list")])
+@pytest.mark.parametrize(("line", "message"), [(b"{", "is not JSON"), (b"[]", "is a list")])
 def test_a_message_that_is_none_is_told(line: bytes, message: str) -> None:
     with pytest.raises(MessageError, match=message):
         decoded(line)

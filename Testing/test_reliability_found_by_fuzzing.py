@@ -334,7 +334,7 @@ def test_data_beside_their_header_are_read_and_a_missing_or_second_file_is_told(
     write_detached(tmp_path / name, "a.raw")
     assert read_label_map(tmp_path / name).values == (1,)
     write_detached(tmp_path / name, "b.raw")
-    with pytest.raises(VolumeError, match="b.raw is not there"):
+    with pytest.raises(VolumeError, match="b.raw does not exist"):
         read_label_map(tmp_path / name)
     for named in ("LIST", "a%d.raw 1 2 1"):
         write_detached(tmp_path / name, named)

@@ -106,5 +106,7 @@ def test_a_scan_with_voxels_that_are_no_numbers_is_refused(wrong: float) -> None
     volume, _ = turned_volume((1.0, 1.0, 2.0))
     volume.voxels_kji[4, 5, 6:9] = wrong
     segmenter = VolumeSegmenter(tiny_card(SETTINGS), Threshold(), torch.device("cpu"))
-    with pytest.raises(VolumeError, match="The scan has 3 of 7680 voxels that are no numbers"):
+    with pytest.raises(
+        VolumeError, match="The scan has 3 of 7680 voxels whose values are NaN or infinite"
+    ):
         segmenter.segment(volume)

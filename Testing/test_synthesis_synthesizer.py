@@ -256,4 +256,4 @@ def test_a_device_without_use_for_16_bits_goes_on_with_32_and_tells_so(
     monkeypatch.setattr(loaded_model, "half_precision_on", lambda device: None)
     synthesizer = Synthesizer(tiny_card(), tiny_generator(), torch.device("cpu"), True)
     assert synthesizer.model.engine.dtype == torch.float32
-    assert "cpu is not faster with 16 bits" in caplog.text
+    assert "cpu is not faster in 16 bits" in caplog.text

@@ -246,7 +246,7 @@ def test_numbered_and_best_checkpoints_can_be_gone_on_from(store: Path, tmp_path
 def test_a_checkpoint_of_another_version_or_with_other_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latest.safetensors"
     write_tensors(path, {"a": torch.zeros(1)}, {"version": "0", "run": "{}"})
-    with pytest.raises(RunStateError, match="is of version 0, this program reads"):
+    with pytest.raises(RunStateError, match="is of version 0, but this program reads"):
         read_tensors(path)
     write_run_state(path, {"layer": torch.nn.Linear(2, 2)}, {}, {"step": 1})
     with pytest.raises(RunStateError, match="belongs to a run of other settings: layer does not"):

@@ -25,7 +25,6 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
 )
 from AnatoMaskGANLib.commands.shards import shard_of
-from AnatoMaskGANLib.synthesis.options import Progress
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.editing import EditSettings
@@ -40,41 +39,44 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EditOptions:
-    """Let a real scan follow an edit of its segmentation: no model, any scan, any labels."""
+    """Change a real scan as its segmentation was edited, without a model, for any scan and any
+    labels."""
 
     inputs: tuple[Path, ...] = positional()
-    """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation. With --change,
-    SCAN BEFORE. Or a folder of cases: each folder in it with the files image, seg and, without
-    --change, seg-edited is one."""
+    """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation; with --change
+    only SCAN BEFORE. Or a folder of cases: every folder in it with the files image and seg, and
+    without --change also seg-edited, is a case."""
     output: Path
-    """File of the edited scan; a folder for a series or a folder of cases."""
+    """File for the edited scan, or a folder for a series or for several cases."""
     change: tuple[str, ...] = ()
-    """Edits in words, done one after the other in place of an edited segmentation: "grow NAME by 5
-    mm", "shrink NAME by 5 mm", "resize NAME to 150 %", "move NAME by 0,10,-5 mm" (to the patient's
-    right, front and top), "remove NAME", "add NAME at 12,-30,44 with 15 mm" (a ball: its center in
-    RAS coordinates and its diameter), "add NAME in NAME with 15 mm" (where that label is thickest),
-    "merge NAME + NAME into NAME", "split NAME at superior 30
-    into NAME". Numbers with slashes between them make a series: "resize NAME to 50/100/150 %"."""
+    """Edits in words, instead of an edited segmentation. They are done one after the other:
+    "grow NAME by 5 mm", "shrink NAME by 5 mm", "resize NAME to 150 %", "move NAME by 0,10,-5 mm"
+    (to the patient's right, front and top), "remove NAME", "add NAME at 12,-30,44 with 15 mm" (a
+    ball: its center in RAS coordinates and its diameter), "add NAME in NAME with 15 mm" (where
+    that label is thickest), "merge NAME + NAME into NAME", "split NAME at superior 30 into
+    NAME". Numbers with slashes between them make a series: "resize NAME to 50/100/150 %"."""
     look: tuple[str, ...] = ()
     """What a new structure looks like, as NAME=LOOK. A look is like:NAME, MEAN, MEAN,SD (mean and
     standard deviation), fluid, fat, soft-tissue, calcification, contrast-enhanced, or keep (the
     voxels stay as they are). A rim may follow: "fluid;rim 3 contrast-enhanced" is 3 mm thick."""
     fill: tuple[str, ...] = ()
-    """What takes the place of a removed structure, as NAME=LOOK; a look as for --look, or around:
-    as what is around it. Without it, structures that are gone are filled as what is around."""
+    """What fills the place of a removed structure, as NAME=LOOK. A look is one of those of
+    --look, or around, which looks like the surroundings. By default, removed structures are
+    filled like their surroundings."""
     fixed: tuple[str, ...] = ()
-    """Names of labels that do not yield to an edit by --change, such as bones."""
+    """Names of labels that an edit by --change must not displace, such as bones."""
     modality: Literal["ct", "t1", "t2"] | None = None
-    """Kind of scan, for looks by tissue. A CT is recognized; MR has to be said."""
+    """Kind of scan, needed for looks that are named after a tissue. CT is recognized; for MR
+    give t1 or t2."""
     reach: PositiveFloat | None = None
-    """How far from a changed label voxels may move, in mm; by default 12 voxels, or more where
-    contents move farther."""
+    """Largest distance in mm from a changed label at which voxels may move; by default 12
+    voxels, or more if contents move farther."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
-    a bundled label table, such as totalsegmentator-v2."""
+    """Names for label maps whose files do not name their labels: a JSON file {"label value":
+    "name"}, or the name of a bundled label table, such as totalsegmentator-v2."""
     shard: str | None = None
-    """Part of the cases that this process does, i/n with i from 0, for many machines that share
-    one list."""
+    """Part of the cases that this process works on: I/N with I from 0 to N - 1, for N machines
+    that share one list."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def _edit_case(
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing import ScanEditSession
     from AnatoMaskGANLib.editing.changes import changed_label_maps
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
     scan = read_volume(job.scan)
@@ -224,9 +227,8 @@ def _edit_case(
             continue
         session = session or ScanEditSession(scan, before)
         settings = _settings(options, scan, before, after)
-        part = Progress(on_progress).span(
-            number / len(job.targets), (number + 1) / len(job.targets)
-        )
+        count = len(job.targets)
+        part = Progress(on_progress).span(number / count, (number + 1) / count)
         session.update(after, settings, on_progress=part.report)
         edited = session.edited()
         for warning in edited.warnings:

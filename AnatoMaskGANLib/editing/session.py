@@ -123,9 +123,9 @@ class ScanEditSession:
         report = on_progress or (lambda share, text: None)
         if not same_grid(self.before, after):
             raise EditError(
-                f"The edited label map has {after.shape_kji} voxels (K, J, I) or lies elsewhere "
-                f"than the one before with {self.before.shape_kji}; expected the same grid. Export "
-                "both with the same reference geometry."
+                f"The edited label map has {after.shape_kji} voxels (K, J, I) or another "
+                f"position than the one before with {self.before.shape_kji}; expected the "
+                "same grid. Export both with the same reference geometry."
             )
         report(0.0, "comparing the label maps")
         regions = self._regions(after, settings)

@@ -146,8 +146,8 @@ def report_html(
     if any(row.labels for row in table.rows):
         parts.append("<h2>Every label</h2>")
         caption = (
-            "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2; ratios above "
-            f"{LARGEST_SHOWN_RATIO:g} stand at the edge."
+            "Labels of at least 500 voxels, mean over cases. Shaded: 0.8 to 1.2; ratios "
+            f"above {LARGEST_SHOWN_RATIO:g} are drawn at the edge."
         )
         parts.append(_embedded_plot(labels_figure(table, label_names), caption))
         parts += [

@@ -138,7 +138,7 @@ class UtilityTable:
             )
         plain_axes(axes)
         axes.set_xticks(self.sizes)
-        axes.set_xlabel("real subjects whose label maps were learned from", color=INK)
+        axes.set_xlabel("number of real subjects whose label maps were used", color=INK)
         axes.set_ylabel("mean Dice on held-out real images", color=INK)
         figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=9)
         return figure

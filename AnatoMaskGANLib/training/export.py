@@ -27,7 +27,7 @@ from AnatoMaskGANLib.volumes import LabelTable, load_label_table
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
 NOT_FOR = (
-    "Diagnosis, treatment, or any use in which a synthetic image could be taken for a real scan."
+    "Diagnosis, treatment, or any use in which a synthetic image could be mistaken for a real scan."
 )
 
 

@@ -72,7 +72,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (KeyError, ValueError, RecursionError) as error:
         raise RunStateError(f"{path} has a damaged header ({error!r:.200})") from error
     if not isinstance(metadata, dict):
-        raise RunStateError(f"{path} has a damaged header: the run is no object")
+        raise RunStateError(f"{path} has a damaged header: the run is not an object")
     return tensors, metadata
 
 

@@ -54,7 +54,11 @@ def _segmenter_of_run(run: Path, device: str) -> VolumeSegmenter:
 
     checkpoint = BEST if checkpoint_file(run, BEST).is_file() else LATEST
     with TemporaryDirectory() as folder:
-        texts = ("A segmenter for an evaluation.", "that of the run", "that of the run's data")
+        texts = (
+            "A segmenter for an evaluation.",
+            "the data of the run",
+            "same as the data of the run",
+        )
         model = export_run(run, "segmenter", Path(folder), *texts, checkpoint=checkpoint)
         return VolumeSegmenter.from_checkpoint(model, device)
 

@@ -354,7 +354,7 @@ def _train(
         window=store.window,
         unit=store.unit,
         training_data="cases of the experiment",
-        licence="that of the data",
+        licence="same as the data",
         not_for="anything but this experiment",
     )
     return VolumeSegmenter(card, trainer.ema, chosen)

@@ -141,7 +141,9 @@ class WorkerClient:
         Raises RuntimeError when no live synthesis was asked for.
         """
         if self._live is None:
-            raise RuntimeError("There is no live synthesis to update; synthesize with live=True.")
+            raise RuntimeError(
+                "There is no live synthesis to update; synthesize with live=True first."
+            )
         self._live = _Request(label_map, self._live.synthesis)
         return self._send(_Request(label_map, None))
 
