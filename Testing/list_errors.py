@@ -21,6 +21,7 @@ DOCUMENT = REPOSITORY / "Documentation" / "errors.md"
 # Heading -> the files whose errors stand under it; the first pattern that fits counts.
 GROUPS = {
     "Segment and volume files, label names (every command, and the module)": r"volumes/(?!case)",
+    "Edits of a real scan": r"editing/",
     "`anatomaskgan prepare`, and the case store": r"preparation/|volumes/case_store|commands/prep",
     "`anatomaskgan train`, settings files and runs": r"training/|config|commands/(train|shards)",
     "`anatomaskgan models`, and loading a model": r"synthesis/models/|commands/models",
@@ -36,6 +37,7 @@ GROUPS = {
 CURES = {
     "CalibrationError": "Calibrate another model.",
     "CheckpointError": "Get the model again from its source, and compare its SHA-256.",
+    "EditError": "Correct what the message names; nothing was changed.",
     "ExportError": "Give the missing text or folder; see `anatomaskgan models export --help`.",
     "FolderLockedError": "Wait until the other process has finished, or give another folder.",
     "MessageError": "The request comes from another version of the program. Restart Slicer.",

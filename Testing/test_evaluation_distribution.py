@@ -5,14 +5,17 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from AnatoMaskGANLib.evaluation.distribution import frechet_distance, kernel_distance
-from AnatoMaskGANLib.evaluation.features import (
+from AnatoMaskGANLib.evaluation.metrics.distribution import (
+    frechet_distance,
+    kernel_distance,
+    multi_scale_metrics,
+)
+from AnatoMaskGANLib.evaluation.metrics.features import (
     checked_features,
     thumbnail_features,
     torchscript_features,
     unit_rows,
 )
-from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_metrics
 from AnatoMaskGANLib.evaluation.weights import WeightsError
 
 

@@ -52,7 +52,7 @@ def select(panel, name: str) -> None:  # noqa: F811
 
 
 def has_ended(panel) -> bool:  # noqa: F811
-    return not panel.workPanels.models._timer.active
+    return not panel.modelsPanel._timer.active
 
 
 def test_a_model_of_the_catalog_is_downloaded_on_a_click_and_never_before(
@@ -78,7 +78,7 @@ def test_a_cancelled_download_leaves_nothing(section, server: ModelServer, tmp_p
     section.ui.modelCatalogEdit.setText(str(tmp_path / "slow.json"))
     select(section, "tiny")
     section.ui.downloadModelButton.click()
-    wait(lambda: section.workPanels.models.download.share > 0)
+    wait(lambda: section.modelsPanel.download.share > 0)
     assert section.ui.downloadProgressBar.value > 0
     assert not section.ui.downloadModelButton.enabled
     section.ui.cancelDownloadButton.click()
@@ -125,7 +125,7 @@ def test_the_download_ends_with_the_module(section, server: ModelServer, tmp_pat
     section.ui.modelCatalogEdit.setText(str(tmp_path / "slow.json"))
     select(section, "tiny")
     section.ui.downloadModelButton.click()
-    wait(lambda: section.workPanels.models.download.share > 0)
-    section.workPanels.close()
-    assert not section.workPanels.models.download.isRunning
+    wait(lambda: section.modelsPanel.download.share > 0)
+    section.modelsPanel.close()
+    assert not section.modelsPanel.download.isRunning
     assert list((tmp_path / "models").iterdir()) == []

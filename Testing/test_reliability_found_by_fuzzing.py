@@ -17,7 +17,7 @@ from AnatoMaskGANLib.commands.train import TrainOptions, run_settings
 from AnatoMaskGANLib.synthesis import CheckpointError
 from AnatoMaskGANLib.synthesis.models.archive import install_model
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, read_model
-from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_tensors
+from AnatoMaskGANLib.training.checkpoints import RunStateError, read_tensors, write_tensors
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 from AnatoMaskGANLib.volumes.label_names import read_label_names

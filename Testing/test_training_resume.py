@@ -19,9 +19,7 @@ from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
 from AnatoMaskGANLib.training import run_identity
 from AnatoMaskGANLib.training import trainer as trainer_module
-from AnatoMaskGANLib.training.interrupts import Interrupts
-from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import (
+from AnatoMaskGANLib.training.checkpoints import (
     STATE_VERSION,
     RunStateError,
     read_run_state,
@@ -29,6 +27,7 @@ from AnatoMaskGANLib.training.run_state import (
     write_run_state,
     write_tensors,
 )
+from AnatoMaskGANLib.training.loop import Interrupts, train
 from AnatoMaskGANLib.training.trainer import TrainingDivergedError
 from AnatoMaskGANLib.volumes.case_store import open_store
 

@@ -42,12 +42,12 @@ class EditOptions:
     """Change a real scan as its segmentation was edited, without a model, for any scan and any
     labels."""
 
+    output: Path
+    """File for the edited scan, or a folder for a series or for several cases."""
     inputs: tuple[Path, ...] = positional()
     """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation; with --change
     only SCAN BEFORE. Or a folder of cases: every folder in it with the files image and seg, and
     without --change also seg-edited, is a case."""
-    output: Path
-    """File for the edited scan, or a folder for a series or for several cases."""
     change: tuple[str, ...] = ()
     """Edits in words, instead of an edited segmentation. They are done one after the other:
     "grow NAME by 5 mm", "shrink NAME by 5 mm", "resize NAME to 150 %", "move NAME by 0,10,-5 mm"

@@ -1,4 +1,4 @@
-"""Which label maps a batch works on: the files that its inputs stand for, without its results."""
+"""The label maps that a batch works on: the files of its inputs, without its own results."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _log = logging.getLogger(__name__)
 
 
 def find_label_maps(inputs: Iterable[Path], output: Path, deforms: bool = False) -> list[Path]:
-    """The files that the inputs stand for, each once: files as they are, folders searched.
+    """The files of the inputs, each once; folders are searched.
 
-    A folder stands for the files named `seg` in it, at any depth; when there is none, for all its
-    volume files. A file that does not exist stays in the list: reading it tells so. What lies in an
-    output folder below an input counts as a result and is left out, and so is what the manifest of
-    another output folder names; its deformed label maps only where new ones are made (`deforms`).
-    Raises ValueError for a folder without any volume file.
+    A folder stands for the files named `seg` in it, at any depth; if there are none, for all its
+    volume files. A file that does not exist stays in the list, so that reading it gives the error.
+    Files in an output folder below an input count as results and are left out. So are the files
+    that the manifest of another output folder names, but its deformed label maps only if new ones
+    are made (`deforms`). Raises ValueError for a folder without any volume file.
     """
     found: dict[Path, None] = {}
     for path in inputs:
@@ -62,11 +62,11 @@ def _results_in(folder: Path, output: Path, deforms: bool) -> set[Path]:
         return results
     if ours != top and ours not in top.parents:
         return set()
-    made = set()
+    made_paths = set()
     for manifest in output.glob(MANIFEST_PATTERN):
         for record in read_records(manifest):
             target = output / str(record.get("target"))
-            made.add(os.path.realpath(target))
+            made_paths.add(os.path.realpath(target))
             if deforms and record.get("deformation") is not None:
-                made.add(os.path.realpath(deformed_label_file(target)))
-    return {file for file in volume_files(folder) if os.path.realpath(file) in made}
+                made_paths.add(os.path.realpath(deformed_label_file(target)))
+    return {file for file in volume_files(folder) if os.path.realpath(file) in made_paths}

@@ -156,8 +156,8 @@ class _Edit:
         label = _new_or_known(parts["name"], label_map)
         name = "" if parts["name"].isdecimal() or label in label_map.values else parts["name"]
         if not parts["other"]:
-            place = _numbers(parts["place"])
-            return operations.add_ball(label_map, label, place, diameter_mm, name=name)
+            given = _numbers(parts["place"])
+            return operations.add_ball(label_map, label, given, diameter_mm, name=name)
         host = self._label(parts["other"], label_map)
         place = operations.thickest_place_ras_mm(label_map, host)
         return operations.add_ball(label_map, label, place, diameter_mm, {host, label}, name)

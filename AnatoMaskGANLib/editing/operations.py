@@ -16,7 +16,7 @@ from AnatoMaskGANLib.volumes import LabelMap
 
 from .errors import EditError
 from .field import distance_mm
-from .regions import Box, box_of, grown, voxels_of_mm
+from .regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _MOST_GROWTH_MM = 1000.0
 _MARGIN = 2  # voxels around a segment, so that its distance is known on both sides of its border
@@ -90,7 +90,7 @@ def move(
         )
     moved = np.zeros_like(whole)
     moved[tuple(places[inside].T)] = True
-    everything = tuple(slice(0, size) for size in whole.shape)
+    everything = as_box(slice(0, size) for size in whole.shape)
     return _with_segment(label_map, label, everything, moved, fixed)
 
 
@@ -223,7 +223,7 @@ def _with_segment(
         if others.any():
             around = grown(box_of(left), (_MARGIN,) * 3, part.shape)
             if not others[around].any():
-                around = tuple(slice(0, size) for size in part.shape)
+                around = as_box(slice(0, size) for size in part.shape)
             index = ndimage.distance_transform_edt(
                 ~others[around],
                 sampling=label_map.spacing_ijk_mm[::-1],

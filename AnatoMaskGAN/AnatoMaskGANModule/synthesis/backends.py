@@ -1,15 +1,22 @@
 """Who runs the model: this process, or one beside it so that the window stays free."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.process import pythonExecutable
 from AnatoMaskGANModule.synthesis.request import SynthesisRequest
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 POLL_SECONDS = 0.02
 
@@ -18,19 +25,19 @@ class DirectBackend:
     """Runs the model in this process and keeps it loaded; for scripts, which wait anyway."""
 
     def __init__(self) -> None:
-        self._synthesizer = None
-        self._loaded = None
+        self._synthesizer: Synthesizer | None = None
+        self._loaded: tuple[str, str] | None = None
 
     def run(
         self,
         request: SynthesisRequest,
         report: Callable[[float, str], None],
         isCancelled: Callable[[], bool],
-    ) -> list[Any]:
+    ) -> list[Volume]:
         """The volumes of the request; SynthesisCancelledError when isCancelled says so."""
         from AnatoMaskGANLib.synthesis import Progress, Synthesizer
 
-        if self._loaded != (request.model, request.device):
+        if self._synthesizer is None or self._loaded != (request.model, request.device):
             self._synthesizer = Synthesizer.from_checkpoint(request.model, request.device)
             self._loaded = (request.model, request.device)
         progress = Progress(report, isCancelled)
@@ -58,14 +65,14 @@ class ProcessBackend:
     """
 
     def __init__(self) -> None:
-        self._client = None
+        self._client: WorkerClient | None = None
         self._asked: dict[int, Asked] = {}  # the requests that are waited for, by their numbers
         self.onLog: Callable[[str], None] = lambda line: None
         """Called with what the process logs."""
 
     @property
-    def client(self):
-        """The core's `WorkerClient`; its process starts with the first request."""
+    def client(self) -> WorkerClient:
+        """Its process starts with the first request."""
         from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
 
         if self._client is None:
@@ -85,7 +92,7 @@ class ProcessBackend:
         number = self.client.synthesize(request.labelMap, choice, request.options, isLive)
         return self._waitedFor(number)
 
-    def update(self, labelMap) -> Asked:
+    def update(self, labelMap: LabelMap) -> Asked:
         """A request to let the live synthesis follow an edited label map."""
         return self._waitedFor(self.client.update(labelMap))
 
@@ -134,7 +141,7 @@ class ProcessBackend:
         request: SynthesisRequest,
         report: Callable[[float, str], None],
         isCancelled: Callable[[], bool],
-    ) -> list[Any]:
+    ) -> list[Volume]:
         """The volumes of the request; cancelling ends the process with all that it started.
 
         Raises RuntimeError with the words of any error that the process had.
@@ -144,7 +151,9 @@ class ProcessBackend:
 
         report(0.0, _("Starting the synthesis process"))
         asked = self.ask(request)
-        volumes = {}  # by seed: a process that was started again makes each once more
+        volumes: dict[
+            int, Volume
+        ] = {}  # by seed: a process that was started again makes each once more
         try:
             while True:
                 for message in self.answers(asked):
