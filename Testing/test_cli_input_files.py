@@ -24,7 +24,7 @@ def test_a_folder_stands_for_its_seg_files_and_not_for_the_scans_beside_them(
 
 
 def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Path) -> None:
-    wanted = [tmp_path / "a.seg.nrrd", tmp_path / "b.MHA"]
+    wanted = [tmp_path / "a.nrrd", tmp_path / "b.MHA"]
     touch(*wanted, tmp_path / "notes.txt", tmp_path / "slice.dcm")
     assert find_label_maps([tmp_path], tmp_path / "out") == wanted
 

@@ -32,10 +32,9 @@ class KnownModels:
 
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""
-        from AnatoMaskGANLib.synthesis import user_models_folder
-        from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
+        from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, model_folders
 
-        return (user_models_folder() / model / WEIGHTS_FILE).is_file()
+        return any((folder / model / WEIGHTS_FILE).is_file() for folder in model_folders()[1:])
 
     def verify(self, model: str) -> Any:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""

@@ -146,8 +146,10 @@ def _synthesize_label_map(
 ) -> None:
     """Makes the volumes of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.volumes import read_label_map, write_volume
+    from AnatoMaskGANLib.volumes.mask_folder import is_mask_folder, read_mask_folder
 
-    if not job.source.is_file():
+    is_masks = is_mask_folder(job.source)
+    if not job.source.is_file() and not is_masks:
         read_label_map(job.source, options.labels)  # tells what is wrong with it
     recipes = {
         seed: _recipe(job.source, seed, options, synthesizer)
@@ -170,7 +172,9 @@ def _synthesize_label_map(
     if not open_targets:
         return
     try:
-        label_map = read_label_map(job.source, options.labels)
+        label_map = (
+            read_mask_folder(job.source) if is_masks else read_label_map(job.source, options.labels)
+        )
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
             label_map = _deformed(label_map, job, options, synthesizer)
@@ -256,7 +260,8 @@ def _recipe(
 
     read_with = [sha256_of(file) for file in files_read_with(source) if file != source]
     return {
-        "source_sha256": sha256_of(source),
+        # of a folder of masks, all that is read is listed
+        "source_sha256": sha256_of(source) if source.is_file() else None,
         "read_with_sha256": read_with or None,
         "labels_sha256": (
             None if options.labels is None else sha256_of(label_table_path(options.labels))

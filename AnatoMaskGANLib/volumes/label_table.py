@@ -9,6 +9,7 @@ Tables are JSON files in Resources/LabelTables, and stand inside every model:
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -143,6 +144,23 @@ def load_label_table(name_or_path: str | Path) -> LabelTable:
         raise VolumeError(f"{path}: {error}") from error
 
 
+def bundled_tables() -> dict[str, Path]:
+    """Name to file of the tables that come with the program."""
+    folder = resources_folder() / "LabelTables"
+    return {file.stem: file for file in sorted(folder.glob("*.json"))}
+
+
+def is_structure_name(name: str) -> bool:
+    """Whether a bundled label table has a structure of that name, or of that other name."""
+    return normalized_name(name) in _structure_names()
+
+
+@functools.cache
+def _structure_names() -> frozenset[str]:
+    tables = map(load_label_table, bundled_tables())
+    return frozenset(name for table in tables for name, _ in table.spellings())
+
+
 def label_table_path(name_or_path: str | Path) -> Path:
     """The file of a bundled table by its name, or the path itself.
 
@@ -151,8 +169,7 @@ def label_table_path(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    folder = resources_folder() / "LabelTables"
-    bundled = {file.stem: file for file in sorted(folder.glob("*.json"))}
+    bundled = bundled_tables()
     if str(name_or_path) not in bundled:
         raise VolumeError(
             f"There is no label table {str(name_or_path)!r}; expected the path of a JSON file or "
