@@ -11,8 +11,9 @@ import pytest
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError, load_label_table
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
+from AnatoMaskGANLib.volumes.label_table import bundled_tables
 
-BUNDLED = sorted(file.stem for file in (resources_folder() / "LabelTables").glob("*.json"))
+BUNDLED = sorted(bundled_tables())
 
 
 def test_the_brain_table_has_the_names_and_values_of_the_sample_subject() -> None:
@@ -121,7 +122,9 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> Non
 
 
 def test_an_unknown_table_names_the_bundled_ones() -> None:
-    with pytest.raises(VolumeError, match="abdomen-ct-13, freesurfer-aseg, freesurfer-brain"):
+    with pytest.raises(
+        VolumeError, match="abdomen-ct-13, chaos-mr, fmriprep-tissues, freesurfer-aseg"
+    ):
         load_label_table("freesurfer")
 
 

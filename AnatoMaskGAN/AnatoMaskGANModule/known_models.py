@@ -24,11 +24,11 @@ class KnownModels:
 
     def labelTable(self, model: str) -> Any:
         """The core's `LabelTable` of a model; ValueError when there is no such model."""
-        from AnatoMaskGANLib.volumes import LabelTable
+        from AnatoMaskGANLib.volumes import label_table_of_model
 
         if model not in self.cards() and model not in self.cards(isReadAgain=True):
             raise ValueError(f"There is no model {model!r}. Known: {', '.join(self.cards())}.")
-        return LabelTable.from_dict(self.cards()[model].label_table)
+        return label_table_of_model(self.cards()[model].label_table)
 
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""

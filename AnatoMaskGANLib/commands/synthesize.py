@@ -16,6 +16,7 @@ from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
+from AnatoMaskGANLib.commands.label_names import MODELS_OWN, names_given
 from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Unmatched = Literal["stop", "background"]
+Unmatched = Literal["stop", "surrounding", "background"]
 
 LAST_SEED = 2**63 - 1  # the noise counts in 64 bits
 MOST_MEMORY_GIB = 2**20
@@ -64,11 +65,15 @@ class SynthesizeOptions:
     device: Device = "auto"
     """Where the network runs; auto takes a GPU when there is one."""
     labels: Path | None = None
-    """JSON file {"label value": "name"} that names the labels of files that do not, or the name of
-    a bundled label table, such as freesurfer-aseg."""
+    """File that names the values of the label maps: JSON ({"1": "liver"} or {"liver": 1}, nnU-Net's
+    dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
+    name of a bundled label table, such as freesurfer-aseg; or the word model where they are
+    numbered as the labels of the model."""
     unmatched: Unmatched = "stop"
-    """What happens to labels that the model does not know: stop with an error, or treat them as
-    background."""
+    """What becomes of labels that the model does not know: stop ends with an error that lists
+    them; surrounding makes each of their voxels the nearest label that the model knows, the tissue
+    around them; background makes a hole of them, dark as air, and does not mean to ignore them. In
+    a file of names the name surrounding or background says it for one label."""
     deform: NonNegativeInt = 0
     """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
     each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. All samples of
@@ -148,9 +153,10 @@ def _synthesize_label_map(
     from AnatoMaskGANLib.volumes import read_label_map, write_volume
     from AnatoMaskGANLib.volumes.mask_folder import is_mask_folder, read_mask_folder
 
+    names = names_given(options.labels, synthesizer.label_table)
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
-        read_label_map(job.source, options.labels)  # tells what is wrong with it
+        read_label_map(job.source)  # tells what is wrong with it
     recipes = {
         seed: _recipe(job.source, seed, options, synthesizer)
         | {
@@ -172,9 +178,7 @@ def _synthesize_label_map(
     if not open_targets:
         return
     try:
-        label_map = (
-            read_mask_folder(job.source) if is_masks else read_label_map(job.source, options.labels)
-        )
+        label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
             label_map = _deformed(label_map, job, options, synthesizer)
@@ -256,16 +260,13 @@ def _recipe(
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
     from AnatoMaskGANLib.volumes import files_read_with
-    from AnatoMaskGANLib.volumes.label_table import label_table_path
 
     read_with = [sha256_of(file) for file in files_read_with(source) if file != source]
     return {
         # of a folder of masks, all that is read is listed
         "source_sha256": sha256_of(source) if source.is_file() else None,
         "read_with_sha256": read_with or None,
-        "labels_sha256": (
-            None if options.labels is None else sha256_of(label_table_path(options.labels))
-        ),
+        "labels_sha256": _sha256_of_names(options.labels),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
@@ -275,6 +276,15 @@ def _recipe(
         "half_precision": options.half_precision,
         "version": __version__,
     }
+
+
+def _sha256_of_names(labels: Path | None) -> str | None:
+    """Hash of the file of names; None where there is none beside the model."""
+    from AnatoMaskGANLib.volumes.label_table import label_table_path
+
+    if labels is None or str(labels) == MODELS_OWN:
+        return None if labels is None else MODELS_OWN
+    return sha256_of(label_table_path(labels))
 
 
 def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
@@ -287,4 +297,16 @@ def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
     ]
     rules = ", ".join(f"{count} by {rule}" for rule, count in counts.items() if rule != "unmatched")
     text = f"{len(matches) - len(unmatched)} of {len(matches)} labels matched ({rules or 'none'})"
+    relatives = [f"{m.name} -> {_becomes(m)}" for m in matches if m.rule == "relative"]
+    if relatives:
+        text += f"; of near relatives: {', '.join(relatives)}"
     return f"{text}; the model does not know: {', '.join(unmatched)}" if unmatched else text
+
+
+def _becomes(match: LabelMatch) -> str:
+    """What a label becomes, in words."""
+    if match.as_surrounding:
+        return "the tissue around it"
+    if match.model_value is None:
+        return "background"
+    return f"{match.model_name} or its partner" if match.nearest else match.model_name

@@ -14,7 +14,8 @@ def lost_labels(matches: Sequence[LabelMatch], model_map: LabelMap) -> tuple[Lab
     return tuple(
         match
         for match in matches
-        if match.model_value is not None and match.model_value not in model_map.values
+        if match.model_value is not None
+        and not {match.model_value, *match.nearest} & set(model_map.values)
     )
 
 

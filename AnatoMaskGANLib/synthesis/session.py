@@ -28,6 +28,7 @@ from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE, VolumePass
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
 from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume, VolumeError, same_grid, to_grid_of
+from AnatoMaskGANLib.volumes.label_matching import with_unmatched
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
@@ -100,7 +101,7 @@ class SynthesisSession:
             )
         synthesizer = self._synthesizer
         report(0.0, "matching labels")
-        matches = synthesizer.match(label_map, self._user_table)
+        matches = with_unmatched(synthesizer.match(label_map, self._user_table), self._unmatched)
         model_map = synthesizer.on_model_grid(label_map, matches, self._unmatched)
         self._tell_lost(lost_labels(matches, model_map))
         self._take_labels(model_map, label_map)

@@ -25,13 +25,14 @@ from AnatoMaskGANLib.synthesis.session import SynthesisSession
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     LabelMatch,
-    LabelTable,
     Volume,
     apply_matches,
     match_labels,
     to_grid_of,
     to_model_grid,
 )
+from AnatoMaskGANLib.volumes.label_matching import with_unmatched
+from AnatoMaskGANLib.volumes.label_table import label_table_of_model
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Synthesizer:
             _logger.warning(
                 "%s networks run with 32 bits only; going on with these", card.generator.kind
             )
-        self.label_table = LabelTable.from_dict(card.label_table)
+        self.label_table = label_table_of_model(card.label_table)
 
     def _precision(self, half_precision: bool) -> torch.dtype:
         half = half_precision_on(self.device) if half_precision else torch.float32
@@ -132,7 +133,7 @@ class Synthesizer:
         image. noise_length_scale: the noise's correlation lengths over those of the training; other
         values than 1 give a finer or coarser texture than the model has learned from.
         unmatched: "stop" raises UnmatchedLabelsError for labels that the model does not
-        know, "background" treats them as background.
+        know, "background" makes a hole of air of them, "surrounding" the tissue around them.
         Raises SynthesisCancelledError when is_cancelled says so, MemoryLimitError where the memory
         limit is too low for the map.
         """
@@ -167,7 +168,7 @@ class Synthesizer:
         check_noise(noise_strength, noise_length_scale)
         report = on_progress or (lambda share, text: None)
         report(0.0, "matching labels")
-        matches = self.match(label_map, user_table)
+        matches = with_unmatched(self.match(label_map, user_table), unmatched)
         model_map = self.on_model_grid(label_map, matches, unmatched)
         self.warn_of_lost(lost_labels(matches, model_map))
         labels = self.region_labels(model_map, label_map, keeps=len(seeds) > 1)
@@ -329,9 +330,7 @@ class Synthesizer:
             "NoiseLengthScale": repr(float(noise_length_scale)),
             "LabelMapSHA256": label_map.sha256(),
             "LabelMatches": "; ".join(
-                f"{match.value}->{'background' if match.model_value is None else match.model_value}"
-                f" ({match.rule})"
-                for match in matches
+                f"{match.value}->{match.target()} ({match.rule})" for match in matches
             ),
             "LostLabels": named(lost_labels(matches, model_map)),
             "Licence": self.card.licence,

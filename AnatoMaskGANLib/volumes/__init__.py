@@ -10,7 +10,11 @@ from AnatoMaskGANLib.volumes.label_matching import (
     apply_matches,
     match_labels,
 )
-from AnatoMaskGANLib.volumes.label_table import LabelTable, load_label_table
+from AnatoMaskGANLib.volumes.label_table import (
+    LabelTable,
+    label_table_of_model,
+    load_label_table,
+)
 from AnatoMaskGANLib.volumes.resampling import to_grid_of, to_model_grid, volume_to_model_grid
 from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
@@ -23,6 +27,7 @@ __all__ = [
     "VolumeError",
     "apply_matches",
     "files_read_with",
+    "label_table_of_model",
     "load_label_table",
     "match_labels",
     "read_label_map",

@@ -4,7 +4,11 @@ Tables are JSON files in Resources/LabelTables, and stand inside every model:
 
     {"name": "...", "labels": {"1": "Left-Kidney", "2": "Right-Kidney"},
      "codes": {"1": "SCT:64033007+SCT:7771000"}, "aliases": {"1": ["left ren"]},
-     "swaps": {"1": 2, "2": 1}}
+     "swaps": {"1": 2, "2": 1},
+     "relatives": {"kidneys": ["Left-Kidney", "Right-Kidney"], "kidney stone": ["surrounding"]}}
+
+Aliases are other names of a label. Relatives are names of what is no label of the table, and what
+becomes of it: the nearest of some labels, the tissue around it, or background.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,13 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name
 from AnatoMaskGANLib.volumes.terminology import is_code
 
-_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps")
+_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps", "relatives")
+
+SURROUNDING, BACKGROUND = "surrounding", "background"
+"""What a relative may become instead of a label: the tissue around it, or background."""
+
+
+_ALONE = ((SURROUNDING,), (BACKGROUND,))
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,9 @@ class LabelTable:
     """Value to that of the other side, which it becomes when the map is flipped left to right."""
     description: str = ""
     """What the labels are and where they come from."""
+    relatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of what is no label, "*" at its end as for aliases, to the names of the labels of which
+    each of its voxels becomes the nearest; or to "surrounding" or "background" alone."""
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -61,6 +74,13 @@ class LabelTable:
         for value, partner in self.swaps.items():
             if self.swaps.get(partner) != value or partner == value:
                 raise self._error(f"{value} swapped with {partner} but not back", "pairs")
+        names = set(self.labels.values())
+        for relative, targets in self.relatives.items():
+            if not targets or (set(targets) - names and targets not in _ALONE):
+                raise self._error(
+                    f"{', '.join(targets)!r} for the relative {relative!r}",
+                    "names of its labels, or surrounding or background alone",
+                )
         self._check_unique(self.spellings())
         self._check_unique([(code, value) for value, code in self.codes.items()])
 
@@ -83,6 +103,10 @@ class LabelTable:
                 },
                 swaps={int(v): int(other) for v, other in content.get("swaps", {}).items()},
                 description=str(content.get("description", "")),
+                relatives={
+                    _text(name): tuple(_text(target) for target in _list(targets))
+                    for name, targets in content.get("relatives", {}).items()
+                },
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, VolumeError):
@@ -94,6 +118,7 @@ class LabelTable:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads."""
+        relatives = {name: list(targets) for name, targets in self.relatives.items()}
         return {
             "name": self.name,
             "description": self.description,
@@ -101,6 +126,7 @@ class LabelTable:
             "codes": {str(value): code for value, code in self.codes.items()},
             "aliases": {str(value): list(names) for value, names in self.aliases.items()},
             "swaps": {str(value): other for value, other in self.swaps.items()},
+            **({"relatives": relatives} if relatives else {}),
         }
 
     def spellings(self) -> list[tuple[str, int]]:
@@ -111,6 +137,18 @@ class LabelTable:
                 ending = " *" if alias.endswith("*") else ""
                 spellings.append((normalized_name(alias) + ending, value))
         return spellings
+
+    def relative_of(self, name: str) -> tuple[str, ...]:
+        """What becomes of a name that is no label: labels, or "surrounding" or "background" alone;
+        nothing if the table does not say."""
+        normalized = normalized_name(name)
+        exact = {normalized_name(relative): t for relative, t in self.relatives.items()}
+        if normalized in exact:
+            return exact[normalized]
+        for relative, targets in self.relatives.items():
+            if relative.endswith("*") and normalized.startswith(normalized_name(relative) + " "):
+                return targets
+        return ()
 
     def _check_unique(self, keys: list[tuple[str, int]]) -> None:
         seen: dict[str, int] = {}
@@ -144,10 +182,34 @@ def load_label_table(name_or_path: str | Path) -> LabelTable:
         raise VolumeError(f"{path}: {error}") from error
 
 
+def label_table_of_model(content: Mapping[str, Any]) -> LabelTable:
+    """The table that stands in a model, with the aliases, codes and relatives of the bundled one.
+
+    Only a bundled table of the same name that calls the model's values alike counts, so that what
+    is added to a table in Resources reaches the models that were trained with it.
+    """
+    own = LabelTable.from_dict(content)
+    if own.name not in bundled_tables():
+        return own
+    bundled = load_label_table(own.name)
+    if any(bundled.labels.get(value) != name for value, name in own.labels.items()):
+        return own
+    names = set(own.labels.values())
+    return replace(
+        own,
+        codes={**{v: c for v, c in bundled.codes.items() if v in own.labels}, **own.codes},
+        aliases={v: names for v, names in bundled.aliases.items() if v in own.labels},
+        relatives={
+            **own.relatives,
+            **{n: t for n, t in bundled.relatives.items() if set(t) <= names or t in _ALONE},
+        },
+    )
+
+
 def bundled_tables() -> dict[str, Path]:
     """Name to file of the tables that come with the program."""
     folder = resources_folder() / "LabelTables"
-    return {file.stem: file for file in sorted(folder.glob("*.json"))}
+    return {file.stem: file for file in sorted(folder.glob("*.json")) if "." not in file.stem}
 
 
 def is_structure_name(name: str) -> bool:
