@@ -28,7 +28,9 @@ test-oldest:
 	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile
 	.venv/bin/python Testing/compare_versions.py .venv-oldest/bin/python
 
+# Style, layout and types. `make test` checks them as well, in Testing/test_lint.py.
 lint:
 	"$(PYTHON)" Testing/set_up_environment.py test
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy

@@ -14,33 +14,30 @@ from collections.abc import Callable
 
 import qt
 import slicer
-from AnatoMaskGANModule.compare_panel import ComparePanel
-from AnatoMaskGANModule.edit_panel import EditPanel
-from AnatoMaskGANModule.label_panel import LabelPanel
-from AnatoMaskGANModule.live import LiveResynthesis, LiveState
-from AnatoMaskGANModule.live_display import showLiveState
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
-from AnatoMaskGANModule.model_chooser import ModelChooser
-from AnatoMaskGANModule.packages import Purpose, packageGroup
-from AnatoMaskGANModule.panel_runs import PanelRuns
-from AnatoMaskGANModule.parameter_node import LARGEST_SEED
-from AnatoMaskGANModule.readiness import Readiness
-from AnatoMaskGANModule.record_panel import RecordPanel
-from AnatoMaskGANModule.resource_files import MODULE_FOLDER, resourceFile
-from AnatoMaskGANModule.run_display import RunDisplay
-from AnatoMaskGANModule.runners import ProcessRunner
-from AnatoMaskGANModule.sample_data import registerSampleData
-from AnatoMaskGANModule.samples_chooser import SamplesChooser
-from AnatoMaskGANModule.segment_editor_section import SegmentEditorSection
-from AnatoMaskGANModule.segment_match import forgetChoicesOfOthers
-from AnatoMaskGANModule.segments_observer import SegmentsObserver
-from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
-from AnatoMaskGANModule.view_layout import SideBySide
-from AnatoMaskGANModule.work_panels import WorkPanels, addWorkSections
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand
+
+from AnatoMaskGANModule.compare.panel import ComparePanel
+from AnatoMaskGANModule.edit.panel import EditPanel
+from AnatoMaskGANModule.host.resources import MODULE_FOLDER, registerSampleData, resourceFile
+from AnatoMaskGANModule.host.segments import SegmentEditorSection, SegmentsObserver
+from AnatoMaskGANModule.host.status import RunDisplay
+from AnatoMaskGANModule.host.views import SideBySide
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.models.chooser import ModelChooser
+from AnatoMaskGANModule.packages.job import Purpose, packageGroup
+from AnatoMaskGANModule.parameters import LARGEST_SEED
+from AnatoMaskGANModule.readiness import Readiness
+from AnatoMaskGANModule.runs import PanelRuns
+from AnatoMaskGANModule.sections import WorkPanels, addWorkSections
+from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
+from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+from AnatoMaskGANModule.synthesis.label_panel import LabelPanel
+from AnatoMaskGANModule.synthesis.live import LiveResynthesis, LiveState, showLiveState
+from AnatoMaskGANModule.synthesis.output_panel import RecordPanel, SamplesChooser
+from AnatoMaskGANModule.synthesis.segment_match import forgetChoicesOfOthers
 
 OWN_PACKAGES = ("AnatoMaskGANLib", "AnatoMaskGANModule")
 if importlib.util.find_spec("AnatoMaskGANLib") is None:  # run from the source tree
@@ -67,10 +64,11 @@ class AnatoMaskGAN(ScriptedLoadableModule):
             "marked as synthetic, with the model, the seed and the label map that made it.</p>"
         )
         self.parent.acknowledgementText = _(
-            "After the paper <i>AnatoMaskGAN: GNN-Driven Slice Feature Fusion and Noise "
-            "Augmentation for Medical Semantic Image Synthesis</i>; an independent implementation. "
-            "The bundled model and sample come from the OASIS-TRT-20 subjects of Mindboggle-101 "
-            "(CC BY-NC-SA 3.0)."
+            "Implements the paper <i>AnatoMaskGAN: GNN-Driven Slice Feature Fusion and "
+            "Noise Augmentation for Medical Semantic Image Synthesis</i> by Z. Wu et al., "
+            "arXiv:2508.11375; an independent implementation. The bundled model and "
+            "sample come from the OASIS-TRT-20 subjects of Mindboggle-101 (CC BY-NC-SA "
+            "3.0)."
         )
         self.parent.icon = qt.QIcon(self.resourcePath(f"Icons/{self.moduleName}.png"))
         slicer.app.connect("startupCompleted()", registerSampleData)
@@ -83,7 +81,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: it follows the scene, and lets its parts show the parameter node."""
 
     UPDATE_DELAY_MS = 50
-    runnerClass = ProcessRunner
+    backendClass = ProcessBackend
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -103,7 +101,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = AnatoMaskGANLogic(self.runnerClass())
+        self.logic = AnatoMaskGANLogic(self.backendClass())
 
         # Segments often arrive one by one: the panel follows shortly after the last of them.
         self._updateTimer = qt.QTimer()
@@ -158,8 +156,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.editPanel,
             self.comparePanel,
         )
-        if isinstance(logic.runner, ProcessRunner):
-            logic.runner.onLog = self._log(_("synthesis"))
+        if isinstance(logic.backend, ProcessBackend):
+            logic.backend.onLog = self._log(_("synthesis"))
 
     def _observeScene(self) -> None:
         scene = slicer.mrmlScene
@@ -193,7 +191,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.stop()
         self.live.stop()
         self.logic.cancel()  # a run that is going on ends at its next look
-        self.logic.runner.close()
+        self.logic.backend.close()
         self.workPanels.close()
         self.segmentEditor.close()
         self.segments.observe(None)
@@ -361,7 +359,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
         """Verify, install or remove a model, and tell what became of it."""
-        with self.runDisplay.errorsShown(_("The model could not be handled.")):
+        with self.runDisplay.errorsShown(
+            _("The model could not be verified, installed or removed.")
+        ):
             text = action()
             if text is not None:
                 self.workPanels.models.showState(text)

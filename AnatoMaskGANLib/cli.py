@@ -1,4 +1,4 @@
-"""The program `anatomaskgan`: reads its arguments, runs a command, tells an error in one line."""
+"""The program `anatomaskgan`: reads its arguments, runs a command, prints an error in one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Command:
-    """What a word of the command line does."""
+    """A word of the command line: its options and what it runs."""
 
     options_type: type
     """Frozen dataclass of the options; its docstring is the command's help."""
@@ -63,7 +63,8 @@ class Command:
     """Takes the options, gives back the exit code."""
 
 
-COMMANDS: dict[str, Command | dict[str, Command]] = {
+# A word of the command line -> what it does, or the words that may follow it.
+COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
     "segment": Command(SegmentOptions, segment),
@@ -83,10 +84,10 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "demo": Command(DemoOptions, demo),
 }
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
-TWO_WORDS = {("evaluate", "utility"): "evaluate-utility"}
+TWO_WORDS: dict[tuple[str, ...], str] = {("evaluate", "utility"): "evaluate-utility"}
 ATTACHED_HELP = (
-    "For programs that start this one: progress as JSON lines on standard output; stop, as with "
-    "Ctrl-C, when standard input ends."
+    "For programs that start this one: print progress as JSON lines on standard output, "
+    "and stop, as with Ctrl-C, when standard input ends."
 )
 GROUP_HELP = {
     "models": "List, show, verify, install, download, remove, export and calibrate models."
@@ -103,10 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         os.getcwd()
     except OSError as error:  # without it no library loads
-        return _tell(f"the current folder is gone ({error.strerror}); change to another one", 1)
+        return _tell(
+            f"the current folder no longer exists ({error.strerror}); change to another one", 1
+        )
     if any(re.fullmatch("|--[a-z0-9-]+=", argument) for argument in arguments):
         # an empty path would be the current folder
-        text = "an empty argument came; expected a value (is a variable of the shell unset?)"
+        text = "an argument is empty; expected a value (is a shell variable unset?)"
         return _tell(text, USAGE_ERROR)
     try:
         whole = with_joined_numbers(with_joined_words(arguments), _number_lists())
@@ -140,7 +143,7 @@ def in_unicode(argument: str) -> str:
     return argument.translate(table)
 
 
-def with_bytes_again(values: Any) -> Any:  # noqa: ANN401  whatever options hold
+def with_bytes_again(values: Any) -> Any:
     """The parsed values with the bytes that `in_unicode` put aside."""
     shift = _FIRST_SURROGATE - _FIRST_PRIVATE
     table = {_FIRST_PRIVATE + n: _FIRST_PRIVATE + n + shift for n in range(_NUM_BYTES)}
@@ -156,7 +159,7 @@ def with_bytes_again(values: Any) -> Any:  # noqa: ANN401  whatever options hold
 
 
 def let_output_take_every_name() -> None:
-    """What the encoding of standard output lacks is escaped: a path never fails a case."""
+    """Escape what the encoding of standard output lacks, so that no path makes a case fail."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -173,8 +176,8 @@ def _number_lists() -> set[str]:
     return set().union(*(number_lists(entry.options_type) for entry in entries))
 
 
-def _each(entry: Command | dict[str, Command]) -> list[Command]:
-    return list(entry.values()) if isinstance(entry, dict) else [entry]
+def _each(entry: Command | Mapping[str, Command]) -> list[Command]:
+    return [entry] if isinstance(entry, Command) else list(entry.values())
 
 
 def _tell(message: str, exit_code: int) -> int:
@@ -193,33 +196,38 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _parser(description: str, **settings: str) -> ArgumentParser:
+def _parser(
+    description: str | None, version: str | None = None, prog: str | None = None
+) -> ArgumentParser:
     return ArgumentParser(
-        description=description, exit_on_error=False, allow_abbrev=False, **settings
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        version=version,
+        prog=prog,
     )
 
 
 def _add_commands(
-    parser: ArgumentParser, commands: dict[str, Command | dict[str, Command]]
+    parser: ArgumentParser, commands: Mapping[str, Command | Mapping[str, Command]]
 ) -> None:
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, entry in commands.items():
-        is_group = isinstance(entry, dict)
-        help_text = GROUP_HELP[name] if is_group else entry.options_type.__doc__
+        help_text = entry.options_type.__doc__ if isinstance(entry, Command) else GROUP_HELP[name]
         subparser = _parser(help_text)
         subcommands.add_subcommand(name, subparser, help=help_text)
-        if is_group:
-            _add_commands(subparser, entry)
-        else:
+        if isinstance(entry, Command):
             add_options(subparser, entry.options_type)
             debug_help = "Show where an error came from."
             subparser.add_argument("--debug", action="store_true", help=debug_help)
             subparser.add_argument("--attached", action="store_true", help=ATTACHED_HELP)
+        else:
+            _add_commands(subparser, entry)
 
 
 def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
     """The command that the words name, and the values of its options."""
-    entry: Command | dict[str, Command] = COMMANDS
+    entry: Command | Mapping[str, Command | Mapping[str, Command]] = COMMANDS
     while not isinstance(entry, Command):
         word = namespace["command"]
         entry, namespace = entry[word], namespace[word]
@@ -227,7 +235,7 @@ def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
 
 
 def start_logging(show_debug: bool, is_attached: bool = False) -> None:
-    """What the core logs goes to stderr, so that stdout holds results only, and events if asked."""
+    """Send the core's log to stderr, so that stdout holds only results, and events if attached."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.addFilter(lambda record: not is_event(record))

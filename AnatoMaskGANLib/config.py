@@ -7,9 +7,12 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
-Settings = TypeVar("Settings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 class SettingsError(ValueError):
@@ -28,61 +31,66 @@ class GeneratorSettings:
     num_classes: int
     """Label classes, background (0) included."""
     kind: str = "anatomaskgan"
-    """anatomaskgan (SPADE with slice-graph fusion and 3-D noise, each on a switch), oasis (noise
-    beside the labels at every SPADE), unet (pix2pix) or segmenter (image to label map)."""
+    """anatomaskgan (SPADE with slice-graph fusion and 3-D noise, each of which can be switched
+    off), oasis (noise enters every SPADE layer together with the labels), unet (pix2pix) or
+    segmenter (image to label map)."""
     channels: tuple[int, ...] = (160, 128, 96, 48, 24, 24)
-    """Features of the coarse start and after every stage; one stage fewer than entries. Each stage
-    has twice the grid of the one before, so the in-plane stride is 2 ** (len(channels) - 2)."""
+    """Number of features at the coarse start and after every stage; there is one stage fewer
+    than entries. Each stage doubles the grid of the one before, so the in-plane stride is 2 **
+    (len(channels) - 2)."""
     spade_hidden: int = 32
-    """Features between the two convolutions of a SPADE label branch (128 in Park et al.)."""
+    """Number of features between the two convolutions of a SPADE label branch (128 in Park et
+    al.)."""
     separable: bool = False
-    """Depthwise-separable convolutions in the residual blocks."""
+    """Use depthwise-separable convolutions in the residual blocks."""
     norm: str = "batch"
-    """Normalization inside SPADE: batch (can be frozen), group or instance."""
+    """Normalization inside SPADE: batch (its statistics can be frozen), group or instance."""
     use_gnn_fusion: bool = True
     """GNN-SIF, slice-graph fusion (paper, section III-A)."""
     fusion_stage: int = 1
-    """Stage whose output is fused; 28x28 for 224x224 with the default channels."""
+    """Stage whose output is fused; its grid is 28x28 for images of 224x224 with the default
+    channels."""
     fusion_rounds: int = 1
     """Rounds of message passing."""
     stack_radius: int = 4
-    """Slices on either side over which a slice's stack node takes its mean."""
+    """Number of slices on either side that the stack node of a slice averages."""
     use_noise3d: bool = True
     """3D-SNI, spatial noise injection (paper, section III-B)."""
     noise_sigmas_mm: tuple[float, ...] = (0.7, 2.0, 6.0, 20.0)
-    """Correlation lengths of the noise octaves in mm; ours: texture, shading, bias."""
+    """Correlation lengths of the noise octaves in mm, for texture, shading and bias; ours."""
     context_radius: int = 2
-    """Slices on either side whose labels the finer stages see; 0 turns this context off. A
-    segmenter sees the gray values of as many."""
+    """Number of slices on either side whose labels the finer stages see; 0 turns this context
+    off. A segmenter sees the gray values of as many slices."""
     spectral_norm: bool = False
-    """Spectral normalization of the residual blocks' convolutions."""
+    """Use spectral normalization for the convolutions of the residual blocks."""
     label_outputs: int = 0
-    """Classes of a second head that gives a label map beside the image; 0 for none."""
+    """Number of classes of a second head that makes a label map in addition to the image; 0 for
+    none."""
 
     def __post_init__(self) -> None:
-        _require(self.kind in GENERATOR_KINDS, "kind", self.kind, ", ".join(GENERATOR_KINDS))
-        _require(2 <= self.num_classes <= 4096, "num_classes", self.num_classes, "2 to 4096")
-        _require(len(self.channels) >= 3, "channels", self.channels, "three entries or more")
-        _require(min(self.channels) >= 8, "channels", self.channels, "entries of 8 or more")
-        _require(self.spade_hidden >= 1, "spade_hidden", self.spade_hidden, "1 or more")
-        _require(
+        require(self.kind in GENERATOR_KINDS, "kind", self.kind, ", ".join(GENERATOR_KINDS))
+        require(2 <= self.num_classes <= 4096, "num_classes", self.num_classes, "2 to 4096")
+        require(len(self.channels) >= 3, "channels", self.channels, "three entries or more")
+        require(min(self.channels) >= 8, "channels", self.channels, "entries of 8 or more")
+        require(self.spade_hidden >= 1, "spade_hidden", self.spade_hidden, "1 or more")
+        require(
             self.norm in ("batch", "group", "instance"), "norm", self.norm, "batch, group, instance"
         )
         stages = len(self.channels) - 1
-        _require(
+        require(
             0 <= self.fusion_stage < stages, "fusion_stage", self.fusion_stage, f"0 to {stages - 1}"
         )
-        _require(self.fusion_rounds >= 1, "fusion_rounds", self.fusion_rounds, "1 or more")
-        _require(self.stack_radius >= 0, "stack_radius", self.stack_radius, "0 or more")
-        _require(self.context_radius >= 0, "context_radius", self.context_radius, "0 or more")
-        _require(
+        require(self.fusion_rounds >= 1, "fusion_rounds", self.fusion_rounds, "1 or more")
+        require(self.stack_radius >= 0, "stack_radius", self.stack_radius, "0 or more")
+        require(self.context_radius >= 0, "context_radius", self.context_radius, "0 or more")
+        require(
             len(self.noise_sigmas_mm) >= 1 and min(self.noise_sigmas_mm) > 0,
             "noise_sigmas_mm",
             self.noise_sigmas_mm,
             "one or more positive lengths in mm",
         )
-        _require(self.label_outputs >= 0, "label_outputs", self.label_outputs, "0 or more")
-        _require(
+        require(self.label_outputs >= 0, "label_outputs", self.label_outputs, "0 or more")
+        require(
             self.label_outputs == 0 or self.kind == "anatomaskgan",
             "label_outputs",
             self.label_outputs,
@@ -117,56 +125,61 @@ class DiscriminatorSettings:
     """Shape of the discriminator; the default is the paper's multi-scale PatchGAN (Eq. 5)."""
 
     kind: str = "patch"
-    """patch (logits of patches), segmentation (OASIS: a U-Net that gives every pixel its class or
-    "synthetic") or wavelet (one logit a slice, from Haar sub-bands)."""
+    """patch (one logit for each patch), segmentation (OASIS: a U-Net that classifies every pixel
+    as one of the label classes or as "synthetic") or wavelet (one logit for each slice, from
+    Haar sub-bands)."""
     channels: int = 64
-    """Features of the first layer; doubled by every further one up to eight times."""
+    """Number of features of the first layer. Every further layer doubles it, up to eight times
+    this number."""
     num_layers: int = 4
-    """patch: convolutions before the last; each but the last of them halves the grid.
-    segmentation and wavelet: halvings of the grid."""
+    """patch: number of convolutions before the last one; all but the last of these halve the
+    grid. segmentation and wavelet: how often the grid is halved."""
     patch_size: int | None = None
-    """patch: receptive field of a logit in pixels (10, 16, 34, 70, 142, 286), instead of
+    """patch: receptive field of a logit in pixels (10, 16, 34, 70, 142, 286); overrides
     num_layers."""
     num_scales: int = 2
-    """patch: copies that judge the image at full, half, quarter ... resolution; N_D = 2 in the
-    paper."""
+    """patch: number of copies that judge the image at full, half, quarter ... resolution; N_D =
+    2 in the paper."""
     conditional: bool = True
-    """patch: the image is judged together with its label map."""
+    """patch: judge the image together with its label map."""
     label_features: int = 8
-    """patch: features of the label embedding that the image is judged with; 0 judges the image
-    alone."""
+    """patch: number of features of the label embedding that is judged with the image; with 0 the
+    image is judged alone."""
     detail_gain: float = 8.0
-    """Factor on the image's detail (itself less its 5x5 mean), shown beside it so that texture, a
-    twentieth of the window, is seen from the start; 0 shows the image alone."""
+    """Factor on the detail of the image (the image less its 5x5 mean). The detail is shown to
+    the discriminator in addition to the image, so that it sees texture, a twentieth of the
+    window, from the start; with 0 it sees the image alone."""
     slices_seen: int = 3
-    """Neighboring slices judged together; 1 judges every slice by itself."""
+    """Number of neighboring slices that are judged together; with 1 every slice is judged by
+    itself."""
     norm: str = "instance"
-    """patch: instance, group or none."""
+    """patch: normalization, instance, group or none."""
     spectral_norm: bool = True
-    """Spectral normalization of the convolutions; off for wavelet, which R1 holds in check."""
+    """Use spectral normalization for the convolutions. Switch it off for wavelet, which R1
+    regularizes."""
 
     def __post_init__(self) -> None:
         kinds = ", ".join(DISCRIMINATOR_KINDS)
-        _require(self.kind in DISCRIMINATOR_KINDS, "kind", self.kind, kinds)
-        _require(self.channels >= 4, "channels", self.channels, "4 or more")
-        _require(1 <= self.num_layers <= 6, "num_layers", self.num_layers, "1 to 6")
+        require(self.kind in DISCRIMINATOR_KINDS, "kind", self.kind, kinds)
+        require(self.channels >= 4, "channels", self.channels, "4 or more")
+        require(1 <= self.num_layers <= 6, "num_layers", self.num_layers, "1 to 6")
         sizes = ", ".join(map(str, PATCH_SIZES))
-        _require(
+        require(
             self.patch_size is None or self.patch_size in PATCH_SIZES,
             "patch_size",
             self.patch_size,
             f"{sizes}, or none",
         )
-        _require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
-        _require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
-        _require(self.detail_gain >= 0, "detail_gain", self.detail_gain, "0 or more")
-        _require(
+        require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
+        require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
+        require(self.detail_gain >= 0, "detail_gain", self.detail_gain, "0 or more")
+        require(
             self.slices_seen >= 1 and self.slices_seen % 2 == 1,
             "slices_seen",
             self.slices_seen,
             "an odd number",
         )
-        _require(
+        require(
             self.norm in ("instance", "group", "none"), "norm", self.norm, "instance, group, none"
         )
 
@@ -181,14 +194,18 @@ class DiscriminatorSettings:
         return self.label_features if self.conditional else 0
 
 
-def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
+def require(holds: bool, name: str, value: object, allowed: str) -> None:
+    """Raises SettingsError for the value of a setting unless its condition holds.
+
+    allowed: the values that are, as the message lists them.
+    """
     if not holds:
         raise SettingsError(f"{name} is {value!r}; allowed: {allowed}")
 
 
-def settings_to_dict(settings: Any) -> dict[str, Any]:
+def settings_to_dict(settings: DataclassInstance) -> dict[str, Any]:
     """Plain dictionary of a settings object, tuples as lists, for JSON and YAML."""
-    return _plain(asdict(settings))
+    return {name: _plain(value) for name, value in asdict(settings).items()}
 
 
 def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
@@ -197,7 +214,7 @@ def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Setti
         raise SettingsError(
             f"{kind.__name__} needs a mapping of settings, not {type(values).__name__} ({values!r})"
         )
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind)}
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=3, cutoff=0.5)
@@ -210,7 +227,7 @@ def settings_from_dict(kind: type[Settings], values: Mapping[str, Any]) -> Setti
     ]
     if missing:
         raise SettingsError(
-            f"{kind.__name__} needs {', '.join(missing)}, which the file does not give"
+            f"{kind.__name__} needs {', '.join(missing)}, which are missing in the file"
         )
     hints = get_type_hints(kind)
     return kind(**{key: _typed(key, hints[key], value) for key, value in values.items()})
@@ -225,43 +242,61 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(name: str, hint: Any, value: Any) -> Any:
-    """The value as its annotation asks for it, or an error that names the setting."""
-    if is_dataclass(hint):
-        return settings_from_dict(hint, value)  # type: ignore[arg-type]
+    """The value as its annotation asks for it, or SettingsError that names the setting.
+
+    YAML and JSON know lists, mappings, numbers, texts and none. Tuples, settings within settings
+    and the texts that a Literal allows are made of these.
+    """
+    if isinstance(hint, type) and is_dataclass(hint):
+        return settings_from_dict(hint, value)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        kept = [argument for argument in arguments if argument is not type(None)]
-        for argument in kept[:-1]:
-            try:
-                return _typed(name, argument, value)
-            except SettingsError:
-                continue
-        return _typed(name, kept[-1], value)
+        return _one_of(name, arguments, value)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise SettingsError(f"{name} is {value!r}; expected a list")
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_typed(name, arguments[0], entry) for entry in value)
-        if len(value) != len(arguments):
-            raise SettingsError(f"{name} has {len(value)} entries; expected {len(arguments)}")
-        return tuple(_typed(name, a, entry) for a, entry in zip(arguments, value, strict=True))
-    if origin is dict or origin is Mapping or origin is typing.Mapping:
+        return _tuple_of(name, arguments, value)
+    if origin in (dict, Mapping):
         return dict(value)
     if origin is typing.Literal:
-        if type(value) is int and str(value) in arguments:
-            return str(value)  # YAML reads the bare 32 of precision=32 as a number
-        if value not in arguments:
-            raise SettingsError(f"{name} is {value!r}; allowed: {', '.join(map(str, arguments))}")
-        return value
+        return _literal_of(name, arguments, value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and (
-        not isinstance(value, hint)
-        or (hint is int and value in (True, False) and isinstance(value, bool))
-    ):
-        raise SettingsError(
-            f"{name} is {value!r} ({type(value).__name__}); expected {hint.__name__}"
-        )
+    if isinstance(hint, type):
+        is_bool_for_int = hint is int and isinstance(value, bool)  # to Python, True is an int
+        if is_bool_for_int or not isinstance(value, hint):
+            raise SettingsError(
+                f"{name} is {value!r} ({type(value).__name__}); expected {hint.__name__}"
+            )
+    return value
+
+
+def _one_of(name: str, hints: tuple[Any, ...], value: Any) -> Any:
+    """The value as the first of the annotations of a union that takes it; the last one's error."""
+    if value is None and type(None) in hints:
+        return None
+    kept = [hint for hint in hints if hint is not type(None)]
+    for hint in kept[:-1]:
+        try:
+            return _typed(name, hint, value)
+        except SettingsError:
+            continue
+    return _typed(name, kept[-1], value)
+
+
+def _tuple_of(name: str, hints: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    """A list as tuple[X, ...], of any length, or as tuple[X, Y], of exactly that length."""
+    if not isinstance(value, list | tuple):
+        raise SettingsError(f"{name} is {value!r}; expected a list")
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_typed(name, hints[0], entry) for entry in value)
+    if len(value) != len(hints):
+        raise SettingsError(f"{name} has {len(value)} entries; expected {len(hints)}")
+    return tuple(_typed(name, hint, entry) for hint, entry in zip(hints, value, strict=True))
+
+
+def _literal_of(name: str, allowed: tuple[Any, ...], value: Any) -> Any:
+    """The value, if it is one of those allowed; 32 stands for "32", as YAML reads precision: 32."""
+    if type(value) is int and str(value) in allowed:
+        return str(value)
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}; allowed: {', '.join(map(str, allowed))}")
     return value

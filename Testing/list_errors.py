@@ -23,11 +23,12 @@ GROUPS = {
     "Segment and volume files, label names (every command, and the module)": r"volumes/(?!case)",
     "`anatomaskgan prepare`, and the case store": r"preparation/|volumes/case_store|commands/prep",
     "`anatomaskgan train`, settings files and runs": r"training/|config|commands/(train|shards)",
-    "`anatomaskgan models`, and loading a model": r"synthesis/(model_|size)|commands/models",
+    "`anatomaskgan models`, and loading a model": r"synthesis/models/|commands/models",
     "`anatomaskgan synthesize`, `segment`, and the module's Synthesize": r"synthesis/|commands/"
     r"(input|result|synth|segment|options|batch|manifest)",
     "`anatomaskgan evaluate`": r"evaluation/|commands/eval",
     "The rest of the command line": r"commands/|cli",
+    "Editing a real scan in place": r"editing/",
     "The module in 3D Slicer": r"AnatoMaskGAN/|mrml/",
 }
 
@@ -50,6 +51,9 @@ CURES = {
     "TypeError": "Correct the label table; the message around it names it.",
     "_DamagedError": "Export the series again, or convert it to NIfTI.",
 }
+
+# What Python asks of a package for a name that it does not have; no user sees it.
+_MISSPELLED = "AttributeError"
 
 # A message that tells what to do and nothing else.
 _DEMAND = r"(Choose|Give|Install|Say|Select|Tick)\b"
@@ -107,7 +111,7 @@ def raised_errors() -> Iterator[Raised]:
     """Every `raise` of the program whose text is the program's own, in whatever way it is put
     together: told at once, translated, filled in later, or by a function of the same file."""
     for raised in raise_statements():
-        is_error = re.fullmatch(r"_?[A-Z]\w*Error", raised.error)
+        is_error = re.fullmatch(r"_?[A-Z]\w*Error", raised.error) and raised.error != _MISSPELLED
         if is_error and re.search(r"\w{3}", re.sub(r"{[^}]*}", "", raised.text)):
             yield raised
 

@@ -55,7 +55,7 @@ def test_each_deformation_is_a_case_that_evaluate_and_prepare_can_read(
     assert printed.out.splitlines() == [str(case.image) for case in cases]
     # A second run finds them made.
     assert synthesize(tiny_model, tmp_path / "sub-1", output, "--deform", "2") == 0
-    assert capsys.readouterr().err.count("was made already") == 2
+    assert capsys.readouterr().err.count("is already there and up to date") == 2
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_all_samples_of_a_run_have_the_anatomy_of_its_first_seed(
     for first in ("4", "5"):
         options = ("--deform", "1", "--seed", first, "--samples", "2")
         assert synthesize(tiny_model, place / "in", place / "made", *options) == 0
-    assert "was made already" not in capsys.readouterr().err
+    assert "is already there and up to date" not in capsys.readouterr().err
     of_4, of_5, of_6 = (
         (place / "made" / f"in_deform1_seed{seed}" / "seg.nii.gz").read_bytes()
         for seed in (4, 5, 6)

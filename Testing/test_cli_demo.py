@@ -69,7 +69,7 @@ def test_the_demo_ends_with_exit_code_1_when_the_sample_is_missing(
 ) -> None:
     (small_sample / "seg.nii.gz").unlink()
     assert main(["demo", "--output", str(tmp_path / "out"), "--device", "cpu"]) == 1
-    assert "holds no case" in capsys.readouterr().err
+    assert "contains no case" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -173,7 +173,7 @@ def test_a_label_map_without_its_scan_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no case"):
+    with pytest.raises(ValueError, match="contains no case"):
         find_cases(tmp_path)
 
 
@@ -343,7 +343,7 @@ def test_a_store_of_another_window_than_the_models_is_told(tmp_path: Path) -> No
     cases = find_evaluated(store)
     (note,) = notes_on_windows(cases, tiny_card(window=(0.0, 200.0)))
     assert note.endswith(
-        "is 0 to 100, that of tiny 0 to 200: what lies outside the model's is cut."
+        "is 0 to 100, that of tiny 0 to 200: intensities outside the model's window are clipped."
     )
     assert list(notes_on_windows(cases, tiny_card(window=(0.0, 100.0)))) == []
 
@@ -363,7 +363,7 @@ def test_figures_of_sets_that_cannot_be_found_do_not_lose_the_others(
     extractor = ["--extractor", f"pixels={tmp_path / 'pixels.pt'}"]
     hashes = ["--extractor-sha256", f"pixels={digest}", "--slice-step", "8"]
     assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *extractor, *hashes) == 1
-    assert "figures of sets of images are missing" in (output / "report.html").read_text()
+    assert "metrics of image sets are missing" in (output / "report.html").read_text()
 
 
 def test_a_script_of_another_hash_is_refused_before_anything_is_made(
@@ -398,7 +398,7 @@ def test_a_model_without_noise_is_measured_once(tmp_path: Path) -> None:
     rows = list(csv.DictReader((output / "figures.csv").open()))
     assert [row["method"] for row in rows] == ["plain", LABEL_MEAN, LABEL_GAUSSIAN]
     report = (output / "report.html").read_text()
-    assert "No training subject had 3 marrow: the label-mean and the per-label Gaussian" in report
+    assert "No training subject had 3 marrow. There, the label-mean image" in report
 
 
 def test_a_case_that_the_model_was_trained_on_is_told(
@@ -411,7 +411,7 @@ def test_a_case_that_the_model_was_trained_on_is_told(
     output = tmp_path / "figures"
     assert evaluate(plain, tmp_path / "cases", "--output", output) == 0
     report = (output / "report.html").read_text()
-    seen = "plain was trained on limbs-sub-1: its figures there prove nothing."
+    seen = "plain was trained on limbs-sub-1: its metrics there prove nothing."
     assert seen in report and seen in capsys.readouterr().err
     assert "plain was not trained on sub-2, but settings or a checkpoint may have been" in report
 
@@ -433,7 +433,7 @@ def test_another_scan_of_a_subject_that_the_model_was_trained_on_is_told(
     (case,) = find_cases(tmp_path / "cases")
     card = tiny_card(training=training)
     notes = list(notes_on_seen_cases([card], {case.name: case.subject}))
-    told = f"tiny was trained on the subject of {case.name}: its figures there prove nothing."
+    told = f"tiny was trained on the subject of {case.name}: its metrics there prove nothing."
     assert any(note.startswith(told) for note in notes) == seen == bool(notes)
 
 
@@ -466,7 +466,7 @@ def test_training_subjects_are_those_that_the_card_names(tmp_path: Path) -> None
     assert evaluate(plain, tmp_path / "cases" / "sub-3", *arguments) == 0
     report = (output / "report.html").read_text()
     assert "<th>Training subjects</th><td>sub-1, sub-2</td>" in report
-    assert "Evaluated, and among the given training subjects" not in report
+    assert "also among the given training subjects" not in report
     rows = list(csv.DictReader((output / "figures.csv").open()))
     pairs = [row["case"] for row in rows if row["method"] == "Real, training subjects"]
     assert pairs == ["sub-3 against sub-1", "sub-3 against sub-2"]
@@ -482,7 +482,7 @@ def test_models_of_two_windows_are_not_compared(
         + ["--device", "cpu", "--model", str(tiny_model), str(other)]
     )
     assert code == 1
-    assert "expected models of one window" in capsys.readouterr().err
+    assert "expected models with the same window" in capsys.readouterr().err
 
 
 def test_volumes_made_elsewhere_are_found_by_the_case_name(tmp_path: Path) -> None:
@@ -513,7 +513,7 @@ def test_two_models_of_one_name_are_not_compared(
     arguments = ["--output", str(tmp_path / "figures"), "--device", "cpu", "--model", *models]
     assert main(["evaluate", str(tmp_path / "cases"), *arguments]) == 1
     told = capsys.readouterr().err
-    assert "have one name (tiny, tiny)" in told and "Export one of them under another" in told
+    assert "have the same name (tiny, tiny)" in told and "Export one of them under another" in told
 
 
 def test_a_hash_for_an_extractor_that_is_not_there_is_told(
@@ -523,4 +523,6 @@ def test_a_hash_for_an_extractor_that_is_not_there_is_told(
     hashes = ["--extractor-sha256", "pixels=0123456789ab"]
     output = tmp_path / "figures"
     assert evaluate(tiny_model, tmp_path / "cases", "--output", output, *hashes) == 1
-    assert "names pixels, which is no extractor; expected one of none" in capsys.readouterr().err
+    assert (
+        "names pixels, which is not an extractor; expected one of none" in capsys.readouterr().err
+    )

@@ -43,7 +43,7 @@ def test_a_file_that_is_named_twice_is_used_once_and_a_missing_one_is_kept(tmp_p
 
 
 def test_a_folder_without_any_volume_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no volume file"):
+    with pytest.raises(ValueError, match="contains no volume file"):
         find_label_maps([tmp_path], tmp_path / "out")
 
 

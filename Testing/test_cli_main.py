@@ -132,7 +132,7 @@ def test_an_empty_argument_is_never_the_current_folder(
     painted: list[PaintOptions], capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert main(["paint", *arguments, "--brush-width", "2"]) == 2
-    assert "an empty argument came" in capsys.readouterr().err
+    assert "an argument is empty" in capsys.readouterr().err
     assert painted == []
 
 
@@ -147,7 +147,7 @@ def test_a_current_folder_that_is_gone_is_told_in_one_line(tmp_path: Path) -> No
     command = [sys.executable, "-c", program]
     answer = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
-    assert answer.stderr.startswith("anatomaskgan: error: the current folder is gone")
+    assert answer.stderr.startswith("anatomaskgan: error: the current folder no longer exists")
     assert answer.stderr.count("\n") == 1
 
 

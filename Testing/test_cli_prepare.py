@@ -171,7 +171,7 @@ def test_two_runs_do_not_write_one_store(
     tiny_archives.case_folders(tmp_path / "in", 3)
     with one_writer(tmp_path / "out"):
         assert prepare("folder", tmp_path) == 1
-    assert "Another run of prepare writes" in capsys.readouterr().err
+    assert "Another anatomaskgan prepare is writing" in capsys.readouterr().err
     assert prepare("folder", tmp_path) == 0
 
 

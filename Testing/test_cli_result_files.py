@@ -147,14 +147,16 @@ def test_label_maps_of_scans_never_share_a_file_and_never_replace_a_scan(tmp_pat
 
 def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Path) -> None:
     assert targets(tmp_path / "out", tmp_path / "aseg.mgz") == ["aseg_synthetic.nii.gz"]
-    with pytest.raises(ValueError, match="cannot be written; expected a folder or a file"):
+    with pytest.raises(
+        ValueError, match="its file type is not supported; expected a folder or a file"
+    ):
         plan_jobs([tmp_path / "aseg.mgz"], tmp_path / "scan.mgz", [0])
 
 
 @pytest.mark.parametrize("name", ["scan.png", "scan.nii.bz2", "scan.DCM", "scan.nii.gzip.zip"])
 def test_the_name_of_another_file_is_no_folder(tmp_path: Path, name: str) -> None:
     output, label_maps = tmp_path / name, [tmp_path / "a.nii"]
-    with pytest.raises(ValueError, match="of a type that cannot be written"):
+    with pytest.raises(ValueError, match="cannot be written: its file type is not supported"):
         plan_jobs(label_maps, output, [0])
     with pytest.raises(ValueError, match="Give a folder as output"):
         plan_deformed_jobs(label_maps, output, 1, [0])

@@ -121,7 +121,7 @@ def test_a_second_run_into_a_folder_below_the_input_finds_everything_made(
     for _ in range(2):
         arguments = ("--output", tmp_path / "more", "--deform", deform)
         assert synthesize(tiny_model, tmp_path, *arguments) == 0
-    assert capsys.readouterr().err.count("was made already") == 2
+    assert capsys.readouterr().err.count("is already there and up to date") == 2
     assert len(list((tmp_path / "more").rglob("*.nii.gz"))) == 2 + 2 * deform
 
 

@@ -92,8 +92,8 @@ def test_a_settings_file_that_is_missing_is_told(
 @pytest.mark.parametrize(
     ("assignment", "told"),
     [
-        ("losses.r1", "is no setting; expected NAME=VALUE, as losses.r1=10"),
-        ("=10", "is no setting; expected NAME=VALUE"),
+        ("losses.r1", "is not a setting; expected NAME=VALUE, for example losses.r1=10"),
+        ("=10", "is not a setting; expected NAME=VALUE"),
         ("data.crop=[32", "is not valid YAML"),
     ],
 )

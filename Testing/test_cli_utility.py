@@ -140,7 +140,7 @@ def test_more_subjects_hold_all_of_fewer() -> None:
 
 def test_sizes_are_whole_subjects_each_once() -> None:
     assert _sizes((0.01, 0.05, 0.5, 1.0), 11) == [1, 6, 11]
-    with pytest.raises(ValueError, match="above 0 up to 1"):
+    with pytest.raises(ValueError, match="above 0 and up to 1"):
         _sizes((1.5,), 11)
 
 

@@ -128,7 +128,7 @@ def test_a_network_file_is_used_only_with_the_hash_that_was_stated(tmp_path) -> 
     assert np.array_equal(features, np.tile(slices.reshape(5, 16), 3))
     with pytest.raises(WeightsError, match="another file"):
         torchscript_features(path, "0" * 64)
-    with pytest.raises(WeightsError, match="without a hash"):
+    with pytest.raises(WeightsError, match="have no hash"):
         torchscript_features(path)
     with pytest.raises(WeightsError, match="is not there"):
         torchscript_features(tmp_path / "inception-2015-12-05-6726825d.pth")

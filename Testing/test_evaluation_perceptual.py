@@ -127,9 +127,11 @@ def test_a_backbone_that_is_built_otherwise_is_refused(
 
 
 def test_weights_that_are_no_whole_safetensors_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no .safetensors file; expected one, as reading a pick"):
+    with pytest.raises(
+        WeightsError, match="not a .safetensors file; expected one, because reading a pick"
+    ):
         read_weights(tmp_path / "vgg19-dcbb9e9d.pth")
     path = tmp_path / "network-ba7816bf.safetensors"
     path.write_bytes(b"abc")
-    with pytest.raises(WeightsError, match="is no whole safetensors file .*convert it again"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file .*convert it again"):
         read_weights(path)

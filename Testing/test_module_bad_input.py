@@ -82,9 +82,9 @@ def test_an_empty_and_an_overlapping_segment_are_told_with_the_result(panel) -> 
     segmentation.GetSegmentation().AddEmptySegment("empty", "cortical bone")
     panel.ui.inputSelector.setCurrentNode(segmentation)
     text = click(panel)
-    assert "Segments without a voxel on this grid: cortical bone." in text
-    assert f"In {2 * 4 * 3} voxels segments overlap; there the last in the list counts." in text
-    assert "segments overlap" in panel.ui.logText.toPlainText()
+    assert "Segments without any voxel on this grid: cortical bone." in text
+    assert f"Segments overlap in {2 * 4 * 3} voxels; the segment that is last in the list" in text
+    assert "Segments overlap" in panel.ui.logText.toPlainText()
 
 
 def test_segments_without_a_reference_geometry_get_a_grid_that_holds_all_of_them(
@@ -181,7 +181,7 @@ def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which:
     panel.ui.referenceSelector.setCurrentNode(scan)
     node = segmentation if which == "segmentation" else scan
     when_bar_reaches(40, panel.ui.progressBar, lambda: slicer.mrmlScene.RemoveNode(node))
-    assert "was removed while the synthesis ran" in click(panel)
+    assert "was removed during the synthesis" in click(panel)
     assert works_again(panel)
 
 
@@ -208,7 +208,7 @@ def test_a_worker_that_dies_twice_is_told_with_what_to_do(panel_with_process) ->
     killed = []
 
     def kill(value: int) -> None:
-        process = panel.logic.runner.client.process_id
+        process = panel.logic.backend.client.process_id
         if value > 0 and process is not None and process not in killed and len(killed) < 2:
             killed.append(process)
             os.kill(process, signal.SIGKILL)
@@ -238,18 +238,18 @@ def test_cancel_ends_what_the_process_had_started_itself(
         pytest.skip("the launcher of this test is a shell script")
     import sys
 
-    from AnatoMaskGANModule import runners
+    from AnatoMaskGANModule.synthesis import backends
 
     launcher = tmp_path / "launcher"
     launcher.write_text(f'#!/bin/sh\nsleep 600 &\n"{sys.executable}" "$@"\n')
     launcher.chmod(0o755)
-    monkeypatch.setattr(runners, "pythonExecutable", lambda: str(launcher))
+    monkeypatch.setattr(backends, "pythonExecutable", lambda: str(launcher))
     panel, tree = panel_with_process, []
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     panel._parameterNode.samples = 50
 
     def cancel() -> None:
-        process = psutil.Process(panel.logic.runner.client.process_id)
+        process = psutil.Process(panel.logic.backend.client.process_id)
         tree.extend([process, *process.children(recursive=True)])
         panel.ui.cancelButton.click()
 
@@ -292,7 +292,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
 
     def reload() -> None:
         if runs_in_process:
-            processes.append(psutil.Process(panel.logic.runner.client.process_id))
+            processes.append(psutil.Process(panel.logic.backend.client.process_id))
         window.close_module(slicer.modules.anatomaskgan)
         again.append(window.show_module(window.load_module(module.__file__)))
 

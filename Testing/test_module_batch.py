@@ -66,7 +66,7 @@ def test_what_is_done_is_not_made_again(ready, folder: Path, tmp_path: Path) -> 
     run(ready)
     assert ready.ui.batchStateLabel.text.startswith("2 of 2 done.")
     assert target.stat().st_mtime_ns == changed
-    assert "was made already" in ready.ui.logText.toPlainText()
+    assert "is already there and up to date" in ready.ui.logText.toPlainText()
 
 
 def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(

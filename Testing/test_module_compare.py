@@ -122,11 +122,13 @@ def test_a_volume_that_was_moved_or_whose_model_is_gone_is_not_compared(
     synthetic, scan = nodes.outputVolume, nodes.realVolume
     origin = synthetic.GetOrigin()
     synthetic.SetOrigin(5, 0, 0)
-    with pytest.raises(ValueError, match="on the grid of its segmentation any more. Synthesize it"):
+    with pytest.raises(
+        ValueError, match="no longer on the grid of its segmentation. Synthesize it"
+    ):
         logic.compare(synthetic, scan)
     synthetic.SetOrigin(*origin)
     monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path))
-    with pytest.raises(ValueError, match="is not installed; its window and labels are needed"):
+    with pytest.raises(ValueError, match="is not installed; it is needed for its window"):
         logic.compare(synthetic, scan)
 
 
@@ -134,7 +136,9 @@ def test_a_volume_whose_segments_were_edited_since_is_not_compared(synthesized_p
     logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
     bone = box(SHAPE_KJI, (0, 2, 10), (7, 17, 20))
     paint(nodes.inputSegmentation, "bone", bone | box(SHAPE_KJI, (2, 4, 21), (5, 9, 22)))
-    with pytest.raises(ValueError, match="since it was made, the segments of 'Case' changed.*undo"):
+    with pytest.raises(
+        ValueError, match="the segments of 'Case' have changed since it was made.*undo"
+    ):
         logic.compare(nodes.outputVolume, nodes.realVolume)
     assert slicer.mrmlScene.GetFirstNodeByName("Case synthetic difference") is None
     paint(nodes.inputSegmentation, "bone", bone)
@@ -145,13 +149,13 @@ def test_a_volume_whose_segments_were_edited_since_is_not_compared(synthesized_p
     ("error", "told"),
     [
         (SynthesisCancelledError, "The comparison was cancelled"),
-        (RuntimeError, "'Scan' was removed while it was compared. Nothing was changed; select"),
+        (RuntimeError, "'Scan' was removed during the comparison. Nothing was changed; select"),
     ],
 )
 def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
     synthesized_panel, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: str
 ) -> None:
-    from AnatoMaskGANModule import comparison
+    from AnatoMaskGANModule.compare import job as comparison
 
     logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
     synthetic, scan = nodes.outputVolume, nodes.realVolume
@@ -171,7 +175,7 @@ def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
 
 
 def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(module) -> None:  # noqa: F811
-    from AnatoMaskGANModule.comparison import resultOfThread
+    from AnatoMaskGANModule.compare.job import resultOfThread
 
     with pytest.raises(ZeroDivisionError):
         resultOfThread(lambda: 1 / 0, lambda: None)

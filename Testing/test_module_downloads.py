@@ -83,7 +83,7 @@ def test_a_cancelled_download_leaves_nothing(section, server: ModelServer, tmp_p
     assert not section.ui.downloadModelButton.enabled
     section.ui.cancelDownloadButton.click()
     wait(lambda: has_ended(section))
-    assert "cancelled; nothing is left" in section.ui.statusLabel.text
+    assert "cancelled and removed" in section.ui.statusLabel.text
     assert list((tmp_path / "models").iterdir()) == []
     assert section.ui.downloadModelButton.enabled
 
@@ -114,7 +114,7 @@ def test_models_are_found_by_words_of_their_cards(section) -> None:
     assert list(rows(section)) == ["tiny"]
     section.ui.modelSearchEdit.setText("knee")
     assert rows(section) == {}
-    assert "No model has" in section.ui.modelDetailsLabel.text
+    assert "No model contains" in section.ui.modelDetailsLabel.text
     assert not section.ui.downloadModelButton.enabled
     section.ui.modelSearchEdit.setText("")
     assert list(rows(section)) == ["brain-t1", "tiny"]

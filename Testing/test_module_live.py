@@ -73,7 +73,7 @@ def test_the_volume_follows_a_stroke_in_place_as_a_full_synthesis_would(live_pan
 
 
 def test_edits_while_an_update_runs_become_one_more_update(live_panel, monkeypatch) -> None:
-    client = live_panel.logic.runner.client
+    client = live_panel.logic.backend.client
     sent = []
     update = client.update
     monkeypatch.setattr(client, "update", lambda labels: sent.append(labels) or update(labels))
@@ -89,7 +89,7 @@ def test_edits_while_an_update_runs_become_one_more_update(live_panel, monkeypat
 
 
 def test_an_edit_that_leaves_every_label_costs_no_synthesis(live_panel, monkeypatch) -> None:
-    client = live_panel.logic.runner.client
+    client = live_panel.logic.backend.client
     monkeypatch.setattr(client, "update", lambda labels: pytest.fail("nothing changed"))
     segmentation = live_panel._parameterNode.inputSegmentation
     segmentation.GetSegmentation().GetNthSegment(0).SetColor([1, 0, 0])
@@ -149,7 +149,7 @@ def test_observers_and_process_end_with_the_panel(live_panel) -> None:
     window.close_module(slicer.modules.anatomaskgan)
     assert state_of(live_panel) == "off"
     assert live_panel.live.Observations == [] or not live_panel.live.Observations
-    assert live_panel.logic.runner._client is None
+    assert live_panel.logic.backend._client is None
     paint(segmentation, "bone", limb()["skin"])
     slicer.app.processEvents()
     assert state_of(live_panel) == "off"
@@ -210,7 +210,7 @@ def test_a_live_volume_follows_in_the_chosen_intensities(live_panel) -> None:
 
 
 def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel) -> None:
-    psutil.Process(live_panel.logic.runner.client.process_id).kill()
+    psutil.Process(live_panel.logic.backend.client.process_id).kill()
     mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
     paint(live_panel._parameterNode.inputSegmentation, "bone", mask)
     wait(lambda: "started again" in live_panel.ui.logText.toPlainText())
@@ -219,7 +219,7 @@ def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel
 
 def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None:
     segmentation = live_panel._parameterNode.inputSegmentation
-    old_process = psutil.Process(live_panel.logic.runner.client.process_id)
+    old_process = psutil.Process(live_panel.logic.backend.client.process_id)
     paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
     wait(lambda: state_of(live_panel) == "running")
     window.close_module(slicer.modules.anatomaskgan)
@@ -447,7 +447,7 @@ def test_a_replaced_segmentation_object_is_followed_and_listed(live_panel) -> No
 
 
 def test_following_goes_on_after_temporary_files_were_cleaned(live_panel) -> None:
-    shutil.rmtree(live_panel.logic.runner.client._folder)
+    shutil.rmtree(live_panel.logic.backend.client._folder)
     paint(live_panel._parameterNode.inputSegmentation, "bone", stroke())
     wait(lambda: state_of(live_panel) == "running")
     wait(lambda: is_up_to_date(live_panel))
@@ -461,7 +461,7 @@ def test_a_full_disk_is_told_and_the_next_edit_begins_anew(live_panel, monkeypat
 
     segmentation = live_panel._parameterNode.inputSegmentation
     with monkeypatch.context() as full:
-        full.setattr(live_panel.logic.runner.client, "update", refused)
+        full.setattr(live_panel.logic.backend.client, "update", refused)
         paint(segmentation, "bone", stroke())
         wait(lambda: state_of(live_panel) == "failed")
     assert "No space left" in live_panel.ui.liveStateLabel.text

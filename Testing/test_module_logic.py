@@ -231,7 +231,7 @@ def test_what_cannot_be_made_again_is_told(logic, model: str) -> None:
         slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE,
         grown.GetExtent(),
     )
-    with pytest.raises(ValueError, match="since then the segmentation 'Case'"):
+    with pytest.raises(ValueError, match="the segmentation 'Case' or its grid has changed"):
         logic.makeAgain(output)
     output.SetAttribute("AnatoMaskGAN.ModelSHA256", "f" * 64)
     with pytest.raises(ValueError, match="SHA-256 ffffffff"):
@@ -287,7 +287,7 @@ def test_an_unknown_segment_stops_unless_it_is_dropped_or_mapped(logic, model: s
     dropped = logic.synthesize(
         segmentation, model=model, unmatched="background", logCallback=notes.append
     )
-    assert notes == ["Dropped to background: antenna."]
+    assert notes == ["Treated as background: antenna."]
     mapped = logic.synthesize(segmentation, model=model, labels={"antenna": "marrow"})
     assert "unmatched" in logic.provenance(dropped)["LabelMatches"]
     assert "user" in logic.provenance(mapped)["LabelMatches"]
@@ -301,7 +301,7 @@ def test_empty_and_overlapping_segments_are_told(logic, model: str) -> None:
     notes = []
     logic.synthesize(segmentation, model=model, unmatched="background", logCallback=notes.append)
     assert "skin graft" in notes[0]
-    assert f"In {2 * 8 * 3} voxels segments overlap" in notes[1]
+    assert f"Segments overlap in {2 * 8 * 3} voxels" in notes[1]
 
 
 def test_what_a_reference_volume_cuts_off_is_told(logic, model: str) -> None:
@@ -312,7 +312,7 @@ def test_what_a_reference_volume_cuts_off_is_told(logic, model: str) -> None:
         referenceVolume=add_volume((6, 20, 15)),
         logCallback=notes.append,
     )
-    assert notes == ["Segments without a voxel on this grid: marrow."]
+    assert notes == ["Segments without any voxel on this grid: marrow."]
     notes.clear()
     logic.synthesize(
         add_segmentation(limb()),
@@ -320,7 +320,7 @@ def test_what_a_reference_volume_cuts_off_is_told(logic, model: str) -> None:
         referenceVolume=add_volume((6, 20, 14)),
         logCallback=notes.append,
     )
-    assert notes[1:] == [f"{4 * 12} voxels of bone lie outside of the grid and are left out."]
+    assert notes[1:] == [f"{4 * 12} voxels of bone are outside the grid and are left out."]
 
 
 def test_three_hundred_segments_become_one_volume(logic, model: str) -> None:
@@ -374,7 +374,7 @@ def test_a_node_that_goes_while_running_is_told_and_nothing_is_made(
         if share > 0.5 and slicer.mrmlScene.IsNodePresent(node or output):
             slicer.mrmlScene.RemoveNode(node) if node else slicer.mrmlScene.Clear(0)
 
-    with pytest.raises(RuntimeError, match="removed while the synthesis ran"):
+    with pytest.raises(RuntimeError, match="removed during the synthesis"):
         logic.synthesize(segmentation, output, model=model, progressCallback=remove)
     assert not [
         v for v in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if logic.provenance(v)
@@ -389,12 +389,12 @@ def test_an_output_that_others_fill_while_running_is_left_to_them(logic, model: 
         if share > 0.5 and output.GetImageData() is None:
             slicer.util.updateVolumeFromArray(output, np.full((2, 3, 4), 7, np.int16))
 
-    with pytest.raises(ValueError, match="'Filtered' holds an image that was not synthesized"):
+    with pytest.raises(ValueError, match="'Filtered' contains an image that was not synthesized"):
         logic.synthesize(segmentation, output, model=model, progressCallback=fill)
     assert output.GetName() == "Filtered" and (voxels(output) == 7).all()
     output.SetAndObserveImageData(None)
     grown = add_segmentation(limb() | {"skin": box(SHAPE_KJI, (0, 2, 2), (5, 18, 6))})
-    with pytest.raises(ValueError, match="'Filtered' holds an image that was not synthesized"):
+    with pytest.raises(ValueError, match="'Filtered' contains an image that was not synthesized"):
         logic.editInPlace(
             add_volume(SHAPE_KJI), segmentation, grown, output, model=model, progressCallback=fill
         )
@@ -417,7 +417,7 @@ def test_a_second_run_at_the_same_time_is_refused(logic, model: str) -> None:
 
 def test_an_image_that_was_not_synthesized_is_never_overwritten(logic, model: str) -> None:
     scan = add_volume(SHAPE_KJI)
-    with pytest.raises(ValueError, match="'Scan' holds an image that was not synthesized"):
+    with pytest.raises(ValueError, match="'Scan' contains an image that was not synthesized"):
         logic.synthesize(add_segmentation(limb()), scan, model=model)
     assert voxels(scan).max() == 0
 

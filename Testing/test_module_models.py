@@ -71,7 +71,7 @@ def test_a_click_on_verify_reads_the_whole_model(
 ) -> None:
     select(panel, model)
     panel.ui.verifyModelButton.click()
-    assert panel.ui.statusLabel.text.startswith("tiny is whole. SHA-256 ")
+    assert panel.ui.statusLabel.text.startswith("tiny is complete and undamaged. SHA-256 ")
     weights = tmp_path / "models" / model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     panel.ui.verifyModelButton.click()

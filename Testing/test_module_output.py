@@ -42,7 +42,7 @@ def num_volumes() -> int:
 def test_each_run_fills_the_selected_volume_or_makes_a_new_one(ready_panel) -> None:
     first = synthesize(ready_panel)
     assert synthesize(ready_panel) is first and num_volumes() == 1
-    choose(ready_panel.ui.outputModeComboBox, "Always into a new volume")
+    choose(ready_panel.ui.outputModeComboBox, "Always a new volume")
     second = synthesize(ready_panel)
     assert second is not first and num_volumes() == 2
     assert ready_panel.ui.outputSelector.currentNode() is second
@@ -69,7 +69,7 @@ def test_several_samples_become_a_sequence_whose_samples_are_chosen_by_seed(read
 
 
 def test_several_samples_become_a_volume_each_when_that_is_chosen(ready_panel) -> None:
-    choose(ready_panel.ui.manySamplesComboBox, "A volume for each")
+    choose(ready_panel.ui.manySamplesComboBox, "One volume for each sample")
     ready_panel.ui.samplesSpinBox.value = 3
     output = synthesize(ready_panel)
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
@@ -119,8 +119,8 @@ def test_the_noise_length_reaches_the_volume_and_its_record(ready_panel) -> None
 def test_intensities_from_0_to_1_are_the_share_of_the_models_window(ready_panel) -> None:
     panel = ready_panel
     in_units = voxels(synthesize(panel))
-    choose(panel.ui.intensitiesComboBox, "0 to 1 (share of the model's window)")
-    choose(panel.ui.outputModeComboBox, "Always into a new volume")
+    choose(panel.ui.intensitiesComboBox, "0 to 1 (fraction of the model's window)")
+    choose(panel.ui.outputModeComboBox, "Always a new volume")
     output = synthesize(panel)
     np.testing.assert_allclose(voxels(output), in_units / 200, atol=1e-6)  # the window is 0 to 200
     display = output.GetScalarVolumeDisplayNode()
@@ -138,13 +138,13 @@ def test_other_intensities_in_the_same_volume_are_shown_by_their_own_window(read
     panel = ready_panel
     display = synthesize(panel).GetScalarVolumeDisplayNode()
     display.SetWindowLevelMinMax(20, 40)
-    choose(panel.ui.intensitiesComboBox, "0 to 1 (share of the model's window)")
+    choose(panel.ui.intensitiesComboBox, "0 to 1 (fraction of the model's window)")
     synthesize(panel)
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 1)
     display.SetWindowLevelMinMax(0.2, 0.4)
     synthesize(panel)
     assert display.GetWindowLevelMax() == pytest.approx(0.4)
-    choose(panel.ui.intensitiesComboBox, "As in the model's training scans")
+    choose(panel.ui.intensitiesComboBox, "Same as the model's training scans")
     synthesize(panel)
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 200)
 
@@ -156,7 +156,7 @@ def test_a_new_volume_is_shown_as_chosen_and_later_as_the_user_set_it(ready_pane
     scan.GetScalarVolumeDisplayNode().AutoWindowLevelOff()
     scan.GetScalarVolumeDisplayNode().SetWindowLevel(77, 33)
     panel.ui.referenceSelector.setCurrentNode(scan)
-    choose(panel.ui.displayPresetComboBox, "As the reference volume")
+    choose(panel.ui.displayPresetComboBox, "Same as the reference volume")
     display = synthesize(panel).GetScalarVolumeDisplayNode()
     assert (display.GetWindow(), display.GetLevel()) == (77, 33)
     display.SetWindowLevel(5, 6)
@@ -172,7 +172,7 @@ def test_a_preset_for_ct_is_not_used_for_a_model_without_hounsfield_units(ready_
 
 
 def test_memory_and_device_are_told_before_the_run(ready_panel, monkeypatch) -> None:
-    from AnatoMaskGANModule import memory_advice
+    from AnatoMaskGANModule.models import memory_advice
 
     panel = ready_panel
     choose(panel.ui.deviceComboBox, "CPU")
@@ -210,7 +210,7 @@ def test_the_log_holds_what_was_made_and_can_be_copied(ready_panel) -> None:
     [(5, 0.04, None), (10, 0.5, "10 s"), (60, 0.1, "9 min"), (3600, 0.25, "3 h 0 min")],
 )
 def test_the_time_that_is_left_follows_from_the_done_share(seconds, share, words) -> None:
-    from AnatoMaskGANModule.run_display import inWords, remainingSeconds
+    from AnatoMaskGANModule.host.status import inWords, remainingSeconds
 
     left = remainingSeconds(seconds, share)
     assert (None if left is None else inWords(left)) == words

@@ -62,7 +62,8 @@ def slicer_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of the module needs a package that is not there."""
-    from AnatoMaskGANModule import packages, packages_panel
+    from AnatoMaskGANModule.packages import job as packages
+    from AnatoMaskGANModule.packages import panel as packages_panel
 
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"{PACKAGE}\n")
@@ -127,7 +128,7 @@ def test_a_failed_installation_is_explained_and_works_when_tried_again(
     (tmp_path / "wheels").mkdir()
     section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
     section.ui.installPackagesButton.click()
-    assert "holds no wheels" in section.ui.packagesStateLabel.text
+    assert "contains no wheels" in section.ui.packagesStateLabel.text
     write_wheel(tmp_path / "wheels")
     section.ui.installPackagesButton.click()
     assert state(section) == "installed"
@@ -152,7 +153,9 @@ def test_packages_of_slicer_are_never_replaced(
     section.ui.wheelsEdit.setText(str(tmp_path / "wheels"))
     section.ui.installPackagesButton.click()
     assert state(section) == "missing"
-    assert "that Slicer brings, which are never replaced" in section.ui.packagesStateLabel.text
+    assert (
+        "that come with Slicer, and those are never replaced" in section.ui.packagesStateLabel.text
+    )
 
 
 def test_nothing_is_installed_when_the_user_declines(
@@ -172,8 +175,8 @@ def test_nothing_is_installed_when_the_user_declines(
 def test_the_real_groups_name_what_their_requirements_files_do(
     module,  # noqa: F811
 ) -> None:
-    from AnatoMaskGANModule.packages import Purpose, packageGroup
-    from AnatoMaskGANModule.resource_files import resourceFile
+    from AnatoMaskGANModule.host.resources import resourceFile
+    from AnatoMaskGANModule.packages.job import Purpose, packageGroup
 
     for purpose in Purpose:
         group = packageGroup(purpose)
@@ -211,7 +214,7 @@ def test_pytorch_that_its_extension_does_not_install_is_told(
     extension: object,
     told: str,
 ) -> None:
-    from AnatoMaskGANModule import packages
+    from AnatoMaskGANModule.packages import job as packages
 
     group = SimpleNamespace(missing=["torch"], requirementsFile="")
     monkeypatch.setattr(packages, "packageGroup", lambda purpose: group)
@@ -226,11 +229,13 @@ def test_a_module_without_its_resources_tells_to_install_it_again(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from AnatoMaskGANModule import resource_files
+    from AnatoMaskGANModule.host import resources
 
-    monkeypatch.setattr(resource_files, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
-    with pytest.raises(FileNotFoundError, match="no folder Resources in .*Install the extension"):
-        resource_files.resourceFile("requirements.txt")
+    monkeypatch.setattr(resources, "MODULE_FOLDER", tmp_path / "AnatoMaskGAN")
+    with pytest.raises(
+        FileNotFoundError, match="folder Resources is missing in .*Install the extension"
+    ):
+        resources.resourceFile("requirements.txt")
 
 
 @pytest.mark.parametrize("first", ["SYNTHESIS", "BATCH"])
@@ -246,7 +251,7 @@ def test_a_batch_without_its_packages_is_not_started(
     packages = panel.workPanels.packages
     monkeypatch.setattr(packages, "ensure", lambda purpose: purpose.name != first)
     panel.ui.batchStartButton.click()
-    told = {"SYNTHESIS": "packages of the synthesis first", "BATCH": "packages of the batch first"}
+    told = {"SYNTHESIS": "packages for synthesis first", "BATCH": "packages for batches first"}
     assert told[first] in panel.ui.batchStateLabel.text
 
 
@@ -255,7 +260,7 @@ def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from AnatoMaskGANModule.training_job import TrainingJob
+    from AnatoMaskGANModule.training.job import TrainingJob
 
     (tmp_path / "cases").mkdir()
     panel.ui.trainCasesEdit.setText(str(tmp_path / "cases"))
@@ -263,8 +268,8 @@ def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
     with monkeypatch.context() as changed:
         changed.setattr(panel.workPanels.packages, "ensure", lambda purpose: False)
         panel.ui.trainStartButton.click()
-    assert "Install the packages of the training first" in panel.ui.trainStateLabel.text
+    assert "Install the packages for training first" in panel.ui.trainStateLabel.text
     with monkeypatch.context() as changed:
         changed.setattr(TrainingJob, "found", staticmethod(lambda request, onLog=None: object()))
         panel.ui.trainStartButton.click()
-    assert "Another training runs in this folder" in panel.ui.trainStateLabel.text
+    assert "Another training is running in this folder" in panel.ui.trainStateLabel.text

@@ -38,7 +38,7 @@ def ready_panel(panel_with_process):  # noqa: F811
 
 
 def process_of(panel) -> psutil.Process:
-    return psutil.Process(panel.logic.runner.client.process_id)
+    return psutil.Process(panel.logic.backend.client.process_id)
 
 
 def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:
@@ -90,10 +90,9 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
 
 
 def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, module) -> None:  # noqa: F811
-    from AnatoMaskGANModule.runners import ProcessRunner
-    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
-
     from AnatoMaskGANLib.synthesis.worker import client as messages
+    from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
 
     class RestartedClient:
         def synthesize(self, *arguments, **keywords) -> int:
@@ -103,41 +102,39 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
             made = [messages.VolumeMade(1, seed, f"volume {seed}") for seed in (4, 4, 5, 6)]
             return [*made, messages.Finished(1)]
 
-    monkeypatch.setattr(ProcessRunner, "client", RestartedClient())
+    monkeypatch.setattr(ProcessBackend, "client", RestartedClient())
     request = SynthesisRequest(None, SynthesisSettings("", "cpu", [4, 5, 6]))
-    volumes = ProcessRunner().run(request, lambda share, text: None, lambda: False)
+    volumes = ProcessBackend().run(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
 def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F811
-    from AnatoMaskGANModule.runners import ProcessRunner
-    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
-
     from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+    from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
 
     class EndedClient:
         def synthesize(self, *arguments, **keywords) -> int:
             return 1
 
         def poll(self) -> list:
-            runner.close()
+            backend.close()
             return []
 
         def close(self) -> None:
             pass
 
-    runner = ProcessRunner()
-    runner._client = EndedClient()
+    backend = ProcessBackend()
+    backend._client = EndedClient()
     request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
     with pytest.raises(SynthesisCancelledError, match="was cancelled"):
-        runner.run(request, lambda share, text: None, lambda: False)
+        backend.run(request, lambda share, text: None, lambda: False)
 
 
 def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:  # noqa: F811
-    from AnatoMaskGANModule.runners import ProcessRunner
-    from AnatoMaskGANModule.synthesis_request import SynthesisRequest, SynthesisSettings
-
     from AnatoMaskGANLib.synthesis.worker import client as messages
+    from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
 
     class BusyClient:
         numbers = iter([1, 2])
@@ -159,18 +156,18 @@ def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> N
         def close(self) -> None:
             pass
 
-    runner, lines = ProcessRunner(), []
-    runner._client = BusyClient()
-    runner.onLog = lines.append
+    backend, lines = ProcessBackend(), []
+    backend._client = BusyClient()
+    backend.onLog = lines.append
     request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
-    first, second = runner.ask(request), runner.ask(request)
+    first, second = backend.ask(request), backend.ask(request)
     damaged = messages.Failed(None, "MessageError", "damaged")
-    assert runner.answers(second) == [messages.Finished(2), damaged]
-    assert runner.answers(first) == [messages.Progress(1, 0.5, "half"), damaged]
+    assert backend.answers(second) == [messages.Finished(2), damaged]
+    assert backend.answers(first) == [messages.Progress(1, 0.5, "half"), damaged]
     assert lines == ["info: hello"]
-    runner.close()
-    assert runner.answers(first) == [messages.Cancelled(1)]
-    assert runner.answers(first) == []
+    backend.close()
+    assert backend.answers(first) == [messages.Cancelled(1)]
+    assert backend.answers(first) == []
 
 
 def test_an_error_of_the_process_is_told_in_the_panel(ready_panel, monkeypatch) -> None:

@@ -60,7 +60,7 @@ def test_a_saved_volume_keeps_record_voxels_and_place(
 ) -> None:
     output = made_panel._parameterNode.outputVolume
     path = tmp_path / f"made{ending}"
-    assert save_to(made_panel, path, monkeypatch) == f"Saved with its record: {path}"
+    assert save_to(made_panel, path, monkeypatch) == f"Saved with its provenance: {path}"
     volume = read_volume(path)
     assert volume.provenance == made_panel.logic.provenance(output)
     np.testing.assert_array_equal(volume.voxels_kji, slicer.util.arrayFromVolume(output))
@@ -78,7 +78,7 @@ def test_what_slicer_itself_saves_of_a_single_volume_has_no_record(
     path = tmp_path / "made.nrrd"
     assert slicer.util.saveNode(made_panel._parameterNode.outputVolume, str(path))
     assert read_volume(path).provenance == {}
-    assert "leaves the record out" in made_panel.ui.saveNoteLabel.text
+    assert "the provenance is left out" in made_panel.ui.saveNoteLabel.text
 
 
 def test_a_transformed_volume_is_saved_on_its_own_grid_as_slicer_does(

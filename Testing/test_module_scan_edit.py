@@ -136,7 +136,7 @@ def test_margin_and_seam_reach_the_edit_and_its_record(edited_panel) -> None:
 
 def test_an_edit_without_a_scan_is_refused(edited_panel) -> None:
     segmentation = edited_panel._parameterNode.inputSegmentation
-    with pytest.raises(ValueError, match="the real scan that is to be edited, got none. Select"):
+    with pytest.raises(ValueError, match="No real scan is selected. Select"):
         edited_panel.logic.editInPlace(None, segmentation, segmentation)
     labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
     with pytest.raises(ValueError, match="got 'Labels', a vtkMRMLLabelMapVolumeNode. Select"):

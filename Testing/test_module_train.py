@@ -104,7 +104,10 @@ def test_two_epochs_are_trained_shown_and_installed_as_a_model(
     assert ui.trainStateLabel.text == "Give the model a name."
     for name, told in (
         ("brain-t1", "brain-t1 is the name of a bundled model; choose another."),
-        ("boxes", "Say on which data the model was trained: the model's card needs it."),
+        (
+            "boxes",
+            "Say on which data the model was trained: the card of the model must contain it.",
+        ),
     ):
         ui.trainModelNameEdit.setText(name)
         ui.trainInstallButton.click()
@@ -185,7 +188,7 @@ def test_a_stopped_a_killed_and_a_closed_scenes_training_go_on(ready, tmp_path: 
     wait(lambda: is_stepping(ready))
     ui.trainStopButton.click()
     text = wait_for_end(ready)
-    assert text.startswith("Stopped at step ") and "goes on from there" in text
+    assert text.startswith("Stopped at step ") and "continues from there" in text
     reached = ready.workPanels.train.job.step
 
     fill(ready, tmp_path / "cases", tmp_path / "run.yaml", tmp_path / "training")
@@ -236,7 +239,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
 def test_a_process_that_dies_while_it_prepares_is_told(ready) -> None:
     ready.ui.trainStartButton.click()
     os.kill(ready.workPanels.train.job._process.processID, signal.SIGKILL)
-    assert "No training" in wait_for_end(ready)
+    assert "The training did not start" in wait_for_end(ready)
 
 
 def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_path: Path) -> None:
@@ -244,7 +247,7 @@ def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_pat
     ready.ui.trainCasesEdit.setText(str(tmp_path / "empty"))
     ready.ui.trainStartButton.click()
     text = wait_for_end(ready)
-    assert "No training" in text and "holds no case" in text and "image.*" in text
+    assert "The training did not start" in text and "holds no case" in text and "image.*" in text
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,6 @@ def test_what_goes_while_it_is_compared_is_told_and_nothing_is_made(
     timer = slicer_timer(remove)
     panel.ui.compareButton.click()
     timer.stop()
-    expected = "Cancelled" if gone == "scene" else "was removed while it was compared"
+    expected = "Cancelled" if gone == "scene" else "was removed during the comparison"
     assert expected in panel.ui.statusLabel.text
     assert not panel.runs.isRunning

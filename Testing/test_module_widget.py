@@ -247,7 +247,7 @@ def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
     item.setCheckState(unticked)
     wait()
     assert [row[2] for row in table_texts(panel)] == ["left out", "name", "name"]
-    assert panel.ui.labelSummaryLabel.text == "All 2 segments are matched. 1 are left out."
+    assert panel.ui.labelSummaryLabel.text == "All 2 segments are matched. Left out: 1."
     panel.ui.synthesizeButton.click()
     assert (
         panel.logic.provenance(panel._parameterNode.outputVolume)["LabelMatches"].count("->") == 2
@@ -255,7 +255,7 @@ def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
     for row in (1, 2):
         panel.ui.labelTable.item(row, 0).setCheckState(unticked)
         wait()
-    assert panel.ui.statusLabel.text == "No segment is taken: show or tick at least one."
+    assert panel.ui.statusLabel.text == "No segment is chosen: show or tick at least one."
 
 
 def test_choices_for_the_segments_of_one_segmentation_do_not_cross_to_another(panel) -> None:

@@ -171,7 +171,7 @@ def test_the_subject_comes_from_the_name_or_from_a_given_expression() -> None:
     assert with_subject(case, r"pat\d+").subject == "pat07"
     with pytest.raises(PreparationError, match="finds no subject in the case name 'pat07_scan2'"):
         with_subject(case, r"sub-\d+")
-    with pytest.raises(PreparationError, match="no regular expression"):
+    with pytest.raises(PreparationError, match="not a valid regular expression"):
         with_subject(case, "(")
 
 

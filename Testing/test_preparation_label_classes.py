@@ -87,7 +87,7 @@ def test_a_label_whose_other_side_is_left_out_is_told() -> None:
         ([4], None, "no label 4; expected one of 1 Spleen"),
         (["liver", 5], None, "a label twice"),
         ([], {"a": [1, 2], "b": [2]}, "a label in two places"),
-        ([], {"liver": [1, 2]}, "makes a label 'liver', which the table has as 5"),
+        ([], {"liver": [1, 2]}, "makes a label 'liver', which already is label 5 of the table"),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_refused(labels, merge, message: str) -> None:

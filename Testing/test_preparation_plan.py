@@ -158,11 +158,11 @@ def test_visits_that_count_as_subjects_are_told(
     for name in ("patient1/visit1", "patient1/visit2", "patient2/visit1"):
         add_case(tmp_path / "in", name, (1.0, 1.0, 2.0))
     make_plan(settings_for(tmp_path))
-    assert "patient1_visit1 and patient1_visit2 count as two subjects" in caplog.text
+    assert "patient1_visit1 and patient1_visit2 are treated as two subjects" in caplog.text
     caplog.clear()
     plan = make_plan(settings_for(tmp_path, subject_pattern=r"patient\d+", split=(0.5, 0, 0.5)))
     assert set(plan.split_of) == {"patient1", "patient2"}
-    assert "count as two subjects" not in caplog.text
+    assert "are treated as two subjects" not in caplog.text
 
 
 def prepare_all(settings: PreparationSettings) -> dict[str, str]:

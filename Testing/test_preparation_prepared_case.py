@@ -69,7 +69,7 @@ def test_percentiles_stretch_each_image_by_itself(tmp_path: Path) -> None:
 def test_a_window_of_another_modality_fails_the_case(tmp_path: Path) -> None:
     write_pair(tmp_path / "in" / "a")
     plan = plan_for(tmp_path, window=(5000.0, 9000.0))
-    with pytest.raises(PreparationError, match="expected a window of this modality"):
+    with pytest.raises(PreparationError, match="expected a window that suits this modality"):
         prepare_case(plan, plan.cases[0])
 
 
@@ -125,7 +125,7 @@ def test_mm_whs_becomes_seven_classes_and_its_known_slip_is_mended(tmp_path: Pat
     plan = plan_for(tmp_path, layout="mm-whs")
     prepared = prepare_case(plan, plan.cases[0])
     assert prepared.entry["labels"] == [1, 2, 3, 4, 5, 6, 7] and prepared.entry["unit"] == "HU"
-    assert "voxels of value 421 are taken for 420" in prepared.notes[0]
+    assert "voxels with the value 421 are read as 420" in prepared.notes[0]
     assert plan.left_out == ("ct_test_2001",)
 
 
@@ -151,7 +151,7 @@ def test_a_mirrored_case_is_noted(tmp_path: Path) -> None:
     write_pair(tmp_path / "in" / "sub-02", labels=labels)
     plan = plan_for(tmp_path)
     right_way, mirrored = (prepare_case(plan, case).notes for case in plan.cases)
-    assert right_way == () and "left and right look exchanged" in mirrored[0]
+    assert right_way == () and "left and right seem to be exchanged" in mirrored[0]
 
 
 def test_a_case_without_a_partner_is_kept_only_when_asked_for(tmp_path: Path) -> None:
@@ -168,6 +168,13 @@ def test_a_case_without_a_partner_is_kept_only_when_asked_for(tmp_path: Path) ->
         stored(keeping, prepare_case(keeping, case)) for case in keeping.cases
     )
     assert image_only.labels_sjk is None and labels_only.image_sjk is None
+
+
+def test_a_case_without_image_and_labels_is_refused(tmp_path: Path) -> None:
+    tiny_archives.case_folders(tmp_path / "in", 2)
+    plan = plan_for(tmp_path, incomplete="keep", split=ALL)
+    with pytest.raises(PreparationError, match="sub-01 has neither an image nor labels"):
+        prepare_case(plan, replace(plan.cases[0], image=None, labels=None))
 
 
 def test_a_case_that_is_not_whole_is_made_again(tmp_path: Path) -> None:

@@ -137,5 +137,7 @@ def test_a_mirrored_map_is_noticed_by_its_sides() -> None:
 
 
 def test_a_folder_without_a_mask_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PreparationError, match="holds no mask file; expected one for each label"):
+    with pytest.raises(
+        PreparationError, match="contains no mask file; expected one for each label"
+    ):
         read_masks(tmp_path, [])

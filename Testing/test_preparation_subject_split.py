@@ -138,5 +138,5 @@ def test_an_earlier_split_without_notes_is_known_by_the_settings_of_its_store(
 def test_an_earlier_split_with_damaged_notes_is_refused(tmp_path: Path, absent: object) -> None:
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": ["b"], "absent": absent}))
-    with pytest.raises(PreparationError, match="something else under 'absent'.*remove the file"):
+    with pytest.raises(PreparationError, match="another content under 'absent'.*remove the file"):
         read_earlier_split(path, {}, {})

@@ -55,7 +55,7 @@ FLAT = np.array([[1.0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
         (lambda: Volume(ONES, np.eye(4), (1.0, 0.0)), "the lower one first"),
         (
             lambda: merged_layers(Path("a"), ONES[..., None], (Segment("liver", 1, 3, ""),)),
-            "'liver' is said to be in layer 3",
+            "'liver' belongs to layer 3",
         ),
     ],
 )
@@ -69,7 +69,7 @@ def test_arrays_and_places_that_are_none_are_told(make: Callable[[], Any], messa
     [
         ({"generator": {"channels": 8}, "output": "o", "data": {"store": "s"}}, None),
         ([], "needs a mapping of settings, not list"),
-        ({}, "TrainingSettings needs data, output, which the file does not give"),
+        ({}, "TrainingSettings needs data, output, which are missing in the file"),
         ({"output": "o", "data": 3}, "needs a mapping of settings, not int"),
         ({"output": "o", "data": {"store": "s", "crop": 3}}, "crop is 3; expected a list"),
         ({"output": "o", "data": {"store": "s", "crop": [64]}}, "1 entries; expected 2"),
@@ -118,7 +118,7 @@ def test_a_label_table_and_a_catalog_that_are_none_are_told(tmp_path: Path) -> N
     with pytest.raises(VolumeError, match="holds a list; expected a JSON object"):
         load_label_table(path)
     path.write_text(corpus.catalog_seeds()[0].content.decode())
-    with pytest.raises(CheckpointError, match="names no model 'x'; it has ct"):
+    with pytest.raises(CheckpointError, match="does not list a model 'x'; it lists ct"):
         find_entry(path, "x")
 
 
@@ -142,7 +142,7 @@ def test_a_store_that_lies_about_its_places_and_arrays_is_told(tmp_path: Path) -
     from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
     from Testing.tiny_runs import write_tiny_store
 
-    with pytest.raises(StoreError, match="so it is no case store"):
+    with pytest.raises(StoreError, match="so it is not a case store"):
         open_store(tmp_path)
     index = json.loads((write_tiny_store(tmp_path) / INDEX).read_text())
     first = index["cases"][0]
@@ -182,13 +182,13 @@ def test_memory_of_apple_devices_and_options_of_messages_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="'mps' is not there"):
+    with pytest.raises(DeviceError, match="'mps' does not exist"):
         pick_device("mps")
 
 
 def test_models_and_hashes_that_are_none_are_told(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
-    with pytest.raises(CheckpointError, match="is no SHA-256"):
+    with pytest.raises(CheckpointError, match="is not a SHA-256"):
         verify_model(model, "xyz")
-    with pytest.raises(CheckpointError, match="expected a model's archive or folder"):
+    with pytest.raises(CheckpointError, match="expected the archive or folder of a model"):
         install_model(tmp_path / "nowhere", target=tmp_path / "models")

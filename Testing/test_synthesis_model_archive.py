@@ -151,7 +151,7 @@ def test_an_installed_model_is_removed_and_a_bundled_one_is_not(
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
     with pytest.raises(CheckpointError, match="bundled models cannot be removed"):
         remove_model("brain-t1")
-    with pytest.raises(CheckpointError, match="cannot be a model's name"):
+    with pytest.raises(CheckpointError, match="cannot be the name of a model"):
         remove_model("../installed")
 
 
@@ -161,7 +161,7 @@ def test_files_beside_a_removed_model_stay_and_are_named(
     place = Path(install_model(model).path)
     (place / "notes.txt").write_text("mine")
     assert main(["models", "remove", place.name]) == 0
-    assert "notes.txt is no model's and stays" in capsys.readouterr().err
+    assert "notes.txt does not belong to the model and is kept" in capsys.readouterr().err
     assert [entry.name for entry in place.iterdir()] == ["notes.txt"]
     assert Path(install_model(model).path) == place
     assert (place / "notes.txt").read_text() == "mine"
@@ -173,7 +173,7 @@ def test_a_model_is_not_removed_while_another_process_installs(
     place = Path(install_model(model).path)
     with (
         hold_lock(installed / LOCK),
-        pytest.raises(CheckpointError, match="installs or removes a model in .* now"),
+        pytest.raises(CheckpointError, match="is installing or removing a model in .*; wait"),
     ):
         remove_model(place.name)
     assert verify_model(place.name).path == str(place)
@@ -198,14 +198,14 @@ def test_the_command_line_installs_verifies_and_removes(
     assert main(["models", "install", str(archive)]) == 0
     name = capsys.readouterr().out.split(":")[0]
     assert main(["models", "verify", name]) == 0
-    assert "is whole" in capsys.readouterr().out
+    assert "is complete" in capsys.readouterr().out
     assert main(["models", "remove", name]) == 0
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
 
 
 def test_an_archive_of_many_files_is_refused(installed: Path, tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "bad.zip", {f"{number}/": b"" for number in range(1000)})
-    with pytest.raises(CheckpointError, match="has 1000 entries; a model's archive has"):
+    with pytest.raises(CheckpointError, match="has 1000 entries; the archive of a model contains"):
         install_model(archive)
 
 

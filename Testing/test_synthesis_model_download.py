@@ -107,7 +107,7 @@ def test_an_installed_model_is_not_downloaded_again(server: ModelServer, folder:
         ({"sha256": "abc"}, "64 hexadecimal digits"),
         ({"size_bytes": "many"}, "expected a number"),
         ({"size_bytes": 2**40}, "size_bytes is"),
-        ({"name": "../tiny"}, "cannot be a model's name"),
+        ({"name": "../tiny"}, "cannot be the name of a model"),
         ({"licence": None}, "expected a text"),
         ({"colour": "red"}, "colour"),
     ],
@@ -124,8 +124,8 @@ def test_an_entry_that_cannot_be_right_is_told_with_its_place(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no catalog"),
+        ("{", "is not a JSON"),
+        ("[]", "is not a catalog"),
         ('{"format": "anatomaskgan-model-catalog", "version": 2}', "of version 2"),
         ('{"format": "anatomaskgan-model-catalog", "version": 1}', "no list of models"),
     ],
@@ -160,7 +160,7 @@ def test_a_catalog_that_is_too_large_or_not_there_is_told(tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match="cannot be read: No such file.*Give a catalog file"):
         read_catalog(path)
     path.write_bytes(b" " * 2**25)
-    with pytest.raises(CheckpointError, match="larger than a catalog can be; give another"):
+    with pytest.raises(CheckpointError, match="too large for a catalog; give another"):
         read_catalog(path)
 
 

@@ -48,7 +48,7 @@ def test_16_bits_are_not_asked_of_it_in_vain_without_a_word(
 ) -> None:
     plain = synthesizer_of("unet")
     half = Synthesizer(plain.card, plain.generator, plain.device, half_precision=True)
-    assert "unet networks run with 32 bits only" in caplog.text
+    assert "unet networks run in float32 only" in caplog.text
     assert "Precision" not in half.synthesize(label_map_of(random_labels((4, 8, 8)))).provenance
 
 

@@ -351,7 +351,7 @@ def test_a_gpu_that_fails_is_told_and_ends_the_process(
     worker.read(io.BytesIO(line))
     assert worker.serve() == worker_module.GPU_FAILED
     assert answers[-1]["kind"] == "failed" and "CUDA error" in answers[-1]["text"]
-    assert "take the device cpu" in answers[-1]["text"]
+    assert "choose the device cpu" in answers[-1]["text"]
 
 
 def test_after_a_gpu_vanished_a_new_process_serves_what_waited(tmp_path: Path, model: str) -> None:

@@ -87,7 +87,7 @@ def test_an_exported_model_synthesizes(run: Path, tmp_path: Path) -> None:
 def test_a_card_without_data_or_licence_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="licence is empty"):
         export_run(run, "limb", tmp_path, "", "generated", " ")
-    with pytest.raises(ValueError, match="cannot be a model's name"):
+    with pytest.raises(ValueError, match="cannot be the name of a model"):
         export_run(run, "../limb", tmp_path, "", "generated", "MIT")
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +109,7 @@ def test_a_model_of_the_name_is_replaced_only_where_that_is_asked_for(
     first = weights.read_bytes()
     export = ["models", "export", str(run), "limb", "--output", str(tmp_path)]
     assert main([*export, "--description", "Second."]) == 1
-    assert "take its place with --replace" in capsys.readouterr().err
+    assert "replace it with --replace" in capsys.readouterr().err
     assert weights.read_bytes() == first
     assert main([*export, "--description", "Second.", "--replace"]) == 0
     assert read_model(tmp_path / "limb")[0].description == "Second."
@@ -125,7 +125,7 @@ def test_a_run_without_checkpoint_is_told_with_what_there_is(run: Path, tmp_path
 
 def test_a_changed_store_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_tiny_store(tmp_path / "store", ("train", "validation"))
-    with pytest.raises(ExportError, match="not the store of this run"):
+    with pytest.raises(ExportError, match="no longer the store of this run"):
         export_run(run, "limb", tmp_path, "", "generated", "MIT", store_folder=other)
 
 
@@ -165,10 +165,14 @@ def test_the_command_line_takes_the_card_from_the_runs_settings(
     export = ["models", "export", str(tmp_path / "run"), "limb", "--archive", str(archive)]
     assert main([*export, "--licence", "CC0"]) == 0
     assert archive.is_file()
-    capsys.readouterr()
+    assert "--licence is now spelled --license" in capsys.readouterr().err
     assert main(["models", "show", "limb"]) == 0
     shown = capsys.readouterr().out
     assert "CC0" in shown and "generated" in shown
+    assert main([*export, "--replace", "--license", "CC BY 4.0", "--licence", "CC0"]) == 0
+    capsys.readouterr()
+    assert main(["models", "show", "limb"]) == 0
+    assert "License of the weights: CC BY 4.0" in capsys.readouterr().out
 
 
 def test_statistics_of_superpixel_classes_are_near_their_levels(tmp_path: Path) -> None:

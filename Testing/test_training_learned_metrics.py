@@ -117,7 +117,7 @@ def test_a_distance_is_best_at_its_lowest() -> None:
     [
         ({"extractor": "nowhere/halves.pt"}, "Nothing is downloaded"),
         ({"extractor_sha256": "0" * 64}, "another file"),
-        ({"extractor_sha256": None}, "come without a hash"),
+        ({"extractor_sha256": None}, "have no hash"),
         ({"lpips_weights": "nowhere/backbone.safetensors"}, "Nothing is downloaded"),
         ({"lpips_sha256": "0" * 64}, "another file"),
     ],

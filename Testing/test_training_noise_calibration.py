@@ -151,6 +151,6 @@ def test_a_calibrated_model_replaces_another_only_where_that_is_asked_for(
     words = ["models", "calibrate", model, "limb", "--store", str(store)]
     words += ["--output", str(tmp_path), "--rounds", "1", "--cases", "2", "--device", "cpu"]
     assert main(words) == 1
-    assert "take its place with --replace" in capsys.readouterr().err
+    assert "replace it with --replace" in capsys.readouterr().err
     assert main([*words, "--replace"]) == 0
     assert "noise calibration" in read_model(model)[0].training

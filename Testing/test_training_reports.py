@@ -146,7 +146,7 @@ def test_an_empty_split_and_too_few_slices_are_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="train split"):
         train(tiny_run(empty, tmp_path / "run"))
     short = write_tiny_store(tmp_path / "short")
-    with pytest.raises(StoreError, match="has 14 slices, a stack needs 20"):
+    with pytest.raises(StoreError, match="has 14 slices, but a stack needs 20"):
         train(tiny_run(short, tmp_path / "run", data={"stack_size": 20}))
     assert not (tmp_path / "run").exists()
 

@@ -156,7 +156,7 @@ def test_flipping_the_image_flips_the_labels_and_swaps_left_and_right(tmp_path: 
 
 def test_a_store_with_labels_of_one_side_is_not_flipped(tmp_path: Path) -> None:
     store = replace(make_store(tmp_path), preparation={"one_sided": ["left kidney"]})
-    with pytest.raises(StoreError, match="left kidney without the partner.*set flip: false"):
+    with pytest.raises(StoreError, match="left kidney without its partner.*set flip: false"):
         StackSampler(store, "train", SETTINGS, 0, seed=0)
     StackSampler(store, "train", replace(SETTINGS, flip=False), 0, seed=0)
 
@@ -246,7 +246,7 @@ def test_superpixels_stand_for_labels_where_there_are_none(tmp_path: Path) -> No
 
 def test_fewer_slices_than_a_stack_needs_are_refused_with_the_case(tmp_path: Path) -> None:
     store = make_store(tmp_path, shape=(6, 40, 48))
-    with pytest.raises(StoreError, match="case-0 has 6 slices, a stack needs 8"):
+    with pytest.raises(StoreError, match="case-0 has 6 slices, but a stack needs 8"):
         StackSampler(store, "train", replace(SETTINGS, stack_size=8), 0, seed=0)
 
 

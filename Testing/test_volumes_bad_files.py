@@ -63,13 +63,13 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha", "a.dcm", "a.mhd"])
 def test_a_text_file_with_the_name_of_a_volume_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("hello, this is no volume\n" * 40)
-    _refused(tmp_path / name, "cannot be read|no NIfTI file")
+    _refused(tmp_path / name, "cannot be read|not a NIfTI file")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a", "a.nii.zip", ".nii.gz"])
 def test_an_unknown_type_is_refused_with_the_known_ones(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
-    _refused(tmp_path / name, "expected a name that ends in one of .nii")
+    _refused(tmp_path / name, "expected a name that ends with one of .nii")
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
 def test_a_truncated_nifti_file_is_refused(tmp_path: Path, name: str, share: float) -> None:
     content = _nifti(tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(len(content) * share)])
-    _refused(tmp_path / name, "truncated|no NIfTI file")
+    _refused(tmp_path / name, "truncated|not a NIfTI file")
 
 
 @pytest.mark.parametrize("is_compressed", [True, False])
@@ -227,7 +227,7 @@ def test_of_two_forms_that_disagree_sform_is_taken_and_told(
     moved[0, 3] = 5
     path = _both_forms(tmp_path, sform=AFFINE, qform=moved)
     assert np.allclose(read_label_map(path).ijk_to_ras, AFFINE)
-    assert "two places, up to 5 mm apart" in caplog.text
+    assert "two positions that differ by up to 5 mm" in caplog.text
 
 
 def test_a_sheared_sform_is_refused_even_beside_a_sound_qform(tmp_path: Path) -> None:

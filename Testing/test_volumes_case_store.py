@@ -69,7 +69,7 @@ def change_index(folder: Path, **changes: object) -> None:
 def test_a_store_of_an_older_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     make_store(tmp_path)
     change_index(tmp_path, version=1)
-    message = f"version 1, this program reads version {STORE_VERSION}. .*anatomaskgan prepare"
+    message = f"version 1, but this program reads version {STORE_VERSION}. .*anatomaskgan prepare"
     with pytest.raises(StoreError, match=message):
         open_store(tmp_path)
 
@@ -101,6 +101,23 @@ def test_a_damaged_index_is_refused(tmp_path: Path, damage: dict[str, object]) -
     change_index(tmp_path, **damage)
     with pytest.raises(StoreError, match="is damaged"):
         open_store(tmp_path)
+
+
+def test_a_case_without_any_array_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    index = json.loads((tmp_path / "store.json").read_text())
+    index["cases"][0]["parts"] = []
+    change_index(tmp_path, cases=index["cases"])
+    with pytest.raises(StoreError, match="has neither an image nor labels; prepare"):
+        open_store(tmp_path)
+
+
+def test_a_case_of_labels_alone_has_no_image_to_give(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    (case,) = (case for case in open_store(tmp_path).cases if case.image_sjk is None)
+    assert case.shape_kji == case.labels_sjk.shape
+    with pytest.raises(StoreError, match="has no image"):
+        case.image(slice(None), slice(None), slice(None))
 
 
 def test_an_index_cannot_name_arrays_outside_the_store(tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def test_other_files_beside_the_slices_do_no_harm(tmp_path: Path) -> None:
 def test_slices_of_two_sizes_are_refused(tmp_path: Path) -> None:
     _write_series(tmp_path, [np.zeros(3)] * 2)
     _write_slice(tmp_path, 2, np.zeros((4, 8)), ORIGIN_LPS + 2 * SLICE_MM * NORMAL, "1.2.3")
-    with pytest.raises(VolumeError, match="Expected whole slices of one size. Export the series"):
+    with pytest.raises(
+        VolumeError, match="Expected complete slices of the same size. Export the series"
+    ):
         read_volume(tmp_path)
 
 
@@ -152,7 +154,10 @@ ITEM = b"\xfe\xff\0\xe0" + WITHOUT_LENGTH
             SEQUENCE + b"\x08\0\0\0" + b"\xfe\xff\0\xe0\x63\0\0\0",
             "an item says that it has 99 bytes",
         ),
-        (b"\xe0\x7f\x10\0OB\0\0" + WITHOUT_LENGTH + bytes(8), "its packed pixels are torn"),
+        (
+            b"\xe0\x7f\x10\0OB\0\0" + WITHOUT_LENGTH + bytes(8),
+            "its compressed pixels are incomplete",
+        ),
     ],
 )
 def test_a_torn_dicom_file_is_refused_with_what_is_torn(
@@ -160,5 +165,7 @@ def test_a_torn_dicom_file_is_refused_with_what_is_torn(
 ) -> None:
     path = tmp_path / "a.dcm"
     path.write_bytes(START + elements)
-    with pytest.raises(VolumeError, match=f"{told}. Expected a whole DICOM file.*export it again"):
+    with pytest.raises(
+        VolumeError, match=f"{told}. Expected a complete DICOM file.*export it again"
+    ):
         read_volume(path)

@@ -227,7 +227,7 @@ def test_a_long_provenance_is_written_or_refused_in_words(tmp_path: Path, suffix
     volume = Volume(np.zeros((2, 2, 2)), np.eye(4), provenance={"note": "é" * 33_000})
     path = tmp_path / f"v{suffix}"
     if suffix == ".mha":
-        with pytest.raises(VolumeError, match="198028 characters in the note AnatoMaskGAN.*nrrd"):
+        with pytest.raises(VolumeError, match="198028 characters in the entry AnatoMaskGAN.*nrrd"):
             write_volume(volume, path)
         assert not path.exists()
         volume = Volume(np.zeros((2, 2, 2)), np.eye(4), provenance={"note": "e" * 31_900})

@@ -209,7 +209,7 @@ def test_outside_the_volume_is_the_low_end_of_the_window(caplog: pytest.LogCaptu
     volume = Volume(np.full((1, 1, 2), 50.0), np.eye(4), window=(-1000.0, 1000.0))
     like = LabelMap(np.ones((1, 1, 4), np.uint8), np.eye(4))
     assert to_grid_of(volume, like).voxels_kji.tolist() == [[[50, 50, -1000, -1000]]]
-    assert "50.0 % of the target grid lie outside" in caplog.text
+    assert "50.0 % of the target grid is outside" in caplog.text
     assert volume.voxels_kji.tolist() == [[[50, 50]]]
 
 

@@ -67,7 +67,7 @@ def test_segments_that_overlap_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_segment_in_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
     segments = [{"Name": "liver", "LabelValue": "1", "Layer": "2"}]
     path = _segmentation(tmp_path / "a.seg.nrrd", np.ones((1, 1, 4, 2), np.uint8), segments)
-    with pytest.raises(VolumeError, match="'liver' is said to be in layer 2"):
+    with pytest.raises(VolumeError, match="'liver' belongs to layer 2"):
         read_label_map(path)
 
 
@@ -76,15 +76,21 @@ def test_voxels_of_no_segment_are_refused_in_layers(tmp_path: Path) -> None:
     array[0, 0, :, 0], array[0, 0, 3, 1] = [0, 1, 2, 0], 3
     segments = [{"Name": "a", "LabelValue": "1", "Layer": "0"}]
     path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
-    with pytest.raises(VolumeError, match=r"layer 0 of .* 1 voxels have values of no segment \(2"):
+    with pytest.raises(
+        VolumeError, match=r"layer 0 of .* 1 voxels have values that belong to no segment \(2"
+    ):
         read_label_map(path)
     segments += [{"Name": "b", "LabelValue": "2.0", "Layer": "0"}]
     path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
-    with pytest.raises(VolumeError, match=r"layer 0 of .* 1 voxels have values of no segment \(2"):
+    with pytest.raises(
+        VolumeError, match=r"layer 0 of .* 1 voxels have values that belong to no segment \(2"
+    ):
         read_label_map(path)
     segments[1]["LabelValue"] = "2"
     path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
-    with pytest.raises(VolumeError, match=r"layer 1 of .* 1 voxels have values of no segment \(3"):
+    with pytest.raises(
+        VolumeError, match=r"layer 1 of .* 1 voxels have values that belong to no segment \(3"
+    ):
         read_label_map(path)
 
 
@@ -123,7 +129,9 @@ def test_a_table_cannot_name_values_that_two_layers_share(tmp_path: Path) -> Non
     path = _parts_in_two_layers(tmp_path / "a.seg.nrrd", 1)
     assert sorted(read_label_map(path).names.values()) == ["part 1", "part 2", "part 3"]
     (tmp_path / "table.json").write_text('{"1": "one", "2": "two"}')
-    with pytest.raises(VolumeError, match="one label value in different layers, which .*table.js"):
+    with pytest.raises(
+        VolumeError, match="the same label value in different layers, which .*table.js"
+    ):
         read_label_map(path, tmp_path / "table.json")
 
 
@@ -135,7 +143,9 @@ def test_two_segments_of_one_layer_and_value_are_refused(tmp_path: Path, num_lay
         {"Name": "spleen", "LabelValue": "1", "Layer": "0"},
     ]
     path = _segmentation(tmp_path / "a.seg.nrrd", array, segments)
-    with pytest.raises(VolumeError, match="'liver' and 'spleen' with one label value, 1, in one"):
+    with pytest.raises(
+        VolumeError, match="'liver' and 'spleen' with the same label value, 1, in the same"
+    ):
         read_label_map(path)
 
 

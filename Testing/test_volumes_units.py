@@ -40,7 +40,7 @@ def test_lengths_become_millimeters(
     expected[:3, 3] = (-4, -5, 6)
     expected[:3] *= factor
     assert np.allclose(volume.ijk_to_ras, expected, rtol=1e-12)
-    assert ("turned into millimeters" in caplog.text) == (factor != 1)
+    assert ("converted to millimeters" in caplog.text) == (factor != 1)
 
 
 def test_axes_and_metaimages_have_units_as_well(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_axes_and_metaimages_have_units_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("units", ['"cm" "cm" "mm"', '"s" "s" "s"', '"pixels" "pixels" "mm"'])
 def test_units_that_are_no_length_or_differ_are_refused(tmp_path: Path, units: str) -> None:
     path = _nrrd(tmp_path / "a.nrrd", LPS, DIRECTIONS, f"space units: {units}\n")
-    with pytest.raises(VolumeError, match="gives its lengths in .*expected one unit of m, cm, mm"):
+    with pytest.raises(
+        VolumeError, match="gives its lengths in .*expected a single unit: m, cm, mm"
+    ):
         read_volume(path)
 
 
@@ -79,4 +81,4 @@ def test_a_header_that_does_not_say_where_its_axes_lead_is_told(
 ) -> None:
     place = DIRECTIONS if line else "spacings: 1 2 3\n"
     read_volume(_nrrd(tmp_path / "a.nrrd", line, place))
-    assert f"does not say where it lies ({words})" in caplog.text
+    assert f"does not say how it is positioned ({words})" in caplog.text

@@ -114,8 +114,8 @@ def test_the_file_gets_the_permissions_of_the_old_one_or_of_any_new_file(tmp_pat
     [
         ("missing/volume.nii.gz", "its folder does not exist"),
         ("folder.nrrd", "is a folder"),
-        ("volume.png", "expected a name that ends in one of .nii.gz"),
-        ("volume.mhd", "expected a name that ends in one of .nii.gz"),
+        ("volume.png", "expected a name that ends with one of .nii.gz"),
+        ("volume.mhd", "expected a name that ends with one of .nii.gz"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str, words: str) -> None:

@@ -1,33 +1,76 @@
 """The logic: everything that the panel can do, for scripts as well."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import packages, result_volume, sample_data, scan_edit
-from .batch_job import BatchJob, BatchRequest
-from .comparison import Comparison, compareVolumes
-from .known_models import KnownModels
-from .label_losses import labelLosses
-from .one_run import OneRun
-from .output_style import OutputStyle, intensitiesOf
-from .parameter_node import (
+from AnatoMaskGANModule.batch.job import BatchJob, BatchRequest
+from AnatoMaskGANModule.compare.job import Comparison, compareVolumes
+from AnatoMaskGANModule.edit import job as scan_edit
+from AnatoMaskGANModule.host import resources as sample_data
+from AnatoMaskGANModule.models.library import KnownModels
+from AnatoMaskGANModule.packages import job as packages
+from AnatoMaskGANModule.parameters import (
     DEFAULT_MARGIN_MM,
     DEFAULT_MODEL,
     MOST_SAMPLES,
     AnatoMaskGANParameterNode,
     ManySamples,
 )
-from .runners import DirectRunner, ProcessRunner
-from .segment_match import SegmentMatch, matchedSegments, takenSegmentIDs
-from .synthesis_request import SynthesisSettings, requestOf, settingsOfRecord
-from .training_job import TrainingJob
-from .training_request import TrainingRequest
-from .volume_source import VolumeSource, sourceOfPanel, sourceOfVolume, unchangedSource
+from AnatoMaskGANModule.synthesis import result as result_volume
+from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.request import (
+    SynthesisSettings,
+    VolumeSource,
+    labelLosses,
+    requestOf,
+    settingsOfRecord,
+    sourceOfPanel,
+    sourceOfVolume,
+    unchangedSource,
+)
+from AnatoMaskGANModule.synthesis.result import OutputStyle, intensitiesOf
+from AnatoMaskGANModule.synthesis.segment_match import (
+    SegmentMatch,
+    matchedSegments,
+    takenSegmentIDs,
+)
+from AnatoMaskGANModule.training.job import TrainingJob
+from AnatoMaskGANModule.training.request import TrainingRequest
+
+
+class OneRun:
+    """Whether something runs, and whether it was asked to end."""
+
+    def __init__(self) -> None:
+        self._isRunning = self._isCancelled = False
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Something runs inside; check before that it may."""
+        self._isRunning, self._isCancelled = True, False
+        try:
+            yield
+        finally:
+            self._isRunning = False
+
+    def cancel(self) -> None:
+        """Ask what runs to end; without a run nothing happens."""
+        self._isCancelled = True
+
+    def isCancelled(self) -> bool:
+        """What a run asks now and then."""
+        return self._isCancelled
+
+    def checkIsFree(self) -> None:
+        """Raises RuntimeError while something runs."""
+        if self._isRunning:
+            raise RuntimeError("A synthesis is running already. Wait for it, or cancel it.")
 
 
 class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
@@ -37,9 +80,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     volumeNode = logic.synthesize(segmentationNode, seed=3)
     """
 
-    def __init__(self, runner: DirectRunner | ProcessRunner | None = None) -> None:
+    def __init__(self, backend: DirectBackend | ProcessBackend | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self.runner = runner or DirectRunner()
+        self.backend = backend or DirectBackend()
         self._models = KnownModels()
         self._run = OneRun()
 
@@ -98,7 +141,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     def forgetModels(self) -> None:
         """Neither the list nor a loaded model may outlive what lies in the folder."""
         self._run.checkIsFree()
-        self.runner.close()
+        self.backend.close()
         self._models.forget()
 
     def modelLabels(self, model: str) -> list[str]:
@@ -198,7 +241,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             request = requestOf(source, export, settings)
             for line in labelLosses(export, request, self._models.labelTable(settings.model)):
                 note(line)
-            volumes = self.runner.run(request, report, self._run.isCancelled)
+            volumes = self.backend.run(request, report, self._run.isCancelled)
         result_volume.checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
         self.checkOutput(outputVolume)  # once more: others may have filled it meanwhile
         return result_volume.putSamples(
@@ -281,7 +324,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         def run(export) -> Sequence:
             request = requestOf(after, export, settings)
-            return self.runner.run(request, report, self._run.isCancelled)
+            return self.backend.run(request, report, self._run.isCancelled)
 
         with self._run.begun():
             table = self._models.labelTable(model)
@@ -339,7 +382,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         card = self.models(isReadAgain=True).get(record["Model"])
         if card is None:
             raise ValueError(
-                f"The model {record['Model']!r} is not installed; its window and labels are needed."
+                f"The model {record['Model']!r} is not installed; it is needed for its "
+                "window and its labels. Install it."
             )
         source = sourceOfVolume(syntheticVolume, record)
         with self._run.begun():
@@ -387,8 +431,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
-                f"{name!r} is not a synthetic volume: it carries no record. Select one that has "
-                "been synthesized."
+                f"{name!r} is not a synthetic volume: it has no provenance. Select a "
+                "synthetic volume."
             )
         return self.provenance(volumeNode)
 

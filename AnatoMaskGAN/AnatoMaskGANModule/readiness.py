@@ -2,13 +2,13 @@
 
 from slicer.i18n import tr as _
 
-from .compare_panel import ComparePanel
-from .edit_panel import EditPanel
-from .label_panel import LabelPanel
-from .logic import AnatoMaskGANLogic
-from .model_chooser import ModelChooser
-from .parameter_node import AnatoMaskGANParameterNode, UnmatchedSegments
-from .run_display import RunDisplay
+from AnatoMaskGANModule.compare.panel import ComparePanel
+from AnatoMaskGANModule.edit.panel import EditPanel
+from AnatoMaskGANModule.host.status import RunDisplay
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.models.chooser import ModelChooser
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, UnmatchedSegments
+from AnatoMaskGANModule.synthesis.label_panel import LabelPanel
 
 
 class Readiness:
@@ -40,13 +40,13 @@ class Readiness:
         """isLive: the volume follows its segments by itself."""
         ui, problem = self._ui, self.problem(parameterNode)
         isFree = not isRunning and not isLive
-        tip = _("The volume follows its segments by itself") if isLive else None
+        tip = _("The volume is updated automatically while you edit") if isLive else None
         tip = tip or _("Make a synthetic volume (Ctrl+Return)")
         enable(ui.synthesizeButton, problem, isFree, tip)
         edit = problem or self._edit.problem()
         enable(ui.editScanButton, edit, isFree, _("Make an edited copy of the scan"))
         compare = self._compare.problem(parameterNode)
-        enable(ui.compareButton, compare, isFree, _("Count the figures"))
+        enable(ui.compareButton, compare, isFree, _("Compute the metrics and the difference"))
         ui.liveCheckBox.setEnabled(isLive or (problem is None and isFree))
         ui.makeAgainButton.setEnabled(isFree)
         ui.rememberButton.setEnabled(problem is None)
@@ -84,11 +84,13 @@ class Readiness:
             segmentation = parameterNode.inputSegmentation.GetSegmentation()
             if segmentation.GetNumberOfSegments() == 0:
                 return _("The segmentation has no segments yet.")
-            return _("No segment is taken: show or tick at least one.")
+            return _("No segment is chosen: show or tick at least one.")
         if len(unmatched) == len(matches):
             return _("No segment is known to this model: choose labels in the table.")
         if unmatched and parameterNode.unmatched is UnmatchedSegments.STOP:
-            return _("Decide on the unmatched segments: choose labels, or drop them to background.")
+            return _(
+                "Decide on the unmatched segments: choose labels, or treat them as background."
+            )
         return None
 
 

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-from .logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 # Slices of the sample that are synthesized, so that the test is short.
 SLICES = slice(93, 103)
@@ -70,7 +70,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         logic.saveVolume(output, str(path))
         self.assertIn(logic.provenance(output)["ModelSHA256"].encode(), path.read_bytes())
         path.unlink()
-        with self.assertRaisesRegex(ValueError, "since then the segmentation"):
+        with self.assertRaisesRegex(ValueError, "has changed since then"):
             logic.makeAgain(output)  # it was edited
         segmentationNode.GetSegmentation().DeepCopy(before.GetSegmentation())
         again = logic.makeAgain(output)
@@ -131,6 +131,6 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         return new & ~old
 
     def _hasComparePackages(self) -> bool:
-        from .packages import Purpose, packageGroup
+        from AnatoMaskGANModule.packages.job import Purpose, packageGroup
 
         return not packageGroup(Purpose.COMPARISON).missing

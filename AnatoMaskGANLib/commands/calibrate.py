@@ -25,27 +25,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CalibrateModelOptions:
-    """Make a model of another one that gives each label as much noise as brings its deviation to
-    that of the training scans. Its figures have to be measured anew."""
+    """Make a new model from another one, in which the noise of each label is adjusted until its
+    standard deviation equals that of the training scans. Measure the new model again."""
 
     model: str = positional()
-    """Name of a model with 3-D noise, or path of its folder."""
+    """Name of a model with 3-D noise, or path of its model folder."""
     name: str = positional()
     """Name of the new model."""
     store: Path
-    """Case store that the model was trained on; its training split is used, nothing else."""
+    """Case store that the model was trained on. Only its training split is used."""
     output: Path | None = None
-    """Folder in which the new model's folder is made; that of the installed models by default."""
+    """Folder in which the model folder is made; by default the folder of installed models."""
     cases: PositiveInt | None = None
-    """At most so many training cases; all by default."""
+    """Largest number of training cases to use; by default all of them."""
     tolerance: PositiveFloat = 0.05
-    """Labels whose deviation is off the scans' by no more than this share are left as they are."""
+    """Labels whose standard deviation differs from the scans' by no more than this fraction are not
+    changed."""
     rounds: PositiveInt = 3
-    """Times that the noise is changed and measured; each makes a volume a case."""
+    """How often the noise is changed and measured. Each round makes one volume for every case."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
     replace: bool = False
-    """Takes the place of a model of the new name."""
+    """Replace a model that has the new name."""
 
 
 def calibrate_model(options: CalibrateModelOptions) -> int:
@@ -89,8 +90,8 @@ def calibrate_model(options: CalibrateModelOptions) -> int:
         )
     moved = [label for label, texture in calibrated.textures.items() if texture.shift]
     how = (
-        f"gates of the noise of labels {', '.join(map(str, moved)) or 'none'} shifted to the mean "
-        f"deviation in {', '.join(case.name for case in chosen)}"
+        f"noise gates of the labels {', '.join(map(str, moved)) or 'none'} adjusted to "
+        f"the mean standard deviation in {', '.join(case.name for case in chosen)}"
     )
     changed = replace(
         card, name=options.name, metrics={}, training={**card.training, "noise calibration": how}

@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Make a synthetic volume from the bundled brain segmentation, which no training has seen."""
+    """Make a synthetic volume from the bundled brain segmentation, which no training has used."""
 
     output: Path = Path("anatomaskgan-demo")
     """Folder for the volume and the picture."""
     seed: NonNegativeInt = 0
     """Seed of the noise."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
 
 
 def demo(options: DemoOptions) -> int:

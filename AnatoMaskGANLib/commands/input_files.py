@@ -49,9 +49,9 @@ def _files_in(folder: Path, output: Path, deforms: bool) -> list[Path]:
     volumes = [file for file in volume_files(folder) if file not in results]
     if not volumes:
         raise ValueError(
-            f"The folder {folder} holds no volume file (results in the output folder are not "
-            "counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it or in its "
-            "subfolders."
+            f"The folder {folder} contains no volume file (results in the output folder "
+            "are not counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it "
+            "or in its subfolders."
         )
     for is_segmentation in (_is_named_segmentation, _ends_like_segmentation):
         segmentations = [file for file in volumes if is_segmentation(file)]
@@ -95,7 +95,11 @@ def _results_in(folder: Path, output: Path, deforms: bool) -> set[Path]:
     if top in ours.parents:
         results = {file for file in volume_files(folder) if ours in file.resolve().parents}
         if results:
-            _log.info("%d files in %s are left out: they count as results", len(results), output)
+            _log.info(
+                "%d files in %s are left out, because they are results of this program",
+                len(results),
+                output,
+            )
         return results
     if ours != top and ours not in top.parents:
         return set()

@@ -100,7 +100,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             if isinstance(record, dict):
                 records.append(record)
             else:
-                _log.warning("%s, line %d is no record and is left out", path, number)
+                _log.warning("%s: line %d is not a valid entry and is ignored", path, number)
     return records
 
 

@@ -16,12 +16,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ListModelsOptions:
-    """List the models of this installation, one a line."""
+    """List the installed and bundled models, one a line."""
 
 
 @dataclass(frozen=True)
 class ShowModelOptions:
-    """Show a model's card: data, license, what it must not be used for, figures."""
+    """Show a model's card: training data, license, what it must not be used for, metrics."""
 
     model: str = positional()
     """Name of a model, as the list gives it, or path of a model folder."""
@@ -29,12 +29,12 @@ class ShowModelOptions:
 
 @dataclass(frozen=True)
 class VerifyModelOptions:
-    """Read a whole model, check that its weights fit its card, and show its SHA-256."""
+    """Read a whole model, check that its weights match its card, and show its SHA-256."""
 
     model: str = positional()
     """Name of a model, as the list gives it, or path of a model folder."""
     sha256: str | None = None
-    """What the weights' file must have; its first digits suffice, eight or more."""
+    """SHA-256 that the weights file must have; its first eight digits or more are enough."""
 
 
 @dataclass(frozen=True)
@@ -42,28 +42,28 @@ class InstallModelOptions:
     """Install a model from an archive that `models export --archive` wrote, or from a folder."""
 
     file: Path = positional()
-    """Zip archive, model folder or weights' file."""
+    """Zip archive, model folder or weights file."""
     sha256: str | None = None
-    """What the weights' file must have; its first digits suffice, eight or more."""
+    """SHA-256 that the weights file must have; its first eight digits or more are enough."""
     replace: bool = False
-    """Takes the place of an installed model of the same name."""
+    """Replace an installed model of the same name."""
 
 
 @dataclass(frozen=True)
 class DownloadModelOptions:
-    """Download a model that a catalog file names, check its SHA-256, and install it."""
+    """Download a model that a catalog lists, check its SHA-256, and install it."""
 
     catalog: Path = positional()
-    """JSON file that names models with their address, size, license and SHA-256."""
+    """JSON file that lists models with their address, size, license and SHA-256."""
     name: str = positional()
     """Name of the model in the catalog."""
     replace: bool = False
-    """Takes the place of an installed model of the same name."""
+    """Replace an installed model of the same name."""
 
 
 @dataclass(frozen=True)
 class RemoveModelOptions:
-    """Remove a model that was installed; bundled ones stay."""
+    """Remove an installed model. Bundled models cannot be removed."""
 
     model: str = positional()
     """Name of the model, as the list gives it."""
@@ -71,30 +71,32 @@ class RemoveModelOptions:
 
 @dataclass(frozen=True)
 class ExportModelOptions:
-    """Make a model of a training run, from its averaged weights."""
+    """Make a model from a training run, with its averaged weights."""
 
     run: Path = positional()
     """Folder of the run."""
     name: str = positional()
     """Name of the model."""
     output: Path | None = None
-    """Folder in which the model's folder is made; that of the installed models by default."""
+    """Folder in which the model folder is made; by default the folder of installed models."""
     checkpoint: str = "latest"
-    """latest, best or the step of a numbered checkpoint."""
+    """Checkpoint to export: latest, best, or the step of a numbered checkpoint."""
     archive: Path | None = None
-    """Zip file to write as well, for `models install` elsewhere."""
+    """Zip file to write in addition, to be installed elsewhere with `models install`."""
     description: str | None = None
-    """What the model makes, instead of the run's card.description."""
+    """What the model makes; overrides card.description of the run."""
     training_data: str | None = None
-    """Which data under which terms, instead of the run's card.training_data."""
+    """The training data and their terms of use; overrides card.training_data of the run."""
+    license: str | None = None
+    """License of the weights; overrides card.licence of the run."""
     licence: str | None = None
-    """Of the weights, instead of the run's card.licence."""
+    """Earlier spelling of --license, which still works."""
     not_for: str | None = None
-    """What it must not be used for, instead of the run's card.not_for."""
+    """What the model must not be used for; overrides card.not_for of the run."""
     store: Path | None = None
-    """Where the run's case store lies now, if it was moved."""
+    """Where the case store of the run is now, if it was moved."""
     replace: bool = False
-    """Takes the place of a model of the same name."""
+    """Replace a model of the same name."""
 
 
 def list_models(options: ListModelsOptions) -> int:
@@ -121,7 +123,7 @@ def verify_model(options: VerifyModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.models.archive import verify_model as verify
 
     card = verify(options.model, options.sha256)
-    print(f"{card.name} is whole; SHA-256 {card.sha256}")
+    print(f"{card.name} is complete and undamaged; SHA-256 {card.sha256}")
     return 0
 
 
@@ -168,8 +170,15 @@ def export_model(options: ExportModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.models.folder import user_models_folder
     from AnatoMaskGANLib.training.export import export_run, texts_of_run
 
-    names = ("description", "training_data", "licence", "not_for")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.licence is not None:
+        _log.info("--licence is now spelled --license; the old spelling still works")
+    overrides = {
+        "description": options.description,
+        "training_data": options.training_data,
+        "licence": options.licence if options.license is None else options.license,
+        "not_for": options.not_for,
+    }
+    given = {name: text for name, text in overrides.items() if text is not None}
     texts = replace(texts_of_run(options.run, options.checkpoint), **given)
     folder = export_run(
         options.run,

@@ -54,7 +54,7 @@ def volume_files(folder: Path) -> list[Path]:
     """The volume files in the folder and below, also through links, without hidden ones; none for
     a folder that is not there. A pair of header and voxels is there once, as its header."""
     from AnatoMaskGANLib.volumes.files import VOXEL_FILE_SUFFIXES
-    from AnatoMaskGANLib.volumes.folder_walk import all_files
+    from AnatoMaskGANLib.volumes.source_files import all_files
 
     files = all_files(folder) if folder.is_dir() else []
     suffixes = {file: volume_suffix(file) for file in files}
@@ -87,8 +87,9 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
             )
         if not suffix.endswith(WRITABLE_SUFFIXES):
             raise ValueError(
-                f"{output} is of a type that cannot be written; expected a folder or a file whose "
-                f"name ends in one of {', '.join(WRITABLE_SUFFIXES)}."
+                f"{output} cannot be written: its file type is not supported; expected a "
+                "folder or a file whose name ends with one of "
+                f"{', '.join(WRITABLE_SUFFIXES)}."
             )
         if len(label_maps) * len(seeds) > 1:
             raise ValueError(

@@ -16,17 +16,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """Make a label map from each scan, with a model trained for image2mask or image+labels."""
+    """Make a label map from each scan, with a model that was trained in the direction image2mask or
+    image+labels."""
 
     inputs: tuple[Path, ...] = positional()
-    """Scans: NIfTI, NRRD or MetaImage files."""
+    """Scans (NIfTI, NRRD or MetaImage files)."""
     output: Path
-    """Folder of the label maps, each named as its scan with -seg.nii.gz behind, in the folders that
-    the scans have below the one that they share."""
+    """Folder for the label maps. Each is named after its scan with -seg.nii.gz at the end, and
+    keeps its subfolder."""
     model: str
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
 
 
 def segment(options: SegmentOptions) -> int:

@@ -47,23 +47,25 @@ class SynthesizeOptions:
     """Make a synthetic volume from each label map, on the label map's own grid."""
 
     inputs: tuple[Path, ...] = positional()
-    """Label maps: NIfTI, NRRD or MetaImage files, or folders. A folder stands for the files named
-    seg in it and below, or for all its volume files when none has that name; what lies in an output
-    folder below it is left out."""
+    """Label maps (NIfTI, NRRD or MetaImage files), or folders. Of a folder, the files named seg in
+    it and in its subfolders are used, or all volume files if no file has that name. Files in an
+    output folder inside it are left out."""
     output: Path
-    """File of the volume; a folder for several label maps or samples."""
+    """File for the volume, or a folder for several label maps or samples."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
-    """Seed of the noise; sample n has the seed SEED + n. Same seed, same volume."""
+    """Seed of the noise. The first sample has this seed, the next one SEED + 1, and so on. The same
+    seed gives the same volume."""
     samples: PositiveInt = 1
     """Number of volumes to make from each label map."""
     noise_strength: NonNegativeFloat = 1.0
-    """Factor on the noise; 0 makes all samples equal, 1 is what the model was trained with."""
+    """Factor on the noise. 1 is what the model was trained with; with 0 all samples are equal."""
     noise_length_scale: PositiveFloat = 1.0
-    """Factor on the noise's correlation lengths, 0.25 to 4; 1 is as the model was trained."""
+    """Factor on the correlation lengths of the noise, 0.25 to 4. 1 is what the model was trained
+    with."""
     device: Device = "auto"
-    """Where the network runs; auto takes a GPU when there is one."""
+    """Device on which the network runs; auto takes a GPU if there is one."""
     labels: Path | None = None
     """File that names the values of the label maps: JSON ({"1": "liver"} or {"liver": 1}, nnU-Net's
     dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
@@ -75,17 +77,19 @@ class SynthesizeOptions:
     around them; background makes a hole of them, dark as air, and does not mean to ignore them. In
     a file of names the name surrounding or background says it for one label."""
     deform: NonNegativeInt = 0
-    """New anatomies to make from each label map, bent, turned, scaled and some of them flipped:
-    each becomes a folder with seg.nii.gz and image.nii.gz, as training takes them. All samples of
-    a run share them, another SEED gives others. 0 makes volumes of the label maps as they are."""
+    """Number of new anatomies to make from each label map by bending, rotating, scaling and
+    sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
+    training. All samples share the same anatomies; another SEED gives others. With 0, the label
+    maps are used as they are."""
     shard: str | None = None
-    """Part of the batch that this process does, i/n with i from 0, for many machines that share
-    one list. Under torchrun the rank is taken."""
+    """Part of the batch that this process works on: I/N with I from 0 to N - 1, for N machines that
+    share one list. Under torchrun, the rank is used."""
     half_precision: bool = False
-    """Compute in float16 on a GPU, in bfloat16 on a CPU that multiplies it (AVX512-BF16, AMX):
-    faster, less exact (Documentation/speed.md). Elsewhere float32 goes on, and the log tells it."""
+    """Compute in float16 on a GPU, or in bfloat16 on a CPU that supports it (AVX512-BF16, AMX):
+    faster and less exact (Documentation/speed.md). On other devices float32 is used, which the log
+    reports."""
     memory_limit: PositiveFloat = 2.0
-    """Memory of the process in GiB, within which slabs of slices are sized."""
+    """Largest memory of the process in GiB. Fewer slices are computed together if it is small."""
 
 
 def synthesize(options: SynthesizeOptions) -> int:
@@ -173,7 +177,7 @@ def _synthesize_label_map(
     }
     for target in job.targets.values():
         if target not in open_targets.values():
-            _log.info("%s was made already", target)
+            _log.info("%s is already there and up to date", target)
             print(target)
     if not open_targets:
         return

@@ -22,32 +22,34 @@ Progress = Literal["bar", "json", "none"]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Train a model on a case store; the same command goes on with a run that was stopped."""
+    """Train a model on a case store. The same command continues a run that was stopped."""
 
     config: Path
-    """YAML file of the run's settings (see Resources/Examples)."""
+    """YAML file with the settings of the run (see Resources/Examples)."""
     store: Path | None = None
-    """Folder of the case store, instead of the file's data.store."""
+    """Folder of the case store; overrides data.store of the file."""
     output: Path | None = None
-    """Folder of the run, instead of the file's output."""
+    """Folder of the run; overrides output of the file."""
     steps: int | None = None
-    """Steps, instead of the file's optimizer.steps."""
+    """Number of steps; overrides optimizer.steps of the file."""
     epochs: float | None = None
-    """Steps that see all training slices so many times, instead of optimizer.steps."""
+    """Length of the run in passes over all training slices; overrides optimizer.steps."""
     seed: int | None = None
-    """Seed, instead of the file's."""
+    """Seed; overrides seed of the file."""
     select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] | None = None
-    """Metric that chooses the best checkpoint, instead of the file's validation.select_by."""
+    """Metric that selects the best checkpoint; overrides validation.select_by of the file."""
     set: tuple[str, ...] = ()
-    """Further settings that replace the file's, as losses.r1=10 generator.norm=group."""
+    """Further settings that override the file, for example: losses.r1=10 generator.norm=group"""
     resume_from: str = "latest"
-    """Checkpoint to go on from: latest, best or a step's number."""
+    """Checkpoint to continue from: latest, best or the number of a step."""
     check: bool = False
-    """Only read the data, build everything, run two steps and tell parameters, memory and time."""
+    """Only read the data, build the networks and run two steps, then report parameters, memory and
+    time."""
     progress: Progress = "bar"
-    """A bar on a terminal, one JSON object a line on stdout, or nothing."""
+    """How progress is shown: a bar on a terminal, JSON objects on standard output (one a line), or
+    nothing."""
     device: Device = "auto"
-    """Where the networks run; auto takes a GPU when there is one."""
+    """Device on which the networks run; auto takes a GPU if there is one."""
 
 
 def train(options: TrainOptions) -> int:
@@ -119,13 +121,15 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name.strip():
-            raise ValueError(f"{assignment!r} is no setting; expected NAME=VALUE, as losses.r1=10")
+            raise ValueError(
+                f"{assignment!r} is not a setting; expected NAME=VALUE, for example losses.r1=10"
+            )
         try:
             parsed[name.strip()] = _from_yaml(text)
         except ValueError as error:
             raise ValueError(
-                f"the value of {assignment!r} is not valid YAML: {error}; write a number, a text "
-                "or a list like [1, 2]"
+                f"the value of {assignment!r} is not valid YAML: {error}; write a number, "
+                "a text or a list such as [1, 2]"
             ) from error
     return parsed
 
@@ -150,7 +154,7 @@ def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anyt
         return _from_yaml(text)
     except ValueError as error:
         raise ValueError(
-            f"{path} is not valid YAML: {error}; correct it at the place that is named"
+            f"{path} is not valid YAML: {error}; correct the line that the message names"
         ) from error
 
 

@@ -23,8 +23,9 @@ class LabelMeans:
         for value, (mean, deviation) in self.by_value.items():
             if not (math.isfinite(mean) and math.isfinite(deviation) and deviation >= 0):
                 raise ValueError(
-                    f"Label {value} has mean {mean} and deviation {deviation}; expected finite "
-                    "numbers, the deviation not negative. Measure the label means again."
+                    f"Label {value} has mean {mean} and standard deviation {deviation}; "
+                    "expected finite numbers, and a standard deviation that is not "
+                    "negative. Measure the label means again."
                 )
 
     @classmethod
@@ -34,8 +35,8 @@ class LabelMeans:
             return cls({int(key): (float(mean), float(sd)) for key, (mean, sd) in content.items()})
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"The label means cannot be read: {error}; expected the form "
-                "{label value: [mean, deviation]}."
+                f"The label means cannot be read: {error}; expected the form {{label "
+                "value: [mean, standard deviation]}."
             ) from error
 
     def to_json(self) -> dict[str, list[float]]:

@@ -30,7 +30,7 @@ def diversity(samples_kji: Sequence[np.ndarray], labels_kji: np.ndarray) -> dict
     """1 - MS-SSIM, mean over pairs of samples and slices, and the deviation where labels are.
 
     The samples are in [0,1] on the model grid. MS-SSIM counts the empty background, where all
-    samples agree; the deviation between samples is the mean over labelled voxels. Raises
+    samples agree; the deviation between samples is the mean over labeled voxels. Raises
     ValueError below two samples.
     """
     if len(samples_kji) < 2:

@@ -37,8 +37,8 @@ def mean_dice(reference: LabelMap, found: LabelMap) -> float:
     """
     if not same_grid(found, reference):
         raise ValueError(
-            "The segmenter returned a label map on another grid than its input; expected the "
-            "same. Resample its result to the input."
+            "The segmenter returned a label map on another grid than its input; expected "
+            "the same grid. Resample its result to the input."
         )
     dice = dice_by_label(reference.labels_kji, found.labels_kji)
     return float(np.mean(list(dice.values()))) if dice else math.nan

@@ -56,8 +56,8 @@ def checked_features(extractor: Extractor, slices: np.ndarray, name: str) -> np.
     if features.ndim != 2 or len(features) != len(slices) or not np.isfinite(features).all():
         raise ValueError(
             f"The extractor '{name}' returned an array of shape {features.shape} for "
-            f"{len(slices)} slices; expected one finite feature vector a slice. Pool its feature "
-            "maps to vectors."
+            f"{len(slices)} slices; expected one finite feature vector for each slice. "
+            "Pool its feature maps to vectors."
         )
     return features
 

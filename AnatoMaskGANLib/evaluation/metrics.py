@@ -26,8 +26,8 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("psnr", "PSNR dB", "higher", 2, "Slices of 224x224 in [0,1], background included."),
     Metric("ssim", "SSIM", "higher", 4, "The same slices, windows of 7x7 pixels, data range 1."),
-    Metric("psnr_foreground", "PSNR fg", "higher", 2, "The same slices, labelled pixels only."),
-    Metric("ssim_foreground", "SSIM fg", "higher", 4, "The same slices, labelled pixels only."),
+    Metric("psnr_foreground", "PSNR fg", "higher", 2, "The same slices, labeled pixels only."),
+    Metric("ssim_foreground", "SSIM fg", "higher", 4, "The same slices, labeled pixels only."),
     Metric("ssim_3d", "SSIM 3-D", "higher", 4, "Whole model grid, windows of 7x7x7 voxels."),
     Metric("lpips", "LPIPS", "lower", 4, "Learned perceptual distance of the same slices."),
     Metric(
@@ -38,7 +38,7 @@ METRICS: tuple[Metric, ...] = (
         "Perceptual distance of the same slices by the levels of the segmenter's encoder.",
     ),
     Metric("mae", "MAE", "lower", 2, "Mean absolute error of all voxels, in units of the scan."),
-    Metric("mae_foreground", "MAE fg", "lower", 2, "The same, labelled voxels only."),
+    Metric("mae_foreground", "MAE fg", "lower", 2, "The same, labeled voxels only."),
     Metric(
         "dz_ratio",
         "|dz| ratio",
@@ -79,10 +79,14 @@ METRICS: tuple[Metric, ...] = (
         "SD in 0.8-1.2",
         "higher",
         2,
-        "Share of labels whose deviation ratio lies between 0.8 and 1.2.",
+        "Fraction of labels whose standard deviation ratio lies between 0.8 and 1.2.",
     ),
     Metric(
-        "dice", "Dice", "higher", 4, "Of a segmenter on held-out real images, mean over labels."
+        "dice",
+        "Dice",
+        "higher",
+        4,
+        "Dice of a segmenter on held-out real images, mean over labels.",
     ),
     Metric(
         "dice_real",
@@ -98,21 +102,28 @@ METRICS: tuple[Metric, ...] = (
         4,
         "Dice of the same segmenter on the synthetic image, mean over labels.",
     ),
-    Metric("dice_ratio", "Dice ratio", "one", 3, "The second over the first."),
+    Metric(
+        "dice_ratio",
+        "Dice ratio",
+        "one",
+        3,
+        "The Dice on the synthetic image over the Dice on the real image.",
+    ),
     Metric("diversity", "diversity", "higher", 4, "1 - MS-SSIM between samples of one label map."),
     Metric(
         "diversity_foreground",
         "SD samples",
         "higher",
         4,
-        "Deviation between samples of one label map, in [0,1], mean over labelled voxels.",
+        "Standard deviation between samples of one label map, in [0,1], mean over labeled voxels.",
     ),
     Metric(
         "samples_dice",
         "Dice samples",
         "higher",
         4,
-        "Dice of what the segmenter finds in two samples; 1 where the seed leaves the anatomy.",
+        "Dice between what the segmenter finds in two samples; 1 if the seed does not "
+        "change the anatomy.",
     ),
     Metric("fid", "FID", "lower", 2, "Frechet distance of the features of the compared slices."),
     Metric("kid", "KID", "lower", 4, "Kernel distance of the same features; may be just below 0."),
@@ -121,14 +132,14 @@ METRICS: tuple[Metric, ...] = (
         "precision",
         "higher",
         2,
-        "Share of synthetic slices that lie among the real ones, k = 5 neighbors.",
+        "Fraction of synthetic slices that lie among the real ones, k = 5 neighbors.",
     ),
     Metric(
         "recall",
         "recall",
         "higher",
         2,
-        "Share of real slices that lie among the synthetic ones, k = 5 neighbors.",
+        "Fraction of real slices that lie among the synthetic ones, k = 5 neighbors.",
     ),
     Metric(
         "mm_fid",
@@ -137,9 +148,27 @@ METRICS: tuple[Metric, ...] = (
         4,
         "Mean Frechet distance over extractors and resolutions, features scaled to length 1.",
     ),
-    Metric("mm_fid_deviation", "MM-FID SD", "none", 4, "Its deviation over the same."),
-    Metric("mm_std", "MM-STD", "none", 4, "Mean deviation of a feature; as the real one is right."),
-    Metric("mm_std_deviation", "MM-STD SD", "none", 4, "Its deviation over the same."),
+    Metric(
+        "mm_fid_deviation",
+        "MM-FID SD",
+        "none",
+        4,
+        "Its standard deviation over extractors and resolutions.",
+    ),
+    Metric(
+        "mm_std",
+        "MM-STD",
+        "none",
+        4,
+        "Mean standard deviation of a feature; it should be that of the real slices (MM-STD real).",
+    ),
+    Metric(
+        "mm_std_deviation",
+        "MM-STD SD",
+        "none",
+        4,
+        "Its standard deviation over extractors and resolutions.",
+    ),
     Metric("mm_std_real", "MM-STD real", "none", 4, "MM-STD of the real slices."),
     Metric(
         "neighbor_distance_ratio",
@@ -153,14 +182,15 @@ METRICS: tuple[Metric, ...] = (
         "NN ratio real",
         "none",
         3,
-        "The same of real slices that training never saw: the level to compare with.",
+        "The same for real slices that were not used for training: the level to compare with.",
     ),
     Metric(
         "copy_share",
         "copies",
         "lower",
         2,
-        "Share of slices nearer to a training image than 99 of 100 held-out real ones.",
+        "Fraction of slices that are nearer to a training image than 99 of 100 held-out "
+        "real slices.",
     ),
 )
 

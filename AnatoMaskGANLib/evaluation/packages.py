@@ -19,7 +19,7 @@ def import_package(name: str, purpose: str, remedy: str = "") -> ModuleType:
     try:
         return importlib.import_module(name)
     except (ImportError, RuntimeError, OSError) as error:
-        remedy = remedy or "Install the evaluation's packages: pip install 'anatomaskgan[train]'."
+        remedy = remedy or "Install the packages for evaluation: pip install 'anatomaskgan[train]'."
         raise MissingPackageError(
             f"{purpose} needs the Python package '{name.partition('.')[0]}', which cannot be "
             f"loaded here ({type(error).__name__}: {error}). {remedy}"

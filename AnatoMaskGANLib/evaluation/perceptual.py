@@ -71,8 +71,9 @@ def _fill_backbone(backbone: object, state: dict, path: Path) -> None:
             num_filled += 1
     if num_filled != sum(1 for _ in backbone.parameters()) or num_filled == 0:
         raise WeightsError(
-            f"Only {num_filled} tensors of the LPIPS backbone could be filled from {path}: this "
-            "version of lpips is built otherwise than expected. Leave LPIPS out."
+            f"Only {num_filled} tensors of the LPIPS backbone could be filled from "
+            f"{path}: this version of lpips differs from the expected one. Leave LPIPS "
+            "out."
         )
 
 

@@ -98,7 +98,7 @@ def three_planes_figure(
     for name, volume in volumes.items():
         if not same_grid(volume, label_map):
             raise ValueError(
-                f"'{name}' does not lie on the grid of the label map, so they cannot be shown "
+                f"'{name}' is not on the grid of the label map, so they cannot be shown "
                 "side by side. Resample the volume to the label map first."
             )
     if not label_map.labels_kji.any():
@@ -179,7 +179,7 @@ def save_png(figure: Figure, path: str | Path) -> None:
 def _crop_to_labels(
     labels_kji: np.ndarray, spacing_kji: tuple[float, ...]
 ) -> tuple[slice, slice, slice]:
-    """The box of the labelled voxels with a margin."""
+    """The box of the labeled voxels with a margin."""
     slices = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)

@@ -95,7 +95,9 @@ def labels_figure(table: Table, names: Mapping[int, str] | None = None) -> Figur
     ratio_panel.set_yticks(range(len(values)), titles, fontsize=7.5)
     ratio_panel.set_ylim(len(values) - 0.5, -0.5)
     ratio_panel.set_xlim(-0.05, LARGEST_SHOWN_RATIO + 0.05)
-    ratio_panel.set_title("Deviation, synthetic over real  (1 is right)", fontsize=9.5, color=INK)
+    ratio_panel.set_title(
+        "Standard deviation, synthetic over real  (1 is right)", fontsize=9.5, color=INK
+    )
     distance_panel.set_title("Wasserstein distance in [0,1]  (lower is better)", fontsize=9.5)
     distance_panel.set_xlim(left=0)
     handles, labels = ratio_panel.get_legend_handles_labels()

@@ -13,7 +13,7 @@ from skimage.transform import resize
 SLICE_SIZE = 224
 """Rows and columns of a compared slice (Paper, IV-A)."""
 MINIMUM_LABELLED_SHARE = 0.02
-"""A slice with no more labelled pixels than this is left out (DESIGN, metrics)."""
+"""A slice with no more labeled pixels than this is left out (DESIGN, metrics)."""
 
 
 def to_unit_range(voxels: np.ndarray, window: tuple[float, float]) -> np.ndarray:
@@ -33,7 +33,7 @@ def to_unit_range(voxels: np.ndarray, window: tuple[float, float]) -> np.ndarray
 
 
 def compared_slices(labels_kji: np.ndarray) -> np.ndarray:
-    """Indices of the axial slices [n] with more than 2 % labelled pixels.
+    """Indices of the axial slices [n] with more than 2 % labeled pixels.
 
     Raises ValueError when there is none.
     """
@@ -41,9 +41,9 @@ def compared_slices(labels_kji: np.ndarray) -> np.ndarray:
     indices = np.flatnonzero(share > MINIMUM_LABELLED_SHARE)
     if indices.size == 0:
         raise ValueError(
-            f"No axial slice has more than {MINIMUM_LABELLED_SHARE:.0%} labelled pixels (the "
-            f"fullest has {share.max():.2%}), so there is nothing to compare. Crop the case to "
-            "its anatomy, or check that its labels survived matching."
+            f"No axial slice has more than {MINIMUM_LABELLED_SHARE:.0%} labeled pixels "
+            f"(the fullest has {share.max():.2%}), so there is nothing to compare. Crop "
+            "the case to its anatomy, or check that its labels survived matching."
         )
     return indices
 

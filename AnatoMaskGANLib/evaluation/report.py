@@ -27,9 +27,10 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 FEW_SUBJECTS = 10
 
 BLUR_NOTE = (
-    "PSNR and SSIM reward blur, and their level depends on the intensity window and on the share "
-    "of empty background: read them beside the label-mean image, which knows nothing but each "
-    "label's training mean, and beside the ratios, which blur cannot win."
+    "PSNR and SSIM reward blur, and their values depend on the intensity window and on "
+    "the fraction of empty background. Compare them with those of the label-mean image, "
+    "which knows only the training mean of each label, and with the ratios, which blur "
+    "cannot improve."
 )
 
 STYLE = """
@@ -129,16 +130,16 @@ def report_html(
         parts += [
             f"<h2>Over {escape(baseline)}</h2>",
             _advantage_table(table, baseline),
-            "<p class=note>Difference of the figures, paired by subject, with its 95 % interval."
-            "</p>",
+            "<p class=note>Difference of the metrics, paired by subject, with its 95 % "
+            "interval.</p>",
         ]
     if table.set_metrics:
         parts += [
             "<h2>Sets of images</h2>",
             _sets_table(table),
-            "<p class=note>All compared slices together. Comparable within one extractor and one "
-            "number of images only; the row of real training images is the level that real "
-            "images of other people reach.</p>",
+            "<p class=note>All compared slices together. Values are comparable only for "
+            "the same extractor and the same number of images; the row of real training "
+            "images shows what real images of other people reach.</p>",
         ]
     parts.append("<h2>Every subject</h2>")
     parts.append(_embedded_plot(subjects_figure(table), "Dots: subjects. Bars: 95 % intervals."))
@@ -151,10 +152,11 @@ def report_html(
         parts.append(_embedded_plot(labels_figure(table, label_names), caption))
         parts += [
             _labels_table(table, label_names or {}),
-            "<p class=note>Standard deviation inside the label, synthetic over real: mean over "
-            "cases, below it the smallest and the largest. Outside 0.8 to 1.2 in italics. "
-            "Real scans of other people, where they are shown, are the level: what is made from "
-            "labels alone cannot know how much a person's tissue varies.</p>",
+            "<p class=note>Standard deviation inside the label, synthetic over real: mean "
+            "over cases, below it the smallest and the largest. Outside 0.8 to 1.2 in "
+            "italics. Real scans of other people, where they are shown, are the level to "
+            "compare with: an image made from labels alone cannot know how much a "
+            "person's tissue varies.</p>",
         ]
     for caption, plot in plots.items():
         parts += [f"<h2>{escape(caption)}</h2>", _embedded_plot(plot, "")]
@@ -296,7 +298,7 @@ def _definitions(table: Table) -> str:
         for figure in map(metric_named, keys)
         if figure.meaning
     )
-    return f"<h2>What the figures mean</h2><dl>{entries}</dl>"
+    return f"<h2>What the metrics mean</h2><dl>{entries}</dl>"
 
 
 def _embedded_plot(plot: Plot, caption: str) -> str:

@@ -24,8 +24,9 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Any]:
     """
     if Path(path).suffix != ".safetensors":
         raise WeightsError(
-            f"The weights file {path} is no .safetensors file; expected one, as reading a pickle "
-            "(.pth) can run any program. Documentation/training.md tells how to convert it."
+            f"The weights file {path} is not a .safetensors file; expected one, because "
+            "reading a pickle (.pth) could run any program. Documentation/training.md "
+            "explains how to convert it."
         )
     import safetensors.torch
 
@@ -34,7 +35,8 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Any]:
         return safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(
-            f"The weights file {path} is no whole safetensors file ({error}); convert it again."
+            f"The weights file {path} is not a complete safetensors file ({error}); "
+            "convert it again."
         ) from error
 
 
@@ -50,17 +52,17 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
         in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", path.name)
         if in_name is None:
             raise WeightsError(
-                f"The weights '{path.name}' come without a hash; expected a SHA-256, or a file "
-                "name that ends in one, as 'vgg19-0123abcd.safetensors'. Give the SHA-256 that the "
-                "publisher of the weights states."
+                f"The weights '{path.name}' have no hash; expected a SHA-256, or a file "
+                "name that ends with one, such as 'vgg19-0123abcd.safetensors'. Give the "
+                "SHA-256 that the publisher of the weights states."
             )
         sha256 = in_name.group(1)
     if not re.fullmatch(r"[0-9a-f]{8,64}", sha256.lower()):
-        raise WeightsError(f"'{sha256}' is no SHA-256; expected 8 to 64 hexadecimal digits.")
+        raise WeightsError(f"'{sha256}' is not a SHA-256; expected 8 to 64 hexadecimal digits.")
     if not path.is_file():
         raise WeightsError(
-            f"The weights file {path} is not there. Nothing is downloaded: fetch it from its "
-            "publisher, put it there, or leave this figure out."
+            f"The weights file {path} does not exist. Nothing is downloaded: get it from "
+            "its publisher and put it there, or leave this metric out."
         )
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -68,7 +70,7 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
             digest.update(block)
     if not digest.hexdigest().startswith(sha256.lower()):
         raise WeightsError(
-            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected {sha256}. "
-            "It is another file or a damaged one: fetch it again."
+            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected "
+            f"{sha256}. It is another file, or it is damaged: get it again."
         )
     return path

@@ -19,7 +19,7 @@ DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"
 TABLE_ROLE = "AnatoMaskGAN.Table"
 FIGURES_ROLE = "AnatoMaskGAN.Figures"
 COMPARED_ROLE = "AnatoMaskGAN.ComparedWith"
-# Of the model's intensities: a difference this large is shown black or white.
+# A difference of this fraction of the model's window is shown black or white.
 SHOWN_DIFFERENCE = 0.25
 
 
@@ -48,9 +48,10 @@ def update_difference(
     """
     node = referred_node(synthetic_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")
     update_scalar_volume(node, difference, grid, {})
-    low, high = difference.window
-    limit = SHOWN_DIFFERENCE * (high - low)
-    node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
+    if difference.window is not None:
+        low, high = difference.window
+        limit = SHOWN_DIFFERENCE * (high - low)
+        node.GetScalarVolumeDisplayNode().SetWindowLevelMinMax(-limit, limit)
     place_beside(node, segmentation_node)
     return node
 
@@ -79,7 +80,7 @@ def update_edit_difference(
 
 
 def grid_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode) -> NodeGrid:
-    """Where the voxels of a node lie below its parent transform."""
+    """The grid of a node's voxels, below its parent transform."""
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     shape_kji = slicer.util.arrayFromVolume(volume_node).shape
@@ -113,9 +114,7 @@ def figures_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, floa
     """The figures of the last comparison of the volume, also from a saved scene; empty if none."""
     node = own_node(synthetic_node, FIGURES_ROLE)
     table = node.GetTable() if node is not None else None
-    keys = table.GetColumnByName("Figure") if table is not None else None
-    values = table.GetColumnByName("Value") if table is not None else None
-    if keys is None or values is None:
+    if table is None or any(table.GetColumnByName(name) is None for name in ("Figure", "Value")):
         return {}
     return {
         table.GetValueByName(row, "Figure").ToString(): table.GetValueByName(

@@ -14,7 +14,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from AnatoMaskGANLib.mrml.segments import SegmentEntry
 
-# Of a voxel: places nearer to each other are one.
+# Places nearer to each other than this fraction of a voxel are one.
 TOLERANCE = 1e-3
 
 

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.mrml.referred_nodes import own_node, referred_node
 TABLE_ROLE = "AnatoMaskGAN.HistogramTable"
 CHART_ROLE = "AnatoMaskGAN.HistogramChart"
 SERIES_ROLES = {"real": "AnatoMaskGAN.RealHistogram", "synthetic": "AnatoMaskGAN.MadeHistogram"}
-# Told apart without color vision as well: blue, and orange in dashes.
+# Blue, and orange in dashes: they differ without color vision as well.
 COLORS = {"real": (0.0, 0.45, 0.7), "synthetic": (0.9, 0.5, 0.0)}
 
 
@@ -25,7 +25,7 @@ def update_histograms(
     """The chart of a comparison, of the first label; nodes of an earlier one are used again.
 
     histograms: name of the label to the intensities of its bins, and the percentage of the label's
-    voxels in each, real and synthetic. unit: of the intensities, "" for none.
+    voxels in each, real and synthetic. unit: that of the intensities, "" for none.
     """
     table = referred_node(synthetic_node, TABLE_ROLE, "vtkMRMLTableNode", "histograms")
     table.RemoveAllColumns()
@@ -87,6 +87,7 @@ def histogram_chart_of(
 
 
 def shown_label(chart: slicer.vtkMRMLPlotChartNode) -> str:
+    """The name of the label that the chart shows; "" for none."""
     return chart.GetTitle() or ""
 
 

@@ -56,9 +56,12 @@ def label_map_from_segmentation(
 
     The segmentation's own grid is that of the image it was drawn on, grown by whole voxels where a
     segment reaches beyond it; without one it is the box of all segments with a voxel around it.
-    Nothing is cropped to the painted voxels. `ijk_to_ras` of
-    the label map is in the world, with the parent transform, so that the model sees the anatomy as
-    the slice views show it; only below a non-linear or shearing transform is it the node's own.
+    Nothing is cropped to the painted voxels.
+
+    `ijk_to_ras` of the label map is in the world, with the parent transform, so that the model sees
+    the anatomy as the slice views show it; only below a non-linear or shearing transform is it the
+    node's own.
+
     segment_ids and label_values as for `segment_entries`.
     Raises VolumeError when there is no segment, or not one voxel of one.
     """
@@ -99,7 +102,7 @@ def label_map_from_segmentation(
 
 
 def _make_binary_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Let a segmentation of surfaces have label maps beside them, as Slicer's own export does."""
+    """Add binary labelmaps to a segmentation of surfaces, as Slicer's own export does."""
     segmentation = segmentation_node.GetSegmentation()
     kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if not segmentation.ContainsRepresentation(kind) and not segmentation.CreateRepresentation(
@@ -120,7 +123,7 @@ def _merged_labelmap(
 ) -> slicer.vtkOrientedImageData:
     """All voxels of the grid with the label value of the last segment that covers them.
 
-    like: an image on the grid; None to find out what the segmentation's own is.
+    like: an image on the grid; without one, the segmentation's own grid is found out.
     """
     segment_ids, values = vtk.vtkStringArray(), vtk.vtkIntArray()
     for entry in entries:
@@ -166,7 +169,7 @@ def _voxels_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 
 def ijk_to_ras_of(grid: NodeGrid, owner: slicer.vtkMRMLTransformableNode) -> np.ndarray:
-    """4x4 from voxel index to the world's RAS; to the node's own coordinates when that is bent."""
+    """4x4 from voxel index to the world's RAS; to the node's own coordinates if it is bent."""
     transform = owner.GetParentTransformNode()
     if transform is None or not transform.IsTransformToWorldLinear():
         return grid.ijk_to_node

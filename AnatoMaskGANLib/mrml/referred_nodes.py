@@ -14,7 +14,7 @@ def own_node(
     """The node of that role; None without one, and for that of the volume this is a copy of."""
     node = synthetic_node.GetNodeReference(role)
     owner = node.GetNodeReference(OWNER_ROLE) if node is not None else None
-    # Scenes that were saved before tell no owner.
+    # Scenes of older versions hold no owner.
     return node if owner is None or owner is synthetic_node else None
 
 

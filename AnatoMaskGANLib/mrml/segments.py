@@ -42,10 +42,11 @@ def segment_entries(
 ) -> tuple[SegmentEntry, ...]:
     """The segments in their order, all of them or those asked for.
 
-    A segment keeps the label value it has in the segmentation; when these are not distinct
-    (segments that overlap may share one) or do not fit all are numbered, from 1 unless that made
-    made-up names true, by which `names_of` finds the values of a file. label_values, segment ID to
-    value, takes their place. Raises VolumeError on an unknown segment.
+    A segment keeps the label value it has in the segmentation. When these values are not distinct
+    (segments that overlap may share one) or do not fit, all segments are numbered: from 1, or from
+    2 where Slicer's made-up names, such as "Segment 1", would become true of the new numbers and
+    `names_of` would take these for values of a file. label_values, segment ID to value, takes their
+    place. Raises VolumeError on an unknown segment.
     """
     segmentation = segmentation_node.GetSegmentation()
     known_ids = list(segmentation.GetSegmentIDs())
@@ -124,10 +125,10 @@ def name_segments(
 
 
 def names_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
-    """Label value to name; none at all when Slicer made all of them up of these very values.
+    """Label value to name; none at all when Slicer made all the names up from these very values.
 
     A segment whose value is another one by now keeps its name, which no model knows: Slicer moves
-    values where segments get a layer of their own, so that they tell no anatomy any more.
+    values where segments get a layer of their own, so that these values name no anatomy any more.
     """
     if all(_made_up_number(entry.name) == entry.label_value for entry in entries):
         return {}
@@ -135,6 +136,7 @@ def names_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
 
 
 def codes_of(entries: Sequence[SegmentEntry]) -> dict[int, str]:
+    """Label value to terminology code, of the segments that have one."""
     return {entry.label_value: entry.code for entry in entries if entry.code}
 
 

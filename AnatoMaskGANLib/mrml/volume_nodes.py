@@ -1,4 +1,4 @@
-"""Synthetic volume to scalar volume node: voxels, grid, display and the record of its making."""
+"""Synthetic volume to scalar volume node: voxels, grid, display and provenance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import vtk
 from AnatoMaskGANLib.mrml.label_map_export import NodeGrid
 from AnatoMaskGANLib.volumes import Volume, VolumeError
 
-# Every volume we make carries its record in node attributes of this prefix.
+# Every synthetic volume carries its provenance in node attributes of this prefix.
 ATTRIBUTE_PREFIX = "AnatoMaskGAN."
 SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
 # On the sequence and its browser that hold several samples of one volume.
 SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
 HOUNSFIELD_CODE = "[hnsf'U]"
-# What of a record decides which numbers the voxels are.
+# The parts of a provenance that say what the intensities mean.
 INTENSITIES_KEYS = ("Model", "ModelSHA256", "Intensities", "EditedInPlace")
 
 
@@ -34,7 +34,7 @@ def update_scalar_volume(
     model can make; later the user's own setting stays, so that the gray of unchanged anatomy does
     not jump when a segment is edited, unless the new voxels are `in_other_intensities`.
     `attributes` join the volume's provenance in the node's attributes, where they replace an
-    earlier record.
+    earlier provenance.
     """
     if volume.shape_kji != grid.shape_kji:
         raise VolumeError(
@@ -46,7 +46,7 @@ def update_scalar_volume(
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
         slicer.util.updateVolumeFromArray(volume_node, volume.voxels_kji)
-        for key in provenance_of(volume_node):  # a record tells of the last making only
+        for key in provenance_of(volume_node):  # the provenance is that of the last synthesis
             volume_node.RemoveAttribute(ATTRIBUTE_PREFIX + key)
         update_record(volume_node, {**volume.provenance, **attributes})
         volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
@@ -111,10 +111,10 @@ def samples_browser(
 
 
 def volume_for_file(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """The voxels of a node with its record, as `write_volume` puts them into a file.
+    """The voxels of a node with its provenance, as `write_volume` puts them into a file.
 
-    On the node's own grid, without its parent transform, as Slicer itself saves volumes. Raises
-    VolumeError for a node without voxels.
+    They lie on the node's own grid, without its parent transform, as Slicer itself saves volumes.
+    Raises VolumeError for a node without voxels.
     """
     if volume_node.GetImageData() is None:
         raise VolumeError(
@@ -141,28 +141,29 @@ def update_record(
 
 
 def is_synthetic(volume_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether we made the volume."""
+    """Whether the volume was made by this program."""
     return volume_node.GetAttribute(SYNTHETIC_ATTRIBUTE) is not None
 
 
 def in_other_intensities(volume_node: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> bool:
-    """Whether a window set for the node's voxels says nothing of the volume that is put into it.
+    """Whether the node's display window does not apply to a new volume that is put into it.
 
-    So it is for the first volume, and for one in another unit, of another model, or in other
-    intensities than the node's record tells.
+    It does not apply to the first volume, and to one in another unit, of another model or in other
+    intensities than the node's provenance says.
     """
-    record = provenance_of(volume_node)
+    provenance = provenance_of(volume_node)
     return (
         not is_synthetic(volume_node)
         or _unit_of(volume_node) != volume.unit
         or any(
-            key in record and record[key] != volume.provenance.get(key) for key in INTENSITIES_KEYS
+            key in provenance and provenance[key] != volume.provenance.get(key)
+            for key in INTENSITIES_KEYS
         )
     )
 
 
 def provenance_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
-    """The record of a synthetic volume node, without the prefix; empty for a real one."""
+    """The provenance of a synthetic volume node, without the prefix; empty for a real one."""
     return {
         name.removeprefix(ATTRIBUTE_PREFIX): volume_node.GetAttribute(name)
         for name in volume_node.GetAttributeNames()
@@ -175,7 +176,7 @@ def place_beside(
 ) -> None:
     """Put the volume into the other node's folder of the subject hierarchy, marked synthetic.
 
-    Once only: where the user put it since, it stays.
+    This is done once: where the user moves it later, it stays.
     """
     scene = volume_node.GetScene()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
@@ -191,7 +192,7 @@ def place_beside(
 
 
 def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Remove the sequence that the node shows, found by what shows it: no import renumbers that."""
+    """Remove the sequence that the node shows; it is found by its browser, which imports keep."""
     scene, browser = volume_node.GetScene(), samples_browser(volume_node)
     if browser is None:
         return
@@ -202,7 +203,7 @@ def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
 
 
 def _unit_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """Of the voxels: "HU", or empty for anything else."""
+    """The unit of the voxels: "HU", or empty for anything else."""
     units = volume_node.GetVoxelValueUnits()
     return "HU" if units is not None and units.GetCodeValue() == HOUNSFIELD_CODE else ""
 

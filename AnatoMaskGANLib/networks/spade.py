@@ -74,7 +74,7 @@ def normalization(kind: str, num_features: int) -> nn.Module:
         return nn.GroupNorm(groups, num_features, affine=False)
     if kind == "instance":
         return nn.InstanceNorm2d(num_features)
-    raise ValueError(f"normalization {kind!r} is not known; take batch, group or instance")
+    raise ValueError(f"normalization {kind!r} is not known; choose batch, group or instance")
 
 
 class SPADE(nn.Module):

@@ -16,13 +16,13 @@ class CaseFiles:
 
     name: str
     subject: str
-    """Whose scan it is; all cases of a subject go to one split."""
+    """The person or animal that was scanned; all cases of a subject go to one split."""
     image: Path | None
     """A file, or a folder with one DICOM series."""
     labels: Path | None
     """A label map, or a folder with one mask file for each label."""
     is_test: bool = False
-    """Published without labels on purpose."""
+    """Whether it was published without labels on purpose."""
     modality: str = ""
     """"ct" or "mr" where the archive says so."""
 
@@ -40,7 +40,7 @@ class Archive:
     ct_window: tuple[float, float] | None = None
     """In HU, for its CT; None for an archive of MR."""
     slips: Mapping[int, int] = field(default_factory=dict)
-    """Label values that some of its files hold by mistake, to the ones that are meant."""
+    """Label value that some of its files hold by mistake -> the value that is meant."""
 
 
 _OASIS_FOLDER = re.compile(r"OASIS_(OAS\d+_\d+)_MR\d+")
@@ -115,8 +115,8 @@ def find_mm_whs(source: Path) -> list[CaseFiles]:
             (images if match["kind"] == "image" else labels)[match["case"]] = path
     if len(modalities) > 1:
         raise PreparationError(
-            f"{source} holds CT and MR; expected one modality in a store. Give the folder of one, "
-            "such as ct_train."
+            f"{source} contains CT and MR; expected one modality in a store. Give the "
+            "folder of one modality, such as ct_train."
         )
     return [
         CaseFiles(name, name, images.get(name), labels.get(name), "_test_" in name, name[:2])
@@ -157,7 +157,7 @@ ARCHIVES: dict[str, Archive] = {
 
 
 def _folders(source: Path, depth: int) -> Iterator[Path]:
-    """The folder and those below it, so many levels deep, sorted."""
+    """The folder and those below it, sorted, as many levels deep as `depth` says."""
     yield source
     if depth:
         for folder in sorted(path for path in source.iterdir() if path.is_dir()):

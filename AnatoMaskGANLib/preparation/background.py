@@ -14,9 +14,9 @@ _OPENING_MM = 3.0
 # Gaps narrower than twice this belong to the body: skin folds, the cut edges of the opening.
 _CLOSING_MM = 6.0
 BODY_THRESHOLD_HU = -300.0
-"""Between air or clothes and fat, for CT."""
-# Less of the image is no body.
-_SMALLEST_SHARE = 0.005
+"""Lies between air or clothes and fat in CT."""
+# A smaller fraction of the image is not a body.
+_SMALLEST_FRACTION = 0.005
 
 
 def body_mask(
@@ -24,9 +24,9 @@ def body_mask(
 ) -> np.ndarray:
     """[K,J,I] boolean, true in the largest connected bright thing and what it encloses.
 
-    Brighter than the threshold (the lower of Otsu's two if none is given), opened by 3 mm in
-    plane, the largest component in 3-D, closed by 6 mm in plane; then what every axial slice of it
-    encloses (lungs, bowel). Raises PreparationError if nothing is left.
+    Voxels brighter than the threshold (the lower of Otsu's two if none is given) are opened by 3 mm
+    in plane; the largest component in 3-D is closed by 6 mm in plane, and then filled with what it
+    encloses in every axial slice (lungs, bowel). Raises PreparationError if nothing is left.
     """
     if threshold is None:
         image = SimpleITK.GetImageFromArray(voxels_kji.astype(np.float32, copy=False))
@@ -48,16 +48,19 @@ def body_mask(
     for k in range(mask.shape[0]):
         filled = SimpleITK.BinaryFillhole(SimpleITK.GetImageFromArray(mask[k]))
         mask[k] = SimpleITK.GetArrayViewFromImage(filled)
-    if mask.mean() < _SMALLEST_SHARE:
+    if mask.mean() < _SMALLEST_FRACTION:
         raise PreparationError(
-            f"The body takes {mask.mean():.2%} of the image; expected at least "
-            f"{_SMALLEST_SHARE:.1%}. Give --body-threshold (about -300 HU for CT), or leave out "
+            f"The body fills {mask.mean():.2%} of the image; expected at least "
+            f"{_SMALLEST_FRACTION:.1%}. Give --body-threshold (about -300 HU for CT), or leave out "
             "--remove-background."
         )
     return mask.astype(bool)
 
 
 def _radius(length_mm: float, spacing_ijk_mm: Sequence[float]) -> list[int]:
-    """In voxels (i, j, k); none along k, because sheets and gaps are thin within a slice, and the
-    first and last slice have no neighbors to judge them by."""
+    """The radius in voxels (i, j, k).
+
+    It is 0 along k: sheets and gaps are thin within a slice, and the first and last slice have no
+    neighbors to judge them by.
+    """
     return [int(length_mm / spacing_ijk_mm[0]), int(length_mm / spacing_ijk_mm[1]), 0]

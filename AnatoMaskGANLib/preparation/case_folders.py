@@ -11,7 +11,7 @@ from pathlib import Path
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
-from AnatoMaskGANLib.volumes.folder_walk import all_folders
+from AnatoMaskGANLib.volumes.source_files import all_folders
 
 EXPECTED = (
     "case folders with image.* and seg.*, with a DICOM series and a label file, or with ct.nii.gz "
@@ -108,9 +108,9 @@ def neighbors_of_two_subjects(
     patient are; None if there are none."""
     groups: dict[Path, list[CaseFiles]] = {}
     for case in cases:
-        if case.subject != case.name:
-            continue
         path = case.labels or case.image
+        if case.subject != case.name or path is None:
+            continue
         folder = path if path == case.image and path.is_dir() else path.parent
         groups.setdefault(folder.parent if folder != source else folder, []).append(case)
     for parent, group in groups.items():
@@ -130,8 +130,8 @@ def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
         match = re.search(pattern, case.name)
     except re.error as error:
         raise PreparationError(
-            f"--subject-pattern {pattern!r} is no regular expression ({error}); expected one like "
-            "'patient\\d+'."
+            f"--subject-pattern {pattern!r} is not a valid regular expression ({error}); "
+            "expected one such as 'patient\\d+'."
         ) from error
     found = match and (match[1] if match.re.groups else match[0])
     if not found:
@@ -169,8 +169,9 @@ def _matching(source: Path, pattern: str | None) -> dict[str, tuple[Path, str]]:
         name = match["case"]
         if name in found:
             raise PreparationError(
-                f"The pattern {pattern!r} finds both {found[name][0]} and {path} for the case "
-                f"{name!r}; expected one file a case. Make the pattern narrower."
+                f"The pattern {pattern!r} finds both {found[name][0]} and {path} for the "
+                f"case {name!r}; expected one file for each case. Make the pattern more "
+                "specific."
             )
         found[name] = (path, match.groupdict().get("subject") or "")
     return found

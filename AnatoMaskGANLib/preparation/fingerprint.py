@@ -9,7 +9,7 @@ from pathlib import Path
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.plan import Plan
 from AnatoMaskGANLib.volumes.case_store import STORE_VERSION
-from AnatoMaskGANLib.volumes.companion_files import files_read_with
+from AnatoMaskGANLib.volumes.source_files import files_read_with
 
 # Raised when the same inputs and settings give other arrays than before.
 _METHOD_VERSION = 3

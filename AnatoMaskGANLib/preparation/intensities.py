@@ -1,4 +1,4 @@
-"""Which intensities of an image become 0 and 1."""
+"""The window of an image: which of its intensities become 0 and 1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from AnatoMaskGANLib.preparation.settings import PreparationError
 
-# A window that so little of an image lies in is one of another modality or unit.
+# A window that holds a smaller fraction of an image is that of another modality or unit.
 _LEAST_INSIDE = 0.001
 
 
@@ -31,10 +31,10 @@ def percentile_window(voxels: np.ndarray, percentiles: tuple[float, float]) -> t
 def check_window(voxels: np.ndarray, window: tuple[float, float]) -> None:
     """Raises PreparationError if hardly a voxel lies inside the window."""
     low, high = window
-    share = float(np.mean((voxels > low) & (voxels < high)))
-    if share < _LEAST_INSIDE:
+    fraction = float(np.mean((voxels > low) & (voxels < high)))
+    if fraction < _LEAST_INSIDE:
         raise PreparationError(
-            f"{share:.2%} of the voxels lie between {low:g} and {high:g}, the image reaches from "
-            f"{voxels.min():g} to {voxels.max():g}; expected a window of this modality. Give "
-            "--window, or check the unit of the image (CT in HU)."
+            f"{fraction:.2%} of the voxels lie between {low:g} and {high:g}, but the image "
+            f"ranges from {voxels.min():g} to {voxels.max():g}; expected a window that suits this "
+            "modality. Give --window, or check the unit of the image (CT in HU)."
         )

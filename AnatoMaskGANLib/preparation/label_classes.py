@@ -1,4 +1,4 @@
-"""Which labels the model learns: a table, a subset of it, and labels that become one."""
+"""The labels that the model learns: a table, a subset of it, and labels that become one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LARGEST_KEPT_VALUE = 255
 
 @dataclass(frozen=True, eq=False)
 class LabelClasses:
-    """From the labels of a table to the classes of a store."""
+    """What becomes of the labels of a table: the classes of a store."""
 
     source: LabelTable
     """What the label maps of the archive are matched to."""
@@ -56,8 +56,9 @@ class LabelClasses:
         classes = replace(matched, labels_kji=lookup[matched.labels_kji], names=self.target.labels)
         if not classes.values:
             raise PreparationError(
-                f"None of the chosen labels ({', '.join(self.target.labels.values())}) is in the "
-                "map; expected at least one. Choose others, or leave the case out."
+                f"None of the chosen labels ({', '.join(self.target.labels.values())}) is "
+                "in the label map; expected at least one. Choose others, or leave the "
+                "case out."
             )
         return classes
 
@@ -97,31 +98,56 @@ def choose_classes(
     is asked for twice.
     """
     table = _with_swaps(table)
-    groups = {name: [_find(table, member) for member in m] for name, m in (merge or {}).items()}
-    group_of = {value: name for name, members in groups.items() for value in members}
-    if len(group_of) < sum(map(len, groups.values())):
-        raise PreparationError(f"merge has a label in two places ({merge}); expected each in one.")
-    for name in groups:
-        value = dict(table.spellings()).get(normalized_name(name))
-        if value is not None and group_of.get(value) != name:
+    groups = _groups_of(table, merge or {})
+    if not labels and not groups and max(table.labels) <= _LARGEST_KEPT_VALUE:
+        return LabelClasses(table, table, {value: value for value in table.labels})
+    chosen = _chosen(table, labels or list(table.labels), groups)
+    if labels and len(chosen) < len(labels):
+        raise PreparationError(f"labels names a label twice ({labels}); expected each label once.")
+    class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
+    return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
+
+
+def _groups_of(table: LabelTable, merge: Mapping[str, Sequence[int | str]]) -> dict[str, list[int]]:
+    """Name of a merged label to the values of its members in the table.
+
+    Raises PreparationError for a label in two groups, and for a group with the name of a label that
+    is not in it.
+    """
+    groups = {name: [_find(table, member) for member in members] for name, members in merge.items()}
+    values = [value for members in groups.values() for value in members]
+    if len(set(values)) < len(values):
+        raise PreparationError(
+            f"merge has a label in two places ({merge}); expected each label in one place."
+        )
+    value_of = dict(table.spellings())
+    for name, members in groups.items():
+        value = value_of.get(normalized_name(name))
+        if value is not None and value not in members:
             raise PreparationError(
-                f"merge makes a label {name!r}, which the table has as {value}; expected a new "
-                "name."
+                f"merge makes a label {name!r}, which already is label {value} of the "
+                "table; expected a new name."
             )
+    return groups
+
+
+def _chosen(
+    table: LabelTable, labels: Sequence[int | str], groups: Mapping[str, list[int]]
+) -> dict[str, list[int]]:
+    """Name of a class to the values in the table that become it, in the order of the labels.
+
+    A member of a group stands for the whole group; a label that comes twice is in it once.
+    """
+    group_of = {value: name for name, members in groups.items() for value in members}
     chosen: dict[str, list[int]] = {}
-    for label in labels or table.labels:
+    for label in labels:
         if label in groups:
             chosen[str(label)] = groups[str(label)]
         else:
             value = _find(table, label)
             name = group_of.get(value, table.labels[value])
             chosen[name] = groups.get(name, [value])
-    if labels and len(chosen) < len(labels):
-        raise PreparationError(f"labels names a label twice ({labels}); expected each once.")
-    if not labels and not groups and max(table.labels) <= _LARGEST_KEPT_VALUE:
-        return LabelClasses(table, table, {value: value for value in table.labels})
-    class_of = {v: number for number, members in enumerate(chosen.values(), 1) for v in members}
-    return LabelClasses(table, _renumbered(table, chosen, class_of), class_of)
+    return chosen
 
 
 def one_sided_labels(classes: LabelClasses) -> list[str]:
@@ -179,7 +205,7 @@ def table_of_names(name: str, cases: Iterable[Mapping[int, str]]) -> LabelTable:
 
 
 def name_of_value(value: int) -> str:
-    """What a label is called that no file names."""
+    """The name of a label that no file names."""
     return f"label {value}"
 
 
@@ -191,8 +217,8 @@ def all_named(label_map: LabelMap) -> LabelMap:
 
 
 def check_named_alike(names_of: Mapping[str, Mapping[int, str]]) -> None:
-    """Raises PreparationError if a value has a name in some cases and none in others: whether they
-    mean the same there nobody has said.
+    """Raises PreparationError if a value has a name in some cases and none in others, because then
+    nobody has said whether it means the same in all of them.
 
     names_of: case name to its labels {value: name}.
     """
@@ -207,10 +233,11 @@ def check_named_alike(names_of: Mapping[str, Mapping[int, str]]) -> None:
         if both:
             listed = ", ".join(f"{value}: {named[value][1]}" for value in both[:10])
             raise PreparationError(
-                f"The label map of case {case} has no names for values that other cases name "
-                f"(such as {named[both[0]][0]}: {listed}); expected names in all label maps or in "
-                "none. Give --table, a JSON file of values and names by which label maps without "
-                "names go, or put such a file, labels.json, beside the label map."
+                f"The label map of case {case} has no names for values that other cases "
+                f"name (such as {named[both[0]][0]}: {listed}); expected names in all "
+                "label maps or in none. Give --table, a JSON file of values and names for "
+                "label maps without names, or put such a file, labels.json, next to the "
+                "label map."
             )
 
 
@@ -233,7 +260,10 @@ def _with_swaps(table: LabelTable) -> LabelTable:
 def _renumbered(
     table: LabelTable, chosen: Mapping[str, list[int]], class_of: Mapping[int, int]
 ) -> LabelTable:
-    labels, codes, aliases, swaps = {}, {}, {}, {}
+    labels: dict[int, str] = {}
+    codes: dict[int, str] = {}
+    aliases: dict[int, tuple[str, ...]] = {}
+    swaps: dict[int, int] = {}
     for number, (name, members) in enumerate(chosen.items(), start=1):
         labels[number] = name
         if len(members) == 1 and name == table.labels[members[0]]:

@@ -23,8 +23,8 @@ def one_writer(store: Path) -> Iterator[None]:
             stack.enter_context(hold_lock(store / LOCK))
         except FolderLockedError as error:
             raise PreparationError(
-                f"Another run of prepare writes {store}; expected one at a time. Wait for its end, "
-                "or give another folder."
+                f"Another anatomaskgan prepare is writing {store}; expected one at a "
+                "time. Wait until it has finished, or give another folder."
             ) from error
         except OSError as error:
             raise PreparationError(

@@ -51,13 +51,13 @@ class Plan:
     classes: LabelClasses
     spacing_mm: tuple[float, float, float]
     slips: dict[int, int]
-    """Label values that the archive is known to hold by mistake, to the ones that are meant."""
+    """Label value that the archive is known to hold by mistake -> the value that is meant."""
     ct_window: tuple[float, float] | None
     """The archive's window for its CT."""
 
     @property
     def has_table_of_files(self) -> bool:
-        """Whether the names in the files make the table, not one that somebody gave."""
+        """Whether the table is made of the names in the files, and was not given by somebody."""
         return self.settings.table is None and self.settings.layout not in ARCHIVES
 
     def window_for(self, files: CaseFiles) -> tuple[float, float] | None:
@@ -79,8 +79,7 @@ def make_plan(settings: PreparationSettings) -> Plan:
     used = tuple(case for case in cases if assigned[case.subject] != LEFT_OUT)
     left_out += [case.name for case in cases if assigned[case.subject] == LEFT_OUT]
     archive = ARCHIVES.get(settings.layout)
-    is_same = earlier is not None and earlier["preparation"].get("settings") == plain(settings)
-    if is_same:
+    if earlier is not None and earlier["preparation"].get("settings") == plain(settings):
         table = LabelTable.from_dict(earlier["preparation"]["source_table"])
         spacing = tuple(earlier["spacing_ijk_mm"])
     else:
@@ -89,7 +88,7 @@ def make_plan(settings: PreparationSettings) -> Plan:
     classes = choose_classes(table, settings.labels, settings.merge)
     for name in one_sided_labels(classes):
         _log.warning(
-            "the label %s is kept, its partner on the other side is not: train with flip: false",
+            "the label %s is kept but its partner on the other side is not: train with flip: false",
             name,
         )
     return Plan(
@@ -119,7 +118,7 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
     """
     if not settings.source.is_dir():
         raise PreparationError(
-            f"{settings.source} is no folder; expected the folder of the unpacked archive."
+            f"{settings.source} is not a folder; expected the folder of the unpacked archive."
         )
     settings.output.mkdir(parents=True, exist_ok=True)
     if not (settings.output / INDEX).exists():
@@ -128,8 +127,8 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
         return read_index(settings.output)
     except StoreError as error:
         raise StoreError(
-            f"{error}. prepare does not overwrite it: give a new folder, or remove "
-            f"{settings.output / INDEX}."
+            f"{error}. anatomaskgan prepare does not overwrite it: give a new folder, or "
+            f"remove {settings.output / INDEX}."
         ) from error
 
 
@@ -148,7 +147,8 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
         found, expected = case_folders.find_case_folders(settings.source), case_folders.EXPECTED
     if not found:
         raise PreparationError(
-            f"{settings.source} holds no case of the layout {settings.layout}; expected {expected}."
+            f"{settings.source} contains no case of the layout {settings.layout}; "
+            f"expected {expected}."
         )
     names = [case.name for case in found]
     for name in names:
@@ -164,8 +164,9 @@ def _find_cases(settings: PreparationSettings) -> tuple[list[CaseFiles], list[st
     kept = [case for case, is_out in zip(found, is_left_out, strict=True) if not is_out]
     if not kept:
         raise PreparationError(
-            f"{settings.source} holds {len(found)} test cases without labels and no other; "
-            "expected cases with labels. Give the training part as well, or --incomplete keep."
+            f"{settings.source} holds {len(found)} test cases without labels and no other "
+            "cases; expected cases with labels. Give the training part as well, or "
+            "--incomplete keep."
         )
     return kept, [case.name for case, is_out in zip(found, is_left_out, strict=True) if is_out]
 
@@ -174,15 +175,15 @@ def _warn_of_neighbors(settings: PreparationSettings, found: Sequence[CaseFiles]
     pair = case_folders.neighbors_of_two_subjects(settings.source, found)
     if pair is not None:
         _log.warning(
-            "%s and %s count as two subjects, which may come into two splits: give "
-            "--subject-pattern if they are scans of one",
+            "%s and %s are treated as two subjects and may get into different splits: "
+            "give --subject-pattern if they are scans of the same subject",
             pair[0].name,
             pair[1].name,
         )
 
 
 def split_settings(settings: PreparationSettings) -> dict[str, Any]:
-    """What a split depends on beside the subjects, for JSON."""
+    """The settings that a split depends on, besides the subjects, for JSON."""
     values = plain(settings)
     return {key: values[key] for key in ("split", "split_seed", "split_file")}
 
@@ -190,20 +191,20 @@ def split_settings(settings: PreparationSettings) -> dict[str, Any]:
 def _split(
     settings: PreparationSettings, cases: Sequence[CaseFiles], earlier: dict[str, Any] | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Subject to split, of the subjects that are there and of earlier ones that are not."""
+    """Subject to split: of the subjects that are there, and of earlier ones that are not."""
     subjects = {case.subject for case in cases}
     if settings.split_file is not None:
         assigned = read_split(settings.split_file)
         check_split(assigned, subjects, settings.split_file)
         return assigned, {}
     written = settings.output / SPLIT_FILE
-    known: dict[str, str] | None = {}
+    known: dict[str, str] = {}
     if written.exists():
         before = earlier["preparation"].get("settings", {}) if earlier else {}
-        known = read_earlier_split(written, split_settings(settings), before)
-        if known is None:
-            _log.warning("the split is drawn anew, because its settings have changed")
-            known = {}
+        found = read_earlier_split(written, split_settings(settings), before)
+        if found is None:
+            _log.warning("the split is drawn again, because its settings have changed")
+        known = found or {}
     assigned = split_subjects(subjects, settings.split, settings.split_seed, known)
     return assigned, {s: split for s, split in known.items() if s not in assigned}
 
@@ -224,11 +225,11 @@ def _table(settings: PreparationSettings, cases: Sequence[CaseFiles]) -> LabelTa
 
 
 def _median_spacing(cases: Sequence[CaseFiles]) -> tuple[float, float, float]:
-    """Of the cases' voxel sizes along right, anterior and superior, to four digits."""
+    """The median of the cases' voxel sizes along right, anterior and superior, to four digits."""
     spacings = []
     for case in cases:
         try:
-            spacings.append(_spacing_of(case))
+            spacings += _spacings_of(case)
         except VolumeError as error:
             _log.debug("no spacing from %s: %s", case.name, error)
     if not spacings:
@@ -238,10 +239,9 @@ def _median_spacing(cases: Sequence[CaseFiles]) -> tuple[float, float, float]:
     return i, j, k
 
 
-def _spacing_of(case: CaseFiles) -> tuple[float, float, float]:
-    labels = case.labels
-    if labels is None:
-        return spacing_ras_mm(read_volume(case.image))
-    if labels.is_dir():
-        return spacing_ras_mm(read_label_map(mask_files(labels)[0]))
-    return spacing_ras_mm(read_label_map(labels))
+def _spacings_of(case: CaseFiles) -> list[tuple[float, float, float]]:
+    """The voxel size of a case's label map, or of its image where it has no label map."""
+    if case.labels is not None:
+        file = mask_files(case.labels)[0] if case.labels.is_dir() else case.labels
+        return [spacing_ras_mm(read_label_map(file))]
+    return [spacing_ras_mm(read_volume(case.image))] if case.image is not None else []

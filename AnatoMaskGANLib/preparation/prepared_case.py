@@ -39,6 +39,7 @@ _HALF_WRITTEN = re.compile(r"\.[a-z]+\.(npy|json|csv)\.[0-9a-f]{12}\.(npy|json|c
 _log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float, str], None]
+"""Is called with the fraction that is done, in [0,1], and what is being done."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def prepare_case(
     Raises VolumeError for files that cannot be read or written, PreparationError for a case that
     fails a check or has labels outside the table.
     """
-    report = on_progress or (lambda share, text: None)
+    report = on_progress or (lambda fraction, text: None)
     _check_complete(plan, files)
     report(0.0, "reading")
     case_folder = f"{CASES}/{files.name}-{fingerprint(plan, files)[:12]}"
@@ -92,10 +93,10 @@ def prepare_case(
             if path is not None
         },
     }
-    record = {"entry": entry, "notes": case.notes}
+    noted = {"entry": entry, "notes": case.notes}
     path = plan.settings.output / case_folder / CASE_FILE
-    write_bytes(path, ".json", lambda: json.dumps(record, indent=1).encode())
-    return _with_split(record, plan, files, was_done=False)
+    write_bytes(path, ".json", lambda: json.dumps(noted, indent=1).encode())
+    return _with_split(noted, plan, files, was_done=False)
 
 
 def remove_half_written(folder: Path) -> None:
@@ -118,10 +119,20 @@ class _Arrays:
 
 def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) -> _Arrays:
     settings = plan.settings
-    grid = _on_model_grid(plan, files, case)
-    labels = None if case.label_map is None else grid.labels_kji
-    if case.volume is None:
-        return _Arrays(None, labels, None, (0.0, 1.0), grid.ijk_to_ras)
+    labels = None
+    if case.label_map is not None:
+        grid = _classes_on_grid(plan, case, case.label_map)
+        labels = grid.labels_kji
+        if case.volume is None:
+            return _Arrays(None, labels, None, (0.0, 1.0), grid.ijk_to_ras)
+    elif case.volume is not None:
+        empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
+        grid = to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
+    else:
+        raise PreparationError(
+            f"The case {files.name} has neither an image nor labels; expected one of them. Leave "
+            "the case out."
+        )
     volume = volume_to_model_grid(case.volume, grid)
     image = volume.voxels_kji.astype(np.float32)
     inside = None
@@ -156,13 +167,13 @@ def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) ->
     return _Arrays(image, labels, guidance, window, grid.ijk_to_ras)
 
 
-def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
-    """The classes on the store's grid, or an empty map of the image's place."""
-    if case.label_map is None:
-        empty = np.zeros(case.volume.shape_kji, dtype=np.uint8)
-        return to_model_grid(LabelMap(empty, case.volume.ijk_to_ras), plan.spacing_mm)
-    label_map = _without_slips(plan, case)
-    if plan.has_table_of_files:  # which names a value only where the value has no name
+def _classes_on_grid(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
+    """The label map of a case on the store's grid, with the store's classes for labels.
+
+    What a person should know of the change is added to the notes of the case.
+    """
+    label_map = _without_slips(plan, case, label_map)
+    if plan.has_table_of_files:  # that table has names like "label 7" for values without a name
         label_map = all_named(label_map)
     classes = plan.classes.apply(label_map, plan.settings.unmatched)
     if plan.settings.unmatched == "background":
@@ -175,21 +186,20 @@ def _on_model_grid(plan: Plan, files: CaseFiles, case: ReadCase) -> LabelMap:
         case.notes.append(f"too small for the store's voxels: {', '.join(lost)}")
     if sides_look_exchanged(grid, plan.classes.target.swaps):
         case.notes.append(
-            "left and right look exchanged: the image is mirrored, or its header is wrong"
+            "left and right seem to be exchanged: the image is mirrored, or its header is wrong"
         )
     return grid
 
 
-def _without_slips(plan: Plan, case: ReadCase) -> LabelMap:
+def _without_slips(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
     """The label map with the archive's known mistakes mended, which is noted."""
-    label_map = case.label_map
     found = {wrong: right for wrong, right in plan.slips.items() if wrong in label_map.values}
     if not found:
         return label_map
     labels = label_map.labels_kji.copy()
     for wrong, right in found.items():
         num_voxels = np.count_nonzero(labels == wrong)
-        case.notes.append(f"{num_voxels} voxels of value {wrong} are taken for {right}")
+        case.notes.append(f"{num_voxels} voxels with the value {wrong} are read as {right}")
         labels[labels == wrong] = right
     return replace(label_map, labels_kji=labels)
 
@@ -197,9 +207,11 @@ def _without_slips(plan: Plan, case: ReadCase) -> LabelMap:
 def _note_labels_outside(case: ReadCase, inside: np.ndarray, labels: np.ndarray | None) -> None:
     if labels is None:
         return
-    share = float(np.mean(~inside[labels > 0])) if labels.any() else 0.0
-    if share > 0:
-        case.notes.append(f"{share:.1%} of the labeled voxels were outside the body and are kept")
+    fraction = float(np.mean(~inside[labels > 0])) if labels.any() else 0.0
+    if fraction > 0:
+        case.notes.append(
+            f"{fraction:.1%} of the labeled voxels were outside the body and are kept"
+        )
 
 
 def _unit(plan: Plan, files: CaseFiles, case: ReadCase) -> str:
@@ -218,8 +230,9 @@ def _check_complete(plan: Plan, files: CaseFiles) -> None:
         if path is None:
             other = files.labels or files.image
             raise PreparationError(
-                f"{other} has no {what}; expected a pair. Add it, take the file away, or give "
-                "--incomplete keep to store it for semi-supervised or unpaired training."
+                f"{other} has no {what}; expected a pair. Add it, remove the file, or "
+                "give --incomplete keep to store it for semi-supervised or unpaired "
+                "training."
             )
 
 
@@ -229,16 +242,17 @@ def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        open_case(store, record["entry"] | {"subject": "", "split": "train"})
-        return record | {"notes": [str(note) for note in record["notes"]]}
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        open_case(store, noted["entry"] | {"subject": "", "split": "train"})
+        return noted | {"notes": [str(note) for note in noted["notes"]]}
     except (OSError, StoreError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s is not whole and is made again: %s", path.parent, error)
+        _log.warning("%s is incomplete and is made again: %s", path.parent, error)
         return None
 
 
 def _with_split(
-    record: Mapping[str, Any], plan: Plan, files: CaseFiles, was_done: bool
+    noted: Mapping[str, Any], plan: Plan, files: CaseFiles, was_done: bool
 ) -> PreparedCase:
-    entry = record["entry"] | {"subject": files.subject, "split": plan.split_of[files.subject]}
-    return PreparedCase(entry, tuple(record["notes"]), was_done)
+    """A case as its file notes it, with the subject and split of this run."""
+    entry = noted["entry"] | {"subject": files.subject, "split": plan.split_of[files.subject]}
+    return PreparedCase(entry, tuple(noted["notes"]), was_done)

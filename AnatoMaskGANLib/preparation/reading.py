@@ -12,11 +12,11 @@ from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.label_classes import all_named
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_label_map, read_volume
-from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
 from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names, stem_of_volume
 from AnatoMaskGANLib.volumes.label_spelling import side_of
 from AnatoMaskGANLib.volumes.mask_folder import mask_files, read_mask_folder
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 
 @dataclass
@@ -46,8 +46,9 @@ def read_case(files: CaseFiles, tolerance_mm: float) -> ReadCase:
             case.label_map = read_label_map(files.labels)
         if not case.label_map.values:
             raise PreparationError(
-                f"{files.labels} has no label, only background; expected a painted label map. "
-                "Paint it, or take it away to keep the image as a case without labels."
+                f"{files.labels} contains no label, only background; expected a label map "
+                "with labels. Paint it, or remove it to keep the image as a case without "
+                "labels."
             )
     if case.volume is not None and case.label_map is not None:
         check_same_grid(case.volume, case.label_map, tolerance_mm)
@@ -94,16 +95,17 @@ def check_same_grid(a: Volume | LabelMap, b: Volume | LabelMap, tolerance_mm: fl
     shape_b, place_b = _in_ras_order(b)
     if shape_a != shape_b:
         raise PreparationError(
-            f"Image and labels have different grids: {_times(shape_a)} and {_times(shape_b)} "
-            "voxels (right, anterior, superior); expected one grid. Resample one onto the other "
-            "first, or check that they belong together."
+            f"Image and labels have different grids: {_times(shape_a)} and "
+            f"{_times(shape_b)} voxels (right, anterior, superior); expected the same "
+            "grid. Resample one onto the other first, or check that they belong together."
         )
     shift_mm = largest_shift_mm(tuple(reversed(shape_a)), place_a, place_b)
     if not shift_mm <= tolerance_mm:
         raise PreparationError(
-            f"Image and labels lie up to {shift_mm:.3g} mm apart; expected one place, within "
-            f"{tolerance_mm:g} mm. Repair the header of one, or resample it onto the other; "
-            "a tolerance above that says that the difference does not matter."
+            f"Image and labels are up to {shift_mm:.3g} mm apart; expected the same "
+            f"position, within {tolerance_mm:g} mm. Correct the header of one of them, or "
+            "resample it onto the other; if the difference does not matter, give a larger "
+            "--grid-tolerance-mm."
         )
 
 
@@ -137,7 +139,8 @@ def _check_intensities(path: Path, volume: Volume) -> None:
     voxels = refuse_non_finite(volume, str(path)).voxels_kji
     if voxels.min() == voxels.max():
         raise PreparationError(
-            f"{path} has the value {voxels.flat[0]:g} in every voxel; expected an image."
+            f"{path} has the value {voxels.flat[0]:g} in every voxel; expected an image "
+            "with contrast."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from AnatoMaskGANLib.config import SettingsError
+from AnatoMaskGANLib.config import require
 
 Layout = Literal["folder", "l2r-oasis", "l2r-abdomen-ct", "btcv", "mm-whs"]
 
@@ -23,72 +23,80 @@ class PreparationSettings:
     """Make a case store for training from the images and label maps of an archive."""
 
     layout: Layout = field(metadata={"positional": True})
-    """How the archive names its files: l2r-oasis, l2r-abdomen-ct, btcv and mm-whs as those archives
-    are published; folder for case folders with image.* and seg.* (or a DICOM series and a label
-    file, or a folder segmentations with one mask file an organ), or for --images patterns."""
+    """Layout of the archive: l2r-oasis, l2r-abdomen-ct, btcv or mm-whs for these archives as
+    they are published; folder for case folders with image.* and seg.* (or with a DICOM series
+    and a label file, or with a folder segmentations that has one mask file for each organ), or
+    for files that match --images and --label-files."""
     source: Path = field(metadata={"positional": True})
     """Folder of the unpacked archive."""
     output: Path
-    """Folder of the store; a store that is there is continued."""
+    """Folder of the store. If it already contains a store, that store is continued."""
     images: str | None = None
-    """folder: pattern of the image files below the source, such as "images/{case}_ct.nii.gz";
+    """folder: pattern of the image files inside the source, such as "images/{case}_ct.nii.gz";
     {case} and {subject} stand for names, * for any part of a name."""
     label_files: str | None = None
     """folder: pattern of the label files, such as "labels/{case}_seg.nii.gz"."""
     subject_pattern: str | None = None
-    """Regular expression found in the case name that gives the subject (its group, if it has one);
-    else the archive's own rule, for folder sub-XXX or the whole name."""
+    """Regular expression that finds the subject in the name of a case (its group, if it has
+    one). Without it the rule of the archive is used; for folder: sub-XXX, or the whole name."""
     incomplete: Literal["stop", "keep"] = "stop"
-    """Cases without labels or without image: stop counts them as failed (and leaves out the test
-    images of public archives), keep stores them for semi-supervised and unpaired training."""
+    """What to do with cases without labels or without image: stop counts them as failed (and
+    leaves out the test images of public archives), keep stores them for semi-supervised and
+    unpaired training."""
     table: str | None = None
-    """Label table whose classes the model learns: a bundled one or a JSON file; else the archive's,
-    or the names found in labels.json and in the files."""
+    """Label table whose classes the model learns: the name of a bundled table or a JSON file.
+    Without it, the table of the archive is used, or the names in labels.json and in the files."""
     unmatched: Literal["stop", "background"] = "stop"
-    """Labels outside the table: the case fails, or they become background."""
+    """What to do with labels that the table does not have: stop lets the case fail, background
+    treats them as background."""
     labels: tuple[int | str, ...] = ()
-    """Labels to keep, by value or name, as classes 1, 2, ... in this order; the others become
-    background. All if empty."""
+    """Labels to keep, by value or name. They become the classes 1, 2, ... in this order; all
+    other labels become background. Without it, all labels are kept."""
     merge: Mapping[str, list[int | str]] | None = None
-    """Labels that become one: {"kidney": ["left kidney", "right kidney"]}."""
+    """Labels to merge into one, such as {"kidney": ["left kidney", "right kidney"]}."""
     spacing_mm: tuple[float, float, float] | None = None
-    """Voxel size (i, j, k) of the store; else the archive's usual one, for folder the median."""
+    """Voxel size (i, j, k) of the store in mm. Without it, the usual size of the archive; for
+    folder: the median of the cases."""
     window: tuple[float, float] | None = None
-    """Intensities that become 0 and 1, the same for all cases; for CT in HU. Else the archive's
-    window for CT and percentiles for the others."""
+    """Intensities that become 0 and 1, the same for all cases; for CT in HU. Without it, the
+    window of the archive for CT, and percentiles for other images."""
     percentiles: tuple[float, float] = (0.5, 99.5)
-    """Without a window: these percentiles of each image become 0 and 1, the upper one of the voxels
-    brighter than the image's mean, so that the share of background does not matter."""
+    """Without a window, these percentiles of each image become 0 and 1. The upper percentile is
+    taken over the voxels that are brighter than the mean of the image, so that the amount of
+    background does not matter."""
     unit: str | None = None
-    """Unit of the intensities, such as HU; else the archive's or the one that the files tell."""
+    """Unit of the intensities, such as HU. Without it, the unit of the archive or of the files."""
     remove_background: bool = False
     """Clear everything outside the body (table, clothes, air) in 3-D."""
     body_threshold: float | None = None
-    """Intensity above which a voxel may be body; else -300 for images in HU, and the lower of
-    Otsu's two thresholds for others."""
+    """Intensity above which a voxel may belong to the body. Without it, -300 for images in HU,
+    and the lower of Otsu's two thresholds for other images."""
     guidance: Literal["none", "superpixels"] = "none"
     """superpixels: also store SLIC superpixels, each with its quantized mean intensity."""
     superpixel_mode: Literal["slice", "volume"] = "slice"
-    """Superpixels of each slice, or supervoxels of the whole volume."""
+    """slice: superpixels of each slice; volume: supervoxels of the whole volume."""
     num_superpixels: int = 512
-    """Superpixels of a slice, or supervoxels of a volume; SemiCS2 uses 512 a slice."""
+    """Number of superpixels in a slice, or of supervoxels in a volume; SemiCS2 uses 512 in a
+    slice."""
     compactness: float = 10.0
-    """SLIC's weight of nearness against likeness on an intensity scale of 0 to 100; SemiCS2."""
+    """SLIC's weight of distance relative to similarity, on an intensity scale of 0 to 100;
+    SemiCS2."""
     superpixel_step: int = 10
-    """Step to which a superpixel's mean is rounded down, on a scale of 0 to 255; SemiCS2's tr."""
+    """Step to which the mean of a superpixel is rounded down, on a scale of 0 to 255; tr in
+    SemiCS2."""
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)
-    """Shares of the subjects for training, validation and test; paper, section IV-A."""
+    """Fractions of the subjects for training, validation and test; paper, section IV-A."""
     split_seed: int = 0
     """Seed of the split."""
     split_file: Path | None = None
-    """JSON file {"train": [...], "validation": [...], "test": [...], "left_out": [...]} of subjects
-    instead of shares."""
+    """JSON file with the subjects of each split, {"train": [...], "validation": [...], "test":
+    [...], "left_out": [...]}; overrides --split."""
     grid_tolerance_mm: float = 0.01
-    """How far apart a voxel's center may lie in image and labels."""
+    """Largest distance in mm between the centers of the same voxel in image and labels."""
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None:
-            _require(
+            require(
                 all(math.isfinite(mm) and mm > 0 for mm in self.spacing_mm),
                 "spacing_mm",
                 self.spacing_mm,
@@ -96,37 +104,32 @@ class PreparationSettings:
             )
         if self.window is not None:
             low, high = self.window
-            _require(
+            require(
                 math.isfinite(low) and math.isfinite(high) and low < high,
                 "window",
                 self.window,
                 "two numbers, the lower one first",
             )
         low, high = self.percentiles
-        _require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
-        _require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
-        _require(self.compactness > 0, "compactness", self.compactness, "above 0")
-        _require(
+        require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
+        require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
+        require(self.compactness > 0, "compactness", self.compactness, "above 0")
+        require(
             1 <= self.superpixel_step <= 127, "superpixel_step", self.superpixel_step, "1 to 127"
         )
-        _require(
+        require(
             min(self.split) >= 0 and math.isclose(sum(self.split), 1, abs_tol=1e-6),
             "split",
             self.split,
-            "three shares from 0 that sum to 1",
+            "three fractions, each 0 or more, that sum to 1",
         )
-        _require(self.grid_tolerance_mm > 0, "grid_tolerance_mm", self.grid_tolerance_mm, "above 0")
+        require(self.grid_tolerance_mm > 0, "grid_tolerance_mm", self.grid_tolerance_mm, "above 0")
         has_patterns = self.images is not None or self.label_files is not None
-        _require(
+        require(
             not has_patterns or self.layout == "folder", "layout", self.layout, "folder (patterns)"
         )
         for name in ("images", "label_files"):
             pattern = getattr(self, name)
-            _require(
+            require(
                 pattern is None or "{case}" in pattern, name, pattern, "a pattern with {case} in it"
             )
-
-
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise SettingsError(f"{name} is {value!r}; allowed: {allowed}")

@@ -119,7 +119,7 @@ def _remove_unnamed(folder: Path, named: set[str]) -> None:
         remove_half_written(old)
         files = list(old.iterdir())
         if not all(file.is_file() and _ARRAY_FILES.fullmatch(file.name) for file in files):
-            _log.warning("%s holds files of others and stays", old)
+            _log.warning("%s contains other files and is kept", old)
             continue
         # the note of the case goes first: without it the folder counts as unfinished
         for file in sorted(files, key=lambda file: file.name != CASE_FILE):

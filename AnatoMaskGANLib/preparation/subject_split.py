@@ -1,7 +1,7 @@
-"""Which subjects train, validate and test: by subject, reproducible, written down.
+"""The split into subjects for training, validation and test: reproducible, and written down.
 
-A subject keeps its split when others are added later, and when it is away for a while: what a model
-was trained on never becomes its test set.
+All cases of a subject are in one split. A subject keeps its split when others are added later, and
+when it is away for a while: what a model was trained on never becomes its test set.
 """
 
 from __future__ import annotations
@@ -25,55 +25,73 @@ _MADE_WITH = "made_with"
 
 def split_subjects(
     subjects: Collection[str],
-    shares: Sequence[float],
+    fractions: Sequence[float],
     seed: int,
     known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Subject to split. Subjects that are known keep theirs, the others are dealt in the order of a
-    hash of seed and name, to each split as many as its share still lacks.
+    """Subject to split, for fractions of the subjects in train, validation and test.
 
-    Raises PreparationError if there are fewer subjects than splits with a share, and if a split
-    with a share has lost its subjects and there is no new one for it.
+    known: subject to split of earlier runs. Subjects that are known keep their splits; the others
+    are dealt in the order of a hash of seed and name, to each split as many as it still lacks.
+
+    Raises PreparationError if there are fewer subjects than splits with a fraction, and if a split
+    with a fraction has lost its subjects and there is no new one for it.
     """
-    subjects = sorted(set(subjects))
-    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
-    if len(subjects) < len(wanted):
+    known = known or {}
+    names = sorted(set(subjects))
+    wanted = [split for split, part in zip(SPLITS, fractions, strict=True) if part > 0]
+    if len(names) < len(wanted):
         raise PreparationError(
-            f"There {'is one subject' if len(subjects) == 1 else f'are {len(subjects)} subjects'} "
+            f"There {'is one subject' if len(names) == 1 else f'are {len(names)} subjects'} "
             f"for {len(wanted)} splits ({', '.join(wanted)}); expected at least one subject in "
-            "each, because a subject is never in two. Add subjects, or give other shares, such as "
-            '--split "[1, 0, 0]" to train on all.'
+            "each, because a subject is never in two splits. Add subjects, or give other "
+            'fractions, such as --split "[1, 0, 0]" to train on all.'
         )
-    assigned = {s: known[s] for s in subjects if known and s in known}
-    counts = split_counts(len(subjects), shares)
-    lacking = {s: counts[s] - sum(v == s for v in assigned.values()) for s in SPLITS}
-    new = sorted((s for s in subjects if s not in assigned), key=lambda s: _draw(seed, s))
-    for subject in new:
-        split = next((s for s in SPLITS if lacking[s] > 0), SPLITS[0])
-        assigned[subject] = split
-        lacking[split] -= 1
+    assigned = {name: known[name] for name in names if name in known}
+    new = sorted((name for name in names if name not in known), key=lambda name: _draw(seed, name))
+    assigned |= _dealt(new, split_counts(len(names), fractions), assigned)
     empty = [split for split in wanted if split not in assigned.values()]
     if empty:
-        gone = sorted(s for s, split in (known or {}).items() if split in empty)
+        gone = sorted(name for name, split in known.items() if split in empty)
         raise PreparationError(
             f"No subject is left for the split {' and '.join(empty)} (the archive had "
-            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they are; "
-            "expected at least one subject in each split with a share. Put it back, add subjects, "
-            "or draw all splits anew with another --split or --split-seed."
+            f"{', '.join(gone[:10]) or 'none'} for it), and the others stay where they "
+            "are; expected at least one subject in each split whose fraction is above 0. "
+            "Put it back, add subjects, or draw all splits again with another --split or "
+            "--split-seed."
         )
     return dict(sorted(assigned.items()))
 
 
-def split_counts(num_subjects: int, shares: Sequence[float]) -> dict[str, int]:
-    """How many subjects each split gets: its share rounded down, the rest to the largest
-    remainders, and at least one where the share is not zero."""
-    exact = [share * num_subjects for share in shares]
+def _dealt(
+    new: Sequence[str], counts: Mapping[str, int], assigned: Mapping[str, str]
+) -> dict[str, str]:
+    """New subjects in their order to the first split that has fewer than its count, else to train.
+
+    More than its count is in a split whose fraction has become smaller since an earlier run.
+    """
+    lacking = {split: counts[split] - list(assigned.values()).count(split) for split in SPLITS}
+    dealt = {}
+    for name in new:
+        split = next((split for split in SPLITS if lacking[split] > 0), SPLITS[0])
+        dealt[name] = split
+        lacking[split] -= 1
+    return dealt
+
+
+def split_counts(num_subjects: int, fractions: Sequence[float]) -> dict[str, int]:
+    """The number of subjects of each split: at least one where the fraction is not zero.
+
+    Each split has its fraction rounded down; the subjects that are left over go to the splits that
+    lost most by rounding. A split that still has none takes one from the largest.
+    """
+    exact = [fraction * num_subjects for fraction in fractions]
     counts = [math.floor(number + 1e-9) for number in exact]
     by_remainder = sorted(range(3), key=lambda n: (counts[n] - exact[n], n))
     for number in by_remainder[: num_subjects - sum(counts)]:
         counts[number] += 1
-    for number, share in enumerate(shares):
-        if share > 0 and counts[number] == 0:
+    for number, fraction in enumerate(fractions):
+        if fraction > 0 and counts[number] == 0:
             counts[counts.index(max(counts))] -= 1
             counts[number] = 1
     return dict(zip(SPLITS, counts, strict=True))
@@ -94,7 +112,7 @@ def read_split(path: Path) -> dict[str, str]:
         for names in lists.values()
     ):
         raise PreparationError(
-            f"The split {path} holds something else; expected lists of subject names under "
+            f"The split {path} has another content; expected lists of subject names under "
             f"{', '.join(SPLITS)} and {LEFT_OUT}."
         )
     assigned: dict[str, str] = {}
@@ -116,14 +134,15 @@ def check_split(assigned: Mapping[str, str], subjects: Collection[str], path: Pa
     if unlisted:
         raise PreparationError(
             f"The split {path} does not name {', '.join(unlisted[:10])}"
-            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; expected every "
-            f"subject. Add them to a list; {LEFT_OUT} holds those that are not to be used."
+            f"{f' and {len(unlisted) - 10} more' if len(unlisted) > 10 else ''}; "
+            f"expected every subject. Add them to a list; {LEFT_OUT} is the list of "
+            "subjects that are not used."
         )
     missing = sorted(s for s, split in assigned.items() if s not in subjects and split != LEFT_OUT)
     if missing:
         raise PreparationError(
-            f"The split {path} names {', '.join(missing[:10])}, which the archive does not have; "
-            "expected subjects of the archive. Correct the names or take them out."
+            f"The split {path} names {', '.join(missing[:10])}, which the archive does "
+            "not have; expected subjects of the archive. Correct the names or remove them."
         )
     if "train" not in assigned.values():
         raise PreparationError(
@@ -164,8 +183,9 @@ def read_earlier_split(
         return None
     if not isinstance(absent, dict) or not set(map(str, absent.values())) <= {*SPLITS, LEFT_OUT}:
         raise PreparationError(
-            f"The split {path} holds something else under {_ABSENT!r}; expected subject names with "
-            "their splits. Correct it, or remove the file to draw the splits anew."
+            f"The split {path} has another content under {_ABSENT!r}; expected subject "
+            "names with their splits. Correct it, or remove the file to draw the splits "
+            "again."
         )
     return {**absent, **assigned}
 

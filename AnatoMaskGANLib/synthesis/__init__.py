@@ -1,5 +1,8 @@
 """From a label map to a synthetic volume with a trained model."""
 
+from typing import TYPE_CHECKING
+
+from AnatoMaskGANLib.lazy_names import lazy_names
 from AnatoMaskGANLib.synthesis.edit_in_place import blend_edit, edit_in_place
 from AnatoMaskGANLib.synthesis.errors import (
     CheckpointError,
@@ -14,8 +17,14 @@ from AnatoMaskGANLib.synthesis.models.folder import (
     user_models_folder,
     write_model,
 )
-from AnatoMaskGANLib.synthesis.session import ChangedRegion, SynthesisSession
-from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
+from AnatoMaskGANLib.volumes import ChangedRegion
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis.session import SynthesisSession
+    from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
+
+# The files that import PyTorch.
+__getattr__ = lazy_names(__name__, {"SynthesisSession": "session", "Synthesizer": "synthesizer"})
 
 __all__ = [
     "ChangedRegion",

@@ -19,20 +19,21 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(
-            f"The device {name!r} is not known; take auto, cpu, cuda, cuda:N or mps."
+            f"The device {name!r} is not known; choose auto, cpu, cuda, cuda:N or mps."
         ) from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise DeviceError(
-                f"The device {name!r} is not there: PyTorch {torch.__version__} sees {count} CUDA "
-                "devices. Take cpu, or install a CUDA build of PyTorch and the NVIDIA driver."
+                f"The device {name!r} does not exist: PyTorch {torch.__version__} sees "
+                f"{count} CUDA devices. Choose cpu, or install a CUDA build of PyTorch "
+                "and the NVIDIA driver."
             )
     elif device.type == "mps":
         if not has_mps:
-            raise DeviceError("The device 'mps' is not there; take cpu.")
+            raise DeviceError("The device 'mps' does not exist; choose cpu.")
     elif device.type != "cpu":
-        raise DeviceError(f"The device {name!r} is not supported; take auto, cpu, cuda or mps.")
+        raise DeviceError(f"The device {name!r} is not supported; choose auto, cpu, cuda or mps.")
     return device
 
 

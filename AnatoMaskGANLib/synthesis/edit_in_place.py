@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
 
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, apply_matches, same_grid
 
@@ -52,9 +51,9 @@ def edit_in_place(
     for label_map, which in ((old_map, "old"), (new_map, "new")):
         if not same_grid(scan, label_map):
             raise VolumeError(
-                f"The {which} label map ({label_map.shape_kji} voxels) is not on the grid of the "
-                f"scan ({scan.shape_kji} voxels); expected one grid. Use the scan as the reference "
-                "geometry of the segmentation."
+                f"The {which} label map ({label_map.shape_kji} voxels) is not on the grid "
+                f"of the scan ({scan.shape_kji} voxels); expected the same grid. Use the "
+                "scan as the reference geometry of the segmentation."
             )
     old, new = (
         apply_matches(label_map, synthesizer.match(label_map, user_table), unmatched).labels_kji
@@ -180,6 +179,8 @@ def _surroundings(
 
 def _distance_mm(is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float]) -> np.ndarray:
     """Distance of every voxel's center to the nearest changed one's, 0 in it."""
+    import SimpleITK
+
     image = SimpleITK.GetImageFromArray(is_changed.astype(np.uint8))
     image.SetSpacing(spacing_ijk_mm)
     distance = SimpleITK.DanielssonDistanceMap(
@@ -192,6 +193,8 @@ def _smoothed(
     array: np.ndarray, spacing_ijk_mm: tuple[float, float, float], sigma_mm: float
 ) -> np.ndarray:
     """Gaussian-smoothed along every axis that is long enough for it."""
+    import SimpleITK
+
     image = SimpleITK.GetImageFromArray(array)
     image.SetSpacing(spacing_ijk_mm)
     for axis, size in enumerate(reversed(array.shape)):

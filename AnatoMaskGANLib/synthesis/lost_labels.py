@@ -29,8 +29,8 @@ def warning_of(lost: Sequence[LabelMatch], spacing_ijk_mm: Sequence[float]) -> s
     """What a person is told."""
     grid = " x ".join(f"{spacing:g}" for spacing in spacing_ijk_mm)
     return (
-        f"too small for the model's grid of {grid} mm, so not in the image: {named(lost)}; paint "
-        "them larger, or take a model of a finer grid"
+        f"too small for the model's grid of {grid} mm and therefore not in the image: "
+        f"{named(lost)}; paint them larger, or use a model with a finer grid"
     )
 
 
@@ -41,7 +41,7 @@ def refuse_empty_grid(matches: Sequence[LabelMatch], model_map: LabelMap) -> Non
     grid = " x ".join(f"{spacing:g}" for spacing in model_map.spacing_ijk_mm)
     lost = named(lost_labels(matches, model_map))
     raise VolumeError(
-        f"No label is left on the model's grid of {grid} mm: {lost} "
-        "has no voxel where the grid has one. Paint the labels larger, check that the spacing of "
-        "the label map is in millimeters, or take a model of a finer grid."
+        f"No label is left on the model's grid of {grid} mm: {lost} fell between its "
+        "voxels. Paint the labels larger, check that the spacing of the label map is in "
+        "millimeters, or use a model with a finer grid."
     )

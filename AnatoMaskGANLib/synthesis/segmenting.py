@@ -21,7 +21,7 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
     volume_to_model_grid,
 )
-from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 _BLOCK_SIZE = 8  # slices segmented at once
 
@@ -45,7 +45,7 @@ class VolumeSegmenter:
         self._is_two_headed = card.generator.label_outputs > 0
         if card.generator.kind != "segmenter" and not self._is_two_headed:
             raise CheckpointError(
-                f"{card.name} makes images from label maps and no label maps; use it with: "
+                f"{card.name} makes images from label maps, not label maps; use it with: "
                 "anatomaskgan synthesize"
             )
         self.card = card

@@ -15,19 +15,28 @@ four rows are summed in another order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE, VolumePass
+from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
-from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume, VolumeError, same_grid, to_grid_of
+from AnatoMaskGANLib.volumes import (
+    ChangedRegion,
+    LabelMap,
+    LabelMatch,
+    Volume,
+    VolumeError,
+    same_grid,
+    to_grid_of,
+)
 from AnatoMaskGANLib.volumes.label_matching import with_unmatched
 
 if TYPE_CHECKING:
@@ -35,19 +44,6 @@ if TYPE_CHECKING:
 
 # A position this far from a whole voxel is interpolated in a part of a grid as in the whole grid.
 _CLEARLY_BETWEEN = 0.05
-
-
-@dataclass(frozen=True)
-class ChangedRegion:
-    """A box of the volume's grid outside which no voxel changed: start <= index < stop."""
-
-    start_kji: tuple[int, int, int]
-    stop_kji: tuple[int, int, int]
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """To cut the box out of an array."""
-        return tuple(map(slice, self.start_kji, self.stop_kji))
 
 
 class SynthesisSession:
@@ -95,9 +91,9 @@ class SynthesisSession:
         report = on_progress or (lambda share, text: None)
         if self._volume is not None and not same_grid(self._volume, label_map):
             raise VolumeError(
-                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or lies "
-                f"elsewhere than the {self._volume.shape_kji} ones of this session; expected the "
-                "same grid. Start a new session for it."
+                f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or "
+                f"another position than the {self._volume.shape_kji} ones of this "
+                "session; expected the same grid. Start a new session for it."
             )
         synthesizer = self._synthesizer
         report(0.0, "matching labels")
@@ -110,7 +106,7 @@ class SynthesisSession:
             label_map, model_map, matches, self.seed, self.noise_strength, self.noise_length_scale
         )
         model_volume = synthesizer.volume_on_model_grid(self._voxels, model_map, record)
-        report(0.98, "putting the image on the segmentation's grid")
+        report(0.98, "bringing the image onto the segmentation's grid")
         if self._volume is None:
             # A copy: on equal grids it would be the voxels that the next update writes to.
             volume = to_grid_of(model_volume, label_map)

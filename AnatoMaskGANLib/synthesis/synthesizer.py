@@ -74,7 +74,7 @@ class Synthesizer:
         self.generator = generator.to(device).eval().requires_grad_(False)
         if card.generator.kind == "segmenter":
             raise CheckpointError(
-                f"{card.name} makes label maps from images and no images; use it with: "
+                f"{card.name} makes label maps from images, not images; use it with: "
                 "anatomaskgan segment"
             )
         self.frozen = (
@@ -84,14 +84,14 @@ class Synthesizer:
         )
         if half_precision and self.frozen is None:
             _logger.warning(
-                "%s networks run with 32 bits only; going on with these", card.generator.kind
+                "%s networks run in float32 only; continuing in float32", card.generator.kind
             )
         self.label_table = label_table_of_model(card.label_table)
 
     def _precision(self, half_precision: bool) -> torch.dtype:
         half = half_precision_on(self.device) if half_precision else torch.float32
         if half is None:
-            _logger.warning("%s is not faster with 16 bits; going on with 32", self.device)
+            _logger.warning("%s is not faster in 16 bits; continuing in float32", self.device)
         return half or torch.float32
 
     @classmethod
@@ -183,7 +183,7 @@ class Synthesizer:
                     labels, seed, noise_strength, noise_length_scale=noise_length_scale
                 )
                 self._fill(voxels, images, report_part, is_cancelled)
-            report_part(0.98, "putting the image on the segmentation's grid")
+            report_part(0.98, "bringing the image onto the segmentation's grid")
             record = self.provenance(
                 label_map, model_map, matches, seed, noise_strength, noise_length_scale
             )
@@ -303,7 +303,7 @@ class Synthesizer:
         labels = images.labels
         labels.check = stop_if(is_cancelled)
         num_slices = len(labels.numbers)
-        report(0.02, "finding the distinct label neighborhoods")
+        report(0.02, "preparing the labels")
         for count, (number, image) in enumerate(images.images(), start=1):
             labels.region.paste(self.in_window(image), number, voxels_kji)
             report(0.02 + 0.95 * count / num_slices, f"slice {count} of {num_slices}")
@@ -353,11 +353,11 @@ def check_noise(noise_strength: float, noise_length_scale: float = 1.0) -> None:
     low, high = NOISE_LENGTH_SCALES
     if not low <= noise_length_scale <= high:
         raise ValueError(
-            f"noise_length_scale is {noise_length_scale}; expected {low:g} to {high:g}. At 1 the "
-            "noise is that of the training."
+            f"noise_length_scale is {noise_length_scale}; expected {low:g} to {high:g}. 1 "
+            "is the noise of the training."
         )
     if not 0 <= noise_strength <= MOST_NOISE:
         raise ValueError(
-            f"noise_strength is {noise_strength}; expected a number from 0 to {MOST_NOISE:g}. At 1 "
-            "the noise is that of the training."
+            f"noise_strength is {noise_strength}; expected a number from 0 to "
+            f"{MOST_NOISE:g}. 1 is the noise of the training."
         )

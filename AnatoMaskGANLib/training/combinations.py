@@ -66,7 +66,7 @@ def _rules(settings: TrainingSettings) -> list[tuple[bool, str]]:
         (
             direction == "mask2image" and settings.validation.select_by == "dice",
             "the direction mask2image makes no label map, so dice cannot be measured; set "
-            "validation.select_by to a figure of the image, as psnr, ssim or dz_ratio",
+            "validation.select_by to a metric of the image, such as psnr, ssim or dz_ratio",
         ),
         (
             direction == "image+labels" and kind not in ("anatomaskgan", "spade"),

@@ -40,7 +40,7 @@ def _tensorboard_writer(settings: TrainingSettings, step: int) -> Any:  # noqa: 
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        logger.info("TensorBoard is not installed; log.csv and curves.png are written all the same")
+        logger.info("TensorBoard is not installed; log.csv and curves.png are still written")
         return None
     return SummaryWriter(str(settings.folder / "tensorboard"), purge_step=step + 1)
 

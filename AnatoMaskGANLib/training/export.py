@@ -61,9 +61,9 @@ def export_run(
     for field, value in {"training_data": training_data, "licence": licence}.items():
         if not value.strip():
             raise ExportError(
-                f"{field} is empty; a model's card says what it was trained on and under which "
-                f"licence its weights may be used. Give {field} in the settings or on the command "
-                "line."
+                f"{field} is empty; the card of a model must name its training data and "
+                f"the license of its weights. Give {field} in the settings or on the "
+                "command line."
             )
     tensors, run = read_tensors(find_checkpoint(run_folder, checkpoint))
     prefix = "module/ema/"
@@ -129,15 +129,17 @@ def _check_same_store(store: CaseStore, run: Mapping[str, Any]) -> None:
     now = {case.name: case.split for case in store.cases}
     if now != common["cases"] or list(store.window) != list(common["window"]):
         raise ExportError(
-            f"{store.folder} is not the store of this run any more: its cases, their split or its "
-            "window have changed. Export with the store that the run was trained on."
+            f"{store.folder} is no longer the store of this run: its cases, their split "
+            "or its window have changed. Export with the store that the run was trained "
+            "on."
         )
     # runs of earlier versions noted no contents
     changed = changed_cases(store, run["contents"]) if "contents" in run else []
     if changed:
         raise ExportError(
-            f"{store.folder} is not the store of this run any more: the arrays of "
-            f"{', '.join(changed)} have changed. Export with the store that the run was trained on."
+            f"{store.folder} is no longer the store of this run: the arrays of "
+            f"{', '.join(changed)} have changed. Export with the store that the run was "
+            "trained on."
         )
 
 

@@ -46,8 +46,9 @@ class LearnedMetrics:
         real = self._slices([case.image.numpy() for case in cases])
         if len(real) < 2:
             raise SettingsError(
-                f"the validation has {len(real)} slice to compare, FID and KID need two or more; "
-                "raise validation.cases or validation.slices, or leave validation.extractor out"
+                f"the validation has {len(real)} slice to compare, but FID and KID need "
+                "two or more; raise validation.cases or validation.slices, or leave "
+                "validation.extractor out"
             )
         self._real = checked_features(self._extractor, real, "validation.extractor")
 

@@ -62,7 +62,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     if resume_from != LATEST or checkpoint_file(folder, LATEST).exists():
         trainer.resume(find_checkpoint(folder, resume_from))
-        logger.info("going on from step %d (%s)", trainer.step, resume_from)
+        logger.info("continuing from step %d (%s)", trainer.step, resume_from)
     run = _Run(trainer, validator, on_event if processes.is_first else None)
     return run.to_the_end()
 

@@ -13,50 +13,62 @@ class LossSettings:
     """The objective (paper, Eq. 5, and ours)."""
 
     adversarial: float = 1.0
-    """Against the discriminator."""
+    """Weight of the adversarial loss against the discriminator."""
     adversarial_kind: Literal["hinge", "ls", "original", "w"] = "hinge"
-    """hinge (paper), ls (least squares), original (logistic, non-saturating) or w (Wasserstein);
-    a segmentation discriminator has its own cross-entropy."""
+    """Form of the adversarial loss: hinge (paper), ls (least squares), original (logistic,
+    non-saturating) or w (Wasserstein). A segmentation discriminator always uses its
+    cross-entropy."""
     feature_matching: float = 10.0
-    """lambda_feat of the paper; patch discriminator only."""
+    """Weight of feature matching, lambda_feat in the paper; patch discriminator only."""
     label_mix: float = 10.0
-    """Consistency of a segmentation discriminator on mixed images (OASIS)."""
+    """Weight of the consistency of a segmentation discriminator on mixed images (LabelMix of
+    OASIS)."""
     r1: float = 0.0
-    """Gradient penalty on real images: r1 / 2 |grad D|^2; 10 in Karras et al."""
+    """Weight of the gradient penalty on real images, r1 / 2 |grad D|^2; 10 in Karras et al."""
     r1_every: int = 16
-    """Steps between two R1 penalties; each is weighted by this number."""
+    """Number of steps from one R1 penalty to the next; each penalty is multiplied by this
+    number."""
     gray_texture: float = 10.0
-    """lambda_G-TC of the paper: statistics of every class."""
+    """Weight of G-TC, the statistics of every class; lambda_G-TC in the paper."""
     gray_texture_adversarial: float = 0.1
-    """Adversarial part of G-TC, against the trained classifier; ours."""
+    """Weight of the adversarial part of G-TC, against the trained classifier; ours."""
     reconstruction: float = 50.0
-    """Distance between the deterministic image (noise strength 0) and the real one."""
+    """Weight of the distance between the image without noise (noise strength 0) and the real
+    image."""
     reconstruction_kind: Literal["l1", "l2", "weighted_l1"] = "l1"
-    """weighted_l1 weighs 1 inside the labels and falls as a Gaussian about their centroid."""
+    """Form of this distance. weighted_l1 has weight 1 inside the labels; outside, the weight
+    falls like a Gaussian around their centroid."""
     squared_error: float = 0.0
-    """Mean squared error between the same two; 600 weighs about as much as an L1 weight of 50."""
+    """Weight of the mean squared error between the same two images; 600 counts about as much as
+    an L1 weight of 50."""
     noisy_reconstruction: float = 5.0
-    """The same distance between the image with noise and the real one."""
+    """Weight of the same distance between the image with noise and the real image."""
     perceptual: float = 0.0
-    """Distance of VGG19 or LPIPS features; 5 in the paper. Needs perceptual_weights."""
+    """Weight of the distance between VGG19 or LPIPS features; 5 in the paper. Needs
+    perceptual_weights."""
     perceptual_network: Literal["none", "vgg19", "lpips"] = "none"
-    """Whose features."""
+    """Network whose features are compared."""
     perceptual_weights: str | None = None
-    """Local safetensors file of the backbone's weights; nothing is downloaded."""
+    """Local safetensors file with the weights of this network; nothing is downloaded."""
     perceptual_sha256: str | None = None
-    """Of that file; not needed where its name ends in it, as in vgg19-0123abcd.safetensors."""
+    """SHA-256 of that file; not needed if the file name ends with it, as in
+    vgg19-0123abcd.safetensors."""
     body_mask: float = 0.0
-    """Shape consistency: soft body mask of the image against the labels' foreground."""
+    """Weight of shape consistency: the soft body mask of the image against the foreground of the
+    labels."""
     body_threshold: float = 0.05
     """Intensity in [0,1] above which a pixel belongs to the body."""
     flip_consistency: float = 0.0
-    """L1 between the image of flipped labels and the flipped image, without noise."""
+    """Weight of the L1 distance between the image of flipped labels and the flipped image,
+    without noise."""
     label_keeping: float = 1.0
-    """unpaired: cross-entropy of a segmentation network that reads the labels from the image."""
+    """unpaired: weight of the cross-entropy of a segmentation network that reads the labels from
+    the image."""
     labels: float = 10.0
-    """image+labels and image2mask: cross-entropy and Dice of the label map."""
+    """image+labels and image2mask: weight of cross-entropy and Dice of the label map."""
     pseudo_labels: float = 0.5
-    """semi: the same on pseudo labels, weighted by the discriminator's confidence (SemiCS2)."""
+    """semi: weight of the same loss on pseudo labels, which are also weighted by the
+    discriminator's confidence (SemiCS2)."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -66,8 +78,8 @@ class LossSettings:
             raise SettingsError(f"r1_every is {self.r1_every}; allowed: 1 or more")
         if self.perceptual and self.perceptual_network == "none":
             raise SettingsError(
-                "perceptual is above 0 but perceptual_network is none; take vgg19 or lpips with "
-                "perceptual_weights, or set perceptual to 0"
+                "perceptual is above 0 but perceptual_network is none; choose vgg19 or "
+                "lpips and give perceptual_weights, or set perceptual to 0"
             )
         if self.perceptual and self.perceptual_weights is None:
             raise SettingsError(

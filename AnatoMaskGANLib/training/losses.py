@@ -24,7 +24,7 @@ def discriminator(kind: str, real: Tensor, fake: Tensor) -> Tensor:
         return functional.softplus(-real).mean() + functional.softplus(fake).mean()
     if kind == "w":
         return fake.mean() - real.mean()
-    raise ValueError(f"adversarial loss {kind!r} is not known; take hinge, ls, original or w")
+    raise ValueError(f"adversarial loss {kind!r} is not known; choose hinge, ls, original or w")
 
 
 def generator(kind: str, fake: Tensor) -> Tensor:

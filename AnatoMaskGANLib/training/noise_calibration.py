@@ -75,8 +75,9 @@ def calibrate_noise(
         )
     if len(cases) < 2:
         raise CalibrationError(
-            f"{len(cases)} case{'s' if len(cases) != 1 else ''} with labels and image; expected "
-            "two or more, as one person's texture is not everybody's."
+            f"{len(cases)} case{'s' if len(cases) != 1 else ''} with labels and image; "
+            "expected two or more, because the texture of one person does not stand for "
+            "others."
         )
     changed = copy.deepcopy(generator)
     synthesizer = Synthesizer(card, changed, torch.device(device))

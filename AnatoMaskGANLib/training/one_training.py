@@ -33,8 +33,8 @@ def one_training(folder: Path) -> Iterator[None]:
             write_bytes(folder / PROCESS_FILE, ".pid", str(os.getpid()).encode)
         except FolderLockedError as error:
             raise RunInUseError(
-                f"Another training writes {folder}; expected one at a time. Wait for its end, stop "
-                "it, or give another output folder."
+                f"Another training is writing {folder}; expected one at a time. Wait "
+                "until it has finished, stop it, or give another output folder."
             ) from error
         except OSError as error:
             reason = error.strerror or error

@@ -88,24 +88,25 @@ def check_same_run(
     if differing:
         more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise RunStateError(
-            f"{path} is the checkpoint of another configuration: {'; '.join(differing[:_SHOWN])}"
-            f"{more}. Give the run another output folder, or go on with the settings of "
-            f"{path.parent / 'settings.json'}."
+            f"{path} is the checkpoint of another configuration: "
+            f"{'; '.join(differing[:_SHOWN])}{more}. Give the run another output folder, "
+            f"or continue with the settings of {path.parent / 'settings.json'}."
         )
     described = json.loads(json.dumps(describe_store(store)))
     wrong = [name for name, value in described.items() if metadata["store"].get(name) != value]
     if wrong:
         raise RunStateError(
-            f"{path} was trained on another store: {', '.join(wrong)} of {store.folder} differ. "
-            "Take the store that the run began with, or another output folder."
+            f"{path} was trained on another store: {', '.join(wrong)} of {store.folder} "
+            "differ. Use the store that the run began with, or another output folder."
         )
     # runs of earlier versions noted no contents
     changed = changed_cases(store, metadata["contents"]) if "contents" in metadata else []
     if changed:
         raise RunStateError(
-            f"{path} was trained on other data: the arrays of {', '.join(changed[:_SHOWN])} in "
-            f"{store.folder} have changed ({len(changed)} of {len(store.cases)} cases). Take the "
-            "store as it was when the run began, or another output folder."
+            f"{path} was trained on other data: the arrays of "
+            f"{', '.join(changed[:_SHOWN])} in {store.folder} have changed "
+            f"({len(changed)} of {len(store.cases)} cases). Use the store as it was when "
+            "the run began, or another output folder."
         )
 
 

@@ -64,7 +64,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunStateError(f"{path} is not a readable run state ({error})") from error
     if header.get("version") != str(STATE_VERSION):
         raise RunStateError(
-            f"{path} is of version {header.get('version')}, this program reads {STATE_VERSION}"
+            f"{path} is of version {header.get('version')}, but this program reads "
+            f"version {STATE_VERSION}"
         )
     try:
         metadata = json.loads(header["run"])

@@ -19,35 +19,36 @@ class DataSettings:
     store: str
     """Folder of the case store (anatomaskgan prepare)."""
     stack_size: int = 16
-    """Neighboring slices of one stack; 16 in the paper."""
+    """Number of neighboring slices in a stack; 16 in the paper."""
     crop: tuple[int, int] = (224, 224)
     """Rows and columns of a stack; 224x224 in the paper."""
     batch_size: int = 1
-    """Stacks of one step."""
+    """Number of stacks in a step."""
     flip: bool = True
-    """Left-right flip of image and labels; left and right labels change places."""
+    """Flip image and labels left to right, in half of the stacks at random; left and right
+    labels are exchanged."""
     rotation_degrees: float = 10.0
-    """Largest in-plane rotation of image (bicubic) and labels (nearest), either way."""
+    """Largest in-plane rotation of image (bicubic) and labels (nearest), in either direction."""
     shift_mm: float = 0.0
-    """Largest in-plane shift along each axis, either way."""
+    """Largest in-plane shift along each axis, in either direction."""
     shear_degrees: float = 0.0
-    """Largest angle by which an in-plane axis leans, either way."""
+    """Largest angle by which an in-plane axis is sheared, in either direction."""
     zoom: float = 1.0
     """Largest in-plane enlargement; the smallest is 1 / zoom."""
     affine_share: float = 0.3
-    """Share of stacks that are rotated, shifted, sheared and zoomed; interpolation takes texture
-    away, so not all of them."""
+    """Fraction of the stacks that are rotated, shifted, sheared and zoomed. Interpolation
+    removes texture, so not all stacks should be."""
     guidance: Literal["labels", "superpixels", "both"] = "labels"
-    """What stands for the anatomy: labels, the store's superpixels, or both. A batch has a guidance
-    channel unless it is labels."""
+    """What describes the anatomy: labels, the superpixels of the store, or both. A batch has a
+    guidance channel unless this is labels."""
     supervision: Literal["paired", "unpaired", "semi"] = "paired"
     """paired: labels and image of one case; unpaired: labels of one case, image of another
     subject's; semi: some stacks come from cases without labels."""
     labeled_share: float = 0.5
-    """semi: share of the stacks that have labels."""
+    """semi: fraction of the stacks that have labels."""
     num_labeled_subjects: int | None = None
-    """semi: subjects whose labels are used, the others count as unlabeled; None uses all there
-    are."""
+    """semi: number of subjects whose labels are used; the other subjects count as unlabeled.
+    None uses all labels."""
 
     def __post_init__(self) -> None:
         if self.stack_size < 1:
@@ -80,29 +81,32 @@ class OptimizerSettings:
     """How the weights move."""
 
     steps: int = 100_000
-    """Generator updates."""
+    """Number of updates of the generator."""
     lr_generator: float = 2e-4
-    """Learning rate; paper."""
+    """Learning rate of the generator; paper."""
     lr_discriminator: float = 2e-4
     """Learning rate of the discriminator and the gray-texture classifier."""
     betas: tuple[float, float] = (0.1, 0.9)
-    """Adam; paper."""
+    """Coefficients of Adam; paper."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    """How the learning rates fall to final_lr_share; linear begins at half of the steps."""
+    """How the learning rates fall to final_lr_share; linear begins to fall at half of the steps."""
     final_lr_share: float = 1.0
-    """Learning rate at the last step over that of the first; 1 keeps it."""
+    """Learning rate at the last step relative to that at the first step; with 1 it stays the
+    same."""
     warmup_steps: int = 0
     """Steps over which the learning rates rise from 0."""
     adversarial_start: int = 0
-    """Step before which only reconstruction and G-TC train the generator."""
+    """Step at which the adversarial losses begin; before it, only reconstruction and G-TC train
+    the generator."""
     freeze_statistics_from: float = 0.6
-    """Share of the steps after which normalization statistics stay fixed."""
+    """Fraction of the steps after which the normalization statistics stay fixed."""
     ema_decay: float = 0.999
-    """Of the averaged weights that become the model."""
+    """Decay of the exponential moving average of the weights; the averaged weights become the
+    model."""
     gradient_clip: float = 10.0
-    """Largest norm of the generator's gradient; 0 leaves it as it is."""
+    """Largest norm of the generator's gradient; with 0 it is not limited."""
     accumulate: int = 1
-    """Batches whose gradients are averaged in one step."""
+    """Number of batches whose gradients are averaged in one step."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "accumulate"):
@@ -123,26 +127,27 @@ class ValidationSettings:
     """How the run is measured on subjects that it does not see (DESIGN, section 8)."""
 
     every: int = 1000
-    """Steps between two validations; 0 for none."""
+    """Number of steps from one validation to the next; 0 for none."""
     cases: int = 4
-    """Cases of the validation split that are measured, the first by name."""
+    """Number of cases of the validation split that are measured, the first ones by name."""
     slices: int = 24
-    """Slices from the middle of each; the figures are means over these."""
+    """Number of slices from the middle of each case; the metrics are means over these slices."""
     select_by: Literal["psnr", "ssim", "dz_ratio", "dice", "fid", "kid", "lpips"] = "psnr"
-    """The figure whose best value makes `best.safetensors`; dz_ratio is best at 1; fid, kid and
-    lpips are best where they are lowest."""
+    """Metric that selects `best.safetensors`. dz_ratio is best at 1; fid, kid and lpips are best
+    at their lowest value."""
     extractor: str | None = None
-    """Local TorchScript file, [N,3,H,W] in [0,1] to features [N,D], that adds FID and KID; nothing
-    is downloaded."""
+    """Local TorchScript file that maps [N,3,H,W] in [0,1] to features [N,D]; adds FID and KID.
+    Nothing is downloaded."""
     extractor_sha256: str | None = None
-    """Of that file; not needed where its name ends in the hash, as PyTorch's own do."""
+    """SHA-256 of that file; not needed if the file name ends with it, as PyTorch's own file
+    names do."""
     lpips_weights: str | None = None
-    """Local safetensors file of torchvision's backbone weights, which adds LPIPS (packages lpips,
-    torchvision); nothing is downloaded."""
+    """Local safetensors file with torchvision's backbone weights; adds LPIPS (needs the packages
+    lpips and torchvision). Nothing is downloaded."""
     lpips_sha256: str | None = None
-    """Of that file; not needed where its name ends in the hash."""
+    """SHA-256 of that file; not needed if the file name ends with it."""
     lpips_network: Literal["alex", "vgg"] = "alex"
-    """The backbone."""
+    """Backbone of LPIPS."""
 
     def __post_init__(self) -> None:
         if self.every < 0 or self.cases < 1 or self.slices < 1:
@@ -154,8 +159,8 @@ class ValidationSettings:
         setting = needed.get(self.select_by)
         if setting is not None and getattr(self, setting) is None:
             raise SettingsError(
-                f"select_by is {self.select_by}, which is measured only with a local file in "
-                f"validation.{setting}; give it, or select by another figure"
+                f"select_by is {self.select_by}, which is measured only with a local file "
+                f"in validation.{setting}; give it, or select by another metric"
             )
 
 
@@ -164,13 +169,13 @@ class CardSettings:
     """What the card of the exported model says."""
 
     description: str = ""
-    """What the model makes, in a sentence."""
+    """What the model makes, in one sentence."""
     training_data: str = ""
-    """Which data, from where, under which terms."""
+    """The training data, where they come from, and their terms of use."""
     licence: str = ""
-    """Of the weights."""
+    """License of the weights."""
     not_for: str = ""
-    """What the model must not be used for; empty for the usual words."""
+    """What the model must not be used for; if empty, a standard text is used."""
 
 
 @dataclass(frozen=True)
@@ -179,14 +184,15 @@ class TrainingSettings:
 
     data: DataSettings
     output: str
-    """Folder of the run: checkpoints, log, curves, sheets."""
+    """Folder of the run: checkpoints, log, curves, pictures of samples."""
     direction: Literal["mask2image", "image2mask", "image+labels"] = "mask2image"
-    """What is made from what; image+labels makes both with two heads."""
+    """What is made from what: mask2image, image2mask, or image+labels, which makes both from
+    superpixels with two heads."""
     preset: Literal["compact", "paper"] = "compact"
     """Size of the generator."""
     generator: dict = field(default_factory=dict)
-    """Changes to the preset, by the names of GeneratorSettings; the kind `spade` stands for
-    anatomaskgan with its modules off."""
+    """Settings that override the preset, by the names of GeneratorSettings. The kind `spade`
+    stands for anatomaskgan with its modules switched off."""
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
     losses: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -195,25 +201,26 @@ class TrainingSettings:
     use_gray_texture: bool = True
     """G-TC, gray-texture classifier (paper, section III-C)."""
     label_dictionary: bool = True
-    """Evaluates SPADE's label branches once for every distinct label neighborhood of a batch; off
-    convolves the one-hot map, which gives the same numbers."""
+    """Compute SPADE's label branches once for every distinct label neighborhood of a batch. If
+    it is off, the one-hot map is convolved, which gives the same numbers and is slower."""
     seed: int = 0
-    """Of weights, data order, augmentation and noise."""
+    """Seed of the weights, the data order, the augmentation and the noise."""
     precision: Literal["32", "bf16", "16"] = "32"
-    """bf16 and 16 run convolutions in that type, weights stay in 32 bits; only for hardware that
-    has it."""
+    """Number type of the convolutions: 32 bits, bf16 or 16 bits. The weights stay in 32 bits.
+    bf16 and 16 are only for hardware that supports them."""
     checkpoint_every: int = 500
-    """Steps between two writings of `latest.safetensors`."""
+    """Number of steps from one writing of `latest.safetensors` to the next."""
     keep_every: int = 0
-    """Steps between two numbered checkpoints, which stay; 0 for none."""
+    """Number of steps from one numbered checkpoint to the next; these are kept. 0 for none."""
     sheet_every: int = 500
-    """Steps between two picture sheets (condition, synthetic, real); 0 for none."""
+    """Number of steps from one picture of samples (condition, synthetic, real) to the next; 0
+    for none."""
     log_every: int = 20
-    """Steps between two lines of log.csv."""
+    """Number of steps from one line of log.csv to the next."""
     tensorboard: bool = True
-    """Writes TensorBoard files where that is installed."""
+    """Write TensorBoard files if TensorBoard is installed."""
     wandb_project: str | None = None
-    """Project of Weights & Biases that the run reports to; none by default."""
+    """Project of Weights & Biases to which the run reports; none by default."""
 
     def __post_init__(self) -> None:
         for name in ("checkpoint_every", "log_every"):

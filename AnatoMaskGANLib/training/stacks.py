@@ -79,20 +79,21 @@ class StackSampler:
         self._where = f"the {split} split of {store.folder}"
         if not cases:
             raise StoreError(
-                f"{self._where} is empty; prepare the store with a share for it, or with more "
-                "subjects"
+                f"{self._where} is empty; prepare the store with a larger fraction for "
+                "it, or with more subjects"
             )
         for case in cases:
             if case.shape_kji[0] < settings.stack_size:
                 raise StoreError(
-                    f"case {case.name} has {case.shape_kji[0]} slices, a stack needs "
+                    f"case {case.name} has {case.shape_kji[0]} slices, but a stack needs "
                     f"{settings.stack_size}; lower stack_size or leave the case out"
                 )
         one_sided = store.preparation.get("one_sided", [])
         if settings.flip and one_sided:
             raise StoreError(
-                f"flip is on, but {store.folder} has {', '.join(one_sided)} without the partner on "
-                "the other side, so flipped images would not match their labels; set flip: false"
+                f"flip is on, but {store.folder} has {', '.join(one_sided)} without its "
+                "partner on the other side, so flipped images would not match their "
+                "labels; set flip: false"
             )
         if settings.guidance != "labels" and not all(
             case.guidance_sjk is not None for case in cases

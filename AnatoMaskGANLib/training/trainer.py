@@ -151,10 +151,11 @@ class Trainer:
         if not torch.isfinite(total) or abs(float(total.detach())) > _LARGEST_LOSS:
             values = ", ".join(f"{key} {float(value.detach()):.4g}" for key, value in terms.items())
             raise TrainingDivergedError(
-                f"step {self.step}: the losses of the {name} are no numbers any more or out of all "
-                f"bounds ({values}). Try, in this order: a lower lr_generator and lr_discriminator "
-                "(half), a gradient_clip of 1, precision 32, r1 above 0; the last checkpoint is "
-                "from before this step, a numbered or best one is taken with --resume-from."
+                f"step {self.step}: the losses of the {name} are not finite or far too "
+                f"large ({values}). Try, in this order: a lower lr_generator and "
+                "lr_discriminator (half), a gradient_clip of 1, precision 32, r1 above 0; "
+                "the last checkpoint is from before this step. --resume-from continues "
+                "from a numbered or the best checkpoint."
             )
         optimizer = self.optimizers[name]
         if not self._has_gradients(optimizer):

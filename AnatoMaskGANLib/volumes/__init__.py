@@ -1,8 +1,9 @@
 """Label maps and volumes: containers, geometry, files, resampling and the names of labels."""
 
-from AnatoMaskGANLib.volumes.companion_files import files_read_with
+from typing import TYPE_CHECKING
+
+from AnatoMaskGANLib.lazy_names import lazy_names
 from AnatoMaskGANLib.volumes.errors import VolumeError
-from AnatoMaskGANLib.volumes.files import read_label_map, read_volume, write_label_map, write_volume
 from AnatoMaskGANLib.volumes.label_map import LabelMap
 from AnatoMaskGANLib.volumes.label_matching import (
     LabelMatch,
@@ -15,10 +16,34 @@ from AnatoMaskGANLib.volumes.label_table import (
     label_table_of_model,
     load_label_table,
 )
-from AnatoMaskGANLib.volumes.resampling import to_grid_of, to_model_grid, volume_to_model_grid
-from AnatoMaskGANLib.volumes.volume import Volume, same_grid
+from AnatoMaskGANLib.volumes.source_files import files_read_with
+from AnatoMaskGANLib.volumes.volume import ChangedRegion, Volume, same_grid
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.volumes.files import (
+        read_label_map,
+        read_volume,
+        write_label_map,
+        write_volume,
+    )
+    from AnatoMaskGANLib.volumes.resampling import to_grid_of, to_model_grid, volume_to_model_grid
+
+# The files that import SimpleITK.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "read_label_map": "files",
+        "read_volume": "files",
+        "to_grid_of": "resampling",
+        "to_model_grid": "resampling",
+        "volume_to_model_grid": "resampling",
+        "write_label_map": "files",
+        "write_volume": "files",
+    },
+)
 
 __all__ = [
+    "ChangedRegion",
     "LabelMap",
     "LabelMatch",
     "LabelTable",

@@ -1,9 +1,9 @@
 """Files that a process writes under another name, and those that a killed one left behind.
 
-A file is abandoned when no process holds its lock: the system frees a lock with its process, so
-that neither clocks nor process numbers are asked. The name tells the computer, because locks of
-another one are not seen in every folder of a network. On Windows an open file cannot take another
-one's place; there files are not locked, and abandoned ones stay.
+A file is abandoned when no process holds its lock. The system frees a lock when its process ends,
+so no clock and no process number is needed. The name of the file says which computer wrote it,
+because the locks of another computer are not seen in every folder of a network. On Windows an open
+file cannot take another one's place; there files are not locked, and abandoned ones stay.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ INDEX = "store.json"
 _FORMAT = "anatomaskgan-case-store"
 _FULL_SCALE = 65535
 _FULL_GUIDANCE = 255
-# A case without labels reaches as far as its intensities above this share of the window.
+# A case without labels reaches as far as its intensities above this fraction of the window.
 _ANATOMY_INTENSITY = 0.05
 _DTYPES = {"image": ("uint16",), "labels": ("uint8", "uint16"), "guidance": ("uint8",)}
 
@@ -61,10 +61,16 @@ class StoredCase:
     def shape_kji(self) -> tuple[int, int, int]:
         """Slices, rows and columns."""
         array = self.image_sjk if self.image_sjk is not None else self.labels_sjk
+        if array is None:
+            raise StoreError(
+                f"case {self.name} has neither an image nor labels; prepare the store again"
+            )
         return array.shape
 
     def image(self, slices: slice, rows: slice, columns: slice) -> np.ndarray:
-        """float32 in [0,1] of a part of the case."""
+        """float32 in [0,1] of a part of the case; StoreError for a case without an image."""
+        if self.image_sjk is None:
+            raise StoreError(f"case {self.name} has no image; take a case of a paired store")
         return self.image_sjk[slices, rows, columns].astype(np.float32) / _FULL_SCALE
 
 
@@ -174,8 +180,8 @@ def open_store(folder: Path) -> CaseStore:
     try:
         store = CaseStore(
             folder=folder,
-            spacing_ijk_mm=_numbers(index["spacing_ijk_mm"], 3),
-            window=_numbers(index["window"], 2),
+            spacing_ijk_mm=_spacing(index["spacing_ijk_mm"]),
+            window=_window(index["window"]),
             unit=str(index["unit"]),
             label_table=index["label_table"],
             cases=tuple(open_case(folder, entry) for entry in index["cases"]),
@@ -198,7 +204,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
         raise StoreError(
-            f"{folder} has no {INDEX}, so it is no case store; make one with: anatomaskgan prepare"
+            f"{folder} has no {INDEX}, so it is not a case store; make one with: "
+            "anatomaskgan prepare"
         )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -213,8 +220,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     if index.get("version") != STORE_VERSION:
         raise StoreError(
-            f"{folder} is a store of version {index.get('version')}, this program reads version "
-            f"{STORE_VERSION}. Make it again from its images with: anatomaskgan prepare"
+            f"{folder} is a store of version {index.get('version')}, but this program "
+            f"reads version {STORE_VERSION}. Make it again from its images with: "
+            "anatomaskgan prepare"
         )
     return index
 
@@ -246,7 +254,7 @@ def open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
         rows,
         columns,
         arrays.get("guidance"),
-        _numbers(entry["window"], 2),
+        _window(entry["window"]),
     )
 
 
@@ -258,8 +266,8 @@ def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> 
         raise StoreError(f"{path} cannot be read ({error}); prepare the store again") from error
     if array.shape != shape or array.dtype.name not in dtypes:
         raise StoreError(
-            f"{path} has shape {array.shape} and type {array.dtype}, the index says {shape} and "
-            f"{' or '.join(dtypes)}; prepare the store again"
+            f"{path} has shape {array.shape} and type {array.dtype}, but the index says "
+            f"{shape} and {' or '.join(dtypes)}; prepare the store again"
         )
     return array
 
@@ -276,10 +284,20 @@ def _check_store(store: CaseStore) -> None:
                 raise ValueError(f"{case.name} has labels from {first} to {last} of {size}")
 
 
-def _numbers(values: Sequence[Any], length: int) -> tuple[float, ...]:
+def _spacing(values: Sequence[Any]) -> tuple[float, float, float]:
+    i, j, k = _numbers(values, 3)
+    return i, j, k
+
+
+def _window(values: Sequence[Any]) -> tuple[float, float]:
+    low, high = _numbers(values, 2)
+    return low, high
+
+
+def _numbers(values: Sequence[Any], length: int) -> list[float]:
     if len(values) != length:
         raise ValueError(f"{values} has {len(values)} numbers, expected {length}")
-    return tuple(float(value) for value in values)
+    return [float(value) for value in values]
 
 
 def _pair(values: Sequence[Any]) -> tuple[int, int]:

@@ -64,9 +64,9 @@ def deform_label_map(
 ) -> LabelMap:
     """Another anatomy on the same grid; the same seed gives the same one.
 
-    `table`: whose values the labels have; its swaps say which labels change places in a flip. What
-    is moved out of the grid is cut off. Raises VolumeError for an empty map or, with flips, for
-    labels that the table does not know.
+    table: the label table whose values the labels have; its swaps say which labels change places
+    in a flip. Anatomy that is moved out of the grid is cut off. Raises VolumeError for an empty map
+    or, with flips, for labels that the table does not know.
     """
     settings = settings or DeformationSettings()
     if not label_map.values:
@@ -124,7 +124,7 @@ def draw_control_points(
 
 
 def largest_stretch(points: np.ndarray, control_spacing_mm: float) -> float:
-    """A bound on the derivative of the spline: of its norm, anywhere and in any direction."""
+    """A bound on the norm of the spline's derivative, anywhere and in any direction."""
     steps = [np.linalg.norm(np.diff(points, axis=axis), axis=-1).max() for axis in range(3)]
     return float(np.linalg.norm(steps)) / control_spacing_mm
 

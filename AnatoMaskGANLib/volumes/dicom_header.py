@@ -40,13 +40,13 @@ _MOST_VOXELS_A_BYTE = 1 << 14
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What orders the slices of a series."""
+    """What is needed to put the slices of a series in order."""
 
     path: Path
     series: str
     has_pixels: bool
     place_mm: float | None
-    """Of the first voxel along the normal of the slice; None if the file does not say it."""
+    """Place of the first voxel along the normal of the slice; None if the file does not say it."""
     number: int
     """Instance Number, 0 if the file does not say it."""
 
@@ -76,8 +76,8 @@ def read_dicom_header(path: Path) -> DicomHeader:
             return _header_of(path, all_)
     except (_DamagedError, OSError, ValueError, struct.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole DICOM file. It is damaged or of a "
-            "rare kind; export it again, or convert it to NIfTI."
+            f"{path} cannot be read: {error}. Expected a complete DICOM file. It is "
+            "damaged or of a rare kind; export it again, or convert it to NIfTI."
         ) from error
 
 
@@ -88,7 +88,7 @@ def position_of(text: str) -> tuple[float, ...]:
 
 def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
     if content[128:132] != b"DICM":
-        raise _DamagedError("its first bytes are not those of DICOM")
+        raise _DamagedError("its first bytes are not those of a DICOM file")
     syntax, start = "", 132
     while content[start : start + 2] == b"\2\0":  # the file's own group, always with types
         tag, first, start = next(_elements(content, start, len(content), False, 0))
@@ -99,7 +99,7 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
     found: dict[int, tuple[int, int]] = {}
     for tag, first, last in _elements(content, start, len(content), syntax == _IMPLICIT, 0):
         if tag in found:
-            raise _DamagedError(f"it says the element {tag:08x} twice")
+            raise _DamagedError(f"it contains the element {tag:08x} twice")
         found[tag] = (first, last)
     texts = {
         tag: _text(content[slice(*found[tag])])
@@ -123,9 +123,9 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
 def _elements(
     content: mmap.mmap, start: int, end: int, is_implicit: bool, depth: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Tag, first byte and end of every element of a data set, its sequences passed as well.
+    """Tag, first byte and end of every element of a data set; elements of sequences are checked.
 
-    Ends after the delimiter of an item where there is one.
+    The data set ends after the delimiter of an item where there is one.
     """
     if depth > _DEEPEST:
         raise _DamagedError("its sequences are nested too deeply")
@@ -139,6 +139,8 @@ def _elements(
         if tag in (_END_OF_ITEM, _END_OF_SEQUENCE):
             yield tag, at + 8, at + 8
             return
+        # The length of an element: 32 bits behind the tag where types are implicit; else behind the
+        # type, in 16 bits, or in 32 bits after two that are not used.
         form = content[at + 4 : at + 6]
         is_sequence, inside_implicit = form in (b"SQ", b"UN"), is_implicit or form == b"UN"
         if is_implicit:
@@ -170,6 +172,7 @@ def _elements(
 def _end_of_sequence(
     content: mmap.mmap, start: int, end: int, is_implicit: bool, depth: int
 ) -> int:
+    """The first byte behind a sequence, whose items are checked."""
     at = start
     while at < end:
         tag, length = _tag_at(content, at), struct.unpack_from("<I", content, at + 4)[0]
@@ -187,6 +190,7 @@ def _end_of_sequence(
 
 
 def _end_of_fragments(content: mmap.mmap, start: int, end: int) -> int:
+    """The first byte behind packed pixels, which lie in fragments."""
     at = start
     while at + 8 <= end:
         tag, length = _tag_at(content, at), struct.unpack_from("<I", content, at + 4)[0]
@@ -196,7 +200,7 @@ def _end_of_fragments(content: mmap.mmap, start: int, end: int) -> int:
         if tag != _ITEM or at + length > end:
             break
         at += length
-    raise _DamagedError("its packed pixels are torn")
+    raise _DamagedError("its compressed pixels are incomplete")
 
 
 def _check_pixels(
@@ -227,7 +231,7 @@ def _text(content: bytes) -> str:
 
 
 def _numbers(text: str, count: int) -> tuple[float, ...]:
-    """So many finite numbers, or none."""
+    """`count` finite numbers, divided by backslashes in the text; none for any other text."""
     try:
         numbers = tuple(float(part) for part in text.split("\\"))
     except ValueError:

@@ -79,9 +79,9 @@ def read_label_map(
         if by_value is not None and not have_values_of_their_own(segments):
             given = "names by value" if isinstance(by_value, Mapping) else by_value
             raise VolumeError(
-                f"{path} has segments of one label value in different layers, which {given} "
-                "cannot tell apart; expected a value of its own for each. Take the names in the "
-                "file, or export the segmentation as a label map."
+                f"{path} has segments with the same label value in different layers, which "
+                f"{given} cannot tell apart; expected a different value for each. Use the names "
+                "in the file, or export the segmentation as a label map."
             )
         array, segments = merged_layers(path, array, segments)
     if segments:
@@ -219,9 +219,10 @@ def _check_notes_fit(path: Path, keys: Mapping[str, str]) -> None:
     for key, text in keys.items():
         if len(text) > _LONGEST_METAIMAGE_NOTE:
             raise VolumeError(
-                f"{path} would have {len(text)} characters in the note {key} of its header (names "
-                f"or provenance); a MetaImage file holds at most {_LONGEST_METAIMAGE_NOTE}. Write "
-                "NRRD (.nrrd) or NIfTI (.nii.gz) instead."
+                f"{path} would have {len(text)} characters in the entry {key} of its "
+                "header (names or provenance); a MetaImage file can have at most "
+                f"{_LONGEST_METAIMAGE_NOTE}. Write NRRD (.nrrd) or NIfTI (.nii.gz) "
+                "instead."
             )
 
 
@@ -231,8 +232,8 @@ def _suffix_of(path: Path, suffixes: tuple[str, ...], verb: str) -> str:
         if name.endswith(suffix) and name != suffix:
             return suffix
     raise VolumeError(
-        f"{path} is of a type that cannot be {verb}; expected a name that ends in one of "
-        f"{', '.join(suffixes)}."
+        f"{path} cannot be {verb}: its file type is not supported; expected a name that "
+        f"ends with one of {', '.join(suffixes)}."
     )
 
 
@@ -257,19 +258,24 @@ def _noted_origin(
     record: Mapping[str, Any],
 ) -> tuple[tuple[float, float] | None, str, dict[str, str]]:
     """Window, unit and provenance of a record; what is not spelled as expected is left out."""
-    window, unit, provenance = (record.get(key) for key in ("window", "unit", "provenance"))
-    is_window = (
-        isinstance(window, list)
-        and len(window) == 2
-        and all(isinstance(limit, int | float) for limit in window)
-        and all(abs(limit) < float(np.finfo(np.float32).max) for limit in window)
-        and window[0] < window[1]
-    )
+    unit, provenance = record.get("unit"), record.get("provenance")
     return (
-        (float(window[0]), float(window[1])) if is_window else None,
+        _window_of(record.get("window")),
         unit if isinstance(unit, str) else "",
         provenance if isinstance(provenance, dict) else {},
     )
+
+
+def _window_of(noted: Any) -> tuple[float, float] | None:
+    """A noted window; None for anything but two ascending numbers that float32 can hold."""
+    if not isinstance(noted, list) or len(noted) != 2:
+        return None
+    low, high = noted
+    if not (isinstance(low, int | float) and isinstance(high, int | float)):
+        return None
+    largest = float(np.finfo(np.float32).max)
+    is_window = abs(low) < largest and abs(high) < largest and low < high
+    return (float(low), float(high)) if is_window else None
 
 
 def _of_file(path: Path, make: Callable[[], _Container]) -> _Container:

@@ -73,4 +73,4 @@ def take_lock(file: IO) -> None:
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             raise
-        raise FolderLockedError(f"another process holds {file.name}") from error
+        raise FolderLockedError(f"another process is using {file.name}") from error

@@ -1,6 +1,6 @@
-"""Where voxels lie: voxel index (i, j, k) to RAS millimetres as one 4x4 matrix.
+"""Where voxels lie: voxel index (i, j, k) to RAS millimeters as one 4x4 matrix.
 
-Arrays are KJI, so an array of shape (K, J, I) has its voxel `array[k, j, i]` centred at
+Arrays are KJI, so an array of shape (K, J, I) has its voxel `array[k, j, i]` centered at
 `ijk_to_ras @ (i, j, k, 1)`. Any right- or left-handed, oblique, anisotropic grid is one such
 matrix; only a shear is refused, because NRRD, MetaImage, DICOM and the model grid cannot hold it.
 """
@@ -36,13 +36,14 @@ def checked_ijk_to_ras(ijk_to_ras: np.ndarray) -> np.ndarray:
     matrix = np.array(ijk_to_ras, dtype=np.float64)
     if matrix.shape != (4, 4):
         raise VolumeError(
-            f"The geometry is an array of shape {matrix.shape}; expected a 4x4 matrix from "
-            "voxel index to RAS millimetres. Give the affine of the whole volume."
+            f"The geometry is an array of shape {matrix.shape}; expected a 4x4 matrix "
+            "from voxel index to RAS millimeters. Give the affine of the whole volume."
         )
     if not np.isfinite(matrix).all():
         raise VolumeError(
-            "The geometry has values that are NaN or infinite, so the voxels have no place: "
-            f"{_in_short(matrix)}. Expected finite numbers. Repair the header of the file."
+            "The geometry has values that are NaN or infinite, so the voxels have no "
+            f"position: {_in_short(matrix)}. Expected finite numbers. Repair the header "
+            "of the file."
         )
     if not np.allclose(matrix[3], (0, 0, 0, 1), rtol=0, atol=1e-9):
         raise VolumeError(
@@ -59,8 +60,9 @@ def checked_ijk_to_ras(ijk_to_ras: np.ndarray) -> np.ndarray:
     directions = matrix[:3, :3] / spacing
     if abs(np.linalg.det(directions)) < 1e-6:
         raise VolumeError(
-            f"The geometry is singular, its three axes lie in one plane: {_in_short(matrix)}. "
-            "Expected three independent axes. Repair the header of the file."
+            "The geometry is singular: its three axes lie in one plane: "
+            f"{_in_short(matrix)}. Expected three independent axes. Repair the header of "
+            "the file."
         )
     for first, second in itertools.combinations(range(3), 2):
         cosine = float(directions[:, first] @ directions[:, second])
@@ -107,7 +109,7 @@ def without_rounding_shear(
 
 
 def spacing_ijk_mm_of(ijk_to_ras: np.ndarray) -> tuple[float, float, float]:
-    """The distance in mm between neighbouring voxel centres along i, j and k."""
+    """The distance in mm between neighboring voxel centers along i, j and k."""
     i, j, k = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
     return float(i), float(j), float(k)
 
@@ -122,7 +124,7 @@ def corner_indices_ijk(shape_kji: Sequence[int]) -> np.ndarray:
 def largest_shift_mm(
     shape_kji: Sequence[int], ijk_to_ras: np.ndarray, other_ijk_to_ras: np.ndarray
 ) -> float:
-    """How far at most, in mm, the centre of one voxel lies apart under the two geometries.
+    """The largest distance in mm between a voxel's centers under two geometries.
 
     The difference of two affine maps is affine, so the largest one is found at a corner.
     """
@@ -134,8 +136,9 @@ def largest_shift_mm(
 def axes_closest_to_ras(ijk_to_ras: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, ...]]:
     """Which axis of the grid runs closest along R, A and S, and whether it runs the other way.
 
-    Of the six assignments the one with the largest sum of direction cosines; of equal ones (an
-    axis turned by 45 degrees) the first in lexical order, so that the answer is always the same.
+    The answer is the one of the six assignments with the largest sum of direction cosines; among
+    equal ones (an axis turned by 45 degrees) the first in lexical order, so that it is always the
+    same.
     """
     directions = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
 

@@ -1,7 +1,7 @@
-"""The data that the text header of an NRRD or MetaImage file tells of: where they are, how many.
+"""The data that the text header of an NRRD or MetaImage file describes: their place and number.
 
-ITK takes memory for what a header promises before it looks for it, opens whatever file a header
-names, and gives of torn packed data what it has. So this is looked at first.
+ITK takes memory for what a header promises before it looks for the data, opens whatever file a
+header names, and of torn packed data gives what it has. So this is checked before ITK reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DATA_KEYS = (
 _LOCAL = ("local", "")
 _LONGEST_NAME = 256
 _MOST_SIZES = 16
-"""So many dimensions an NRRD file may have, and no MetaImage has more."""
+"""The most dimensions that an NRRD file may have; no MetaImage file has more."""
 
 
 def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int) -> None:
@@ -37,8 +37,8 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
     for key, text in lines:
         if key in _DATA_KEYS and key in header:
             raise VolumeError(
-                f"{path} says {key!r} twice in its header; expected it once. It is damaged; export "
-                "it again."
+                f"{path} has the entry {key!r} twice in its header; expected it once. It "
+                "is damaged; export it again."
             )
         header[key] = text
     detached = named_data_file(path, header)
@@ -85,20 +85,22 @@ def named_data_file(path: Path, header: Mapping[str, str]) -> Path | None:
 def _beside(path: Path, named: str) -> Path:
     if named.upper().startswith("LIST") or "%" in named:
         raise VolumeError(
-            f"{path} names several data files ({named[:80]}); expected one. Save it as one file, "
-            "such as .nrrd."
+            f"{path} names several data files ({named[:80]}); expected one. Save it as a "
+            "single file, such as .nrrd."
         )
     folder = path.parent.resolve()
     is_name = 0 < len(named) < _LONGEST_NAME and "\0" not in named
     data_file = (folder / named).resolve() if is_name else folder
     if not is_name or folder not in data_file.parents:
         raise VolumeError(
-            f"{path} names the data file {named[:80]!r}; expected one in its own folder. Put "
-            "header and data into one folder, or save both as one file, such as .nrrd."
+            f"{path} names the data file {named[:80]!r}; expected one in its own folder. "
+            "Put header and data into one folder, or save both as a single file, such as "
+            ".nrrd."
         )
     if not data_file.is_file():
         raise VolumeError(
-            f"{path} cannot be read: its data file {named} is not there. Put it beside the header."
+            f"{path} cannot be read: its data file {named} does not exist. Put it next to "
+            "the header."
         )
     return data_file
 
@@ -108,14 +110,16 @@ def _check_packed(path: Path, header: dict[str, str], there: int) -> None:
     for key in ("line skip", "lineskip", "headersize"):
         if _number(header.get(key), 0) != 0:
             raise VolumeError(
-                f"{path} has {key!r}: {header[key][:20]} in its header and packed data; expected "
-                "packed data without a part to skip. Save it as one file, such as .nrrd."
+                f"{path} has {key!r}: {header[key][:20]} in its header, and its data are "
+                "compressed; expected compressed data without a part to skip. Save it as "
+                "a single file, such as .nrrd."
             )
     said = _number(header.get("compresseddatasize"), 0)
     if said > there:
         raise VolumeError(
-            f"{path} cannot be read: its header promises {said} bytes of packed data, but only "
-            f"{there} follow. It is damaged or truncated; copy or export it again."
+            f"{path} cannot be read: its header promises {said} bytes of compressed data, "
+            f"but only {there} follow. It is damaged or truncated; copy or export it "
+            "again."
         )
 
 
@@ -141,13 +145,13 @@ def _packed_size_of_metaimage(path: Path, header: dict[str, str], is_local: bool
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """The whole number that a text begins with."""
+    """The whole number that a text begins with; `otherwise` if it begins with none."""
     found = re.match(r"[+-]?\d{1,18}", text or "")
     return int(found[0]) if found else otherwise
 
 
 def _bytes_of(name: str) -> int:
-    """Bytes of a value of an NRRD or MetaImage type, at least."""
+    """The fewest bytes that a value of an NRRD or MetaImage type has."""
     name = name.lower()
     if "long long" in name or "longlong" in name or "64" in name or "double" in name:
         return 8

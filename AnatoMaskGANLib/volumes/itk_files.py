@@ -79,8 +79,9 @@ def read_with_itk(path: Path) -> StoredVolume:
         image = reader.Execute()
     except RuntimeError as error:
         raise VolumeError(
-            f"{path} cannot be read: {_reason(error)}. Expected a whole NIfTI, NRRD, MetaImage or "
-            "DICOM file. It is damaged, truncated or of another type; copy or export it again."
+            f"{path} cannot be read: {_reason(error)}. Expected a complete NIfTI, NRRD, "
+            "MetaImage or DICOM file. It is damaged, truncated or of another type; copy "
+            "or export it again."
         ) from error
     header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     array = SimpleITK.GetArrayFromImage(image)
@@ -117,7 +118,7 @@ def write_with_itk(
         raise OSError(_reason(error)) from error
     is_whole = np.array_equal(SimpleITK.GetArrayViewFromImage(written), array)
     if not is_whole or largest_shift_mm(array.shape, _ijk_to_ras_of(written), ijk_to_ras) > 1e-3:
-        raise OSError("what was written reads back differently; the disk may be full")
+        raise OSError("the written file differs when it is read back; the disk may be full")
 
 
 def read_dicom_series(folder: Path) -> StoredVolume:
@@ -142,8 +143,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
         image = reader.Execute()
     except RuntimeError as error:
         raise VolumeError(
-            f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected whole "
-            "slices of one size. Export the series again."
+            f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
+            "complete slices of the same size. Export the series again."
         ) from error
     if image.GetDimension() != 3:
         raise VolumeError(
@@ -168,13 +169,16 @@ def _slices_of(folder: Path) -> list[DicomHeader]:
         header = read_dicom_header(path)
         if not header.has_pixels:
             raise VolumeError(
-                f"{path} is a DICOM file, but no slice of the series can be read from it. It is "
-                "damaged or truncated: export it again, or put it elsewhere if it is no slice."
+                f"{path} is a DICOM file, but no slice of the series can be read from it. "
+                "It is damaged or truncated: export it again, or move it to another "
+                "folder if it is not a slice."
             )
         headers.append(header)
-    if all(header.place_mm is not None for header in headers):
-        return sorted(headers, key=lambda header: header.place_mm)
-    return sorted(headers, key=lambda header: header.number)
+    have_places = all(header.place_mm is not None for header in headers)
+    return sorted(
+        headers,
+        key=lambda header: (header.place_mm or 0.0) if have_places else header.number,
+    )
 
 
 def _check_slices_lie_evenly(
@@ -192,9 +196,9 @@ def _check_slices_lie_evenly(
         if shift_mm > _LARGEST_SLICE_SHIFT_MM:
             raise VolumeError(
                 f"Slice {k + 1} of {num_slices} of the DICOM series in {folder} lies "
-                f"{shift_mm:.2f} mm from where an even stack has it. Slices are missing, or the "
-                "gantry was tilted; load the series in Slicer (with its regularization) and save "
-                "the volume."
+                f"{shift_mm:.2f} mm from its position in an evenly spaced stack. Slices "
+                "are missing, or the gantry was tilted; load the series in Slicer (with "
+                "its regularization) and save the volume."
             )
 
 
@@ -214,7 +218,9 @@ def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
     try:
         record = json.loads(header[RECORD_KEY])
     except ValueError:
-        _logger.warning("%s: the note in its header is damaged and is not read", path)
+        _logger.warning(
+            "%s: the entry of this program in its header is damaged and is ignored", path
+        )
         return {}
     return record if isinstance(record, dict) else {}
 

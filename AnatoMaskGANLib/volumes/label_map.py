@@ -60,7 +60,7 @@ class LabelMap:
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxel centres along i, j and k."""
+        """Distance of neighboring voxel centers along i, j and k."""
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
     @cached_property
@@ -77,7 +77,7 @@ class LabelMap:
         digest = hashlib.sha256()
         digest.update(np.array(self.shape_kji, dtype="<i8").tobytes())
         digest.update(place.astype("<f8").tobytes())
-        digest.update(np.ascontiguousarray(in_smallest_type(self.labels_kji)))
+        digest.update(np.ascontiguousarray(in_smallest_type(self.labels_kji)).data)
         return digest.hexdigest()
 
 

@@ -14,18 +14,17 @@ from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
 from AnatoMaskGANLib.volumes.label_recognition import recognized
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
 from AnatoMaskGANLib.volumes.label_table import BACKGROUND, SURROUNDING, LabelTable
-from AnatoMaskGANLib.volumes.nearest_labels import nearest_label, sided_label
 from AnatoMaskGANLib.volumes.terminology import LEFT, RIGHT, without_modifier
 
 _logger = logging.getLogger(__name__)
 
-# Of a long list so many are named in an error.
+# The most labels that an error names.
 _MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
 class LabelMatch:
-    """Which of the model's labels a label of the map is."""
+    """A label of the map, and the label of the model that it is."""
 
     value: int
     """The value in the map."""
@@ -108,8 +107,8 @@ def match_labels(
     """
     if not label_map.values:
         raise VolumeError(
-            "The label map has no label: all of its voxels are background (0). Expected at least "
-            "one labelled voxel; paint or export the segmentation first."
+            "The label map has no label: all of its voxels are background (0). Expected "
+            "at least one labeled voxel; paint or export the segmentation first."
         )
     spellings = dict(table.spellings())
     decisions = {
@@ -169,8 +168,8 @@ def apply_matches(
         raise UnmatchedLabelsError(open_ones, len(used))
     if not known:
         raise VolumeError(
-            "Every label of the map is dropped to background; expected at least one that the "
-            "model knows. Map at least one label."
+            "Every label of the map would become background; expected at least one that "
+            "the model knows. Map at least one label."
         )
     whole = {m.value: m.model_value or 0 for m in used if not (m.nearest or m.as_surrounding)}
     labels = _with_values(label_map, whole)
@@ -202,6 +201,8 @@ def _with_nearest(
     Nearest are labels that every voxel of theirs has by itself. Of two labels that the map does
     not have each gets its side.
     """
+    from AnatoMaskGANLib.volumes.nearest_labels import nearest_label, sided_label
+
     labels = applied.labels_kji.astype(np.int64)
     for match in by_place:
         if match.as_surrounding:
@@ -228,7 +229,7 @@ def _by_value(value: int, table: LabelTable) -> LabelMatch:
 def _by_user(value: int, name: str, target: int | str | None, table: LabelTable) -> LabelMatch:
     if target == SURROUNDING:
         return LabelMatch(value, name, None, "user", as_surrounding=True)
-    assert not isinstance(target, str)  # noqa: S101  `_decided` gives no other text
+    assert not isinstance(target, str)
     return LabelMatch(value, name, target, "user", "" if target is None else table.labels[target])
 
 
@@ -264,7 +265,9 @@ def _matched(
         if key in decisions:
             return _by_user(value, name, decisions[key], table)
     if _sides_disagree(name, code):
-        _logger.warning("label %d: name %r and code %s say two sides", value, name, code)
+        _logger.warning(
+            "label %d: the name %r and the code %s name different sides", value, name, code
+        )
         return LabelMatch(value, name, None, "unmatched")
     found, rule = _by_code(name, code, table), "code"
     if found is None:
@@ -276,7 +279,7 @@ def _matched(
 
 
 def _by_code(name: str, code: str, table: LabelTable) -> int | None:
-    """By the whole code, or by the code of the structure and the side that the name says."""
+    """The value found by the whole code, or by the structure's code and the side in the name."""
     if not code:
         return None
     side = {"left": f"+{LEFT}", "right": f"+{RIGHT}"}.get(side_of(name), "")

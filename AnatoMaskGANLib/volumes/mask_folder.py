@@ -83,7 +83,8 @@ def read_mask_folder(folder: Path, notes: list[str] | None = None) -> LabelMap:
             if num_shared > _LARGEST_OVERLAP * smaller:
                 raise VolumeError(
                     f"In {folder} the masks {names[other]} and {names[value]} overlap in "
-                    f"{num_shared} voxels; expected one label a voxel. Leave one of them out."
+                    f"{num_shared} voxels; expected one label for each voxel. Leave one of "
+                    "them out."
                 )
             note = f"{num_shared} voxels of {names[value]} belong to {names[other]} as well"
             if notes is None:
@@ -92,7 +93,7 @@ def read_mask_folder(folder: Path, notes: list[str] | None = None) -> LabelMap:
                 notes.append(note)
         merged.labels_kji[is_inside & ~overlap] = value
     if merged is None:
-        raise VolumeError(f"{folder} holds no mask file; expected one for each label.")
+        raise VolumeError(f"{folder} contains no mask file; expected one for each label.")
     return replace(merged, names=names)
 
 

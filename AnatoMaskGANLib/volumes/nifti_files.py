@@ -36,7 +36,7 @@ from AnatoMaskGANLib.volumes.stored_volume import (
 _logger = logging.getLogger(__name__)
 
 # What gzip, struct and NumPy raise on damaged bytes, beside nibabel's own errors.
-_FAILURES = (
+_FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
     ValueError,
@@ -47,7 +47,7 @@ _FAILURES = (
     zlib.error,
 )
 
-# NIfTI keeps positions as 32-bit numbers; a file whose voxel centres move by more is not written.
+# NIfTI keeps positions as 32-bit numbers; a file whose voxel centers move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
 _LONGEST_DESCRIPTION = 79
@@ -70,11 +70,12 @@ def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     header, content = read_whole_nifti(path)
+    failures = _FAILURES + _failures_of(nibabel)
     image_type = nibabel.Nifti1Image if header.version == 1 else nibabel.Nifti2Image
     try:
         image = image_type.from_bytes(as_single_file(header, content))
         array = _array_of(image, header.shape_ijk)
-    except (*_FAILURES, *_failures_of(nibabel)) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
     return _stored(path, header, content, array)
 
@@ -100,6 +101,8 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
 
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
+    # an unknown type of numbers is a KeyError
+    failures: tuple[type[Exception], ...] = (*_FAILURES, *_failures_of(nibabel), LookupError)
     try:
         image = _opened_mgh(path, nibabel)
         shape = without_trailing_ones(image.shape)
@@ -112,12 +115,11 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
         return StoredVolume(_array_of(image, shape), np.array(image.affine, dtype=np.float64))
     except VolumeError:
         raise
-    # an unknown type of numbers is a KeyError
-    except (*_FAILURES, *_failures_of(nibabel), LookupError) as error:
+    except failures as error:
         raise _unreadable(path, error) from error
 
 
-def _opened_mgh(path: Path, nibabel: ModuleType) -> Any:  # noqa: ANN401  nibabel has no types
+def _opened_mgh(path: Path, nibabel: ModuleType) -> Any:
     """The image of a file, packed or not, whatever its name says."""
     with open(path, "rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
@@ -147,9 +149,9 @@ def nifti_bytes(
     rounding_mm = largest_shift_mm(array.shape, ijk_to_ras, ijk_to_ras.astype(np.float32))
     if not rounding_mm <= _LARGEST_ROUNDING_MM:
         raise VolumeError(
-            f"NIfTI keeps positions as 32-bit numbers, which would move voxels by "
-            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume lies "
-            "very far from the origin: write NRRD (.nrrd) instead."
+            "NIfTI stores positions as 32-bit numbers, which would move voxels by "
+            f"{rounding_mm:.2g} mm; expected at most {_LARGEST_ROUNDING_MM:g}. The volume "
+            "lies very far from the origin: write NRRD (.nrrd) instead."
         )
     image = nibabel.Nifti1Image(array.T, ijk_to_ras, dtype=array.dtype)
     image.set_sform(ijk_to_ras, code="scanner")
@@ -206,6 +208,6 @@ def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
 
 def _unreadable(path: Path, error: Exception) -> VolumeError:
     return VolumeError(
-        f"{path} cannot be read: {error}. Expected a whole NIfTI or MGH file. It is damaged, "
-        "truncated or of another type; copy or export it again."
+        f"{path} cannot be read: {error}. Expected a complete NIfTI or MGH file. It is "
+        "damaged, truncated or of another type; copy or export it again."
     )

@@ -13,6 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -40,7 +41,7 @@ _LARGEST_QUATERNION_EXCESS = 1e-3
 _UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
-# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimetre.
+# half a turn, as that of nearly axial slices is, wrong by some hundredths of a millimeter.
 _SAME_PLACE_VOXELS = 0.1
 
 # Field name: (NIfTI-1 type, offset), (NIfTI-2 type, offset); from nifti1.h and nifti2.h.
@@ -60,6 +61,8 @@ _FIELDS = {
     "srow": (("(3,4)f4", 280), ("(3,4)f8", 400)),
 }
 _SIZES = (348, 540)
+_ByteOrder = Literal["<", ">"]
+_BYTE_ORDERS: tuple[_ByteOrder, ...] = ("<", ">")
 _MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 # A header whose voxels lie in a file of their own, .img.
 _PAIR_MAGICS = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))
@@ -82,8 +85,7 @@ class NiftiHeader:
     """Whether the voxels lie in a file of their own."""
     version: int
     """1 or 2."""
-    byte_order: str
-    """ "<" or ">"."""
+    byte_order: _ByteOrder
     datatype: int
     """The code of nifti1.h for the type of the voxels as they are stored."""
     scale: tuple[float, float]
@@ -93,7 +95,7 @@ class NiftiHeader:
     sform: np.ndarray | None
     """4x4 in mm, None if the file has none."""
     qform: np.ndarray | None
-    """4x4 in mm, None if the file has none; NaN if its quaternion is none."""
+    """4x4 in mm, None if the file has none; NaN if its quaternion is no rotation."""
 
 
 def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
@@ -122,8 +124,8 @@ def read_whole_nifti(path: Path) -> tuple[NiftiHeader, bytes]:
     if len(content) < header.bytes_of_file:
         raise VolumeError(
             f"{path} is truncated or damaged: its header promises "
-            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} bytes, "
-            "but the file ends before. Copy or export it again."
+            f"{' x '.join(map(str, header.shape_ijk))} voxels in {header.bytes_of_file} "
+            "bytes, but the file ends earlier. Copy or export it again."
         )
     return header, content
 
@@ -218,17 +220,18 @@ def _other_half(path: Path, ending: str, other: str) -> Path:
 def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     """ijk_to_ras in mm: sform, else qform, else where Slicer puts such a file.
 
-    A header that says nothing, two things or another unit than mm is told in a warning.
+    Warnings report a header without a place, with two different ones, or in another unit than mm.
     """
     if header.mm_per_unit != 1:
         _logger.warning(
-            "%s says that its unit is %g mm; turned into millimetres", path, header.mm_per_unit
+            "%s says that its unit is %g mm; converted to millimeters", path, header.mm_per_unit
         )
     if header.sform is not None and header.qform is not None:
         shift_mm = largest_shift_mm(header.shape_ijk[::-1], header.sform, header.qform)
         if not shift_mm <= _SAME_PLACE_VOXELS * min(spacing_ijk_mm_of(header.sform)):
             _logger.warning(
-                "%s says two places, up to %.3g mm apart: sform is taken, Slicer may take qform",
+                "%s has two positions that differ by up to %.3g mm: the sform is used, "
+                "Slicer may use the qform",
                 path,
                 shift_mm,
             )
@@ -237,8 +240,9 @@ def place_of(path: Path, header: NiftiHeader) -> np.ndarray:
     if header.qform is not None:
         return header.qform
     _logger.warning(
-        "%s does not say where it lies (no sform, no qform): placed as Slicer does, with its first "
-        "axis to the left and its second to the back; check left and right",
+        "%s does not say how it is positioned (no sform, no qform). It is placed as "
+        "Slicer does, with its first axis to the left and its second axis to the back; "
+        "check left and right",
         path,
     )
     return np.diag([*(header.pixdim_ijk * header.mm_per_unit * (-1, -1, 1)), 1.0])
@@ -260,7 +264,7 @@ def _check_place(path: Path, header: NiftiHeader) -> None:
 
 def _parsed(path: Path, start: bytes) -> NiftiHeader:
     for version, size in enumerate(_SIZES):
-        for order in "<>":
+        for order in _BYTE_ORDERS:
             is_this = len(start) >= size and np.frombuffer(start, order + "i4", 1)[0] == size
             if not is_this:
                 continue
@@ -274,8 +278,8 @@ def _parsed(path: Path, start: bytes) -> NiftiHeader:
             if version == 0 and _is_half(path, "hdr") or _is_half(path, "img"):
                 return _of_analyze(path, fields, order)
     raise VolumeError(
-        f"{path} is no NIfTI file: its first bytes are not those of a header. It is damaged or of "
-        "another type; copy or export it again."
+        f"{path} is not a NIfTI file: its first bytes are not those of a header. It is "
+        "damaged or of another type; copy or export it again."
     )
 
 
@@ -284,11 +288,11 @@ class _Layout:
     """How a header is written."""
 
     version: int
-    byte_order: str
+    byte_order: _ByteOrder
     is_pair: bool
 
 
-def _of_analyze(path: Path, fields: np.void, order: str) -> NiftiHeader:
+def _of_analyze(path: Path, fields: np.void, order: _ByteOrder) -> NiftiHeader:
     """The header of an Analyze 7.5 pair, whose fields lie where NIfTI-1 has them and which says no
     place; a factor is where SPM puts one."""
     own = fields.copy()
@@ -298,7 +302,7 @@ def _of_analyze(path: Path, fields: np.void, order: str) -> NiftiHeader:
     return _of_fields(path, own, _Layout(1, order, True))
 
 
-def _fields(start: bytes, version: int, order: str) -> np.void:
+def _fields(start: bytes, version: int, order: _ByteOrder) -> np.void:
     formats = [kinds[version][0] for kinds in _FIELDS.values()]
     offsets = [kinds[version][1] for kinds in _FIELDS.values()]
     dtype = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets})

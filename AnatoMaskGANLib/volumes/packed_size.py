@@ -28,13 +28,13 @@ def check_unpacked_size(
         found = _unpacked_size(path, offset, num_packed)
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected whole packed data. The file is damaged or "
-            "truncated; copy or export it again."
+            f"{path} cannot be read: {error}. Expected complete compressed data. The file "
+            "is damaged or truncated; copy or export it again."
         ) from error
     if found < num_bytes:
         raise VolumeError(
-            f"{path} is truncated or damaged: its header promises {num_bytes} bytes, but only "
-            f"{found} are packed in it. Copy or export it again."
+            f"{path} is truncated or damaged: its header promises {num_bytes} bytes, but "
+            f"it contains only {found}. Copy or export it again."
         )
 
 

@@ -1,4 +1,4 @@
-"""Between a map's own grid and the model's grid, without ever turning the axes.
+"""Resampling between a map's own grid and the model's grid, without ever turning the axes.
 
 The model grid runs along the map's own axes, permuted and flipped to be closest to RAS, in the
 model's spacing; so an oblique map stays as sharp as it is and a slice stays a slice. Along each
@@ -20,8 +20,8 @@ from AnatoMaskGANLib.volumes.volume import Volume
 
 _logger = logging.getLogger(__name__)
 
-# An axis whose spacing differs from the model's by less than this share of a voxel over its whole
-# length keeps its own grid: permuting and flipping is exact and interpolates nothing.
+# An axis whose spacing differs from the model's by less than this fraction of a voxel over its
+# whole length keeps its own grid: permuting and flipping is exact and interpolates nothing.
 _SAME_SPACING_VOXELS = 0.05
 
 # More voxels than any scan has: a spacing in the wrong unit.
@@ -29,7 +29,7 @@ _LARGEST_GRID_VOXELS = 2_000_000_000
 
 
 def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> LabelMap:
-    """The label map on the model grid, each voxel with the label nearest to its centre.
+    """The label map on the model grid, each voxel with the label nearest to its center.
 
     The same painting stored in another order or direction of axes gives the same model labels.
     Raises VolumeError if the grid would have more than 2e9 voxels.
@@ -57,9 +57,9 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
     if num_voxels > _LARGEST_GRID_VOXELS:
         raise VolumeError(
             f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
-            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm would "
-            f"have {num_voxels:.3g} voxels; expected at most {_LARGEST_GRID_VOXELS:.0e}. Check "
-            "that its spacing is in millimetres."
+            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
+            f"would have {num_voxels:.3g} voxels; expected at most "
+            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
         )
     # array axes are KJI: axis a of (i, j, k) is array axis 2 - a
     labels = label_map.labels_kji.transpose([2 - axes[2], 2 - axes[1], 2 - axes[0]])
@@ -196,14 +196,14 @@ def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
     resampler.SetInterpolator(SimpleITK.sitkLinear)
     resampler.SetDefaultPixelValue(float(_value_outside(volume)))
     voxels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
-    _warn_of_outside(_share_outside(like_to_volume, like.shape_kji, volume.shape_kji))
+    _warn_of_outside(_fraction_outside(like_to_volume, like.shape_kji, volume.shape_kji))
     return voxels
 
 
-def _share_outside(
+def _fraction_outside(
     like_to_volume: np.ndarray, like_shape_kji: Sequence[int], shape_kji: Sequence[int]
 ) -> float:
-    """The share of `like`'s voxels outside the volume, on a lattice of at most 20 points a side."""
+    """Fraction of `like`'s voxels outside the volume, on a lattice of at most 20 points a side."""
     points = [np.linspace(0, size - 1, min(size, 20)) for size in reversed(like_shape_kji)]
     grid = np.stack([axis.ravel() for axis in np.meshgrid(*points)])
     positions = like_to_volume[:3, :3] @ grid + like_to_volume[:3, 3:]
@@ -215,9 +215,9 @@ def _value_outside(volume: Volume) -> float:
     return volume.window[0] if volume.window is not None else volume.voxels_kji.min()
 
 
-def _warn_of_outside(share: float) -> None:
-    if share > 0:
-        _logger.warning("%.1f %% of the target grid lie outside the volume", 100 * share)
+def _warn_of_outside(fraction: float) -> None:
+    if fraction > 0:
+        _logger.warning("%.1f %% of the target grid is outside the volume", 100 * fraction)
 
 
 def _times(numbers: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ _SEGMENT_KEY = re.compile(r"Segment(\d{1,9})_(ID|Name|NameAsJSON|LabelValue|Laye
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment as the header tells it."""
+    """One segment as the header describes it."""
 
     name: str
     value: int
@@ -60,16 +60,17 @@ def check_segments(path: Path, segments: Sequence[Segment], num_layers: int) -> 
     for segment in segments:
         if segment.layer >= num_layers:
             raise VolumeError(
-                f"{path} has {num_layers} {'layer' if num_layers == 1 else 'layers'}, but segment "
-                f"{segment.name!r} is said to be in layer {segment.layer}. The file is damaged; "
-                "save it again."
+                f"{path} has {num_layers} {'layer' if num_layers == 1 else 'layers'}, but "
+                f"segment {segment.name!r} belongs to layer {segment.layer}, which does "
+                "not exist. The file is damaged; save it again."
             )
         other = seen.setdefault((segment.layer, segment.value), segment)
         if other is not segment:
             raise VolumeError(
-                f"{path} has the segments {other.name!r} and {segment.name!r} with one label "
-                f"value, {segment.value}, in one layer; expected a value of its own for each. The "
-                "file is damaged; save the segmentation again."
+                f"{path} has the segments {other.name!r} and {segment.name!r} with the "
+                f"same label value, {segment.value}, in the same layer; expected a "
+                "different value for each. The file is damaged; save the segmentation "
+                "again."
             )
 
 
@@ -128,8 +129,9 @@ def merged_layers(
             other = numbered[int(covered[covered > 0][0])].name
             raise VolumeError(
                 f"In {path} the segments {other!r} and {segment.name!r} overlap in "
-                f"{np.count_nonzero(covered)} voxels or more; expected one label a voxel. Save "
-                "the segmentation with overlaps removed, or export it as a label map."
+                f"{np.count_nonzero(covered)} or more voxels; expected one label for each "
+                "voxel. Remove the overlaps and save the segmentation again, or export it "
+                "as a label map."
             )
         value = segment.value if keep_values else number
         merged[mask] = value
@@ -148,9 +150,10 @@ def _check_all_claimed(
         known = [0, *(segment.value for segment in segments if segment.layer == layer)]
         values = np.unique(layer_kji[~np.isin(layer_kji, known)])
         raise VolumeError(
-            f"In layer {layer} of {path} {num_lost} voxels have values of no segment "
-            f"({', '.join(f'{value:g}' for value in values[:10])}); expected each in a segment of "
-            "the header. Save the segmentation again in Slicer, or export it as a label map."
+            f"In layer {layer} of {path} {num_lost} voxels have values that belong to no "
+            f"segment ({', '.join(f'{value:g}' for value in values[:10])}); expected "
+            "every value to belong to a segment of the header. Save the segmentation "
+            "again in Slicer, or export it as a label map."
         )
 
 

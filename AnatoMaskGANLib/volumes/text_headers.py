@@ -51,8 +51,8 @@ def check_text_header(path: Path) -> None:
             )
         if key == "ndims" and text not in ("2", "3", "4"):
             raise VolumeError(
-                f"{path} has NDims = {text[:20]} in its header; expected 3. It is damaged or no "
-                "volume; export it again."
+                f"{path} has NDims = {text[:20]} in its header; expected 3. It is damaged "
+                "or not a volume; export it again."
             )
     check_data(path, lines, size_of_header)
 

@@ -34,8 +34,8 @@ _ANATOMICAL_SPACE = re.compile(
 def mm_per_unit_of(path: Path) -> float:
     """Millimeters in the unit of an NRRD or MetaImage header; 1 for other files and without a unit.
 
-    Another unit than mm is told in a warning, as is an NRRD file that does not say where its axes
-    lead. Raises VolumeError for a unit that is no length and for different ones.
+    A warning reports another unit than mm, and an NRRD file that does not say where its axes lead.
+    Raises VolumeError for a unit that is no length and for different ones.
     """
     suffix = path.suffix.lower()
     if suffix in (".nrrd", ".nhdr"):
@@ -43,8 +43,9 @@ def mm_per_unit_of(path: Path) -> float:
         space = header.get("space", "").lower()
         if not _ANATOMICAL_SPACE.match(space):
             _logger.warning(
-                "%s does not say where it lies (%s): placed as ITK does, with its axes to the "
-                "left, back and top of the patient; check left and right",
+                "%s does not say how it is positioned (%s). It is placed as ITK does, "
+                "with its axes to the left, back and top of the patient; check left and "
+                "right",
                 path,
                 f"space: {space}" if space else "no space",
             )
@@ -56,16 +57,16 @@ def mm_per_unit_of(path: Path) -> float:
         names = [header_of(path).get("distanceunits", "")]
     else:
         return 1.0
-    lengths = {_mm_of(name) for name in names} - {None}
+    lengths = {length for length in map(_mm_of, names) if length is not None}
     if len(lengths) > 1 or 0.0 in lengths:
         raise VolumeError(
-            f"{path} gives its lengths in {', '.join(names)}; expected one unit of m, cm, mm and "
-            "um. Turn them into mm, or correct the header."
+            f"{path} gives its lengths in {', '.join(names)}; expected a single unit: m, "
+            "cm, mm or um. Convert them to mm, or correct the header."
         )
     mm_per_unit = lengths.pop() if lengths else 1.0
     if mm_per_unit != 1:
         _logger.warning(
-            "%s says that its unit is %g mm; turned into millimeters", path, mm_per_unit
+            "%s says that its unit is %g mm; converted to millimeters", path, mm_per_unit
         )
     return mm_per_unit
 

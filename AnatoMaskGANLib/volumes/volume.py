@@ -66,12 +66,45 @@ class Volume:
 
     @property
     def spacing_ijk_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxel centres along i, j and k."""
+        """Distance of neighboring voxel centers along i, j and k."""
         return spacing_ijk_mm_of(self.ijk_to_ras)
 
 
+def refuse_non_finite(volume: Volume, what: str) -> Volume:
+    """The volume itself, whose voxels are all numbers, as networks and metrics need them.
+
+    what: how the message calls the volume. Raises VolumeError if voxels are NaN or infinite.
+    """
+    voxels = volume.voxels_kji
+    if voxels.dtype.kind == "f":
+        num_wrong = voxels.size - int(np.count_nonzero(np.isfinite(voxels)))
+        if num_wrong:
+            raise VolumeError(
+                f"{what} has {num_wrong} of {voxels.size} voxels whose values are NaN or "
+                "infinite; expected a finite intensity in every voxel. Replace these values first."
+            )
+    return volume
+
+
+@dataclass(frozen=True)
+class ChangedRegion:
+    """A box of a volume's grid outside which no voxel changed: start <= index < stop."""
+
+    start_kji: tuple[int, int, int]
+    stop_kji: tuple[int, int, int]
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The three slices that cut the box out of an array."""
+        return (
+            slice(self.start_kji[0], self.stop_kji[0]),
+            slice(self.start_kji[1], self.stop_kji[1]),
+            slice(self.start_kji[2], self.stop_kji[2]),
+        )
+
+
 def same_grid(a: LabelMap | Volume, b: LabelMap | Volume, tolerance_mm: float = 1e-3) -> bool:
-    """Whether both have the same shape and every voxel centre agrees within the tolerance."""
+    """Whether both have the same shape and every voxel center agrees within the tolerance."""
     if a.shape_kji != b.shape_kji:
         return False
     return largest_shift_mm(a.shape_kji, a.ijk_to_ras, b.ijk_to_ras) <= tolerance_mm

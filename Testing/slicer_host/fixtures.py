@@ -54,9 +54,9 @@ def panel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator:
     """The module's widget in the window, with the tiny model, which runs in this process."""
-    from AnatoMaskGANModule.runners import DirectRunner
+    from AnatoMaskGANModule.synthesis.backends import DirectBackend
 
-    monkeypatch.setattr(module.AnatoMaskGANWidget, "runnerClass", DirectRunner)
+    monkeypatch.setattr(module.AnatoMaskGANWidget, "backendClass", DirectBackend)
     yield from shown_panel(model)
 
 

@@ -92,8 +92,8 @@ def find_evaluated(place: Path) -> Sequence[CaseFolder | StoreCase]:
         if found:
             return found
     raise ValueError(
-        f"{place} holds no test or validation case with labels and image; prepare it with a share "
-        "for these, or give case folders."
+        f"{place} contains no test or validation case with labels and image; prepare it "
+        "with a fraction for these, or give case folders."
     )
 
 
@@ -105,8 +105,8 @@ def find_cases(folder: Path) -> list[CaseFolder]:
     label_maps = [file for file in volume_files(folder) if volume_stem(file) == SEGMENTATION_NAME]
     if not label_maps:
         raise ValueError(
-            f"{folder} holds no case. Expected a folder with seg.nii.gz and image.nii.gz (or "
-            ".nrrd, .mha), or folders like that in it."
+            f"{folder} contains no case. Expected a folder with seg.nii.gz and "
+            "image.nii.gz (or .nrrd, .mha), or folders like that in it."
         )
     return [_case_of(label_map) for label_map in label_maps]
 
@@ -124,8 +124,8 @@ def each_once(cases: Iterable[CaseFolder | StoreCase]) -> list[CaseFolder | Stor
         other = places.setdefault(case.name, case.place)
         if other is not case.place:
             raise ValueError(
-                f"{other} and {case.place} have two cases with one name, {case.name}. Rename one, "
-                "so that the figures can be told apart."
+                f"{other} and {case.place} have two cases with the same name, "
+                f"{case.name}. Rename one, so that the metrics can be distinguished."
             )
     return list(found.values())
 
@@ -151,7 +151,7 @@ class CaseReader:
 
     synthesizer: Synthesizer
     labels: Path | None = None
-    """JSON file that names the labels of files that do not."""
+    """JSON file with names for label maps whose files do not name their labels."""
     unmatched: Unmatched = "stop"
     told: set[str] = field(default_factory=set)
     """What was said already."""
@@ -224,8 +224,8 @@ def check_prepared_for(card: ModelCard, store: CaseStore) -> None:
     for name, one, other in zip(("grid", "window", "labels"), ours, theirs, strict=True):
         if one != other:
             raise ValueError(
-                f"The {name} of the model {card.name} ({one}) and of the store ({other}) differ; "
-                "expected a store that was prepared as the model's was."
+                f"The {name} of the model {card.name} ({one}) and of the store ({other}) "
+                "differ; expected a store that was prepared like that of the model."
             )
 
 
@@ -236,14 +236,16 @@ def notes_on_windows(cases: Sequence[CaseFolder | StoreCase], card: ModelCard) -
     if own:
         windows = ", ".join(f"{c.name} {_window_text(c.stored.window)}" for c in own)
         yield (
-            f"Compared in their own windows, found by percentiles and laid onto the store's: "
-            f"{windows}. Errors in the scan's unit are those of the store's window."
+            "These cases are compared in their own windows, found by percentiles and "
+            f"mapped onto the window of the store: {windows}. Errors in the unit of the "
+            "scan refer to the window of the store."
         )
     for store in {case.store.folder: case.store for case in stored}.values():
         if store.window != tuple(card.window):
             yield (
                 f"The window of {store.folder} is {_window_text(store.window)}, that of "
-                f"{card.name} {_window_text(card.window)}: what lies outside the model's is cut."
+                f"{card.name} {_window_text(card.window)}: intensities outside the "
+                "model's window are clipped."
             )
 
 
@@ -290,7 +292,7 @@ def read_scan(path: Path) -> Volume:
     Raises VolumeError for another one.
     """
     from AnatoMaskGANLib.volumes import read_volume
-    from AnatoMaskGANLib.volumes.finite_intensities import refuse_non_finite
+    from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
     return refuse_non_finite(read_volume(path), str(path))
 
@@ -321,8 +323,8 @@ def named_values(texts: Sequence[str], option: str) -> dict[str, str]:
         name, separator, value = text.partition("=")
         if not separator or not name.strip() or not value.strip() or name.strip() in values:
             raise ValueError(
-                f"--{option} got {text!r}; expected NAME=VALUE, every name once, as "
-                f"--{option} unet=some/path."
+                f"--{option} got {text!r}; expected NAME=VALUE, every name once, for "
+                f"example --{option} unet=some/path."
             )
         values[name.strip()] = value.strip()
     return values

@@ -71,64 +71,65 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Compare models' synthetic volumes with real ones, beside images that need no learning."""
+    """Compare synthetic volumes with real scans and with images that need no learning."""
 
     inputs: tuple[Path, ...] = positional()
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
-    image.nii.gz) on one grid; folders of case folders; or case stores, of which the test split is
-    taken. No subject of them may have been trained on."""
+    image.nii.gz) on the same grid; folders of case folders; or case stores, whose test split is
+    used. No subject in them may have been used for training."""
     output: Path
-    """Folder for report.html, figures.csv, labels.csv, figures.json and a picture a case."""
+    """Folder for report.html, figures.csv, labels.csv, figures.json and one picture for each case.
+    """
     model: tuple[str, ...] = ("brain-t1",)
-    """One model or more, by name (see: anatomaskgan models list) or path of a model folder. The
-    first one's classes, grid and window hold for all."""
+    """One or more models, by name (see: anatomaskgan models list) or by path of a model folder. The
+    classes, grid and window of the first one are used for all."""
     baseline_model: tuple[str, ...] = ()
-    """Models that stand with the baselines and are measured once, without noise, as a regression
-    U-Net trained by Resources/Examples/regression-unet.yaml."""
+    """Models that are listed with the baselines and measured once, without noise; for example a
+    regression U-Net trained with Resources/Examples/regression-unet.yaml."""
     volumes: tuple[str, ...] = ()
-    """Volumes of other methods, as NAME=FOLDER; in the folder a volume named as the case, or one
-    in a folder of that name."""
+    """Volumes of other methods, as NAME=FOLDER. The folder contains a volume with the name of each
+    case, or one in a subfolder with that name."""
     training: Path | None = None
-    """The subjects that were trained on, a case store or a folder of case folders: for the nearest
-    training subject as a baseline, memorization, and real against real. Where the first model's
-    card names its training cases, only these are taken."""
+    """Case store or folder of case folders with the training subjects. They are needed for the
+    nearest training subject as a baseline, for memorization, and for real scans against real scans.
+    If the card of the first model names its training cases, only those are used."""
     seed: NonNegativeInt = 0
     """Seed of the noise."""
     noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
     """Noise strengths at which every model is measured."""
     samples: PositiveInt = 1
-    """Volumes with the seeds SEED, SEED + 1, ... of each case whose diversity is measured; 1
-    measures none."""
+    """Number of volumes of each case, with the seeds SEED, SEED + 1, ..., whose diversity is
+    measured. With 1, diversity is not measured."""
     segmenter: str | None = None
-    """Frozen segmenter for the Dice on synthetic over that on real images, and for a perceptual
+    """Segmenter for the Dice on synthetic images relative to real images, and for a perceptual
     distance by its encoder: a model trained in the direction image2mask, the folder of such a run,
-    or a TorchScript file (which gives no distance)."""
+    or a TorchScript file (which gives no perceptual distance)."""
     segmenter_sha256: str | None = None
-    """SHA-256 of the segmenter's TorchScript file, or its first digits, eight or more."""
+    """SHA-256 of the segmenter's TorchScript file; its first eight digits or more are enough."""
     extractor: tuple[str, ...] = ()
-    """Feature extractors for FID, KID, precision and recall, as NAME=PLACE: a TorchScript file
-    that maps [N,3,H,W] in [0,1] to vectors, a segmenter as above, whose encoder is taken, or the
-    folder of a run that trained a discriminator, whose last features are taken."""
+    """Feature extractors for FID, KID, precision and recall, as NAME=PLACE: a TorchScript file that
+    maps [N,3,H,W] in [0,1] to vectors, a segmenter as above (its encoder is used), or the folder of
+    a run that trained a discriminator (its last features are used)."""
     extractor_sha256: tuple[str, ...] = ()
-    """SHA-256 of the extractors' TorchScript files, as NAME=HASH; not needed where the file's name
-    ends in it."""
+    """SHA-256 of the extractors' TorchScript files, as NAME=HASH; not needed for a file whose name
+    ends with it."""
     mm_fid: bool = False
-    """Also MM-FID and MM-STD over the extractors and several resolutions."""
+    """Also measure MM-FID and MM-STD, over the extractors and several resolutions."""
     resolutions: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
-    """Edge lengths of the slices for MM-FID, in pixels."""
+    """Edge lengths in pixels to which the slices are resized for MM-FID."""
     slice_step: PositiveInt = 4
-    """Every how-manieth compared slice enters the figures of sets (FID and the like)."""
+    """Use every n-th slice for the metrics of image sets (FID and the like)."""
     embedding_plot: bool = False
-    """Also a t-SNE plot of real and synthetic slices, by the first extractor."""
+    """Also draw a t-SNE plot of real and synthetic slices, with the first extractor."""
     lpips: Path | None = None
-    """Backbone weights of LPIPS, torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth
-    turned into a safetensors file; no weights, no LPIPS."""
+    """Backbone weights for LPIPS: torchvision's alexnet-owt-7be5be79.pth or vgg16-397923af.pth,
+    converted to a safetensors file. Without them LPIPS is not measured."""
     lpips_sha256: str | None = None
-    """SHA-256 of these weights, where the file's name does not end in it."""
+    """SHA-256 of these weights; not needed for a file whose name ends with it."""
     lpips_network: Literal["alex", "vgg"] = "alex"
-    """Which network the weights are of."""
+    """Network that the weights belong to."""
     device: Device = "auto"
-    """Where the networks run; auto takes a GPU when there is one."""
+    """Device on which the networks run; auto takes a GPU if there is one."""
     labels: Path | None = None
     """File that names the values of the label maps, the name of a bundled label table, such as
     freesurfer-aseg, or the word model where they are numbered as the labels of the model; as for
@@ -249,12 +250,15 @@ class _Evaluation:
         )
         if shared:
             self.note(
-                f"Evaluated, and among the given training subjects: {', '.join(shared)}. They are "
-                "left out of these; if the model was trained on them, their figures prove nothing."
+                "These evaluated subjects are also among the given training subjects: "
+                f"{', '.join(shared)}. They are left out of the training subjects; if the "
+                "model was trained on them, their metrics prove nothing."
             )
         self.training = [case for case in found if case.name not in shared]
         if len({case.subject for case in self.training}) < 2:
-            self.note("Memorization was not measured: it takes two training subjects or more.")
+            self.note(
+                "Memorization was not measured, because it needs two or more training subjects."
+            )
             return
         for case in self.training:
             real = case.read_image()
@@ -342,8 +346,8 @@ class _Evaluation:
         missing = labels_without_mean(case.label_map, self.card)
         if missing:
             self.note(
-                f"No training subject had {', '.join(missing)}: the label-mean and the per-label "
-                "Gaussian image take the mean of all other labels there."
+                f"No training subject had {', '.join(missing)}. There, the label-mean "
+                "image and the per-label Gaussian image use the mean of all other labels."
             )
         volumes[LABEL_MEAN] = label_mean_volume(case, self.card)
         volumes[LABEL_GAUSSIAN] = label_gaussian_volume(case, self.card, self.options.seed)
@@ -374,7 +378,7 @@ class _Evaluation:
             plots=plots,
         )
         print(table.to_text([key for key in SHOWN_FIGURES if key in table.keys]))
-        print(f"All figures and pictures: {report}")
+        print(f"All metrics and pictures: {report}")
         return is_whole
 
     def _figures_of_sets(
@@ -400,7 +404,7 @@ class _Evaluation:
                     features, self.options.seed
                 )
         except ValueError as error:
-            self.note(f"The figures of sets of images are missing: {error}")
+            self.note(f"The metrics of image sets are missing: {error}")
             return figures, plots, False
         return figures, plots, True
 
@@ -445,15 +449,15 @@ def _check_comparable(cards: Sequence[ModelCard]) -> None:
     names = [card.name for card in cards]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"Two of the models have one name ({', '.join(names)}), so that their figures could "
-            "not be told apart. Export one of them under another name."
+            f"Two of the models have the same name ({', '.join(names)}), so that their "
+            "metrics could not be distinguished. Export one of them under another name."
         )
     for card in cards[1:]:
         if (card.window, card.unit) != (cards[0].window, cards[0].unit):
             raise ValueError(
-                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, {card.name} "
-                f"{card.window} {card.unit}; expected models of one window. Evaluate them one by "
-                "one."
+                f"{cards[0].name} has the window {cards[0].window} {cards[0].unit}, "
+                f"{card.name} {card.window} {card.unit}; expected models with the same "
+                "window. Evaluate them one by one."
             )
 
 
@@ -461,8 +465,8 @@ def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) ->
     other = [name for name in hashes if name not in places]
     if other:
         raise ValueError(
-            f"--extractor-sha256 names {', '.join(other)}, which is no extractor; expected one of "
-            f"{', '.join(places) or 'none'}."
+            f"--extractor-sha256 names {', '.join(other)}, which is not an extractor; "
+            f"expected one of {', '.join(places) or 'none'}."
         )
 
 

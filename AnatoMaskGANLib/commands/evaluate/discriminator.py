@@ -36,8 +36,8 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if not weights:
         raise ValueError(
-            f"{run} trained no discriminator, so it gives no features. Give a run with adversarial "
-            "losses, a segmenter or a TorchScript file."
+            f"{run} has no discriminator, so it provides no features. Give a run with "
+            "adversarial losses, a segmenter or a TorchScript file."
         )
     network = _discriminator(metadata)
     network.load_state_dict(weights)

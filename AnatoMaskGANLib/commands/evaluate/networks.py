@@ -142,8 +142,9 @@ def has_encoder(segmenter: VolumeSegmenter) -> bool:
 def _check_encoder(segmenter: VolumeSegmenter) -> None:
     if not has_encoder(segmenter):
         raise ValueError(
-            "Only a segmenter that this program trained gives features; a TorchScript segmenter "
-            "does not show its encoder. Give the encoder as an extractor of its own."
+            "Only a segmenter that this program trained provides features; the encoder of "
+            "a TorchScript segmenter cannot be reached. Give the encoder as a separate "
+            "extractor."
         )
 
 

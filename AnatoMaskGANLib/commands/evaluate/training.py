@@ -49,20 +49,21 @@ def notes_on_seen_cases(
         trained = cases_in_card(card, "train")
         if not trained:
             yield (
-                f"The card of {card.name} does not name its training cases, so that nobody can "
-                "check here whether it saw those that are evaluated."
+                f"The card of {card.name} does not name its training cases, so it cannot "
+                "be checked whether it was trained on the evaluated cases."
             )
         seen = _among(subject_of_case, trained, card, "train")
         if seen:
             yield (
-                f"{card.name} was trained on {', '.join(seen)}: its figures there prove nothing. "
-                "Evaluate cases that it never saw."
+                f"{card.name} was trained on {', '.join(seen)}: its metrics there prove "
+                "nothing. Evaluate cases that it was not trained on."
             )
         chosen_by = _among(subject_of_case, cases_in_card(card, "validation"), card, "validation")
         if chosen_by:
             yield (
-                f"{card.name} was not trained on {', '.join(chosen_by)}, but settings or a "
-                "checkpoint may have been chosen by it: it was a validation case."
+                f"{card.name} was not trained on {', '.join(chosen_by)}, but settings or "
+                "a checkpoint may have been chosen with it, because it was a validation "
+                "case."
             )
 
 

@@ -44,38 +44,42 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UtilityOptions:
-    """Train one segmenter on real, on synthetic, on both and on per-label Gaussian images, and
-    measure each on held-out real subjects. What was measured is kept: the same command goes on
-    where it was stopped, and processes with a seed each may share an output folder."""
+    """Train segmenters on real images, on synthetic images, on both, and on per-label Gaussian
+    images, and measure each one on held-out real subjects. Results are kept: the same command
+    continues where it was stopped, and processes with different seeds may share an output
+    folder."""
 
     store: Path = positional()
-    """Case store (anatomaskgan prepare) on the grid of the model. Its training split gives label
-    maps and scans, its test split the held-out subjects (the validation split where that is
-    empty)."""
+    """Case store (anatomaskgan prepare) on the grid of the model. Its training split provides label
+    maps and scans; its test split (or its validation split, if the test split is empty) provides
+    the held-out subjects."""
     output: Path
-    """Folder for report.html, utility.csv, figures.json, the images that were made and what each
-    segmenter reached."""
+    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
+    each segmenter."""
     held_out: tuple[Literal["test", "validation"], ...] = ("test",)
-    """Splits whose subjects the segmenters are measured on."""
+    """Splits whose subjects are used to measure the segmenters."""
     model: str = "brain-t1"
-    """Model that makes the synthetic images; it must not have seen the held-out subjects."""
+    """Model that makes the synthetic images. It must not have been trained on the held-out
+    subjects."""
     sources: tuple[Source, ...] = ("real", "synthetic", "both", "gaussian")
-    """What segmenters learn from; all of them with the same number of steps."""
+    """Images that the segmenters learn from, all with the same number of steps."""
     fractions: tuple[PositiveFloat, ...] = (0.25, 0.5, 1.0)
-    """Shares of the training subjects, above 0 up to 1."""
+    """Fractions of the training subjects to learn from, above 0 and up to 1."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
-    """Each draws the subjects, the first weights and the order of training anew."""
+    """Seeds of the experiment. Each one draws the subjects, the first weights and the order of
+    training anew."""
     deform: NonNegativeInt = 0
-    """Further anatomies, made of each label map by deformation, for the synthetic images and the
-    Gaussian ones."""
+    """Number of further anatomies made from each label map by deformation, for the synthetic and
+    the Gaussian images."""
     config: Path | None = None
-    """YAML file of the segmenter's run; by default Resources/Examples/image-to-mask.yaml."""
+    """YAML file with the segmenter's training settings; by default
+    Resources/Examples/image-to-mask.yaml."""
     steps: PositiveInt | None = None
-    """Steps of each segmenter, instead of the file's."""
+    """Training steps of each segmenter; overrides the file."""
     set: tuple[str, ...] = ()
-    """Further settings that replace the file's, as data.stack_size=4."""
+    """Further settings that override the file, for example: data.stack_size=4"""
     device: Device = "auto"
-    """Where the networks run; auto takes a GPU when there is one."""
+    """Device on which the networks run; auto takes a GPU if there is one."""
 
 
 def evaluate_utility(options: UtilityOptions) -> int:
@@ -199,8 +203,9 @@ def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
     if not held_out or not training or training & {case.subject for case in held_out}:
         raise ValueError(
             f"{store.folder} has {len(held_out)} held-out cases ({', '.join(splits)}) and "
-            f"{len(training)} training subjects; expected at least one of each, and no subject in "
-            "both. Prepare it with such a split, or name another with --held-out."
+            f"{len(training)} training subjects; expected at least one of each, and no "
+            "subject in both. Prepare the store with such a split, or choose another one "
+            "with --held-out."
         )
     return held_out
 
@@ -208,7 +213,7 @@ def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
 def _sizes(fractions: Sequence[float], num_subjects: int) -> list[int]:
     """Numbers of subjects, each once; Raises ValueError for shares above 1."""
     if max(fractions) > 1:
-        raise ValueError(f"fractions are {fractions}; expected shares above 0 up to 1")
+        raise ValueError(f"fractions are {fractions}; expected fractions above 0 and up to 1")
     return sorted({max(1, round(fraction * num_subjects)) for fraction in fractions})
 
 
@@ -246,8 +251,9 @@ def _check_model(
     seen = sorted({case.name for case in held_out} & trained)
     if seen:
         raise ValueError(
-            f"The model {card.name} was trained on {', '.join(seen)}, which are held out here: "
-            "its images would carry what they look like. Take a model of the same split."
+            f"The model {card.name} was trained on {', '.join(seen)}, which are held out "
+            "here, so its images could show what these subjects look like. Use a model "
+            "that was trained with the same split."
         )
 
 
@@ -373,8 +379,11 @@ def _measure(
 def _notes(synthesizer: Synthesizer) -> list[str]:
     trained = str(synthesizer.card.training.get("train cases", "")) or "not stated in its card"
     return [
-        f"The model {synthesizer.card.name} itself was trained on: {trained}. Where fewer real "
-        "subjects are used here, its images still carry what it learned from all of these.",
+        (
+            f"The model {synthesizer.card.name} was itself trained on: {trained}. Even where "
+            "fewer real subjects are used here, its images contain what it learned from all "
+            "of them."
+        ),
         "All segmenters of a seed and size learn from the same subjects, with equal steps.",
     ]
 

@@ -1,4 +1,8 @@
-"""How many slices are prepared at once, so that a synthesis stays below a memory limit."""
+"""How many slices are prepared at once, so that a synthesis stays below a memory limit.
+
+The panel asks this file before a run. So it imports no PyTorch, and the sizes that the engine and
+this plan share are defined here.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.synthesis.engine.modulation_tables import largest_share
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
-from AnatoMaskGANLib.synthesis.engine.volume_pass import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.errors import MemoryLimitError
 
 DEFAULT_LIMIT_BYTES = 2 * 2**30
 PROGRAM_BYTES = 450 * 2**20
 """Python, PyTorch and SimpleITK, loaded."""
+BLOCK_SIZE = 16
+"""Slices that are encoded, exchange messages and are decoded together."""
 
 _VALUE = 4  # bytes of a float32
 _NUMBERING = 112  # bytes a pixel while words are numbered: labels, keys, runs, indices as int64
 _PER_VOXEL = 16  # bytes a voxel of the whole grid: label maps on both grids, image on both grids
+
+
+def largest_share(stride: int) -> float:
+    """Fraction of distinct neighborhoods above which a stage is convolved instead of looked up.
+
+    Words pay as long as some pixels share one, because their inner 3x3 words are fewer still; on
+    fine grids, which hold most of the pixels, the limit bounds the memory of the tables. Coarse
+    grids always have tables: a convolution sums in another order, and what a slice becomes should
+    not hang on which other slices its words are found with.
+    """
+    return 0.5 if stride == 1 else 0.75 if stride == 2 else 1.0
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,11 @@ from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField, La
 from AnatoMaskGANLib.synthesis.engine.fast_generator import CoarseLabels, FastGenerator
 from AnatoMaskGANLib.synthesis.engine.fast_layers import FastSPADE, Modulation
 from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, StageLabels
+from AnatoMaskGANLib.synthesis.engine.memory_plan import largest_share
 
 PRODUCT_VALUES = 1 << 22
 """Products of inner words and weights that are summed to rows of a table at once: as many as a
 third-level cache holds. All at once, the products of a stage take longer and hundreds of MiB."""
-
-
-def largest_share(stride: int) -> float:
-    """Of the pixels of a stage: with more distinct words the label branch is convolved instead.
-
-    Words pay as long as some pixels share one, because their inner 3x3 words are fewer still; on
-    fine grids, which hold most of the pixels, the limit bounds the memory of the tables. Coarse
-    grids always have tables: a convolution sums in another order, and what a slice becomes should
-    not hang on which other slices its words are found with.
-    """
-    return 0.5 if stride == 1 else 0.75 if stride == 2 else 1.0
 
 
 class ModulationTables:

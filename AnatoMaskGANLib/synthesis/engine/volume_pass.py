@@ -23,10 +23,9 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.networks.slice_graph import NEIGHBOR_RADIUS, stack_means, stack_sums
 from AnatoMaskGANLib.synthesis.engine.fast_stage import SliceNoise
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
 
-BLOCK_SIZE = 16
-"""Slices that are encoded, exchange messages and are decoded together."""
 MOST_THREADS = 8
 """Slices evaluated side by side; beyond that, Python itself becomes the bottleneck."""
 
@@ -259,12 +258,13 @@ class VolumePass:
         size = self.labels.slab_size
         if size == 1:
             raise MemoryError(
-                f"The memory of the device {self.labels.device} does not hold one slice of the "
-                f"label map ({error}). Close other programs that use it, or take the CPU."
+                f"The memory of the device {self.labels.device} is too small for one "
+                f"slice of the label map ({error}). Close other programs that use it, or "
+                "use the CPU."
             ) from error
         self.labels.slab_size = size // 2
         _logger.warning(
-            "%s has too little memory for slabs of %d slices; going on with %d",
+            "%s has too little memory for %d slices at once; continuing with %d",
             self.labels.device,
             size,
             size // 2,

@@ -56,8 +56,8 @@ def check_model_name(name: str) -> str:
     """The name, if it can be a folder's on every system; CheckpointError if not."""
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise CheckpointError(
-            f"{name!r} cannot be a model's name; take letters, digits, dots, dashes and "
-            "underscores, 64 at most, beginning with a letter or digit"
+            f"{name!r} cannot be the name of a model; use at most 64 letters, digits, "
+            "dots, dashes and underscores, and begin with a letter or digit"
         )
     return name
 
@@ -69,18 +69,15 @@ def refuse_bundled_name(name: str, folder: Path) -> None:
         return
     bundled = {weights.parent.name.lower() for weights in bundled_models_folder().glob(_MODELS)}
     if name.lower() in bundled:
-        raise CheckpointError(
-            f"{name} is the name of a bundled model, which is found first; give the model another "
-            "name"
-        )
+        raise CheckpointError(f"{name} is the name of a bundled model; give the model another name")
 
 
 def refuse_taken_place(place: Path, replace: bool) -> None:
     """Raises CheckpointError where a model lies that is not to be replaced."""
     if (place / WEIGHTS_FILE).exists() and not replace:
         raise CheckpointError(
-            f"a model {place.name!r} is installed already ({place}); remove it first, or take "
-            "its place with --replace"
+            f"a model {place.name!r} is installed already ({place}); remove it first, or "
+            "replace it with --replace"
         )
 
 
@@ -120,7 +117,9 @@ def install_model(
         elif source.is_file() or source.is_dir():
             shutil.copyfile(find_model(source) / WEIGHTS_FILE, weights)
         else:
-            raise CheckpointError(f"{source} is not there; expected a model's archive or folder")
+            raise CheckpointError(
+                f"{source} does not exist; expected the archive or folder of a model"
+            )
         card = verify_model(unpacked, sha256)
         place = folder / check_model_name(card.name)
         refuse_bundled_name(card.name, folder)
@@ -148,8 +147,8 @@ def _one_installation(folder: Path) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True)
         except FolderLockedError as error:
             raise CheckpointError(
-                f"another program installs or removes a model in {folder} now; wait for its end "
-                "and try again"
+                f"another program is installing or removing a model in {folder}; wait "
+                "until it has finished and try again"
             ) from error
         except OSError as error:
             raise CheckpointError(
@@ -166,11 +165,13 @@ def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCa
     if sha256 is not None:
         wanted = sha256.lower()
         if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
-            raise CheckpointError(f"{sha256!r} is no SHA-256; expected 8 to 64 hexadecimal digits")
+            raise CheckpointError(
+                f"{sha256!r} is not a SHA-256; expected 8 to 64 hexadecimal digits"
+            )
         if not found.startswith(wanted):
             raise CheckpointError(
-                f"{WEIGHTS_FILE} has SHA-256 {found}, expected {wanted}; it is another file or a "
-                "changed one, get it again"
+                f"{WEIGHTS_FILE} has SHA-256 {found}, expected {wanted}; this is another "
+                "file, or it was changed; get it again"
             )
     return read_model(folder)[0]
 
@@ -194,7 +195,9 @@ def remove_model(name: str) -> Path:
         remove_abandoned(place)
         left = sorted(entry.name for entry in place.iterdir())
         if left:
-            _log.warning("%s is no model's and stays in %s", ", ".join(left), place)
+            _log.warning(
+                "%s does not belong to the model and is kept in %s", ", ".join(left), place
+            )
         else:
             place.rmdir()
     return place
@@ -226,8 +229,8 @@ def _weights_entry(archive: Path, entries: list[zipfile.ZipInfo]) -> zipfile.Zip
     files = [entry for entry in entries if not entry.is_dir()]
     if len(entries) > _MOST_ENTRIES:
         raise CheckpointError(
-            f"{archive} has {len(entries)} entries; a model's archive has {WEIGHTS_FILE} and "
-            f"{CARD_FILE} only"
+            f"{archive} has {len(entries)} entries; the archive of a model contains only "
+            f"{WEIGHTS_FILE} and {CARD_FILE}"
         )
     for entry in entries:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
@@ -235,13 +238,13 @@ def _weights_entry(archive: Path, entries: list[zipfile.ZipInfo]) -> zipfile.Zip
         if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
             raise CheckpointError(f"{archive} names a path outside itself ({entry.filename!r})")
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise CheckpointError(f"{archive} has a link or device in it ({entry.filename!r})")
+            raise CheckpointError(f"{archive} contains a link or a device ({entry.filename!r})")
         if entry not in files:
             continue
         if path.name not in LARGEST_BYTES or len(path.parts) > 2:
             raise CheckpointError(
-                f"{archive} holds {entry.filename!r}; a model's archive has {WEIGHTS_FILE} and "
-                f"{CARD_FILE} only, at its top or in one folder"
+                f"{archive} holds {entry.filename!r}; the archive of a model contains "
+                f"only {WEIGHTS_FILE} and {CARD_FILE}, at its top or in one folder"
             )
         if entry.file_size > LARGEST_BYTES[path.name]:
             raise CheckpointError(

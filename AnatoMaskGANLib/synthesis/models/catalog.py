@@ -35,13 +35,13 @@ class CatalogEntry:
     name: str
     description: str
     licence: str
-    """Of the weights."""
+    """License of the weights."""
     url: str
-    """Of the archive; https, or this machine."""
+    """Address of the archive; https, or this machine."""
     sha256: str
-    """Of the archive, 64 hexadecimal digits."""
+    """SHA-256 of the archive, 64 hexadecimal digits."""
     size_bytes: int
-    """Of the archive."""
+    """Size of the archive in bytes."""
     training_data: str = ""
     not_for: str = ""
 
@@ -102,7 +102,7 @@ def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:
     """The models that a catalog file names. Raises CheckpointError with the entry that is wrong."""
     try:
         if path.stat().st_size > _LARGEST_CATALOG:
-            raise CheckpointError(f"{path} is larger than a catalog can be; give another file")
+            raise CheckpointError(f"{path} is too large for a catalog; give another file")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(
@@ -111,13 +111,15 @@ def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} is no JSON file ({error!s:.200}); give a catalog") from error
+        raise CheckpointError(
+            f"{path} is not a JSON file ({error!s:.200}); give a catalog"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no catalog: it does not say {FORMAT!r} as its format")
+        raise CheckpointError(f"{path} is not a catalog: its format is not {FORMAT!r}")
     if content.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} is a catalog of version {content.get('version')!r}, this program reads "
-            f"{VERSION}. Take a matching version of AnatoMaskGAN."
+            f"{path} is a catalog of version {content.get('version')!r}, but this program "
+            f"reads version {VERSION}. Use a matching version of AnatoMaskGAN."
         )
     models = content.get("models")
     if not isinstance(models, list):
@@ -126,7 +128,7 @@ def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:
     names = [entry.name for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise CheckpointError(f"{path} names {twice[0]!r} twice; expected each model once")
+        raise CheckpointError(f"{path} lists {twice[0]!r} twice; expected each model once")
     return entries
 
 
@@ -137,7 +139,7 @@ def find_entry(path: Path, name: str) -> CatalogEntry:
         if entry.name == name:
             return entry
     known = ", ".join(entry.name for entry in entries) or "none"
-    raise CheckpointError(f"{path} names no model {name!r}; it has {known}")
+    raise CheckpointError(f"{path} does not list a model {name!r}; it lists {known}")
 
 
 def _entry(path: Path, number: int, values: Any) -> CatalogEntry:  # noqa: ANN401

@@ -72,8 +72,8 @@ def download_model(
             unpacked = install_model(archive, None, replace, Path(workplace) / "models")
             if unpacked.name != entry.name:
                 raise CheckpointError(
-                    f"the archive of {entry.name!r} holds a model named {unpacked.name!r}; the "
-                    "catalog is wrong, tell its maker"
+                    f"the archive of {entry.name!r} holds a model named "
+                    f"{unpacked.name!r}; the catalog is wrong; tell the person who made it"
                 )
             return install_model(Path(unpacked.path), None, replace, folder)
     except OSError as error:  # a full or closed disk, or one without locks
@@ -104,13 +104,13 @@ def _fetch(
             raise
         reason = getattr(error, "reason", None) or error
         raise CheckpointError(
-            f"{entry.place} could not be downloaded: {reason}. Look at the network and try again; "
-            "nothing was changed."
+            f"{entry.place} could not be downloaded: {reason}. Check the network and try "
+            "again; nothing was changed."
         ) from error
     if found != entry.sha256.lower():
         raise CheckpointError(
-            f"{entry.place} has SHA-256 {found}, the catalog says {entry.sha256.lower()}; it is "
-            "another file or a changed one and was thrown away"
+            f"{entry.place} has SHA-256 {found}, the catalog says {entry.sha256.lower()}; "
+            "it is another file, or it was changed, and was deleted"
         )
 
 
@@ -130,8 +130,8 @@ def _copy(
         size += len(block)
         if size > entry.size_bytes:
             raise CheckpointError(
-                f"{entry.place} gives more than the {entry.size_bytes} bytes that the catalog "
-                "says; it is another file and was thrown away"
+                f"{entry.place} has more than the {entry.size_bytes} bytes that the "
+                "catalog says; it is another file and was deleted"
             )
         digest.update(block)
         file.write(block)

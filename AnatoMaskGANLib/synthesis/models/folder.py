@@ -1,7 +1,7 @@
 """Model folders: `model.safetensors` with weights and card, and `card.md` for people.
 
 The card travels inside the weights' file, so that one cannot be separated from the other. Nothing
-is ever unpickled.
+is ever unpickled. Cards are listed and read without importing PyTorch.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-from torch import nn
 
 from AnatoMaskGANLib.config import (
     GeneratorSettings,
     settings_from_dict,
     settings_to_dict,
 )
-from AnatoMaskGANLib.networks.kinds import build_generator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
-from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = "anatomaskgan-model"
@@ -47,26 +46,27 @@ class ModelCard:
     label_table: Mapping[str, Any]
     """name, labels, codes, aliases, swaps: as a label table file of Resources/LabelTables."""
     spacing_ijk_mm: tuple[float, float, float]
-    """Of the model's grid: axial slices, I to the right, J to the front, K up."""
+    """Voxel size of the model's grid: axial slices, I to the right, J to the front, K up."""
     window: tuple[float, float]
     """Intensities that the model's 0 and 1 stand for."""
     unit: str
-    """Of these intensities; empty for MR."""
+    """Unit of these intensities; empty for MR."""
     training_data: str
     licence: str
     not_for: str
     """What the model must not be used for."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Label value -> (mean, deviation) of the training images in [0,1]: the label-mean baseline."""
+    """Label value -> (mean, standard deviation) of the training images in [0,1]: the label-mean
+    baseline."""
     output_labels: Mapping[str, Any] = field(default_factory=dict)
     """Label table of the second head, of a model that makes image and labels; empty for others."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Steps, seconds, settings of the run."""
     sha256: str = ""
-    """Of the weights' file; filled in when it is read."""
+    """SHA-256 of the weights file; filled in when the model is read."""
     path: str = ""
-    """Of the model folder; filled in when it is read."""
+    """Path of the model folder; filled in when the model is read."""
 
 
 def bundled_models_folder() -> Path:
@@ -130,14 +130,15 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.is_dir():
         if not (path / WEIGHTS_FILE).is_file():
             raise CheckpointError(
-                f"The folder {path} holds no {WEIGHTS_FILE}. Give a model folder, or a model's "
-                "name (see: anatomaskgan models list)."
+                f"The folder {path} does not contain {WEIGHTS_FILE}. Give a model folder, "
+                "or the name of a model (see: anatomaskgan models list)."
             )
         return path
     if path.is_file():
         raise CheckpointError(
-            f"{path} is no model: expected a folder with {WEIGHTS_FILE}. Pickled checkpoints (.pt, "
-            ".pth, .ckpt) are never read, because reading them can run any program."
+            f"{path} is not a model: expected a folder with {WEIGHTS_FILE}. Pickled "
+            "checkpoints (.pt, .pth, .ckpt) are never read, because reading them could "
+            "run any program."
         )
     if named is not None:
         return named
@@ -162,12 +163,12 @@ def read_card(folder: Path) -> ModelCard:
     header = _header(path)
     if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is a safetensors file of something else: its header does not say {FORMAT}."
+            f"{path} is a safetensors file of another program: its header does not say {FORMAT}."
         )
     if header.get("version") != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"{path} is of format version {header.get('version')}, this program reads "
-            f"{FORMAT_VERSION}. Take a matching version of AnatoMaskGAN."
+            f"{path} is of format version {header.get('version')}, but this program reads "
+            f"version {FORMAT_VERSION}. Use a matching version of AnatoMaskGAN."
         )
     try:
         values = json.loads(header["card"])
@@ -184,6 +185,11 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
     Raises CheckpointError for anything that is not exactly a whole model of this program.
     """
+    import safetensors.torch
+
+    from AnatoMaskGANLib.networks.kinds import build_generator
+    from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
+
     folder = find_model(name_or_path)
     card = read_card(folder)
     path = folder / WEIGHTS_FILE
@@ -200,16 +206,19 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
         generator.load_state_dict(tensors, strict=True)
     except (RuntimeError, MemoryError, OverflowError, CheckpointError) as error:
         raise CheckpointError(
-            f"The weights in {path} do not fit their card; the file was changed or damaged: {error}"
+            f"The weights in {path} do not match their card; the file was changed or "
+            f"damaged: {error}"
         ) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointError(f"{path}: {name} holds values that are not numbers")
+            raise CheckpointError(f"{path}: {name} contains values that are not numbers")
     return card, generator.eval().requires_grad_(False)
 
 
 def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     """Writes a model folder, whole or not at all; gives back the weights' path."""
+    import safetensors.torch
+
     _check_card(card, folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -236,7 +245,7 @@ def card_text(card: ModelCard) -> str:
         "",
         f"**Not for:** {card.not_for}",
         "",
-        f"- Licence of the weights: {card.licence}",
+        f"- License of the weights: {card.licence}",
         f"- Training data: {card.training_data}",
         f"- Grid: axial slices, {' x '.join(f'{s:g}' for s in card.spacing_ijk_mm)} mm (I, J, K)",
         f"- Intensities: {card.window[0]:g} to {card.window[1]:g} {card.unit}".rstrip(),
@@ -244,7 +253,7 @@ def card_text(card: ModelCard) -> str:
         f"- SHA-256 of `{WEIGHTS_FILE}`: `{card.sha256}`",
     ]
     if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
+        lines += ["", "## Measured", "", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in card.metrics.items()]
     if card.training:
         lines += ["", "## Training", ""]
@@ -268,15 +277,16 @@ def _header(path: Path) -> dict[str, str]:
             length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise CheckpointError(
-                f"{path} is no whole safetensors file ({size} bytes); get it again. Pickled "
-                "checkpoints are never read, because reading them can run any program."
+                f"{path} is not a complete safetensors file ({size} bytes); get it again. "
+                "Pickled checkpoints are never read, because reading them could run any "
+                "program."
             )
-        with safetensors.safe_open(path, "pt") as file:
+        with safetensors.safe_open(path, "np") as file:
             return file.metadata() or {}
     except (OSError, safetensors.SafetensorError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}). Get it again; pickled "
-            "checkpoints are never read, because reading them can run any program."
+            "checkpoints are never read, because reading them could run any program."
         ) from error
 
 
@@ -295,5 +305,5 @@ def _check_card(card: ModelCard, path: Path) -> None:
         ) from error
     if not values or max(values) >= card.generator.num_classes or min(values) < 1:
         raise CheckpointError(
-            f"{path}: the card's labels do not fit its {card.generator.num_classes} classes"
+            f"{path}: the labels of the card do not match its {card.generator.num_classes} classes"
         )

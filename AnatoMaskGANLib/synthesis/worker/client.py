@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from AnatoMaskGANLib.synthesis.session import ChangedRegion
 from AnatoMaskGANLib.synthesis.worker.exchange import ExchangeFolder, MessageError, decoded, encoded
 from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, end_tree, start_options
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import ChangedRegion, LabelMap, Volume
 
 _LOG_BYTES = 4000
 # oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
@@ -356,9 +355,9 @@ class WorkerClient:
             requests, self._requests = self._requests, {}
             self._num_deaths = 0
             text = (
-                f"The synthesis process ended twice without an answer ({_how(process)}). Often the "
-                "memory is too small: take a lower memory limit or a smaller label map. Its last "
-                f"words: {self._last_words() or 'none'}"
+                f"The synthesis process ended twice without an answer ({_how(process)}). "
+                "Often there is too little memory: use a lower memory limit or a smaller "
+                f"label map. Its last message: {self._last_words() or 'none'}"
             )
             return messages + [Failed(number, "WorkerDiedError", text) for number in requests]
         return messages + self._start_again(f"ended ({_how(process)})")

@@ -37,7 +37,7 @@ def decoded(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise MessageError(f"A message is no JSON ({error}): {line[:80]!r}") from error
+        raise MessageError(f"A message is not JSON ({error}): {line[:80]!r}") from error
     if not isinstance(message, dict):
         raise MessageError(f"A message is a {type(message).__name__}; expected a JSON object")
     return message
@@ -58,7 +58,7 @@ class ExchangeFolder:
     def take_array(self, name: object) -> np.ndarray:
         """The array of a file, which is removed."""
         if not isinstance(name, str) or not name.endswith(".npy") or Path(name).name != name:
-            raise MessageError(f"{name!r} is no name of a .npy file in the exchange folder")
+            raise MessageError(f"{name!r} is not the name of a .npy file in the exchange folder")
         path = self.folder / name
         if path.is_symlink():
             raise MessageError(f"{name} is a link; expected a file")

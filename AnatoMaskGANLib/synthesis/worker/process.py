@@ -98,8 +98,8 @@ class Worker:
                 logging.getLogger(__name__).debug("where it happened", exc_info=error)
                 if _is_of_gpu(error):
                     failure["text"] += (
-                        " The GPU has failed; the next request gets a new process. Should it fail "
-                        "again, restart the computer's driver or take the device cpu."
+                        " The GPU has failed; the next request gets a new process. If it "
+                        "fails again, restart the computer or choose the device cpu."
                     )
                     self._answer(failure)
                     return GPU_FAILED

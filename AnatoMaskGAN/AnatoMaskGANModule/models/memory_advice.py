@@ -1,0 +1,117 @@
+"""What a synthesis will take of this computer's memory, told before it runs."""
+
+import os
+import pathlib
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the user reads under the choice of the device."""
+
+    text: str
+    isWarning: bool = False
+
+
+def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice:
+    """How much memory the segments need on the device, by the box around them; reads no voxel.
+
+    card: the core's `ModelCard`; device: as `AnatoMaskGANLogic.synthesize` takes it.
+    """
+    from AnatoMaskGANLib.synthesis import DeviceError
+    from AnatoMaskGANLib.synthesis.devices import pick_device
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
+
+    try:
+        chosen = pick_device(device)
+    except DeviceError as error:
+        return Advice(str(error), isWarning=True)
+    name = deviceName(chosen)
+    shape_sjk = regionShape(segmentationNode, card)
+    if shape_sjk is None or card.generator.kind != "anatomaskgan":
+        return Advice(_("Runs on the {device}.").format(device=name))
+    need = _need(shape_sjk, referenceVolume, card)
+    whole = need.fixed + shape_sjk[0] * need.per_slice
+    values = {"device": name, "need": f"{min(whole, DEFAULT_LIMIT_BYTES) / GIB:.1f}"}
+    if need.least > DEFAULT_LIMIT_BYTES:
+        text = _(
+            "These segments need {least:.1f} GiB, more than the {limit:.0f} GiB that a "
+            "synthesis may use: choose fewer segments, or a reference volume with larger "
+            "voxels."
+        )
+        least, limit = need.least / GIB, DEFAULT_LIMIT_BYTES / GIB
+        return Advice(text.format(least=least, limit=limit), isWarning=True)
+    free = freeMemory(chosen)
+    if free is None:
+        return Advice(_("Runs on the {device}, with up to {need} GiB of memory.").format(**values))
+    text = _("Runs on the {device}, with up to {need} GiB of memory; {free:.1f} GiB are free.")
+    isTight = min(whole, DEFAULT_LIMIT_BYTES) > free
+    if isTight:
+        text += " " + _("Close other programs, or choose fewer segments.")
+    return Advice(text.format(free=free / GIB, **values), isTight)
+
+
+def regionShape(segmentationNode, card) -> tuple[int, int, int] | None:
+    """About how many slices, rows and columns of the model's grid hold segments; None: no segment.
+
+    The segments' box along right, anterior and superior; the axes of an oblique grid differ a
+    little.
+    """
+    if segmentationNode is None or segmentationNode.GetSegmentation().GetNumberOfSegments() == 0:
+        return None
+    bounds = [0.0] * 6
+    segmentationNode.GetRASBounds(bounds)
+    lengths_mm = [bounds[2 * axis + 1] - bounds[2 * axis] for axis in range(3)]
+    if min(lengths_mm) <= 0:
+        return None
+    stride = card.generator.stride
+    columns, rows, slices = (
+        length / spacing for length, spacing in zip(lengths_mm, card.spacing_ijk_mm, strict=True)
+    )
+    # The region consists of whole cells of the network's coarsest grid.
+    rows, columns = (stride * (int(size / stride) + 2) for size in (rows, columns))
+    return int(slices) + 1, rows, columns
+
+
+def deviceName(device) -> str:
+    """A device of PyTorch in words for the user."""
+    if device.type == "cuda":
+        import torch
+
+        return _("GPU {name}").format(name=torch.cuda.get_device_name(device))
+    return {"cpu": _("CPU"), "mps": _("GPU (Apple)")}[device.type]
+
+
+def freeMemory(device) -> int | None:
+    """Bytes that are free on the device; None where that cannot be told."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        import psutil
+
+        return psutil.virtual_memory().available
+    except ImportError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows and macOS have no such number
+        return None
+
+
+def _need(shape_sjk: tuple[int, int, int], referenceVolume, card):
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import memory_need
+
+    slices, rows, columns = shape_sjk
+    numVoxels = slices * rows * columns
+    image = referenceVolume.GetImageData() if referenceVolume is not None else None
+    if image is not None:
+        numVoxels = max(numVoxels, image.GetNumberOfPoints())
+    threads = min(os.cpu_count() or 1, 8)
+    weights = sum(file.stat().st_size for file in pathlib.Path(card.path).glob("*.safetensors"))
+    return memory_need(card.generator, shape_sjk, numVoxels, threads, weights)

@@ -1,0 +1,254 @@
+"""The parameter node: what the panel shows, saved with the scene; and its choices."""
+
+import enum
+from typing import Annotated
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+
+class TrainingSource(enum.Enum):
+    """Where the cases come from."""
+
+    FOLDER = "folder"
+    SCENE = "scene"
+
+    def label(self) -> str:
+        if self is TrainingSource.FOLDER:
+            return _("A folder of cases")
+        return _("The open scene")
+
+
+class TrainingPreset(enum.Enum):
+    """The settings file that a training begins from."""
+
+    QUICK = "mouse-brain-quick.yaml"
+    COMPACT = "brain-t1.yaml"
+    PAPER = "paper-l2r-oasis.yaml"
+    FILE = ""
+
+    def label(self) -> str:
+        return {
+            TrainingPreset.QUICK: _("Quick test: a small network, minutes on a CPU"),
+            TrainingPreset.COMPACT: _("Compact: like the bundled model, hours on a CPU"),
+            TrainingPreset.PAPER: _("The paper's size: for a large GPU"),
+            TrainingPreset.FILE: _("My settings file"),
+        }[self]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What the example is changed by: the paper's perceptual loss needs a downloaded file."""
+        return ("losses.perceptual=0",) if self is TrainingPreset.PAPER else ()
+
+
+class LengthUnit(enum.Enum):
+    """What the length of a training counts."""
+
+    PRESET = "preset"
+    EPOCHS = "epochs"
+    STEPS = "steps"
+
+    def label(self) -> str:
+        return {
+            LengthUnit.PRESET: _("as the preset says"),
+            LengthUnit.EPOCHS: _("epochs"),
+            LengthUnit.STEPS: _("steps"),
+        }[self]
+
+
+class HeldOut(enum.Enum):
+    """Which subjects the training does not see."""
+
+    BOTH = "0.7, 0.15, 0.15"
+    VALIDATION = "0.85, 0.15, 0"
+    NOTHING = "1, 0, 0"
+
+    def label(self) -> str:
+        return {
+            HeldOut.BOTH: _("15 % for validation, 15 % for a test"),
+            HeldOut.VALIDATION: _("15 % for validation"),
+            HeldOut.NOTHING: _("None: train on all"),
+        }[self]
+
+
+class Intensities(enum.Enum):
+    """The numbers that the voxels get."""
+
+    MODEL = "model"
+    WINDOW = "window"
+
+    def label(self) -> str:
+        if self is Intensities.MODEL:
+            return _("Same as the model's training scans")
+        return _("0 to 1 (fraction of the model's window)")
+
+
+class DisplayPreset(enum.Enum):
+    """How a new volume is shown at first; later the user's own window stays."""
+
+    MODEL = "model"
+    REFERENCE = "reference"
+    AUTO = "auto"
+    CT_ABDOMEN = "CT_ABDOMEN"
+    CT_BONE = "CT_BONE"
+    CT_BRAIN = "CT_BRAIN"
+    CT_LUNG = "CT_LUNG"
+
+    def label(self) -> str:
+        texts = {
+            DisplayPreset.MODEL: _("The model's window"),
+            DisplayPreset.REFERENCE: _("Same as the reference volume"),
+            DisplayPreset.AUTO: _("Automatic, from its intensities"),
+        }
+        return texts.get(self) or _("Preset {name}").format(name=self.value.replace("_", " "))
+
+
+DEFAULT_MODEL = "brain-t1"
+DEFAULT_MARGIN_MM = 4.0
+LARGEST_SEED = 2**31 - 1
+MOST_SAMPLES = 100
+LONGEST_TRAINING = 10_000_000
+
+
+class UnmatchedSegments(enum.Enum):
+    """What becomes of segments that the model does not know."""
+
+    STOP = "stop"
+    BACKGROUND = "background"
+
+    def label(self) -> str:
+        if self is UnmatchedSegments.STOP:
+            return _("Stop until each one has a model label")
+        return _("Treat them as background")
+
+
+class SegmentChoice(enum.Enum):
+    """Which segments are taken."""
+
+    ALL = "all"
+    VISIBLE = "visible"
+    CHOSEN = "chosen"
+
+    def label(self) -> str:
+        return {
+            SegmentChoice.ALL: _("All"),
+            SegmentChoice.VISIBLE: _("Visible"),
+            SegmentChoice.CHOSEN: _("Ticked in the table"),
+        }[self]
+
+
+class OutputMode(enum.Enum):
+    """Where a run puts what it makes."""
+
+    SELECTED = "selected"
+    NEW = "new"
+
+    def label(self) -> str:
+        if self is OutputMode.SELECTED:
+            return _("The selected volume")
+        return _("Always a new volume")
+
+
+class ManySamples(enum.Enum):
+    """What several samples become."""
+
+    SEQUENCE = "sequence"
+    VOLUMES = "volumes"
+
+    def label(self) -> str:
+        if self is ManySamples.SEQUENCE:
+            return _("One sequence, to browse by seed")
+        return _("One volume for each sample")
+
+
+class Seam(enum.Enum):
+    """How an edit takes on the intensities of the scan around it."""
+
+    SMOOTH = "smooth"
+    SCALED = "scaled"
+    NONE = "none"
+
+    def label(self) -> str:
+        return {
+            Seam.SMOOTH: _("Scaled and smoothly corrected"),
+            Seam.SCALED: _("Scaled only"),
+            Seam.NONE: _("As the model made it"),
+        }[self]
+
+
+class Device(enum.Enum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        return {
+            Device.AUTO: _("Automatic (GPU if there is one)"),
+            Device.CPU: _("CPU"),
+            Device.CUDA: _("NVIDIA GPU (CUDA)"),
+            Device.MPS: _("Apple GPU (MPS)"),
+        }[self]
+
+
+@parameterNodeWrapper
+class AnatoMaskGANParameterNode:
+    """What the panel shows; saved with the scene."""
+
+    inputSegmentation: vtkMRMLSegmentationNode
+    segmentChoice: SegmentChoice = SegmentChoice.ALL
+    # IDs of the segments that are not ticked; counts for the choice CHOSEN only
+    leftOutSegments: list[str]
+    # of which segmentation the segments not ticked and the user's labels are, once that is known:
+    # a scene saved by an earlier version does not tell
+    choicesOf: vtkMRMLSegmentationNode
+    areChoicesOwned: bool = False
+    # gives the output its grid; none: the segmentation's own
+    referenceVolume: vtkMRMLScalarVolumeNode
+    # none: a new volume, which is then selected
+    outputVolume: vtkMRMLScalarVolumeNode
+    # what the output is compared with
+    realVolume: vtkMRMLScalarVolumeNode
+    # the real scan that is edited, and its segments before the edits
+    editedScan: vtkMRMLScalarVolumeNode
+    segmentationBefore: vtkMRMLSegmentationNode
+    # over which an edit fades out into the scan
+    marginMm: Annotated[float, WithinRange(0.0, 20.0)] = DEFAULT_MARGIN_MM
+    seam: Seam = Seam.SMOOTH
+    model: str = DEFAULT_MODEL
+    # segment name -> model label that the user chose; "" is background
+    userLabels: dict[str, str]
+    unmatched: UnmatchedSegments = UnmatchedSegments.STOP
+    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
+    # with the seeds seed, seed + 1, ...
+    samples: Annotated[int, WithinRange(1, MOST_SAMPLES)] = 1
+    # 0 gives the one deterministic image
+    noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
+    # of the training's correlation lengths
+    noiseLengthScale: Annotated[float, WithinRange(0.25, 4.0)] = 1.0
+    device: Device = Device.AUTO
+    outputMode: OutputMode = OutputMode.SELECTED
+    manySamples: ManySamples = ManySamples.SEQUENCE
+    intensities: Intensities = Intensities.MODEL
+    displayPreset: DisplayPreset = DisplayPreset.MODEL
+    # folders of the batch
+    batchInput: str
+    batchOutput: str
+    # what is trained, from which cases, where; not the settings file and further settings, which
+    # can name programs: a scene may come from anywhere
+    trainSource: TrainingSource = TrainingSource.FOLDER
+    trainCases: str
+    trainFolder: str
+    trainPreset: TrainingPreset = TrainingPreset.QUICK
+    trainLength: Annotated[int, WithinRange(1, LONGEST_TRAINING)] = 10
+    trainLengthUnit: LengthUnit = LengthUnit.PRESET
+    trainHeldOut: HeldOut = HeldOut.BOTH
+    trainWindow: str
+    # the card of the trained model
+    trainModelName: str
+    trainDescription: str
+    trainTrainingData: str
+    trainLicence: str

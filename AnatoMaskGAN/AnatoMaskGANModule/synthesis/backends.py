@@ -1,0 +1,197 @@
+"""Who runs the model: this process, or one beside it so that the window stays free."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from AnatoMaskGANModule.host.process import pythonExecutable
+from AnatoMaskGANModule.synthesis.request import SynthesisRequest
+
+POLL_SECONDS = 0.02
+
+
+class DirectBackend:
+    """Runs the model in this process and keeps it loaded; for scripts, which wait anyway."""
+
+    def __init__(self) -> None:
+        self._synthesizer = None
+        self._loaded = None
+
+    def run(
+        self,
+        request: SynthesisRequest,
+        report: Callable[[float, str], None],
+        isCancelled: Callable[[], bool],
+    ) -> list[Any]:
+        """The volumes of the request; SynthesisCancelledError when isCancelled says so."""
+        from AnatoMaskGANLib.synthesis import Synthesizer
+
+        settings = request.settings
+        if self._loaded != (settings.model, settings.device):
+            self._synthesizer = Synthesizer.from_checkpoint(settings.model, settings.device)
+            self._loaded = (settings.model, settings.device)
+        volumes = self._synthesizer.synthesize_samples(
+            request.labelMap,
+            settings.seeds,
+            settings.noiseStrength,
+            report,
+            isCancelled,
+            request.unmatched,
+            request.userTable,
+            settings.noiseLengthScale,
+        )
+        return list(volumes)
+
+    def close(self) -> None:
+        """Forget the model."""
+        self._synthesizer, self._loaded = None, None
+
+
+@dataclass(eq=False)
+class Asked:
+    """A request to the process, and the client's messages that it was answered with."""
+
+    number: int
+    messages: list[Any] = field(default_factory=list)
+
+
+class ProcessBackend:
+    """Runs the model in a process beside the application, whose window works on meanwhile.
+
+    Several may ask at a time, such as a script while the volume follows its segments: the process
+    serves one request after the other, and each gets the answers to its own.
+    """
+
+    def __init__(self) -> None:
+        self._client = None
+        self._asked: dict[int, Asked] = {}  # the requests that are waited for, by their numbers
+        self.onLog: Callable[[str], None] = lambda line: None
+        """Called with what the process logs."""
+
+    @property
+    def client(self):
+        """The core's `WorkerClient`; its process starts with the first request."""
+        from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+
+        if self._client is None:
+            self._client = WorkerClient(pythonExecutable())
+        return self._client
+
+    @property
+    def isLive(self) -> bool:
+        """Whether there is a live synthesis that `update` can follow."""
+        return self._client is not None and self._client.is_live
+
+    def ask(self, request: SynthesisRequest, isLive: bool = False) -> Asked:
+        """A request, which waits for its turn; isLive: for one volume, which `update` follows."""
+        settings = request.settings
+        number = self.client.synthesize(
+            request.labelMap,
+            settings.model,
+            settings.device,
+            settings.seeds,
+            settings.noiseStrength,
+            request.unmatched,
+            request.userTable,
+            live=isLive,
+            noise_length_scale=settings.noiseLengthScale,
+        )
+        return self._waitedFor(number)
+
+    def update(self, labelMap) -> Asked:
+        """A request to let the live synthesis follow an edited label map."""
+        return self._waitedFor(self.client.update(labelMap))
+
+    def _waitedFor(self, number: int) -> Asked:
+        self._asked[number] = Asked(number)
+        return self._asked[number]
+
+    def answers(self, asked: Asked) -> list[Any]:
+        """The client's messages for this request since the last call; never waits.
+
+        The last is Finished, Failed, Superseded or Cancelled, also when the process was ended.
+        """
+        if self._isWaitedFor(asked):
+            self._handOut()
+        answers, asked.messages = asked.messages, []
+        return answers
+
+    def _isWaitedFor(self, asked: Asked) -> bool:
+        return self._asked.get(asked.number) is asked
+
+    def _handOut(self) -> None:
+        from AnatoMaskGANLib.synthesis.worker.client import LogLine
+
+        for message in self.client.poll():
+            if isinstance(message, LogLine):
+                self.onLog(f"{message.level.lower()}: {message.text}")
+            elif message.request is None:  # of none: whoever waits has to know
+                for asked in self._asked.values():
+                    asked.messages.append(message)
+            elif message.request in self._asked:
+                self._asked[message.request].messages.append(message)
+
+    def forget(self, asked: Asked) -> None:
+        """Wait for the answers to this request no longer."""
+        if self._isWaitedFor(asked):
+            del self._asked[asked.number]
+
+    def cancel(self, asked: Asked) -> None:
+        """End this request and no other, and forget it."""
+        if self._isWaitedFor(asked):
+            self.client.cancel(asked.number)
+            self.forget(asked)
+
+    def run(
+        self,
+        request: SynthesisRequest,
+        report: Callable[[float, str], None],
+        isCancelled: Callable[[], bool],
+    ) -> list[Any]:
+        """The volumes of the request; cancelling ends the process with all that it started.
+
+        Raises RuntimeError with the words of any error that the process had.
+        """
+        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+        from AnatoMaskGANLib.synthesis.worker import client as messages
+
+        report(0.0, _("Starting the synthesis process"))
+        asked = self.ask(request)
+        volumes = {}  # by seed: a process that was started again makes each once more
+        try:
+            while True:
+                for message in self.answers(asked):
+                    if isinstance(message, messages.Progress):
+                        report(message.share, message.text)
+                    elif isinstance(message, messages.VolumeMade):
+                        volumes[message.seed] = message.volume
+                    elif isinstance(message, messages.Failed):
+                        self.onLog(f"{message.error}: {message.text}")
+                        raise RuntimeError(message.text)
+                    elif isinstance(message, messages.Cancelled):
+                        raise SynthesisCancelledError("The synthesis was cancelled.")
+                    elif isinstance(message, messages.Finished):
+                        return [volumes[seed] for seed in request.settings.seeds]
+                slicer.app.processEvents()
+                if isCancelled():
+                    self.close()
+                    raise SynthesisCancelledError("The synthesis was cancelled.")
+                time.sleep(POLL_SECONDS)
+        finally:
+            self.forget(asked)
+
+    def close(self) -> None:
+        """End the process and all that it started; requests that are waited for are cancelled."""
+        if self._client is None:
+            return
+        from AnatoMaskGANLib.synthesis.worker.client import Cancelled
+
+        self._client.close()
+        self._client = None
+        for asked in self._asked.values():
+            asked.messages.append(Cancelled(asked.number))
+        self._asked.clear()

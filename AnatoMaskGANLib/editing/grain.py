@@ -1,0 +1,90 @@
+"""The grain of a tissue: how its voxels scatter about their smooth mean, and more of the same.
+
+The autocovariance of real voxels, measured over the few voxels that it reaches, colors white noise
+of a fixed tile. The tile repeats itself over the scan and hangs on the scan's own voxels, not on
+the box of an edit: a stroke more does not stir what the stroke before has made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .regions import Box
+
+TILE_KJI = (64, 96, 96)
+"""Voxels after which the noise repeats itself; longer than any grain."""
+
+_SEED = 0xE417
+_MOST_LAG = 10  # voxels: how far neighbors are told from one another's scatter
+_FEWEST_VOXELS = 60  # from which an autocovariance can be told
+_DEVIATION_OF_MEDIAN = 1.4826  # of a normal distribution, over the median distance from its middle
+_MOST_DEVIATIONS = 2.5  # of a real voxel from the mean; beyond it lies another tissue
+
+
+@dataclass(frozen=True, eq=False)
+class Grain:
+    """A periodic tile of noise with mean 0 and deviation 1, and the deviation that it had."""
+
+    tile: np.ndarray
+    """[k,j,i] float32."""
+    deviation: float
+    """In the intensities of the scan."""
+
+    def inside(self, box: Box) -> np.ndarray:
+        """[K,J,I] the noise at these voxels of the scan."""
+        index = [
+            np.arange(side.start, side.stop) % size
+            for side, size in zip(box, self.tile.shape, strict=True)
+        ]
+        return self.tile[np.ix_(*index)]
+
+
+def grain_of(residual: np.ndarray, mask: np.ndarray) -> Grain:
+    """The grain of the voxels of a mask. residual [K,J,I]: what they deviate from their mean.
+
+    Where the mask has too few voxels the noise is white.
+    """
+    tile_shape = tuple(
+        tile if size > 1 else 1 for tile, size in zip(TILE_KJI, mask.shape, strict=True)
+    )
+    white = np.random.default_rng(_SEED).standard_normal(tile_shape)
+    values = residual[mask].astype(np.float64)
+    if values.size:
+        values -= np.median(values)
+        most = _MOST_DEVIATIONS * _DEVIATION_OF_MEDIAN * float(np.median(np.abs(values)))
+        values = np.clip(values, -most, most) if most > 0 else values
+        values -= values.mean()
+    deviation = float(values.std()) if values.size > 1 else 0.0
+    if values.size < _FEWEST_VOXELS or deviation == 0:
+        return Grain(white.astype(np.float32), deviation)
+    known = np.zeros(mask.shape)
+    known[mask] = values
+    covariance = _covariance(known, mask, tile_shape)
+    power = np.maximum(np.fft.rfftn(covariance).real, 0)
+    colored = np.fft.irfftn(np.fft.rfftn(white) * np.sqrt(power), s=tile_shape, axes=(0, 1, 2))
+    colored -= colored.mean()
+    return Grain((colored / colored.std()).astype(np.float32), deviation)
+
+
+def _covariance(known: np.ndarray, mask: np.ndarray, tile_shape: tuple[int, ...]) -> np.ndarray:
+    """The autocovariance by lag, in a tile with lag 0 first and negative lags at the end.
+
+    Each lag over the pairs that lie in the mask, faded out to the longest lag.
+    """
+    padded = [size + (_MOST_LAG if size > 1 else 0) for size in mask.shape]
+    axes = (0, 1, 2)
+    products = np.fft.irfftn(np.abs(np.fft.rfftn(known, padded, axes)) ** 2, padded, axes)
+    pairs = np.fft.irfftn(np.abs(np.fft.rfftn(mask.astype(float), padded, axes)) ** 2, padded, axes)
+    lags = [
+        np.arange(-min(_MOST_LAG, size - 1), min(_MOST_LAG, size - 1) + 1) for size in mask.shape
+    ]
+    at = np.ix_(*lags)  # negative lags lie at the end, as negative indices do
+    covariance = products[at] / np.maximum(pairs[at], 10)
+    for axis, lag in enumerate(lags):
+        fade = np.cos(0.5 * np.pi * lag / (_MOST_LAG + 1)) ** 2
+        covariance = covariance * fade.reshape([-1 if axis == other else 1 for other in range(3)])
+    tile = np.zeros(tile_shape)
+    tile[at] = covariance
+    return tile

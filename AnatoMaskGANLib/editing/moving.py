@@ -1,0 +1,148 @@
+"""Real voxels, moved with their labels: one interpolation from the original scan."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from .field import Displacement, register_labels
+from .places import fix_places
+from .region_cut import MOVED, RegionCut, in_type_of
+from .regions import Box, grown, voxels_of_mm
+from .settings import EditSettings
+
+_TILE_VOXELS = 4_000_000  # of the scan, moved at a time
+_SPLINE_MARGIN = 12  # voxels beyond which the coefficients of a cubic spline do not count
+_STILL = 1e-3  # voxels: a place this near to the voxel's own is its own
+_QUICK_CELLS = 60_000
+_QUICK_ITERATIONS = (20, 10, 10)
+
+
+def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: bool) -> int:
+    """Moves the voxels of a cut so that its old labels become those of `to_move`, [K,J,I].
+
+    Gives back how many label voxels the field did not bring to their label; their content was taken
+    from the nearest right place. is_quick: a coarse field and linear interpolation.
+    """
+    scan, region = cut.scan, cut.region
+    field = settings.field
+    if is_quick:
+        field = replace(field, most_cells=_QUICK_CELLS, iterations=_QUICK_ITERATIONS)
+    open_sides = tuple(
+        (side.start == 0, side.stop == size)
+        for side, size in zip(region.box, scan.before.shape, strict=True)
+    )
+    displacement = register_labels(
+        cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
+    )
+    farthest = np.abs(displacement.offsets).max(axis=(1, 2, 3))
+    half_reach = voxels_of_mm(region.reach_mm / 2, scan.label_spacing_kji)
+    halo = tuple(
+        math.ceil(far) + half for far, half in zip(farthest.tolist(), half_reach, strict=True)
+    )
+    return sum(
+        _move_tile(cut, to_move, displacement, halo, tile, is_quick) for tile in _tiles(cut.box)
+    )
+
+
+def _move_tile(
+    cut: RegionCut,
+    to_move: np.ndarray,
+    displacement: Displacement,
+    halo: tuple[int, ...],
+    tile: Box,
+    is_quick: bool,
+) -> int:
+    grids = cut.scan.grids
+    first = [side.start for side in cut.region.box]
+    own = tuple(  # of the region's box
+        slice(max(0, side.start - start), min(size, side.stop - start))
+        for side, start, size in zip(grids.label_box(tile), first, cut.old.shape, strict=True)
+    )
+    if any(side.start >= side.stop for side in own):
+        return 0
+    local = grown(own, halo, cut.old.shape)
+    offsets = displacement.inside(local)
+    places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
+    fixed, is_off = fix_places(places, cut.old[local], to_move[local])
+    offsets += fixed - places
+    if not offsets.any():
+        return 0
+    core = tuple(
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, local, strict=True)
+    )
+    num_missed = int(np.count_nonzero(is_off[core]))
+    if grids.is_same:
+        offsets = offsets[(slice(None), *core)]
+    else:
+        start = [a + side.start for a, side in zip(first, local, strict=True)]
+        offsets = _on_scan(offsets, is_off, grids.label_places(tile), start)
+        offsets = np.einsum("ab,b...->a...", grids.turn.astype(np.float32), offsets)
+    is_moved = np.abs(offsets).max(axis=0) > _STILL
+    if not is_moved.any():
+        return num_missed
+    places = np.argwhere(is_moved).T + offsets[:, is_moved]
+    places += np.array([[side.start] for side in tile], dtype=np.float32)
+    values = interpolated(cut.scan.voxels, places, order=1 if is_quick else 3)
+    part = cut.within(tile)
+    cut.voxels[part][is_moved] = in_type_of(values, cut.voxels)
+    cut.how_made[part][is_moved] = MOVED
+    return num_missed
+
+
+def interpolated(voxels: np.ndarray, places: np.ndarray, order: int) -> np.ndarray:
+    """[N] float32: a scan at places [3,N] in its voxels, in the range of the voxels around there.
+
+    order: 1 linear, 3 a cubic spline. Beyond its faces the scan goes on as it is there.
+    """
+    from scipy import ndimage
+
+    sides = []
+    for low, high, size in zip(places.min(axis=1), places.max(axis=1), voxels.shape, strict=True):
+        start = int(np.clip(math.floor(low) - _SPLINE_MARGIN, 0, size - 1))
+        stop = int(np.clip(math.ceil(high) + _SPLINE_MARGIN + 1, start + 1, size))
+        sides.append(slice(start, stop))
+    around = voxels[tuple(sides)].astype(np.float32)
+    inside = places - np.array([[side.start] for side in sides], dtype=np.float32)
+    values = ndimage.map_coordinates(around, inside, order=order, mode="nearest")
+    return np.clip(values, around.min(), around.max())
+
+
+def _on_scan(
+    offsets: np.ndarray, is_off: np.ndarray, places: np.ndarray, start: list[int]
+) -> np.ndarray:
+    """Offsets [3,...] of label voxels at the voxels of a scan whose places are given, linear; from
+    the nearest label voxel where a place was fixed, and zero outside the labels' box."""
+    from scipy import ndimage
+
+    places = places - np.array(start, dtype=np.float32).reshape(3, 1, 1, 1)
+    found = np.stack([
+        ndimage.map_coordinates(part, places, order=1, mode="nearest") for part in offsets
+    ])  # fmt: skip
+    nearest = np.rint(places).astype(np.intp)
+    is_inside = np.ones(places.shape[1:], dtype=bool)
+    for axis, size in enumerate(is_off.shape):
+        is_inside &= (nearest[axis] >= 0) & (nearest[axis] < size)
+        np.clip(nearest[axis], 0, size - 1, out=nearest[axis])
+    is_fixed = is_off[tuple(nearest)] & is_inside
+    spots = nearest[:, is_fixed]
+    found[:, is_fixed] = offsets[(slice(None), *spots)]
+    found[:, ~is_inside] = 0
+    return found
+
+
+def _tiles(box: Box) -> Iterator[Box]:
+    """Boxes of at most so many voxels that together are the box."""
+    sizes = [side.stop - side.start for side in box]
+    while math.prod(sizes) > _TILE_VOXELS:
+        longest = sizes.index(max(sizes))
+        sizes[longest] = -(-sizes[longest] // 2)
+    sides = [
+        [slice(at, min(at + size, side.stop)) for at in range(side.start, side.stop, size)]
+        for side, size in zip(box, sizes, strict=True)
+    ]
+    yield from itertools.product(*sides)

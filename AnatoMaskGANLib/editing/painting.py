@@ -1,0 +1,179 @@
+"""Voxels that no place of the scan can give: structures that are new, and what fills a hole.
+
+Low frequencies come from a membrane through the tissue around or from the mean that was asked for,
+the rest is noise with the autocovariance of real voxels of that tissue. Nothing is copied, so no
+rib or vessel shows twice. Depths are in shortest edges of a voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .field import distance_mm
+from .grain import Grain, grain_of
+from .membrane import membrane
+from .regions import Box
+
+_FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
+_DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
+_GRAIN_DEPTH = 12.0  # around a hole from which grain is taken
+_PARTIAL_DEPTH = 1.5  # around a hole in which voxels hold a share of what was removed
+_SMOOTH_VOXELS = 1.5  # standard deviation of the Gaussian that takes the grain off a rim
+_MEAN_VOXELS = 4.0  # of the Gaussian from which grain deviates
+_MOST_GRAIN = 1.5  # of what fills a hole from mixed tissue, over that of what was removed
+_EVEN_SHARE = 0.3  # of a tissue's voxels, which tell the scan's own grain
+_BORDER_VOXELS = 0.7  # standard deviation of what a voxel at a border sees
+_MAIN_SHARE = 0.25  # of the voxels around a hole that belong to its main tissue, at least
+_MAIN_HALF_WIDTH = 0.3186  # in deviations, of the middle quarter of a normal distribution
+_MAIN_ROUNDS = 6
+_UNCUT = 1.048  # deviation of a normal distribution over that of its part within 2.5 deviations
+_MAIN_DEVIATIONS = 2.5  # of a main tissue's voxels from its middle, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Tissue:
+    """How voxels of one kind look: mean, and the grain with its deviation."""
+
+    mean: float
+    grain: Grain
+
+
+def tissue_of(voxels: np.ndarray, mask: np.ndarray) -> Tissue:
+    """The main tissue of a mask that has some voxels; vessels and other outliers are left out."""
+    is_main = main_tissue(voxels, mask)
+    smooth = smooth_mean(voxels, is_main, _MEAN_VOXELS)
+    return Tissue(float(voxels[is_main].mean()), grain_of(voxels - smooth, is_main))
+
+
+def main_tissue(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The voxels of a mask whose intensities belong together: from the shortest interval that holds
+    a quarter of them outwards, as far as a normal distribution through them reaches."""
+    values = np.sort(voxels[mask].astype(np.float64))
+    count = max(1, int(np.ceil(_MAIN_SHARE * values.size)))
+    widths = values[count - 1 :] - values[: values.size - count + 1]
+    first = int(widths.argmin())
+    middle = (values[first] + values[first + count - 1]) / 2
+    half = widths[first] / 2 / _MAIN_HALF_WIDTH * _MAIN_DEVIATIONS
+    for _ in range(_MAIN_ROUNDS):
+        inside = values[np.abs(values - middle) <= half]
+        if inside.size < 2:
+            break
+        middle = inside.mean()
+        half = _MAIN_DEVIATIONS * _UNCUT * float(inside.std())
+    return mask & (np.abs(voxels - middle) <= half + 1e-6 * max(1.0, abs(middle)))
+
+
+def smooth_mean(voxels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """The mean of a mask's voxels about each voxel, by a Gaussian of `sigma` voxels."""
+    from scipy import ndimage
+
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, truncate=3)
+    values = np.where(mask, voxels, 0).astype(np.float32)
+    return ndimage.gaussian_filter(values, sigma, truncate=3) / np.maximum(weight, 1e-6)
+
+
+def fill(
+    voxels: np.ndarray,
+    hole: np.ndarray,
+    sources: np.ndarray,
+    box: Box,
+    lengths_kji: tuple[float, ...],
+    otherwise: Tissue | None,
+    is_mixed: bool,
+) -> np.ndarray:
+    """[K,J,I] float32: what a hole and its partial volumes hold if the tissue around goes on.
+
+    voxels, hole, sources: of `box` of the scan; sources: what may go on into the hole. Without
+    enough of it nearby, `otherwise`, or else the tissue of all that is around. is_mixed: the
+    sources are several tissues under one label, so only their even parts tell the grain.
+    """
+    distance = distance_mm(hole, lengths_kji)
+    known = np.zeros_like(hole)
+    for depth in _DEPTHS:
+        rim = sources & (distance <= depth) & (distance > _PARTIAL_DEPTH)
+        if np.count_nonzero(rim) >= _FEWEST_VOXELS:
+            known = main_tissue(voxels, _even_part(voxels, rim, 0.5) if is_mixed else rim)
+            break
+    if not known.any():
+        tissue = otherwise or tissue_of(voxels, sources if sources.any() else ~hole)
+        return tissue.mean + tissue.grain.deviation * tissue.grain.inside(box)
+    smooth = membrane(smooth_mean(voxels, known, _SMOOTH_VOXELS), known, lengths_kji)
+    wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
+    low, high = voxels[known].min(), voxels[known].max()
+    alike = wide & (voxels >= low) & (voxels <= high)
+    grain = own_grain(voxels, alike) if is_mixed else tissue_of(voxels, alike).grain
+    deviation = grain.deviation
+    if is_mixed:
+        # several small structures under one label scatter more than any tissue does
+        most = _MOST_GRAIN * own_grain(voxels, hole).deviation
+        deviation = min(deviation, most) if most > 0 else deviation
+    return smooth + deviation * grain.inside(box)
+
+
+def with_soft_border(
+    values: np.ndarray, voxels: np.ndarray, hole: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Values mixed with what lies beside the hole and is of another kind, by the share of it that a
+    voxel would see: borders of label maps have steps that a scan has not."""
+    from scipy import ndimage
+
+    own = ndimage.gaussian_filter((hole | sources).astype(np.float32), _BORDER_VOXELS, truncate=3)
+    foreign = ~hole & ~sources
+    beside = smooth_mean(voxels, foreign, 2 * _BORDER_VOXELS)
+    return np.where(own < 0.99, own * values + (1 - own) * beside, values)
+
+
+def with_partial_volume(mask: np.ndarray, may_change: np.ndarray, edge_share: float) -> np.ndarray:
+    """[K,J,I] float32: 1 in a mask, a share in those voxels next to it that may change, else 0."""
+    from scipy import ndimage
+
+    ring = ndimage.binary_dilation(mask) & ~mask & may_change
+    return mask + np.float32(edge_share) * ring
+
+
+def paint(mask: np.ndarray, mean: float, deviation: float, grain: Grain, box: Box) -> np.ndarray:
+    """[K,J,I] float32: grain with exactly this mean and deviation over the voxels of a mask."""
+    noise = grain.inside(box)
+    values = noise[mask].astype(np.float64)
+    own = float(values.std())
+    if deviation == 0 or own == 0:
+        return np.full(mask.shape, np.float32(mean))
+    return (mean + (noise - values.mean()) * (deviation / own)).astype(np.float32)
+
+
+def own_grain(voxels: np.ndarray, is_tissue: np.ndarray) -> Grain:
+    """The grain of the scan in the most even part of a tissue: noise, without structures."""
+    smooth = smooth_mean(voxels, is_tissue, _SMOOTH_VOXELS)
+    return grain_of(voxels - smooth, _even_part(voxels, is_tissue, _EVEN_SHARE))
+
+
+def _even_part(voxels: np.ndarray, is_tissue: np.ndarray, share: float) -> np.ndarray:
+    """That share of a tissue's voxels where its smooth mean changes least."""
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(voxels, _SMOOTH_VOXELS, truncate=3)
+    steps = np.zeros(voxels.shape, np.float32)
+    for axis, size in enumerate(voxels.shape):
+        if size > 1:
+            steps += np.square(np.gradient(smooth, axis=axis))
+    return is_tissue & (steps <= np.quantile(steps[is_tissue], share))
+
+
+def enclosed(mask: np.ndarray) -> np.ndarray:
+    """Voxels that a mask encloses in planes of two directions or more: what an organ has inside it
+    without being labeled, such as the sinus of a kidney."""
+    from scipy import ndimage
+
+    count = np.zeros(mask.shape, np.uint8)
+    for axis, size in enumerate(mask.shape):
+        if size == 1 or 1 in mask.shape[:axis] + mask.shape[axis + 1 :]:
+            continue
+        for number in range(size):
+            plane = np.take(mask, number, axis)
+            if plane.any():
+                key: list[slice | int] = [slice(None)] * 3
+                key[axis] = number
+                count[tuple(key)] += ndimage.binary_fill_holes(plane) & ~plane
+    return count >= 2

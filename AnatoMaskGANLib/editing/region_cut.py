@@ -1,0 +1,83 @@
+"""A scan with its labels, and the piece of it that one region of an edit is made in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .grids import Grids
+from .painting import Tissue
+from .regions import Box, Region
+
+KEPT, MOVED, FILLED, PAINTED = 0, 1, 2, 3
+"""How a voxel of the edited scan was made."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledScan:
+    """What regions are cut out of."""
+
+    voxels: np.ndarray
+    """[K,J,I] the whole scan, in its own type."""
+    before: np.ndarray
+    """[K,J,I] its labels, on their own grid."""
+    grids: Grids
+    label_spacing_kji: tuple[float, float, float]
+    scan_spacing_kji: tuple[float, float, float]
+    labels: frozenset[int]
+    """Those that some voxel has, without background."""
+    tissue: Callable[[int], Tissue]
+    """How the voxels of one of these labels look."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionCut:
+    """One region while it is made: labels on their grid, voxels on the scan's."""
+
+    scan: LabeledScan
+    region: Region
+    box: Box
+    """Of the scan's grid."""
+    old: np.ndarray
+    """[K,J,I] labels before, of the region's box."""
+    new: np.ndarray
+    """[K,J,I] labels after, of the region's box."""
+    voxels: np.ndarray
+    """[K,J,I] of the scan's box and type; what is made is written here."""
+    how_made: np.ndarray
+    """[K,J,I] uint8, of the scan's box."""
+
+    def on_scan(self, array: np.ndarray, box: Box) -> np.ndarray:
+        """An array of the region's label voxels at the voxels of a box of the scan, each from the
+        nearest one; zero or false outside the region."""
+        start = [side.start for side in self.region.box]
+        if self.scan.grids.is_same:
+            inside = tuple(
+                slice(side.start - first, side.stop - first)
+                for side, first in zip(box, start, strict=True)
+            )
+            return array[inside]
+        places = np.rint(self.scan.grids.label_places(box)).astype(np.intp)
+        is_inside = np.ones(places.shape[1:], dtype=bool)
+        for axis, first in enumerate(start):
+            places[axis] -= first
+            is_inside &= (places[axis] >= 0) & (places[axis] < array.shape[axis])
+            np.clip(places[axis], 0, array.shape[axis] - 1, out=places[axis])
+        return np.where(is_inside, array[tuple(places)], array.dtype.type(0))
+
+    def within(self, box: Box) -> Box:
+        """A box of the scan as a part of this cut's arrays."""
+        return tuple(
+            slice(side.start - own.start, side.stop - own.start)
+            for side, own in zip(box, self.box, strict=True)
+        )
+
+
+def in_type_of(values: np.ndarray, scan: np.ndarray) -> np.ndarray:
+    """Values in the type of a scan: rounded and kept in its range where it holds integers."""
+    if scan.dtype.kind == "f":
+        return values.astype(scan.dtype)
+    limits = np.iinfo(scan.dtype)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(scan.dtype)

@@ -1,0 +1,166 @@
+"""Where an edit is: boxes of the label map's grid that do not touch one another's reach.
+
+Each region is a function of the two maps inside its box and nothing else, so an edit elsewhere, an
+undo, or another order of strokes leaves its voxels what they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK
+
+from .field import distance_mm
+
+_BLOCK_VOXELS = 4  # changes are grouped by blocks of this many voxels along each axis
+_MOST_DEPTH_VOXELS = 4_000_000  # of a box in which the depth of a change is measured voxel by voxel
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of the label map's grid with all that is changed in it."""
+
+    box: Box
+    """With the reach around the changes, cut at the faces of the map."""
+    reach_mm: float
+    """How far from a changed label voxels may move."""
+
+
+def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
+    """The smallest box with all differences of two arrays of one shape, slice by slice."""
+    rows = np.zeros(before.shape[1], dtype=bool)
+    columns = np.zeros(before.shape[2], dtype=bool)
+    slices = np.zeros(before.shape[0], dtype=bool)
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        if np.array_equal(old, new):
+            continue
+        differs = old != new
+        slices[number] = True
+        rows |= differs.any(axis=1)
+        columns |= differs.any(axis=0)
+    if not slices.any():
+        return None
+    sides = [np.flatnonzero(used) for used in (slices, rows, columns)]
+    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+
+
+def find_regions(
+    before: np.ndarray,
+    after: np.ndarray,
+    spacing_kji: tuple[float, ...],
+    reach_mm: float,
+    is_automatic: bool,
+) -> list[Region]:
+    """The regions of all changes, in the order of their first slices.
+
+    is_automatic: where contents move farther than half of `reach_mm`, the reach grows to twice
+    that, so that the surroundings give way without folding.
+    """
+    outer = changed_box(before, after)
+    if outer is None:
+        return []
+    differs = before[outer] != after[outer]
+    found = []
+    for inner in _groups(differs, spacing_kji, reach_mm):
+        box = tuple(
+            slice(part.start + side.start, part.stop + side.start)
+            for part, side in zip(inner, outer, strict=True)
+        )
+        reach = reach_mm
+        if is_automatic:
+            reach = max(reach, 4 * _depth_mm(differs[inner], spacing_kji))
+        found.append((box, reach))
+    return _merged(found, before.shape, spacing_kji)
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """The smallest box with all voxels of a mask that has some."""
+    sides = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        sides.append(slice(int(used[0]), int(used[-1]) + 1))
+    return tuple(sides)
+
+
+def grown(box: Box, by_kji: tuple[int, ...], shape_kji: tuple[int, ...]) -> Box:
+    """The box with that many voxels more at each side, cut at the faces of the grid."""
+    return tuple(
+        slice(max(0, side.start - by), min(size, side.stop + by))
+        for side, by, size in zip(box, by_kji, shape_kji, strict=True)
+    )
+
+
+def voxels_of_mm(mm: float, spacing_kji: tuple[float, ...]) -> tuple[int, ...]:
+    """The whole voxels along each axis that a length covers."""
+    return tuple(math.ceil(mm / one) for one in spacing_kji)
+
+
+def overlap(first: Box, second: Box) -> bool:
+    """Whether two boxes share a voxel."""
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(first, second, strict=True))
+
+
+def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float) -> list[Box]:
+    """Boxes of changes that lie farther apart than the reach."""
+    blocks = differs
+    for axis in range(3):
+        starts = np.arange(0, blocks.shape[axis], _BLOCK_VOXELS)
+        blocks = np.logical_or.reduceat(blocks, starts, axis=axis)
+    lengths = [_BLOCK_VOXELS * mm for mm in spacing_kji]
+    near = distance_mm(blocks, lengths) <= reach_mm
+    image = SimpleITK.GetImageFromArray(near.astype(np.uint8))
+    parts = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True))
+    parts = np.where(blocks, parts, 0)
+    boxes = []
+    for number in np.unique(parts[parts > 0]):
+        boxes.append(
+            tuple(
+                slice(side.start * _BLOCK_VOXELS, min(side.stop * _BLOCK_VOXELS, size))
+                for side, size in zip(box_of(parts == number), differs.shape, strict=True)
+            )
+        )
+    return boxes
+
+
+def _depth_mm(differs: np.ndarray, spacing_kji: tuple[float, ...]) -> float:
+    """How thick the changes are: twice this is about how far a border moved."""
+    step = 1
+    while differs[::step, ::step, ::step].size > _MOST_DEPTH_VOXELS:
+        step += 1
+    outside = np.pad(~differs[::step, ::step, ::step], 1, constant_values=True)
+    # an axis of one slice has no depth
+    spacing = [
+        mm * step if size > 1 else 1e6 for mm, size in zip(spacing_kji, differs.shape, strict=True)
+    ]
+    return float(distance_mm(outside, spacing).max())
+
+
+def _merged(
+    found: list[tuple[Box, float]], shape_kji: tuple[int, ...], spacing_kji: tuple[float, ...]
+) -> list[Region]:
+    """Regions with the reach around their boxes, those that overlap made one."""
+    todo = list(found)
+    done: list[tuple[Box, float]] = []
+    while todo:
+        box, reach = todo.pop()
+        wide = grown(box, voxels_of_mm(reach, spacing_kji), shape_kji)
+        for number, (other, other_reach) in enumerate(done):
+            if overlap(wide, grown(other, voxels_of_mm(other_reach, spacing_kji), shape_kji)):
+                both = tuple(
+                    slice(min(a.start, b.start), max(a.stop, b.stop))
+                    for a, b in zip(box, other, strict=True)
+                )
+                todo.append((both, max(reach, other_reach)))
+                del done[number]
+                break
+        else:
+            done.append((box, reach))
+    regions = [
+        Region(grown(box, voxels_of_mm(reach, spacing_kji), shape_kji), reach)
+        for box, reach in done
+    ]
+    return sorted(regions, key=lambda region: [side.start for side in region.box])

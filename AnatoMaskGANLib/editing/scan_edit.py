@@ -1,0 +1,60 @@
+"""A real scan that follows an edit of its segmentation, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from AnatoMaskGANLib.volumes import LabelMap, Volume
+
+from .looks import AROUND, Look, modality_of, tissue_look
+from .session import EditedScan, ScanEditSession
+from .settings import EditSettings
+
+
+@dataclass(frozen=True)
+class Question:
+    """What two label maps cannot say, with an answer that suits most."""
+
+    label: int
+    name: str
+    """Of the label; empty where it has none."""
+    kind: str
+    """"look": the scan has no such structure; "fill": the structure is gone."""
+    default: Look
+
+
+def edit_scan(
+    scan: Volume,
+    before: LabelMap,
+    after: LabelMap,
+    settings: EditSettings | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> EditedScan:
+    """The scan as it would be if its segmentation were `after`, with what was done.
+
+    before: the scan's own segmentation; it may have another grid than the scan, `after` has that of
+    `before`. The scan itself is not changed; the same inputs give the same voxels. Raises
+    VolumeError for a scan with voxels that are no numbers; EditError for grids that do not overlap
+    or differ between the maps, for a new label without a look, and for a look like a label that
+    the scan has not.
+    """
+    session = ScanEditSession(scan, before)
+    session.update(after, settings, on_progress=on_progress)
+    return session.edited()
+
+
+def questions(scan: Volume, before: LabelMap, after: LabelMap) -> list[Question]:
+    """What the user may be asked about an edit: looks of new labels, fills of those that went."""
+    names = {**before.names, **after.names}
+    found = []
+    for label in sorted(set(after.values) - set(before.values)):
+        found.append(Question(label, names.get(label, ""), "look", _default_look(scan)))
+    for label in sorted(set(before.values) - set(after.values)):
+        found.append(Question(label, names.get(label, ""), "fill", AROUND))
+    return found
+
+
+def _default_look(scan: Volume) -> Look:
+    """Soft tissue of a CT; of an MR the brightness that half of its tissue exceeds."""
+    return tissue_look("soft-tissue", scan, modality_of(scan) or "t1")

@@ -1,0 +1,269 @@
+"""A scan that follows its segmentation while that is edited.
+
+What a region holds is a function of the two label maps in its box, so a session makes only the
+regions that a stroke changes, and a label map that comes again, as after an undo, brings the very
+same voxels again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
+from AnatoMaskGANLib.volumes.volume import refuse_non_finite
+
+from .errors import EditError
+from .follow import FollowedRegion, follow_region
+from .grids import grids_of
+from .label_tissues import LabelTissues
+from .provenance import edit_record
+from .region_cut import FILLED, MOVED, PAINTED, LabeledScan
+from .regions import Box, Region, changed_box, find_regions, overlap
+from .settings import DEFAULT_REACH_VOXELS, EditSettings
+
+# Where moving is the wrong tool: maps that differ in this share of their labeled voxels, or in less
+# if the field brings much of it to a wrong label.
+_MOST_CHANGED = 0.6
+_MOST_CHANGED_MISSED = 0.2
+_MOST_MISSED = 0.2
+_FEWEST_TO_JUDGE = 500  # voxels to move
+
+_Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedBox:
+    """A box of the scan's grid outside which no voxel changed since the last update."""
+
+    start_kji: tuple[int, int, int]
+    stop_kji: tuple[int, int, int]
+    voxels_kji: np.ndarray
+    """What the box holds now, in the scan's type."""
+
+    @property
+    def slices(self) -> Box:
+        """To cut the box out of an array."""
+        return tuple(map(slice, self.start_kji, self.stop_kji))
+
+
+@dataclass(frozen=True, eq=False)
+class EditedScan:
+    """A scan after an edit of its segmentation."""
+
+    volume: Volume
+    """In the scan's grid, type and unit, with the record of the edit."""
+    num_moved: int
+    """Voxels of the scan that were taken from another place of it."""
+    num_filled: int
+    """Voxels that fill the place of a structure that went."""
+    num_painted: int
+    """Voxels of structures that the scan has not."""
+    warnings: tuple[str, ...]
+    """What the user should know, as whole sentences."""
+    regions: tuple[FollowedRegion, ...]
+    """Where the scan changed, each with how its voxels were made."""
+
+    def how_made(self) -> np.ndarray:
+        """[K,J,I] uint8 of the whole scan: KEPT, MOVED, FILLED or PAINTED."""
+        found = np.zeros(self.volume.shape_kji, np.uint8)
+        for region in self.regions:
+            found[region.box] = np.maximum(found[region.box], region.how_made)
+        return found
+
+
+class ScanEditSession:
+    """A scan, the segmentation that fits it, and the scan for any edit of that.
+
+    Raises VolumeError for a scan with voxels that are no numbers, EditError where scan and
+    segmentation do not overlap. Not to be used by several threads at once.
+    """
+
+    def __init__(self, scan: Volume, before: LabelMap) -> None:
+        refuse_non_finite(scan, "The scan")
+        self.scan = scan
+        self.before = before
+        grids = grids_of(scan, before)
+        self._labeled = LabeledScan(
+            scan.voxels_kji,
+            before.labels_kji,
+            grids,
+            before.spacing_ijk_mm[::-1],
+            scan.spacing_ijk_mm[::-1],
+            frozenset(before.values),
+            LabelTissues(scan.voxels_kji, before.labels_kji, grids),
+        )
+        self._voxels = scan.voxels_kji.copy()
+        self._done: dict[_Key, FollowedRegion] = {}
+        self._after = before
+        self._settings = EditSettings()
+
+    @property
+    def voxels_kji(self) -> np.ndarray:
+        """The scan as of the last update; the next one writes into the same array."""
+        return self._voxels
+
+    def update(
+        self,
+        after: LabelMap,
+        settings: EditSettings | None = None,
+        is_quick: bool = False,
+        on_progress: Callable[[float, str], None] | None = None,
+    ) -> ChangedBox | None:
+        """Makes the scan of an edited label map; gives back where it changed, None: nowhere.
+
+        is_quick: a first picture, to be followed by an update without it. Raises EditError for a
+        map on another grid than the first one, for a new label without a look, and for a look like
+        a label that the scan has not; then nothing has changed.
+        """
+        settings = settings or EditSettings()
+        report = on_progress or (lambda share, text: None)
+        if not same_grid(self.before, after):
+            raise EditError(
+                f"The edited label map has {after.shape_kji} voxels (K, J, I) or lies elsewhere "
+                f"than the one before with {self.before.shape_kji}; expected the same grid. Export "
+                "both with the same reference geometry."
+            )
+        report(0.0, "comparing the label maps")
+        regions = self._regions(after, settings)
+        self._check(after, settings, regions)
+        keys = [self._key(after, region, settings, is_quick) for region in regions]
+        done: dict[_Key, FollowedRegion] = {}
+        for number, (key, region) in enumerate(zip(keys, regions, strict=True)):
+            report(0.1 + 0.8 * number / len(regions), f"region {number + 1} of {len(regions)}")
+            found = self._done.get(key)
+            if found is None:
+                found = follow_region(self._labeled, after.labels_kji, region, settings, is_quick)
+            if found is not None:
+                done[key] = found
+        changed = self._write(done)
+        self._after, self._settings = after, settings
+        report(1.0, "done")
+        return changed
+
+    def edited(self) -> EditedScan:
+        """The scan of the last update, with its record; a copy."""
+        regions = tuple(self._done.values())
+        num_moved, num_filled, num_painted = (
+            sum(int(np.count_nonzero(region.how_made == how)) for region in regions)
+            for how in (MOVED, FILLED, PAINTED)
+        )
+        counts = {"Moved": num_moved, "Filled": num_filled, "Painted": num_painted}
+        record = edit_record(self.scan, self.before, self._after, self._settings, counts)
+        scan = self.scan
+        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, record)
+        return EditedScan(
+            volume, num_moved, num_filled, num_painted, self._warnings(regions), regions
+        )
+
+    def _regions(self, after: LabelMap, settings: EditSettings) -> list[Region]:
+        spacing = self._labeled.label_spacing_kji
+        sizes = self.before.shape_kji
+        lengths = [mm for mm, size in zip(spacing, sizes, strict=True) if size > 1] or spacing
+        return find_regions(
+            self.before.labels_kji,
+            after.labels_kji,
+            spacing,
+            settings.reach_mm or DEFAULT_REACH_VOXELS * min(lengths),
+            settings.reach_mm is None,
+        )
+
+    def _check(self, after: LabelMap, settings: EditSettings, regions: list[Region]) -> None:
+        """Raises EditError where a look is missing, or like a label that the scan has not."""
+        new: set[int] = set()
+        for region in regions:
+            new |= set(np.unique(after.labels_kji[region.box]).tolist())
+        new -= self._labeled.labels | {0} | set(settings.looks)
+        if new:
+            which = ", ".join(_called(label, after) for label in sorted(new))
+            raise EditError(
+                f"The edited label map has labels that the scan has not: {which}; expected a look "
+                "for each. Say what each looks like: like another label, mean and deviation, a "
+                "tissue such as fluid or fat, or keep where labels were only split or renamed."
+            )
+        for label, look in [*settings.looks.items(), *settings.fills.items()]:
+            missing = sorted(look.labels - self._labeled.labels - {0})
+            if missing:
+                raise EditError(
+                    f"Label {_called(label, after)} is to look like label {missing[0]}, which the "
+                    f"scan has not; expected one of {sorted(self._labeled.labels)}. Give another "
+                    "label, or mean and deviation."
+                )
+
+    def _key(self, after: LabelMap, region: Region, settings: EditSettings, is_quick: bool) -> _Key:
+        """What a region's voxels depend on, beside the scan and the map before."""
+        labels = np.ascontiguousarray(after.labels_kji[region.box]).astype(np.int64)
+        digest = hashlib.blake2b(labels, digest_size=16).hexdigest()
+        box = tuple((side.start, side.stop) for side in region.box)
+        return (box, region.reach_mm, digest, repr(settings.record()), is_quick)
+
+    def _write(self, done: dict[_Key, FollowedRegion]) -> ChangedBox | None:
+        """Puts regions into the scan, takes away those that are no more; the box that changed."""
+        removed = [self._done[key] for key in self._done if key not in done]
+        added = [done[key] for key in done if key not in self._done]
+        old = {id(region): self._voxels[region.box].copy() for region in removed + added}
+        for region in removed:
+            self._voxels[region.box] = self.scan.voxels_kji[region.box]
+        # a box restored above may overlap one that stays
+        stays = [done[key] for key in done if key in self._done]
+        for region in [*stays, *added]:
+            if region in added or any(overlap(region.box, other.box) for other in removed):
+                self._put(region)
+        self._done = done
+        boxes = []
+        for region in removed + added:
+            inner = changed_box(old[id(region)], self._voxels[region.box])
+            if inner is not None:
+                boxes.append(
+                    [
+                        (side.start + own.start, side.stop + own.start)
+                        for side, own in zip(inner, region.box, strict=True)
+                    ]
+                )
+        if not boxes:
+            return None
+        edges = np.array(boxes)
+        start, stop = edges[:, :, 0].min(axis=0).tolist(), edges[:, :, 1].max(axis=0).tolist()
+        voxels = self._voxels[tuple(map(slice, start, stop))].copy()
+        return ChangedBox(tuple(start), tuple(stop), voxels)
+
+    def _put(self, region: FollowedRegion) -> None:
+        # on turned grids the boxes of two regions may overlap where neither changes anything
+        is_made = region.how_made > 0
+        self._voxels[region.box][is_made] = region.voxels[is_made]
+
+    def _warnings(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
+        found = []
+        before, after = self.before.labels_kji, self._after.labels_kji
+        num_to_move = sum(region.num_to_move for region in regions)
+        num_missed = sum(region.num_missed for region in regions)
+        if num_to_move >= _FEWEST_TO_JUDGE:
+            share = num_missed / num_to_move
+            num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
+            most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+            if num_to_move > most * num_labeled:
+                found.append(
+                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and "
+                    f"moving brought {100 * (1 - share):.0f} % of them to where they belong: this "
+                    "is another anatomy more than an edit. A model that knows the labels does "
+                    "such a change better."
+                )
+        num_outside = len(self._regions(self._after, self._settings)) - len(regions)
+        if num_outside:
+            found.append(
+                f"{num_outside} regions of the edit lie outside the scan; nothing was done there."
+            )
+        gone = sorted(set(self.before.values) - set(self._after.values))
+        gone = [label for label in gone if label not in self._settings.fills]
+        if gone:
+            which = ", ".join(_called(label, self.before) for label in gone)
+            found.append(f"Gone, and filled as what is around: {which}.")
+        return tuple(found)
+
+
+def _called(label: int, label_map: LabelMap) -> str:
+    name = label_map.names.get(label)
+    return f"{label} ({name})" if name else str(label)
