@@ -50,9 +50,9 @@ def main(data: Path) -> None:
     ]
     groups = [
         {"name": "brain", "tolerance_mm": _BRAIN_MM, "tables": ["freesurfer-brain"]}
-        | {"subjects": len(brains), "structures": summary(brains)},
+        | {"subjects": len(brains), "tissues": list(_TISSUES), "structures": summary(brains)},
         {"name": "trunk", "tolerance_mm": _TRUNK_MM, "tables": ["totalsegmentator-v2"]}
-        | {"subjects": len(trunks), "structures": summary(trunks)},
+        | {"subjects": len(trunks), "tissues": [], "structures": summary(trunks)},
     ]
     content = {"description": " ".join((__doc__ or "").split()), "groups": groups}
     path = resources_folder() / "LabelTables" / MEASURED_FILE

@@ -205,11 +205,14 @@ def _pairs_of_text(path: Path, text: str) -> Iterator[tuple[int, str]]:
     for line in lines:
         if line.lstrip().startswith(("#", "//")):
             continue
+        colors = _WORKBENCH_LINE.fullmatch(line)
+        if colors is not None:  # of the name in the line above
+            if above and len(colors[1]) <= _LONGEST_VALUE:
+                yield int(colors[1]), above
+            above = ""
+            continue
         found = _ITK_SNAP_LINE.fullmatch(line) or _COLOR_LINE.fullmatch(line)
-        if found is None and _WORKBENCH_LINE.fullmatch(line) and above:
-            yield int(_WORKBENCH_LINE.fullmatch(line)[1]), above  # type: ignore[index]
-        elif found is None and not _WORKBENCH_LINE.fullmatch(line):
-            found = _PLAIN_LINE.fullmatch(line)
+        found = found or _PLAIN_LINE.fullmatch(line)
         if found is not None and len(found[1]) <= _LONGEST_VALUE:
             yield int(found[1]), found[2].strip().strip("\"'")
         above = "" if found is not None else line.strip()

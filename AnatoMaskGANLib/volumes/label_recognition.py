@@ -56,6 +56,8 @@ _SMALLEST_OWN_VALUE = 7
 _FEWEST_LABELS_OF_UNMEASURED = 8
 
 _MOST_NAMES_SHOWN = 4
+# Of more values than this an image may be meant, not a segmentation.
+_MANY_VALUES = 150
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class MeasuredStructure:
     """[3], mean standard deviation of its voxels along right, anterior and superior."""
     tolerance_mm: float
     """How far the place may be off."""
+    is_tissue: bool
+    """Whether it is a tissue of the whole brain: gray and white matter have one place and nearly
+    one size, so that they bear no table out and only tell which one is nearest."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class _Fit:
     table: LabelTable
     num_judged: int
     num_borne_out: int
+    num_structures: int
+    """Of the judged labels, those that are no tissues."""
     misfit: float
     """Mean distance from what was measured, 0 where all fits; labels not measured count 1.5."""
     complaint: str
@@ -102,7 +109,7 @@ class _Fit:
     def is_borne_out(self) -> bool:
         """Whether the map bears the table out by itself."""
         needed = 1.0 if self.num_judged <= _FEW_LABELS else _BORNE_OUT_SHARE
-        return self.num_judged > 1 and self.share >= needed
+        return self.num_structures > 1 and self.share >= needed
 
 
 _JUDGED: weakref.WeakKeyDictionary[LabelMap, dict[tuple[str, tuple[int, ...]], Recognition]] = (
@@ -168,7 +175,7 @@ def _fit(table: LabelTable, shapes: Mapping[int, LabelShape]) -> _Fit:
     ]
     judged = [(v, s, known) for v, s, known in pairs if known is not None and _tells(s, known)]
     if not judged:
-        return _Fit(table, 0, 0, 1.5, f"nothing is known of the sizes of {table.name}")
+        return _Fit(table, 0, 0, 0, 1.5, f"nothing is known of the sizes of {table.name}")
     shift = np.median([shape.place_mm - known.place_mm for _, shape, known in judged], axis=0)
     errors = {v: _errors(shape, known, shift) for v, shape, known in judged}
     worst = max(errors, key=lambda value: max(errors[value].values()))
@@ -179,7 +186,9 @@ def _fit(table: LabelTable, shapes: Mapping[int, LabelShape]) -> _Fit:
     if max(errors[worst].values()) > 1:
         known = next(known for v, _, known in judged if v == worst)
         complaint = _complaint(table.labels[worst], worst, shapes[worst], known, errors[worst])
-    return _Fit(table, len(judged), len(borne_out), float(np.mean(misfits)), complaint)
+    num_structures = sum(not known.is_tissue for _, _, known in judged)
+    misfit = float(np.mean(misfits))
+    return _Fit(table, len(judged), len(borne_out), num_structures, misfit, complaint)
 
 
 def _tells(shape: LabelShape, known: MeasuredStructure) -> bool:
@@ -254,7 +263,8 @@ def _none(label_map: LabelMap, own: LabelTable, fits: Sequence[_Fit]) -> Recogni
     text += "."
     if set(label_map.values) - set(own.labels) and not fits:
         text += " For a map of FreeSurfer give --labels freesurfer-aseg."
-    text += " If it is an intensity image, give the segmentation instead."
+    if len(label_map.values) > _MANY_VALUES:
+        text += " If it is an intensity image, give the segmentation instead."
     return Recognition(None, text)
 
 
@@ -315,6 +325,7 @@ def measured_structures() -> Mapping[str, MeasuredStructure]:
                 place_mm=np.array(entry["place_mm"]),
                 spread_mm=np.array(entry["spread_mm"]),
                 tolerance_mm=group["tolerance_mm"],
+                is_tissue=name in group["tissues"],
             )
             for name, entry in group["structures"].items()
         }
