@@ -142,11 +142,12 @@ class LabelTable:
         """What becomes of a name that is no label: labels, or "surrounding" or "background" alone;
         nothing if the table does not say."""
         normalized = normalized_name(name)
-        exact = {normalized_name(relative): t for relative, t in self.relatives.items()}
-        if normalized in exact:
-            return exact[normalized]
+        beginnings = {name: t for name, t in self.relatives.items() if name.endswith("*")}
         for relative, targets in self.relatives.items():
-            if relative.endswith("*") and normalized.startswith(normalized_name(relative) + " "):
+            if relative not in beginnings and normalized == normalized_name(relative):
+                return targets
+        for relative, targets in beginnings.items():
+            if normalized.startswith(normalized_name(relative) + " "):
                 return targets
         return ()
 
