@@ -8,9 +8,9 @@ without PyTorch.
 
 import functools
 import importlib.util
-import random
 import sys
 from collections.abc import Callable
+from typing import Any, cast
 
 import qt
 import slicer
@@ -19,33 +19,39 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand
 
+from AnatoMaskGANModule.batch.panel import BatchPanel
 from AnatoMaskGANModule.compare.panel import ComparePanel
 from AnatoMaskGANModule.edit.panel import EditPanel
 from AnatoMaskGANModule.host.resources import MODULE_FOLDER, registerSampleData, resourceFile
 from AnatoMaskGANModule.host.segments import SegmentEditorSection, SegmentsObserver
-from AnatoMaskGANModule.host.status import RunDisplay
+from AnatoMaskGANModule.host.status import LogPane, StatusDisplay
 from AnatoMaskGANModule.host.views import SideBySide
+from AnatoMaskGANModule.host.work import PanelWork
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.models.chooser import ModelChooser
-from AnatoMaskGANModule.packages.job import Purpose, packageGroup
-from AnatoMaskGANModule.parameters import LARGEST_SEED
+from AnatoMaskGANModule.models.panel import ModelsPanel
+from AnatoMaskGANModule.packages.panel import PackagesPanel
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.readiness import Readiness
-from AnatoMaskGANModule.runs import PanelRuns
-from AnatoMaskGANModule.sections import WorkPanels, addWorkSections
 from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
-from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
 from AnatoMaskGANModule.synthesis.label_panel import LabelPanel
-from AnatoMaskGANModule.synthesis.live import LiveResynthesis, LiveState, showLiveState
-from AnatoMaskGANModule.synthesis.output_panel import RecordPanel, SamplesChooser
+from AnatoMaskGANModule.synthesis.live import LiveResynthesis, LiveState
+from AnatoMaskGANModule.synthesis.output_panel import OutputPanel
+from AnatoMaskGANModule.synthesis.panel import SynthesisPanel
 from AnatoMaskGANModule.synthesis.segment_match import forgetChoicesOfOthers
+from AnatoMaskGANModule.training.install_panel import InstallRunPanel
+from AnatoMaskGANModule.training.panel import TrainPanel
 
 OWN_PACKAGES = ("AnatoMaskGANLib", "AnatoMaskGANModule")
+# The sections that have a file of their own, in their order below those of AnatoMaskGAN.ui.
+SECTION_FILES = ("Models", "Batch", "Train", "Packages", "Log")
 if importlib.util.find_spec("AnatoMaskGANLib") is None:  # run from the source tree
     sys.path.append(str(MODULE_FOLDER.parent))
 
 
 class AnatoMaskGAN(ScriptedLoadableModule):
-    def __init__(self, parent) -> None:
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = "AnatoMaskGAN"
         self.parent.categories = ["Image Synthesis"]
@@ -81,14 +87,14 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: it follows the scene, and lets its parts show the parameter node."""
 
     UPDATE_DELAY_MS = 50
-    backendClass = ProcessBackend
+    backendClass: type[DirectBackend] | type[ProcessBackend] = ProcessBackend
+    logic: AnatoMaskGANLogic
 
-    def __init__(self, parent=None) -> None:
+    def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._parameterNode: AnatoMaskGANParameterNode | None = None
+        self._parameterNodeGuiTag: Any = None
         self._isClosed = False
 
     def resourcePath(self, filename: str) -> str:
@@ -97,8 +103,11 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/AnatoMaskGAN.ui"))
-        addWorkSections(uiWidget)
+        for name in SECTION_FILES:
+            section = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
+            uiWidget.layout().addWidget(section)
         self.layout.addWidget(uiWidget)
+        # Each part of the panel declares the widgets that are its own, and touches no others.
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = AnatoMaskGANLogic(self.backendClass())
@@ -109,55 +118,46 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updateTimer.setInterval(self.UPDATE_DELAY_MS)
         self._updateTimer.timeout.connect(self.updateFromScene)
 
-        self._makeParts()
+        self._makeHost()
+        self._makePanels()
         self._observeScene()
-        self._connectButtons()
+        self.ui.sampleDataButton.clicked.connect(self.onLoadSampleData)
 
-    def _makeParts(self) -> None:
+    def _makeHost(self) -> None:
+        """What the panels share."""
         ui, logic = self.ui, self.logic
         self.views = SideBySide()
-        self.runDisplay = RunDisplay(ui)
-        self.modelChooser = ModelChooser(ui, logic)
-        self.labelPanel = LabelPanel(ui, logic)
-        self.workPanels = WorkPanels(
-            ui,
-            logic,
-            self.onModelsChanged,
-            self.onModelMade,
-            self.onPackagesChanged,
-            self.runDisplay.tell,
-        )
-        self.editPanel = EditPanel(ui, logic, self.views)
-        self.comparePanel = ComparePanel(ui, logic, self.views)
-        self.recordPanel = RecordPanel(ui, logic)
-        self.samplesChooser = SamplesChooser(ui, logic)
+        self.display = StatusDisplay(ui)
+        self.log = LogPane(ui)
+        self.work = PanelWork(self.display, self.log, self.updateButtons, self.updateFromScene)
         self.segmentEditor = SegmentEditorSection(ui)
-        self.live = LiveResynthesis(
-            logic, self.onLiveChanged, self.views.showVolume, self._log(_("live"))
-        )
         self.segments = SegmentsObserver(self._updateTimer.start, self.onSegmentsShownOrHidden)
-        self.runs = PanelRuns(
-            ui,
-            logic,
-            self.runDisplay,
-            self.views,
-            self.editPanel,
-            self.comparePanel,
-            self.workPanels,
-            self.updateButtons,
-            self.updateFromScene,
-        )
-        self.readiness = Readiness(
-            ui,
-            logic,
-            self.runDisplay,
-            self.modelChooser,
-            self.labelPanel,
-            self.editPanel,
-            self.comparePanel,
+        self.live = LiveResynthesis(
+            cast(ProcessBackend, logic.backend),  # a live volume needs a process of its own
+            self.onLiveChanged,
+            self.views.showVolume,
+            self._logOf(_("live")),
         )
         if isinstance(logic.backend, ProcessBackend):
-            logic.backend.onLog = self._log(_("synthesis"))
+            logic.backend.onLog = self._logOf(_("synthesis"))
+
+    def _makePanels(self) -> None:
+        ui, logic, work, views, log = self.ui, self.logic, self.work, self.views, self.log
+        self.packagesPanel = PackagesPanel(ui, self.display, log, self.onPackagesChanged)
+        self.modelChooser = ModelChooser(ui, logic)
+        self.labelPanel = LabelPanel(ui, logic)
+        self.synthesisPanel = SynthesisPanel(ui, logic, work, views, self.live)
+        self.outputPanel = OutputPanel(ui, logic, work)
+        self.editPanel = EditPanel(ui, logic, work, views)
+        self.comparePanel = ComparePanel(ui, logic, work, views, self.packagesPanel)
+        self.modelsPanel = ModelsPanel(
+            ui, logic, self.display, log, self.packagesPanel, self.onModelsChanged
+        )
+        self.batchPanel = BatchPanel(ui, logic, log, self.packagesPanel)
+        self.trainPanel = TrainPanel(ui, logic, log, self.packagesPanel)
+        self.installRunPanel = InstallRunPanel(
+            ui, logic, log, self.trainPanel.pictures, self.onModelMade
+        )
 
     def _observeScene(self) -> None:
         scene = slicer.mrmlScene
@@ -167,32 +167,15 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAddedOrRemoved)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeAddedOrRemoved)
 
-    def _connectButtons(self) -> None:
-        """Those that no part of the panel has connected itself."""
-        ui = self.ui
-        ui.installButton.clicked.connect(self.onInstall)
-        ui.sampleDataButton.clicked.connect(self.onLoadSampleData)
-        ui.randomSeedButton.clicked.connect(self.onRandomSeed)
-        ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
-        ui.liveCheckBox.toggled.connect(self.onLiveToggled)
-        ui.editSideBySideButton.clicked.connect(self.onEditSideBySide)
-        ui.renderingButton.toggled.connect(self.onShowInThreeD)
-        ui.saveVolumeButton.clicked.connect(self.onSaveVolume)
-        for button, action in (
-            (ui.verifyModelButton, self.workPanels.models.verify),
-            (ui.installModelButton, self.workPanels.models.install),
-            (ui.removeModelButton, self.workPanels.models.remove),
-        ):
-            button.clicked.connect(functools.partial(self.onModelAction, action))
-
     def cleanup(self) -> None:
         self._isClosed = True
-        self.runDisplay.close()
+        self.display.close()
         self._updateTimer.stop()
         self.live.stop()
-        self.logic.cancel()  # a run that is going on ends at its next look
+        self.logic.cancel()  # work that is going on ends at its next look
         self.logic.backend.close()
-        self.workPanels.close()
+        for panel in (self.modelsPanel, self.batchPanel, self.trainPanel, self.installRunPanel):
+            panel.close()
         self.segmentEditor.close()
         self.segments.observe(None)
         self.setParameterNode(None)
@@ -208,34 +191,35 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.segmentEditor.exit()
 
     def onReload(self) -> None:
-        """Run the module and the core from their files again."""
+        """Load the module and the core from their files again."""
         for name in [name for name in sys.modules if name.split(".")[0] in OWN_PACKAGES]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     # Scene and parameter node
 
-    def onSceneStartClose(self, caller=None, event=None) -> None:
+    def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
         self.live.stop()
         self.logic.cancel()
         self.segmentEditor.forgetScene()
         self.views.hide()
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller=None, event=None) -> None:
+    def onSceneEndClose(self, caller: Any = None, event: Any = None) -> None:
         self.initializeParameterNode()
 
-    def onNodeAddedOrRemoved(self, caller=None, event=None) -> None:
+    def onNodeAddedOrRemoved(self, caller: Any = None, event: Any = None) -> None:
         self._updateTimer.start()
 
     def initializeParameterNode(self) -> None:
-        self.setParameterNode(self.logic.getParameterNode())
-        if self._parameterNode.inputSegmentation is None:
+        parameters = self.logic.getParameterNode()
+        self.setParameterNode(parameters)
+        if parameters.inputSegmentation is None:
             first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
             if first is not None:
-                self._parameterNode.inputSegmentation = first
+                parameters.inputSegmentation = first
 
-    def setParameterNode(self, parameterNode) -> None:
+    def setParameterNode(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
         modified = vtkCommand.ModifiedEvent
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -246,8 +230,9 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(parameterNode, modified, self.onParameterNodeModified)
         self.updateFromScene()
 
-    def onParameterNodeModified(self, caller=None, event=None) -> None:
-        forgetChoicesOfOthers(self._parameterNode)
+    def onParameterNodeModified(self, caller: Any = None, event: Any = None) -> None:
+        if self._parameterNode is not None:
+            forgetChoicesOfOthers(self._parameterNode)
         self._updateTimer.start()
         self.live.onEdited()
 
@@ -271,100 +256,70 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.segments.observe(node)
         count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         self.ui.sampleDataButton.setVisible(count == 0)
-        displayNode = node.GetDisplayNode() if node is not None else None
-        self.ui.showSegmentsCheckBox.setEnabled(displayNode is not None)
-        if displayNode is not None:
-            self.ui.showSegmentsCheckBox.setChecked(bool(displayNode.GetVisibility()))
         self.modelChooser.update(parameters)
         card = self.modelChooser.card
         self.labelPanel.update(parameters, card.name if card is not None else None)
-        self.recordPanel.update(output)
-        self.samplesChooser.update(output)
         self.segmentEditor.update(node, output or reference)
-        self.editPanel.update(parameters)
-        self.comparePanel.update(parameters)
-        self.workPanels.update(parameters)
-        self.runs.update(parameters)
+        for panel in (
+            self.synthesisPanel,
+            self.outputPanel,
+            self.editPanel,
+            self.comparePanel,
+            self.batchPanel,
+            self.trainPanel,
+            self.installRunPanel,
+        ):
+            panel.update(parameters)
         self.updateButtons()
 
     def updateButtons(self) -> None:
         """Let Synthesize be pressed when it can work, else say what is missing."""
-        self.readiness.update(self._parameterNode, self.runs.isRunning, self.live.isOn)
+        problem = self.modelChooser.problem() or self.labelPanel.problem()
+        if self._parameterNode is None:
+            problem = _("The scene is closing.")
+        readiness = Readiness(problem, self.work.isRunning, self.live.isOn)
+        for panel in (self.synthesisPanel, self.outputPanel, self.editPanel, self.comparePanel):
+            panel.showReadiness(readiness)
+        for section in (
+            self.ui.inputsCollapsibleButton,
+            self.ui.labelsCollapsibleButton,
+            self.ui.samplingCollapsibleButton,
+            self.ui.outputCollapsibleButton,
+            self.ui.advancedCollapsibleButton,
+            self.ui.editCollapsibleButton,
+            self.ui.compareCollapsibleButton,
+            self.ui.modelsCollapsibleButton,
+        ):
+            section.setEnabled(not readiness.isRunning)
 
     def updatePackages(self) -> None:
-        """Show what has to be installed, or list the models."""
-        missing = self.logic.missingPackages()
-        self.ui.packagesFrame.setVisible(bool(missing))
-        names = packageGroup(Purpose.SYNTHESIS).missingText
-        text = _("Synthesis needs packages that this Slicer does not have: {names}.")
-        self.ui.packagesLabel.setText(text.format(names=names))
-        self.ui.installModelButton.setEnabled(not missing)
+        """Show what has to be installed, and list the models."""
+        self.packagesPanel.update()
         self.modelChooser.listModels()
-        self.workPanels.models.update()
+        self.modelsPanel.update()
 
-    def _log(self, source: str) -> Callable[[str], None]:
+    def _logOf(self, source: str) -> Callable[[str], None]:
         """What puts a line of this source into the log at the end of the panel."""
-        return functools.partial(self.workPanels.log.add, source)
+        return functools.partial(self.log.add, source)
 
-    # Actions
-
-    def onInstall(self) -> None:
-        if not self.workPanels.packages.install(Purpose.SYNTHESIS):
-            self.runDisplay.tell(self.ui.packagesStateLabel.text, isWarning=True)
+    # What the parts of the panel tell
 
     def onPackagesChanged(self) -> None:
         self.updatePackages()
         self.updateFromScene()
 
     def onLoadSampleData(self) -> None:
-        with self.runDisplay.errorsShown(_("The sample data could not be loaded.")):
+        with self.display.errorsShown(_("The sample data could not be loaded.")):
             segmentationNode, volumeNode = self.logic.loadSampleData()
-            self._parameterNode.inputSegmentation = segmentationNode
-            self._parameterNode.referenceVolume = volumeNode
+            if self._parameterNode is not None:
+                self._parameterNode.inputSegmentation = segmentationNode
+                self._parameterNode.referenceVolume = volumeNode
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
 
-    def onRandomSeed(self) -> None:
-        self._parameterNode.seed = random.randrange(LARGEST_SEED)
-
-    def onShowSegments(self, isShown: bool) -> None:
-        segmentationNode = self._parameterNode.inputSegmentation
-        if segmentationNode is not None and segmentationNode.GetDisplayNode() is not None:
-            segmentationNode.GetDisplayNode().SetVisibility(isShown)
-
-    def onLiveToggled(self, isOn: bool) -> None:
-        if isOn:
-            self.live.start(self._parameterNode)
-        else:
-            self.live.stop()
-
     def onLiveChanged(self) -> None:
-        showLiveState(self.ui, self.live)
+        self.synthesisPanel.showLive()
         if self.live.state is not LiveState.RUNNING:
             self._updateTimer.start()
-
-    def onEditSideBySide(self) -> None:
-        with self.runDisplay.errorsShown(_("The difference could not be shown.")):
-            self.editPanel.showSideBySide()
-
-    def onShowInThreeD(self, isShown: bool) -> None:
-        with self.runDisplay.errorsShown(_("The volume could not be shown in 3-D.")):
-            self.comparePanel.showInThreeD(isShown)
-        self.updateFromScene()
-
-    def onSaveVolume(self) -> None:
-        with self.runDisplay.errorsShown(_("The volume could not be saved.")):
-            text = self.recordPanel.save()
-            if text is not None:
-                self.runDisplay.tell(text)
-
-    def onModelAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
-        """Verify, install or remove a model, and tell what became of it."""
-        with self.runDisplay.errorsShown(
-            _("The model could not be verified, installed or removed.")
-        ):
-            text = action()
-            if text is not None:
-                self.workPanels.models.showState(text)
 
     def onModelsChanged(self) -> None:
         self.live.stop()

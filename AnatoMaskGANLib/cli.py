@@ -17,6 +17,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.calibrate import CalibrateModelOptions, calibrate_model
 from AnatoMaskGANLib.commands.demo import DemoOptions, demo
+from AnatoMaskGANLib.commands.edit import EditOptions, edit
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.evaluate.command import EvaluateOptions, evaluate
 from AnatoMaskGANLib.commands.evaluate.utility import UtilityOptions, evaluate_utility
@@ -67,6 +68,7 @@ class Command:
 COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "prepare": Command(PreparationSettings, prepare),
     "synthesize": Command(SynthesizeOptions, synthesize),
+    "edit": Command(EditOptions, edit),
     "segment": Command(SegmentOptions, segment),
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),

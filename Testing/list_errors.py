@@ -21,6 +21,7 @@ DOCUMENT = REPOSITORY / "Documentation" / "errors.md"
 # Heading -> the files whose errors stand under it; the first pattern that fits counts.
 GROUPS = {
     "Segment and volume files, label names (every command, and the module)": r"volumes/(?!case)",
+    "Edits of a real scan": r"editing/",
     "`anatomaskgan prepare`, and the case store": r"preparation/|volumes/case_store|commands/prep",
     "`anatomaskgan train`, settings files and runs": r"training/|config|commands/(train|shards)",
     "`anatomaskgan models`, and loading a model": r"synthesis/models/|commands/models",
@@ -35,14 +36,15 @@ GROUPS = {
 # What helps where a message does not say it.
 CURES = {
     "CalibrationError": "Calibrate another model.",
-    "CheckpointError": "Get the model again from where it came, and compare its SHA-256.",
+    "CheckpointError": "Get the model again from its source, and compare its SHA-256.",
+    "EditError": "Correct what the message names; nothing was changed.",
     "ExportError": "Give the missing text or folder; see `anatomaskgan models export --help`.",
-    "FolderLockedError": "Wait for the other process, or give another folder.",
-    "MessageError": "A request of another version of the program; restart Slicer.",
-    "RunStateError": "Go on from another checkpoint (`--resume-from best`), or begin a new run.",
+    "FolderLockedError": "Wait until the other process has finished, or give another folder.",
+    "MessageError": "The request comes from another version of the program. Restart Slicer.",
+    "RunStateError": "Continue from another checkpoint (`--resume-from best`), or begin a new run.",
     "SettingsError": "Correct the setting; the message names it and what is allowed.",
     "StoreError": "Prepare the store again with `anatomaskgan prepare`.",
-    "SynthesisCancelledError": "You asked for it; nothing was written.",
+    "SynthesisCancelledError": "You cancelled it; nothing was written.",
     "VolumeError": "Correct or export the file again.",
     "OSError": "Choose another place or file type; the message around it names the file.",
     "PreparationError": "Correct the case or leave it out; the report names it.",
@@ -62,38 +64,38 @@ _DEMAND = r"(Choose|Give|Install|Say|Select|Tick)\b"
 WITHIN = {"_DamagedError": ("{path} cannot be read: ", "VolumeError")}
 _HEAD = """# Errors: what they mean, and what to do
 
-Every error names what came, what was expected and what to do. The command line prints it in one
-line after `anatomaskgan: error:` and shows with `--debug` where it came from; the module shows it
-in a window. Words in {braces} stand for what your message has in their place. This list is read
-from the program (`python Testing/list_errors.py`).
+Every error says what came, what was expected and what to do. The command line prints it in one line
+after `anatomaskgan: error:`, and with `--debug` shows where it came from; the module shows it in a
+window. Words in {braces} stand for the values in your message. This list is read from the program
+(`python Testing/list_errors.py`).
 
-Exit codes: 0 done, 1 failed (in a batch: one case or more; the others are made), 2 wrong usage,
-130 interrupted with Ctrl-C.
+Exit codes: 0 success, 1 failure (in a batch: one or more cases failed; the others are made), 2
+wrong usage, 130 interrupted with Ctrl-C.
 
-## Of the system
+## From the system
 
 | What you see | Cause | What to do |
 |---|---|---|
-| could not be written: No space left on device | The disk is full; what stood there is unchanged. \
-| Free space, run the same command again: what is done stays done. |
+| could not be written: No space left on device | The disk is full; an existing file is unchanged. \
+| Free some space and run the same command again: finished work is kept. |
 | no permission, Read-only file system | The folder cannot be written. | Choose another output. |
 | MemoryError, out of memory, CUDA out of memory | The label map or batch is too large. | Lower \
-`--memory-limit`, crop the label map, or take `--device cpu`. |
-| The synthesis process ended twice without an answer | The system ended it, mostly for want of \
-memory. | As above; its last words stand in the message. |
+`--memory-limit`, crop the label map, or use `--device cpu`. |
+| The synthesis process ended twice without an answer | The system ended it, mostly because there \
+was too little memory. | As above; its last message is part of the error. |
 | The training process ended unexpectedly, the process ended unexpectedly (Train, Batch) | The \
-system ended it, mostly for want of memory. | Take smaller crops or a smaller batch; Start goes on \
-from the last checkpoint, or after the last case. |
-| pip's own words, then what helps (InstallationError) | Packages could not be installed: the \
-network, the disk, permissions, or versions that do not go together. | What the last sentence \
+system ended it, mostly because there was too little memory. | Use smaller crops or a smaller \
+batch; Start continues from the last checkpoint, or after the last case. |
+| pip's message, then what to do (InstallationError) | Packages could not be installed: the \
+network, the disk, permissions, or versions that do not fit together. | Do what the last sentence \
 says; without a network choose a folder of wheels. |
-| The loss is no number (TrainingDivergedError) | Training diverged. | Go on from an earlier \
-checkpoint with lower learning rates. |
-| The model does not know labels of the map (UnmatchedLabelsError) | Names or values that no rule \
-matches; the message lists them. | Map them in the module's label table, name them with \
-`--labels`, or take `--unmatched background`. |
+| The losses are not finite (TrainingDivergedError) | Training diverged. | Continue from an \
+earlier checkpoint with lower learning rates. |
+| The model does not know labels of the map (UnmatchedLabelsError) | No rule matches these names \
+or values; the message lists them. | Map them in the module's label table, name them with \
+`--labels`, or use `--unmatched background`. |
 | Killed, power lost | | Run the same command again: files are replaced whole or not at all, and \
-training goes on from its last checkpoint. |
+training continues from its last checkpoint. |
 """
 
 
@@ -186,7 +188,7 @@ def cause_and_cure(raised: Raised) -> tuple[str, str]:
     if not cure:
         cause, _, cure = raised.text.partition(". ")
     if not cure and re.match(_DEMAND, cause):
-        cure = "What it says, then press the button again."
+        cure = "Do what the message says, then press the button again."
     elif not cure and "case_store" in raised.file:
         cure = CURES["StoreError"]
     cure = cure.strip() or CURES.get(raised.error, "Correct what the message names.")

@@ -13,8 +13,8 @@ import pytest
 from tiny_runs import write_tiny_store
 
 from AnatoMaskGANLib.evaluation import Row
-from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
-from AnatoMaskGANLib.training.run_state import read_tensors, write_tensors
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import LabelStatistics
+from AnatoMaskGANLib.training.checkpoints import read_tensors, write_tensors
 
 PROGRAM = Path(__file__).resolve().parent / "benchmarks" / "ablation.py"
 TABLE_II = ("ablation-spade", "ablation-gnn", "ablation-gnn-noise", "ablation-full")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import error_line
 
 
@@ -37,12 +37,6 @@ def test_an_interrupt_ends_the_batch() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_batch(["a", "b"], str, interrupt)
     assert seen == ["a"]
-
-
-def test_the_progress_of_a_part_is_told_as_progress_of_the_case() -> None:
-    told: list[tuple[float, str]] = []
-    part_of_progress(lambda *what: told.append(what), 1, 4)(0.5, "slices")
-    assert told == [(0.375, "slices")]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from AnatoMaskGANLib.commands.evaluate.cases import (
 from AnatoMaskGANLib.commands.evaluate.networks import encoder_features
 from AnatoMaskGANLib.commands.evaluate.training import notes_on_seen_cases
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.synthesis import write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import (
@@ -162,7 +162,7 @@ def test_a_scan_and_a_volume_with_nan_are_no_case_that_a_mean_leaves_out(
     assert {row["case"] for row in rows} == {"sub-3"}
     told = capsys.readouterr().err
     for path in (cases / "sub-1" / "image.nii.gz", elsewhere / "sub-2.nii"):
-        assert f"{path} has 3200 of 32000 voxels that are no numbers" in told
+        assert f"{path} has 3200 of 32000 voxels whose values are NaN or infinite" in told
 
 
 def test_a_label_map_without_its_scan_is_refused(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_two_cases_with_one_name_are_refused(
     write_case(tmp_path / "a" / "sub-1")
     write_case(tmp_path / "b" / "sub-1")
     assert evaluate(tiny_model, tmp_path, "--output", tmp_path / "figures") == 1
-    assert "two cases with one name" in capsys.readouterr().err
+    assert "two cases with the same name" in capsys.readouterr().err
     assert not (tmp_path / "figures").exists()
 
 
@@ -216,7 +216,9 @@ def test_a_case_that_two_inputs_stand_for_is_taken_once(tmp_path: Path) -> None:
     assert [case.name for case in cases] == ["sub-1", "sub-2"]
     segmentation = tmp_path / "cases" / "sub-1" / "seg.nii.gz"
     write_label_map(read_label_map(segmentation), segmentation.with_name("seg.nrrd"))
-    with pytest.raises(ValueError, match="seg.nii.gz and .*seg.nrrd have two cases with one name"):
+    with pytest.raises(
+        ValueError, match="seg.nii.gz and .*seg.nrrd have two cases with the same name"
+    ):
         each_once(find_evaluated(tmp_path / "cases"))
 
 

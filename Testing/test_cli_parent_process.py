@@ -91,7 +91,7 @@ def test_a_training_ends_with_the_program_that_started_it_and_keeps_its_last_ste
     run = config.parent / "run"
     assert training_process(run) == process.pid
     second = start("train", "--config", config, "--device", "cpu", "--progress", "json")
-    assert "Another training writes" in output_of(second)[1]
+    assert "Another training is writing" in output_of(second)[1]
     assert second.returncode == 1
     process.stdin.close()
     rest = events_of(process.stdout.read())

@@ -165,7 +165,7 @@ def test_a_table_names_the_values_of_a_file_that_does_not(
     ("arguments", "told"),
     [
         (["--model", "no-such-model"], "no model 'no-such-model'"),
-        (["--device", "cuda"], "The device 'cuda' is not there"),
+        (["--device", "cuda"], "The device 'cuda' does not exist"),
         (["--output", "scan.mgz"], "cannot be written"),
     ],
 )

@@ -24,8 +24,7 @@ from tiny_models import label_map_of, random_labels, tiny_card, tiny_generator
 from tiny_runs import tiny_run, write_tiny_store
 
 from AnatoMaskGANLib.resources import resources_folder
-from AnatoMaskGANLib.synthesis import Synthesizer
-from AnatoMaskGANLib.synthesis import synthesizer as synthesizer_module
+from AnatoMaskGANLib.synthesis import Synthesizer, loaded_model
 from AnatoMaskGANLib.training.loop import train
 from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map
 
@@ -89,7 +88,7 @@ def test_16_bits_stay_near_32_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch, precision: str, bounds: tuple[float, float]
 ) -> None:
     dtype = getattr(torch, precision)
-    monkeypatch.setattr(synthesizer_module, "half_precision_on", lambda device: dtype)
+    monkeypatch.setattr(loaded_model, "half_precision_on", lambda device: dtype)
     bundled = Synthesizer.from_checkpoint("brain-t1", "cpu", half_precision=True)
     volume = bundled.synthesize(sample(12), seed=3)
     assert volume.voxels_kji.dtype == np.float32
@@ -97,8 +96,8 @@ def test_16_bits_stay_near_32_on_the_cpu(
     assert_agree(volume.voxels_kji, bundled_on_cpu(12), bounds, f"brain-t1, {precision}")
     label_map = label_map_of(random_labels((20, 44, 36)))
     for seed, strength in ((0, 1.0), (7, 0.0), (8, 2.0)):
-        expected = tiny("cpu").synthesize(label_map, seed, strength)
-        found = tiny("cpu", True).synthesize(label_map, seed, strength)
+        expected = tiny("cpu").synthesize(label_map, seed=seed, noise_strength=strength)
+        found = tiny("cpu", True).synthesize(label_map, seed=seed, noise_strength=strength)
         assert_agree(found.voxels_kji, expected, bounds, f"tiny, {precision}, {strength:g}")
 
 
@@ -106,8 +105,8 @@ def test_16_bits_stay_near_32_on_the_cpu(
 def test_gpu_and_cpu_make_the_same_volume_of_the_same_seed(allows_tf32: bool) -> None:
     label_map = label_map_of(random_labels((20, 44, 36)))
     for seed, strength in ((0, 1.0), (7, 0.0), (8, 2.0)):
-        expected = tiny("cpu").synthesize(label_map, seed, strength)
-        found = tiny("cuda").synthesize(label_map, seed, strength)
+        expected = tiny("cpu").synthesize(label_map, seed=seed, noise_strength=strength)
+        found = tiny("cuda").synthesize(label_map, seed=seed, noise_strength=strength)
         assert dict(found.provenance) == dict(expected.provenance)
         bounds = TF32 if allows_tf32 else FLOAT32
         assert_agree(found.voxels_kji, expected, bounds, f"tiny, strength {strength:g}")

@@ -9,9 +9,8 @@ from AnatoMaskGANLib.evaluation.baselines import (
     LabelMeans,
     label_gaussian_image,
     label_mean_image,
-    measure_label_means,
 )
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import LabelMap
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 
@@ -19,26 +18,6 @@ AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 def _label_map(labels: list[int]) -> LabelMap:
     array = np.array(labels, dtype=np.uint8).reshape(1, 1, -1)
     return LabelMap(array, AFFINE, {value: f"label {value}" for value in set(labels) - {0}})
-
-
-def _volume(voxels: list[float]) -> Volume:
-    return Volume(np.array(voxels, dtype=np.float32).reshape(1, 1, -1), AFFINE)
-
-
-def test_label_means_count_every_voxel_of_every_subject_once() -> None:
-    pairs = [
-        (_volume([0, 20, 40]), _label_map([0, 1, 1])),
-        (_volume([0, 60, 90]), _label_map([0, 1, 2])),
-    ]
-    means = measure_label_means(pairs, (0.0, 100.0))
-    assert means.by_value[0] == pytest.approx((0.0, 0.0))
-    assert means.by_value[1] == pytest.approx((0.4, np.std([0.2, 0.4, 0.6])))
-    assert means.by_value[2] == pytest.approx((0.9, 0.0), abs=1e-6)
-
-
-def test_label_means_need_a_training_subject() -> None:
-    with pytest.raises(ValueError, match="at least one training subject"):
-        measure_label_means([], (0.0, 1.0))
 
 
 def test_label_means_survive_the_way_through_a_models_card() -> None:

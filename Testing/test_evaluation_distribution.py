@@ -5,14 +5,17 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from AnatoMaskGANLib.evaluation.distribution import frechet_distance, kernel_distance
-from AnatoMaskGANLib.evaluation.features import (
+from AnatoMaskGANLib.evaluation.metrics.distribution import (
+    frechet_distance,
+    kernel_distance,
+    multi_scale_metrics,
+)
+from AnatoMaskGANLib.evaluation.metrics.features import (
     checked_features,
     thumbnail_features,
     torchscript_features,
     unit_rows,
 )
-from AnatoMaskGANLib.evaluation.multi_scale import multi_scale_metrics
 from AnatoMaskGANLib.evaluation.weights import WeightsError
 
 
@@ -130,5 +133,5 @@ def test_a_network_file_is_used_only_with_the_hash_that_was_stated(tmp_path) -> 
         torchscript_features(path, "0" * 64)
     with pytest.raises(WeightsError, match="have no hash"):
         torchscript_features(path)
-    with pytest.raises(WeightsError, match="is not there"):
+    with pytest.raises(WeightsError, match="does not exist"):
         torchscript_features(tmp_path / "inception-2015-12-05-6726825d.pth")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from AnatoMaskGANLib.evaluation.diversity import diversity, multi_scale_similarity
+from AnatoMaskGANLib.evaluation.metrics.diversity import diversity, multi_scale_similarity
 
 
 def _labels_and_image() -> tuple[np.ndarray, np.ndarray]:

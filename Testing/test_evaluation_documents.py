@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from AnatoMaskGANLib.cli import build_parser, with_joined_words
-from AnatoMaskGANLib.evaluation.metrics import METRICS
+from AnatoMaskGANLib.evaluation.metrics.definitions import METRICS
 
 DOCUMENTATION = Path(__file__).resolve().parents[1] / "Documentation"
 EVALUATION = (DOCUMENTATION / "evaluation.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import torch
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
-from AnatoMaskGANLib.evaluation.faithfulness import (
+from AnatoMaskGANLib.evaluation.metrics.faithfulness import (
     dice_by_label,
     faithfulness,
     samples_agreement,

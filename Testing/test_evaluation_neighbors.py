@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from AnatoMaskGANLib.evaluation.neighbors import memorization, precision_and_recall
+from AnatoMaskGANLib.evaluation.metrics.neighbors import memorization, precision_and_recall
 
 
 def test_precision_and_recall_agree_with_plain_loops() -> None:

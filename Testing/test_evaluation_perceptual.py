@@ -1,4 +1,6 @@
-"""LPIPS: never with weights that nobody checked."""
+"""LPIPS, and its rule on the feature maps of any network."""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
@@ -9,8 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from AnatoMaskGANLib.evaluation.metrics.perceptual import (
+    load_lpips,
+    map_distance,
+    mean_feature_distance,
+    mean_perceptual_distance,
+)
 from AnatoMaskGANLib.evaluation.packages import MissingPackageError, import_package
-from AnatoMaskGANLib.evaluation.perceptual import load_lpips, mean_perceptual_distance
 from AnatoMaskGANLib.evaluation.weights import WeightsError, checked_weights, read_weights
 
 # SHA-256 of the bytes b"abc": FIPS 180-2, appendix B.1
@@ -32,7 +39,7 @@ def test_absent_and_damaged_weights_are_refused_with_what_to_do(tmp_path: Path) 
     path.write_bytes(b"abd")
     with pytest.raises(WeightsError, match="expected ba7816bf"):
         checked_weights(path)
-    with pytest.raises(WeightsError, match="no SHA-256"):
+    with pytest.raises(WeightsError, match="not a SHA-256"):
         checked_weights(path, "not a hash")
 
 
@@ -122,7 +129,9 @@ def test_a_backbone_that_is_built_otherwise_is_refused(
             self.net.scale = torch.nn.Parameter(torch.ones(1))
 
     monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=_Other))
-    with pytest.raises(WeightsError, match="Only 4 tensors .* built otherwise .*Leave LPIPS out"):
+    with pytest.raises(
+        WeightsError, match="Only 4 tensors .* differs from the expected .*Leave LPIPS out"
+    ):
         load_lpips(*_save_backbone(tmp_path, ALL_KEYS))
 
 
@@ -135,3 +144,33 @@ def test_weights_that_are_no_whole_safetensors_file_are_refused(tmp_path: Path) 
     path.write_bytes(b"abc")
     with pytest.raises(WeightsError, match="is not a complete safetensors file .*convert it again"):
         read_weights(path)
+
+
+def test_the_distance_is_worked_out_by_hand() -> None:
+    # one slice, two channels, two pixels: (3,4) and (1,0) against (4,3) and (2,0)
+    real = np.array([[[[3.0, 1.0]], [[4.0, 0.0]]]])
+    synthetic = np.array([[[[4.0, 2.0]], [[3.0, 0.0]]]])
+    # unit vectors (.6,.8) and (.8,.6) differ by 0.08 squared; the second pixel's are the same
+    assert map_distance([real], [synthetic]) == pytest.approx([0.04])
+    assert map_distance([real, real], [synthetic, synthetic]) == pytest.approx([0.08])
+
+
+def test_equal_maps_have_no_distance_and_opposite_ones_the_largest() -> None:
+    maps = np.random.default_rng(0).normal(size=(3, 4, 5, 6))
+    assert map_distance([maps], [maps]) == pytest.approx([0, 0, 0])
+    assert map_distance([maps], [-maps]) == pytest.approx([4, 4, 4])
+
+
+def test_every_compared_slice_counts_once_whatever_the_batches() -> None:
+    labels = np.ones((19, 8, 8), dtype=np.uint8)
+    real = np.random.default_rng(0).random((19, 8, 8), dtype=np.float32)
+    synthetic = real[::-1].copy()
+    seen = []
+
+    def maps(slices: np.ndarray) -> list[np.ndarray]:
+        seen.append(len(slices))
+        return [np.stack([slices, 1 - slices], axis=1)]
+
+    found = mean_feature_distance(maps, real, synthetic, labels)
+    assert seen == [16, 16, 3, 3]
+    assert found > 0

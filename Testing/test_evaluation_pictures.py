@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from AnatoMaskGANLib.evaluation.label_colors import label_colors, paint_labels
-from AnatoMaskGANLib.evaluation.pictures import (
+from AnatoMaskGANLib.evaluation.report.pictures import (
+    ThreePlanes,
     busiest_position_kji,
     draw_three_planes,
+    label_colors,
     label_name,
+    paint_labels,
     plane_picture,
 )
 from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume, VolumeError
@@ -83,9 +85,8 @@ def _case() -> tuple[LabelMap, Volume, Volume]:
 def test_the_picture_is_written_whole_and_nothing_else(tmp_path: Path) -> None:
     label_map, synthetic, real = _case()
     path = tmp_path / "three planes.png"
-    draw_three_planes(
-        path, label_map, {"Synthetic": synthetic, "Real": real}, (0.0, 100.0), TABLE, title="Case"
-    )
+    volumes = {"Synthetic": synthetic, "Real": real}
+    draw_three_planes(path, ThreePlanes(label_map, volumes, (0.0, 100.0), TABLE, title="Case"))
     assert [file.name for file in tmp_path.iterdir()] == ["three planes.png"]
     height, width = imread(path).shape[:2]
     assert width > height > 300
@@ -104,18 +105,19 @@ def test_a_failed_write_leaves_the_old_picture_and_no_rubbish(
     path.write_bytes(b"old")
     monkeypatch.setattr(Figure, "savefig", fail)
     with pytest.raises(VolumeError, match="No space left"):
-        draw_three_planes(path, label_map, {"Synthetic": synthetic}, (0.0, 100.0))
+        draw_three_planes(path, ThreePlanes(label_map, {"Synthetic": synthetic}, (0.0, 100.0)))
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_empty_label_map_cannot_be_shown(tmp_path: Path) -> None:
     empty = LabelMap(np.zeros((3, 3, 3), np.uint8), np.eye(4), {})
     with pytest.raises(ValueError, match="empty"):
-        draw_three_planes(tmp_path / "a.png", empty, {}, (0.0, 1.0))
+        draw_three_planes(tmp_path / "a.png", ThreePlanes(empty, {}, (0.0, 1.0)))
 
 
 def test_volumes_on_another_grid_are_refused(tmp_path: Path) -> None:
     label_map, synthetic, _ = _case()
     other = Volume(synthetic.voxels_kji, np.eye(4))
     with pytest.raises(ValueError, match="grid"):
-        draw_three_planes(tmp_path / "a.png", label_map, {"Synthetic": other}, (0.0, 1.0))
+        planes = ThreePlanes(label_map, {"Synthetic": other}, (0.0, 1.0))
+        draw_three_planes(tmp_path / "a.png", planes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from AnatoMaskGANLib.evaluation.protocol import (
+from AnatoMaskGANLib.evaluation.metrics.protocol import (
     compared_slices,
     resize_mask,
     resize_slice,

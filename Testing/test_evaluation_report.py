@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from AnatoMaskGANLib.evaluation.embedding import embed_features, embedding_figure
-from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
-from AnatoMaskGANLib.evaluation.plots import labels_figure, subjects_figure
-from AnatoMaskGANLib.evaluation.report import write_report
-from AnatoMaskGANLib.evaluation.table import Row, Table
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import LabelStatistics
+from AnatoMaskGANLib.evaluation.report.page import ReportContents, write_report
+from AnatoMaskGANLib.evaluation.report.plots import (
+    embed_features,
+    embedding_figure,
+    labels_figure,
+    subjects_figure,
+)
+from AnatoMaskGANLib.evaluation.report.table import Row, Table
 from AnatoMaskGANLib.volumes import VolumeError
 
 PNG = base64.b64decode(
@@ -68,9 +72,7 @@ class _Outline(HTMLParser):
 def report(tmp_path: Path) -> str:
     picture = tmp_path / "case.png"
     picture.write_bytes(PNG)
-    path = write_report(
-        tmp_path,
-        _table(),
+    contents = ReportContents(
         title="A & B",
         baseline="label-mean <image>",
         settings={"Model": "brain-t1"},
@@ -78,6 +80,7 @@ def report(tmp_path: Path) -> str:
         label_names={1: "Cortex", 2: "Speck"},
         pictures={"Case a": picture},
     )
+    path = write_report(tmp_path, _table(), contents)
     return path.read_text(encoding="utf-8")
 
 
@@ -117,7 +120,7 @@ def test_the_figures_stand_beside_the_report_as_data(report: str, tmp_path: Path
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="folder does not exist"):
-        write_report(tmp_path / "absent", _table())
+        write_report(tmp_path / "absent", _table(), ReportContents())
 
 
 def test_a_figure_has_a_panel_only_if_it_was_measured() -> None:

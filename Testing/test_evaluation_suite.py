@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from AnatoMaskGANLib.evaluation.features import thumbnail_features
-from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase, nearest_training_image
-from AnatoMaskGANLib.evaluation.slice_sets import REAL, TRAINING, SliceSets, set_metrics
+from AnatoMaskGANLib.evaluation.baselines import TrainingCase, nearest_training_image
+from AnatoMaskGANLib.evaluation.metrics.features import thumbnail_features
+from AnatoMaskGANLib.evaluation.metrics.slice_sets import REAL, TRAINING, SliceSets, set_metrics
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from AnatoMaskGANLib.evaluation.bootstrap import interval_of_mean
-from AnatoMaskGANLib.evaluation.metrics import goodness, metric_named
+from AnatoMaskGANLib.evaluation.metrics.definitions import goodness, metric_named
+from AnatoMaskGANLib.evaluation.report.table import Row, Table, interval_of_mean
 from AnatoMaskGANLib.evaluation.suite import EvaluationCase, evaluate_cases
-from AnatoMaskGANLib.evaluation.table import Row, Table
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 ROWS = (

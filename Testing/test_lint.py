@@ -16,9 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 NOT_YET = (
     "AnatoMaskGAN/",
     "AnatoMaskGANLib/commands/",
-    "AnatoMaskGANLib/editing/",
     "AnatoMaskGANLib/evaluation/",
-    "AnatoMaskGANLib/networks/",
     "AnatoMaskGANLib/synthesis/",
     "AnatoMaskGANLib/training/",
 )

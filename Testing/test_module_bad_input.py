@@ -270,7 +270,7 @@ def test_a_scene_in_a_folder_that_cannot_be_written_is_worked_with(
     slicer.mrmlScene.SetURL(str(folder / "scene.mrml"))
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     assert "Made" in click(panel)
-    monkeypatch.setattr(panel.recordPanel, "askForFile", lambda name: str(folder / name))
+    monkeypatch.setattr(panel.outputPanel, "askForFile", lambda name: str(folder / name))
     panel.ui.saveVolumeButton.click()
     text = panel.ui.statusLabel.text
     assert "Saved" not in text and str(folder) in text

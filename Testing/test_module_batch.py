@@ -74,7 +74,7 @@ def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(
 ) -> None:
     ready._parameterNode.samples = 100
     ready.ui.batchStartButton.click()
-    batch = ready.workPanels.batch
+    batch = ready.batchPanel
     process = psutil.Process(batch.job._process.processID)
     wait(lambda: any((tmp_path / "volumes").glob("*.nrrd")))
     ready.ui.batchCancelButton.click()
@@ -89,7 +89,7 @@ def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(
 def test_a_process_that_dies_is_told(ready) -> None:
     ready._parameterNode.samples = 100
     ready.ui.batchStartButton.click()
-    batch = ready.workPanels.batch
+    batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
     os.kill(batch.job._process.processID, signal.SIGKILL)
     wait(lambda: ready.ui.batchStartButton.enabled)
@@ -104,7 +104,7 @@ def test_a_process_that_dies_is_told(ready) -> None:
         ("segmentations", "", "Choose the folder for the volumes"),
         ("segmentations", "segmentations/volumes", "outside"),
         ("segmentations", "a-file", "File exists"),
-        ("empty", "volumes", "holds no volume file"),
+        ("empty", "volumes", "contains no volume file"),
     ],
 )
 def test_folders_that_cannot_be_used_are_told_in_the_panel(
@@ -125,7 +125,7 @@ def test_folders_that_cannot_be_used_are_told_in_the_panel(
 def test_the_batch_ends_with_the_module(ready) -> None:
     ready._parameterNode.samples = 100
     ready.ui.batchStartButton.click()
-    batch = ready.workPanels.batch
+    batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
     process = psutil.Process(batch.job._process.processID)
     ready.cleanup()

@@ -52,7 +52,7 @@ def select(panel, name: str) -> None:  # noqa: F811
 
 
 def has_ended(panel) -> bool:  # noqa: F811
-    return not panel.workPanels.models._timer.active
+    return not panel.modelsPanel._timer.active
 
 
 def test_a_model_of_the_catalog_is_downloaded_on_a_click_and_never_before(
@@ -78,7 +78,7 @@ def test_a_cancelled_download_leaves_nothing(section, server: ModelServer, tmp_p
     section.ui.modelCatalogEdit.setText(str(tmp_path / "slow.json"))
     select(section, "tiny")
     section.ui.downloadModelButton.click()
-    wait(lambda: section.workPanels.models.download.share > 0)
+    wait(lambda: section.modelsPanel.download.share > 0)
     assert section.ui.downloadProgressBar.value > 0
     assert not section.ui.downloadModelButton.enabled
     section.ui.cancelDownloadButton.click()
@@ -103,7 +103,7 @@ def test_another_file_than_the_catalog_says_is_thrown_away(
 def test_a_file_that_is_no_catalog_is_told_and_the_models_stay(section, tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("[]")
     section.ui.modelCatalogEdit.setText(str(tmp_path / "notes.json"))
-    assert "is no catalog" in section.ui.statusLabel.text
+    assert "is not a catalog" in section.ui.statusLabel.text
     assert list(rows(section)) == ["brain-t1"]
 
 
@@ -125,7 +125,7 @@ def test_the_download_ends_with_the_module(section, server: ModelServer, tmp_pat
     section.ui.modelCatalogEdit.setText(str(tmp_path / "slow.json"))
     select(section, "tiny")
     section.ui.downloadModelButton.click()
-    wait(lambda: section.workPanels.models.download.share > 0)
-    section.workPanels.close()
-    assert not section.workPanels.models.download.isRunning
+    wait(lambda: section.modelsPanel.download.share > 0)
+    section.modelsPanel.close()
+    assert not section.modelsPanel.download.isRunning
     assert list((tmp_path / "models").iterdir()) == []

@@ -363,7 +363,7 @@ def test_an_error_while_the_volume_is_filled_is_told_and_the_next_edit_begins_an
 
     segmentation = live_panel._parameterNode.inputSegmentation
     with monkeypatch.context() as broken:
-        broken.setattr(live_panel.logic, "updateRecord", refused)
+        broken.setattr("AnatoMaskGANLib.mrml.update_record", refused)
         paint(segmentation, "bone", stroke())
         wait(lambda: state_of(live_panel) == "failed")
     assert live_panel.ui.liveStateLabel.text == "Not up to date: no more memory"
@@ -526,13 +526,15 @@ def test_a_volume_selected_during_the_first_run_is_the_one_that_is_filled(
 
 
 def test_a_reference_volume_removed_during_a_run_leaves_no_trace(live_panel, monkeypatch) -> None:
-    put, references = live_panel.logic.putVolumes, []
+    from AnatoMaskGANModule.synthesis import live_output
 
-    def recorded(source, *arguments) -> object:
-        references.append(source.referenceVolume)
-        return put(source, *arguments)
+    put, references = live_output.putVolumes, []
 
-    monkeypatch.setattr(live_panel.logic, "putVolumes", recorded)
+    def recorded(made, *arguments) -> object:
+        references.append(made.source.referenceVolume)
+        return put(made, *arguments)
+
+    monkeypatch.setattr(live_output, "putVolumes", recorded)
     parameters = live_panel._parameterNode
     moved_grid = np.eye(4)
     moved_grid[0, 3] = 2

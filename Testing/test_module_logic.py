@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,11 @@ from slicer_host.nodes import (  # noqa: E402
 )
 from slicer_host.user import voxels  # noqa: E402
 
-from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError  # noqa: E402
+from AnatoMaskGANLib.synthesis import (  # noqa: E402
+    DeviceError,
+    SynthesisCancelledError,
+    SynthesisOptions,
+)
 from AnatoMaskGANLib.volumes import UnmatchedLabelsError, VolumeError  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("scene", "without_window")
@@ -96,6 +101,22 @@ def test_a_finer_and_larger_reference_volume_gives_its_grid(logic, model: str) -
     reference = add_volume((8, 50, 60), finer)
     output = logic.synthesize(segmentation, referenceVolume=reference, model=model)
     assert compare_geometry(output, reference) == ""
+
+
+def test_a_sampling_setting_of_the_core_is_one_of_the_panel_that_its_form_shows(logic) -> None:
+    from AnatoMaskGANModule.parameters import UnmatchedSegments
+    from AnatoMaskGANModule.synthesis.request import samplingOfPanel, settingsOfPanel
+
+    parameters = logic.getParameterNode()
+    parameters.seed, parameters.noiseStrength, parameters.noiseLengthScale = 4, 0.5, 2.0
+    parameters.unmatched = UnmatchedSegments.BACKGROUND
+    options = SynthesisOptions(
+        seeds=(4,), noise_strength=0.5, noise_length_scale=2.0, unmatched="background"
+    )
+    assert settingsOfPanel(parameters).options == options
+    form = (Path(__file__).parents[1] / "Resources/UI/AnatoMaskGAN.ui").read_text()
+    for name in samplingOfPanel(parameters):
+        assert f'<string notr="true">{name}</string>' in form
 
 
 def test_the_same_seed_makes_the_same_volume_and_another_one_another(logic, model: str) -> None:
@@ -443,6 +464,7 @@ def test_the_reference_volume_stays_as_it_is(logic, model: str) -> None:
         ({"model": "nosuch"}, ValueError, "no model 'nosuch'"),
         ({"device": "cuda:77"}, DeviceError, "cuda:77"),
         ({"samples": 0}, ValueError, "samples is 0"),
+        ({"noiseStrenght": 1}, TypeError, "no choice 'noiseStrenght'; expected noiseStrength"),
         ({"unmatched": "maybe"}, ValueError, "unmatched is 'maybe'"),
         ({"labels": {"skin": "hair"}}, VolumeError, "no label 'hair'"),
         ({"segmentIDs": ["nosuch"]}, VolumeError, "no segment 'nosuch'"),

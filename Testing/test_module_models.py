@@ -96,7 +96,7 @@ def test_a_model_is_removed_and_installed_again_from_a_file(
     assert not (tmp_path / "models" / model).exists()
     with pytest.raises(ValueError, match="no model 'tiny'"):
         panel.logic.synthesize(segmentation, model=model)
-    monkeypatch.setattr(panel.workPanels.models, "askForFile", lambda: str(archive))
+    monkeypatch.setattr(panel.modelsPanel, "askForFile", lambda: str(archive))
     panel.ui.installModelButton.click()
     assert model in choices(panel) and [model, "installed", "MIT"] in rows(panel)
     again = panel.logic.makeAgain(made)
@@ -114,11 +114,11 @@ def test_what_is_no_model_is_refused_and_changes_nothing(
     before = rows(panel)
     pickled = tmp_path / "weights.pth"
     pickled.write_bytes(b"\x80\x04pickle")
-    monkeypatch.setattr(panel.workPanels.models, "askForFile", lambda: str(pickled))
+    monkeypatch.setattr(panel.modelsPanel, "askForFile", lambda: str(pickled))
     panel.ui.installModelButton.click()
     assert "never read" in panel.ui.statusLabel.text
     assert rows(panel) == before
-    monkeypatch.setattr(panel.workPanels.models, "askForFile", lambda: "")  # the dialog was closed
+    monkeypatch.setattr(panel.modelsPanel, "askForFile", lambda: "")  # the dialog was closed
     panel.ui.installModelButton.click()
     assert rows(panel) == before
 

@@ -194,7 +194,7 @@ def test_a_device_that_is_not_there_is_told_before_the_run(ready_panel, monkeypa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     choose(ready_panel.ui.deviceComboBox, "NVIDIA GPU (CUDA)")
     ready_panel.updateFromScene()
-    assert "'cuda' is not there" in ready_panel.ui.deviceAdviceLabel.text
+    assert "'cuda' does not exist" in ready_panel.ui.deviceAdviceLabel.text
 
 
 def test_the_log_holds_what_was_made_and_can_be_copied(ready_panel) -> None:

@@ -87,7 +87,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def section(panel, slicer_python: Path, missing_package: None):  # noqa: F811
     """The section of packages, with the line of the batch selected."""
-    panel.workPanels.packages.update()
+    panel.packagesPanel.update()
     panel.ui.packagesTable.selectRow(1)
     yield panel
     panel.ui.wheelsEdit.setText("")
@@ -248,7 +248,7 @@ def test_a_batch_without_its_packages_is_not_started(
     (tmp_path / "in").mkdir()
     panel.ui.batchInputEdit.setText(str(tmp_path / "in"))
     panel.ui.batchOutputEdit.setText(str(tmp_path / "out"))
-    packages = panel.workPanels.packages
+    packages = panel.packagesPanel
     monkeypatch.setattr(packages, "ensure", lambda purpose: purpose.name != first)
     panel.ui.batchStartButton.click()
     told = {"SYNTHESIS": "packages for synthesis first", "BATCH": "packages for batches first"}
@@ -266,7 +266,7 @@ def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
     panel.ui.trainCasesEdit.setText(str(tmp_path / "cases"))
     panel.ui.trainFolderEdit.setText(str(tmp_path / "training"))
     with monkeypatch.context() as changed:
-        changed.setattr(panel.workPanels.packages, "ensure", lambda purpose: False)
+        changed.setattr(panel.packagesPanel, "ensure", lambda purpose: False)
         panel.ui.trainStartButton.click()
     assert "Install the packages for training first" in panel.ui.trainStateLabel.text
     with monkeypatch.context() as changed:

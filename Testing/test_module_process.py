@@ -90,9 +90,10 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
 
 
 def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, module) -> None:  # noqa: F811
-    from AnatoMaskGANLib.synthesis.worker import client as messages
+    from AnatoMaskGANLib.synthesis import SynthesisOptions
+    from AnatoMaskGANLib.synthesis.worker import messages
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend
-    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest
 
     class RestartedClient:
         def synthesize(self, *arguments, **keywords) -> int:
@@ -103,15 +104,15 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
             return [*made, messages.Finished(1)]
 
     monkeypatch.setattr(ProcessBackend, "client", RestartedClient())
-    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [4, 5, 6]))
+    request = SynthesisRequest(None, SynthesisOptions(seeds=(4, 5, 6)), "", "cpu")
     volumes = ProcessBackend().run(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
 def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F811
-    from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+    from AnatoMaskGANLib.synthesis import SynthesisCancelledError, SynthesisOptions
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend
-    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest
 
     class EndedClient:
         def synthesize(self, *arguments, **keywords) -> int:
@@ -126,22 +127,23 @@ def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F
 
     backend = ProcessBackend()
     backend._client = EndedClient()
-    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
+    request = SynthesisRequest(None, SynthesisOptions(), "", "cpu")
     with pytest.raises(SynthesisCancelledError, match="was cancelled"):
         backend.run(request, lambda share, text: None, lambda: False)
 
 
 def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:  # noqa: F811
-    from AnatoMaskGANLib.synthesis.worker import client as messages
+    from AnatoMaskGANLib.synthesis import SynthesisOptions
+    from AnatoMaskGANLib.synthesis.worker import messages
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend
-    from AnatoMaskGANModule.synthesis.request import SynthesisRequest, SynthesisSettings
+    from AnatoMaskGANModule.synthesis.request import SynthesisRequest
 
     class BusyClient:
         numbers = iter([1, 2])
         incoming = [
             messages.Finished(7),  # of a request that nobody waits for
             messages.LogLine("INFO", "hello"),
-            messages.Progress(1, 0.5, "half"),
+            messages.ProgressMade(1, 0.5, "half"),
             messages.Finished(2),
             messages.Failed(None, "MessageError", "damaged"),
         ]
@@ -159,11 +161,11 @@ def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> N
     backend, lines = ProcessBackend(), []
     backend._client = BusyClient()
     backend.onLog = lines.append
-    request = SynthesisRequest(None, SynthesisSettings("", "cpu", [0]))
+    request = SynthesisRequest(None, SynthesisOptions(), "", "cpu")
     first, second = backend.ask(request), backend.ask(request)
     damaged = messages.Failed(None, "MessageError", "damaged")
     assert backend.answers(second) == [messages.Finished(2), damaged]
-    assert backend.answers(first) == [messages.Progress(1, 0.5, "half"), damaged]
+    assert backend.answers(first) == [messages.ProgressMade(1, 0.5, "half"), damaged]
     assert lines == ["info: hello"]
     backend.close()
     assert backend.answers(first) == [messages.Cancelled(1)]

@@ -38,7 +38,7 @@ def record_rows(panel) -> dict[str, str]:
 
 def save_to(panel, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A click on the button, and a path as the answer of its dialog; what the panel then says."""
-    monkeypatch.setattr(panel.recordPanel, "askForFile", lambda name: str(path))
+    monkeypatch.setattr(panel.outputPanel, "askForFile", lambda name: str(path))
     panel.ui.saveVolumeButton.click()
     return panel.ui.statusLabel.text
 
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_left(
 
 def test_a_dialog_that_is_closed_saves_nothing(made_panel, monkeypatch: pytest.MonkeyPatch) -> None:
     told = made_panel.ui.statusLabel.text
-    monkeypatch.setattr(made_panel.recordPanel, "askForFile", lambda name: "")
+    monkeypatch.setattr(made_panel.outputPanel, "askForFile", lambda name: "")
     made_panel.ui.saveVolumeButton.click()
     assert made_panel.ui.statusLabel.text == told
 

@@ -70,7 +70,7 @@ def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:  # noqa
 
 
 def wait_for_end(panel) -> str:  # noqa: F811
-    wait(lambda: not panel.workPanels.train.isRunning)
+    wait(lambda: not panel.trainPanel.isRunning)
     return panel.ui.trainStateLabel.text
 
 
@@ -79,7 +79,7 @@ def is_stepping(panel) -> bool:  # noqa: F811
 
 
 def process_of(panel) -> psutil.Process:  # noqa: F811
-    return psutil.Process(panel.workPanels.train.job._process.processID)
+    return psutil.Process(panel.trainPanel.job._process.processID)
 
 
 def test_two_epochs_are_trained_shown_and_installed_as_a_model(
@@ -167,7 +167,7 @@ def test_a_scene_keeps_the_choices_but_none_that_could_run_a_program_or_go_on_al
 
 
 def test_the_log_can_be_copied_and_emptied(panel) -> None:  # noqa: F811
-    panel.workPanels.log.add("training", "step 1")
+    panel.log.add("training", "step 1")
     panel.ui.copyLogButton.click()
     assert slicer.util.mainWindow() is not None
     assert "training: step 1" in panel.ui.logText.toPlainText()
@@ -183,19 +183,19 @@ def test_a_stopped_a_killed_and_a_closed_scenes_training_go_on(ready, tmp_path: 
     wait(lambda: is_stepping(ready))
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
-    ready.workPanels.train.start()  # a second one
+    ready.trainPanel.start()  # a second one
     assert "A training is running" in ui.trainStateLabel.text
     wait(lambda: is_stepping(ready))
     ui.trainStopButton.click()
     text = wait_for_end(ready)
     assert text.startswith("Stopped at step ") and "continues from there" in text
-    reached = ready.workPanels.train.job.step
+    reached = ready.trainPanel.job.step
 
     fill(ready, tmp_path / "cases", tmp_path / "run.yaml", tmp_path / "training")
     ui.trainLengthSpinBox.setValue(10_000)
     ui.trainStartButton.click()
     wait(lambda: is_stepping(ready))
-    assert ready.workPanels.train.job.step > reached  # not from the first step
+    assert ready.trainPanel.job.step > reached  # not from the first step
     process_of(ready).kill()
     assert "ended unexpectedly" in wait_for_end(ready)
     assert "checkpoint" in ui.trainStateLabel.text and ui.trainStartButton.enabled
@@ -228,7 +228,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
     assert process.is_running()
 
     later = window.show_module(window.load_module(module.__file__))
-    wait(lambda: later.workPanels.train.isRunning)  # found in the folder that the scene names
+    wait(lambda: later.trainPanel.isRunning)  # found in the folder that the scene names
     wait(lambda: is_stepping(later))
     assert later.ui.trainCurvesLabel.pixmap is not None
     later.ui.trainStopButton.click()
@@ -238,7 +238,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
 
 def test_a_process_that_dies_while_it_prepares_is_told(ready) -> None:
     ready.ui.trainStartButton.click()
-    os.kill(ready.workPanels.train.job._process.processID, signal.SIGKILL)
+    os.kill(ready.trainPanel.job._process.processID, signal.SIGKILL)
     assert "The training did not start" in wait_for_end(ready)
 
 
@@ -247,7 +247,7 @@ def test_an_empty_folder_of_cases_is_told_with_what_is_looked_for(ready, tmp_pat
     ready.ui.trainCasesEdit.setText(str(tmp_path / "empty"))
     ready.ui.trainStartButton.click()
     text = wait_for_end(ready)
-    assert "The training did not start" in text and "holds no case" in text and "image.*" in text
+    assert "The training did not start" in text and "contains no case" in text and "image.*" in text
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_what_cannot_be_trained_is_told_before_anything_starts(
         getattr(ready.ui, f"{name}Edit").setText(str(tmp_path / text) if is_path else text)
     ready.ui.trainStartButton.click()
     assert told in ready.ui.trainStateLabel.text
-    assert not ready.workPanels.train.isRunning
+    assert not ready.trainPanel.isRunning
 
 
 def test_a_folder_that_cannot_be_written_is_told(ready, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_folder_that_cannot_be_written_is_told(ready, tmp_path: Path) -> None:
     ready.ui.trainFolderEdit.setText(str(folder))
     ready.ui.trainStartButton.click()
     assert str(folder) in ready.ui.trainStateLabel.text
-    assert not ready.workPanels.train.isRunning
+    assert not ready.trainPanel.isRunning
 
 
 def test_cases_of_the_scene_are_written_on_the_grid_of_their_scans(
@@ -316,7 +316,7 @@ def test_cases_of_the_scene_are_written_on_the_grid_of_their_scans(
     item = ui.trainPairsTable.item(1, 0)
     item.setCheckState(item.checkState().Unchecked)
     slicer.util.arrayFromVolume(volumes[1])[:] = 7
-    (pair,) = panel.workPanels.train.pairs.pairs()
+    (pair,) = panel.trainPanel.pairs.pairs()
     assert (pair.segmentationNode, pair.volumeNode) == (first, volumes[1])
     ui.trainStartButton.click()
     case = tmp_path / "training" / "cases" / "Patient-1-segmentation"

@@ -215,4 +215,4 @@ def test_what_goes_while_it_is_compared_is_told_and_nothing_is_made(
     timer.stop()
     expected = "Cancelled" if gone == "scene" else "was removed during the comparison"
     assert expected in panel.ui.statusLabel.text
-    assert not panel.runs.isRunning
+    assert not panel.work.isRunning

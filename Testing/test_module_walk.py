@@ -156,7 +156,7 @@ def test_a_user_can_walk_through_the_whole_panel(panel_with_process, tmp_path: P
     choose(ui.trainLengthUnitComboBox, "epochs")
     ui.trainLengthSpinBox.setValue(2)
     click(ui.trainStartButton)
-    wait(lambda: not panel.workPanels.train.isRunning)
+    wait(lambda: not panel.trainPanel.isRunning)
     assert ui.trainStateLabel.text == "Trained 16 steps."
     unfold(panel, "trainInstall")
     for edit, text in (

@@ -259,6 +259,8 @@ def test_segments_that_are_hidden_or_unticked_are_left_out(panel) -> None:
 
 
 def test_choices_for_the_segments_of_one_segmentation_do_not_cross_to_another(panel) -> None:
+    from AnatoMaskGANModule.synthesis.request import sourceOfPanel
+
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb(), name="First"))
     wait()
     first = panel._parameterNode.inputSegmentation
@@ -277,7 +279,7 @@ def test_choices_for_the_segments_of_one_segmentation_do_not_cross_to_another(pa
     wait()
     choose_for_first()
     panel.ui.inputSelector.setCurrentNode(second)
-    source = panel.logic.sourceOf(panel._parameterNode)  # at once, not when the panel follows
+    source = sourceOfPanel(panel._parameterNode)  # at once, not when the panel follows
     assert (len(source.segmentIDs), source.labels) == (3, {})
     wait()
     assert table_texts(panel) == by_the_rules

@@ -615,7 +615,7 @@ def test_a_volume_without_voxels_is_refused(read) -> None:
 
 def test_an_edited_scan_on_another_grid_than_the_scan_is_refused() -> None:
     edited, scan = add_volume(SHAPE_KJI, name="Edited"), add_volume((3, 3, 3), name="Scan")
-    with pytest.raises(VolumeError, match="'Edited' does not lie on the grid of 'Scan'.*Select"):
+    with pytest.raises(VolumeError, match="'Edited' is not on the grid of 'Scan'.*Select"):
         update_edit_difference(edited, scan)
 
 

@@ -16,7 +16,7 @@ from AnatoMaskGANLib.networks.gray_texture import (
     stack_deviation,
     through_plane_texture,
 )
-from AnatoMaskGANLib.training.losses import gray_texture
+from AnatoMaskGANLib.training.gray_texture_losses import statistics_distance
 
 NUM_CLASSES = 6
 
@@ -37,7 +37,7 @@ def real(labels: torch.Tensor) -> torch.Tensor:
 def loss(real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor) -> float:
     regions = class_regions(labels, NUM_CLASSES)
     statistics = [gray_texture_statistics(images, regions) for images in (real, fake)]
-    return float(gray_texture(*(s[None] for s in statistics), regions.is_present[None]))
+    return float(statistics_distance(*(s[None] for s in statistics), regions.is_present[None]))
 
 
 def test_the_loss_is_exactly_zero_at_equality(real, labels) -> None:
@@ -107,7 +107,7 @@ def test_gradients_reach_the_image_and_are_finite(real, labels) -> None:
     statistics = gray_texture_statistics(fake, regions)
     logits = classifier(statistics, soft_histogram(fake, regions))
     (
-        gray_texture(
+        statistics_distance(
             gray_texture_statistics(real, regions)[None], statistics[None], regions.is_present[None]
         )
         + logits.mean()

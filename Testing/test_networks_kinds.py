@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from AnatoMaskGANLib.config import GeneratorSettings, SettingsError
-from AnatoMaskGANLib.networks.generator import Generator
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import Generator, build_generator
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 
 CLASSES = 5
 SHAPE = (2, 3, 1, 19, 22)  # B,S,1,H,W: rows and columns that no stride divides
@@ -27,7 +27,7 @@ def made(kind: str, seed: int = 0, strength: float = 1.0, **changes: object) -> 
     noise = torch.randn(2, 2, 3, 19, 22, generator=torch.Generator().manual_seed(seed))
     positions = torch.arange(3.0).expand(2, -1)
     with torch.no_grad():
-        return generator(labels, positions, noise, strength, (1.0, 1.0), 1)
+        return generator(SliceBatch(labels, positions, noise, strength, halo=1)).image
 
 
 @pytest.mark.parametrize("kind", ["anatomaskgan", "oasis", "unet"])
@@ -58,7 +58,7 @@ def test_a_slice_is_made_by_itself(kind: str) -> None:
     changed[:, [0, 2, 4]] = 0
     with torch.no_grad():
         a, b = (
-            generator(x, torch.arange(3.0)[None], None, 0.0, (1.0, 1.0), 1)
+            generator(SliceBatch(x, torch.arange(3.0)[None], halo=1)).image
             for x in (labels, changed)
         )
     assert torch.equal(a[:, [0, 2]], b[:, [0, 2]])
@@ -74,7 +74,8 @@ def test_every_parameter_gets_a_gradient(kind: str) -> None:
             parameter += 0.05 * torch.randn_like(parameter)
     labels = torch.randint(CLASSES, (1, 8, 16, 16))
     noise = torch.randn(1, 2, 4, 16, 16)
-    generator(labels, torch.arange(4.0)[None], noise, 1.0, (1.0, 1.0), 2).square().sum().backward()
+    batch = SliceBatch(labels, torch.arange(4.0)[None], noise, halo=2)
+    generator(batch).image.square().sum().backward()
     without = [
         name
         for name, parameter in generator.named_parameters()
@@ -100,10 +101,10 @@ def test_the_second_head_leaves_the_image_as_it_is() -> None:
     two = Generator(settings_of("anatomaskgan", label_outputs=4))
     missing = two.load_state_dict(plain.state_dict(), strict=False).missing_keys
     assert missing == ["label_logits.weight", "label_logits.bias"]
-    labels, positions = torch.randint(CLASSES, (1, 3, 16, 16)), torch.arange(3.0)[None]
+    batch = SliceBatch(torch.randint(CLASSES, (1, 3, 16, 16)), torch.arange(3.0)[None])
     with torch.no_grad():
-        image, logits = two.eval().forward_heads(labels, positions)
-        assert torch.equal(image, plain.eval()(labels, positions))
+        image, logits = two.eval()(batch)
+        assert torch.equal(image, plain.eval()(batch).image)
     assert logits.shape == (1, 3, 4, 16, 16)
     with pytest.raises(SettingsError, match="second head"):
         settings_of("unet", label_outputs=4)

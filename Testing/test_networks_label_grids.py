@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from AnatoMaskGANLib.networks import label_grids as label_field
-from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelWords, WordLabelField
+from AnatoMaskGANLib.networks import label_words
+from AnatoMaskGANLib.networks.label_grids import DenseLabelField, WordLabelField
+from AnatoMaskGANLib.networks.label_words import LabelWords
 from AnatoMaskGANLib.networks.spade import SPADE
 
 
@@ -24,8 +25,8 @@ def test_words_give_the_modulation_of_the_convolutions(num_classes: int, stride:
     torch.manual_seed(0)
     labels = blocky_labels(2, 24, 32, num_classes)
     spade = SPADE(6, num_classes, num_hidden=5)
-    dense = DenseLabelField(labels, num_classes).modulation(spade, stride)
-    words = WordLabelField(labels, num_classes).modulation(spade, stride)
+    dense = DenseLabelField(labels, num_classes).modulation(spade.branch, stride)
+    words = WordLabelField(labels, num_classes).modulation(spade.branch, stride)
     torch.testing.assert_close(words, dense, rtol=0, atol=1e-6)
 
 
@@ -39,16 +40,6 @@ def test_words_give_the_gradients_of_the_convolutions() -> None:
         gradients.append([parameter.grad for parameter in spade.parameters()])
     for dense, words in zip(*gradients, strict=True):
         torch.testing.assert_close(words, dense, rtol=1e-4, atol=1e-4)
-
-
-def test_a_slice_of_a_field_has_the_modulation_of_that_slice() -> None:
-    torch.manual_seed(0)
-    labels = blocky_labels(3, 16, 16, 7)
-    field = WordLabelField(labels, 7)
-    spade = SPADE(4, 7, num_hidden=3)
-    whole = field.modulation(spade, 2)
-    for number in range(3):
-        torch.testing.assert_close(field.of_slice(number).modulation(spade, 2)[0], whole[number])
 
 
 def test_one_label_everywhere_has_a_word_for_every_kind_of_border() -> None:
@@ -69,7 +60,7 @@ def test_more_words_than_can_be_numbered_are_refused(
     monkeypatch: pytest.MonkeyPatch, num_ids: int, told: str
 ) -> None:
     """Two million fit, which takes too long to draw here."""
-    monkeypatch.setattr(label_field, "_PACKED_BITS", 7 if num_ids == 200 else 8)
+    monkeypatch.setattr(label_words, "_PACKED_BITS", 7 if num_ids == 200 else 8)
     ids = torch.randint(0, num_ids, (1, 40, 40), generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=f"{told}.* do not fit; synthesize fewer slices at once"):
-        label_field._number_neighborhoods(ids, num_ids)
+        label_words._number_neighborhoods(ids, num_ids)

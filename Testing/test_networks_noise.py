@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.networks.label_grids import DenseLabelField
-from AnatoMaskGANLib.networks.noise import NoiseInjection, noise_field, pool_noise
+from AnatoMaskGANLib.networks.noise import NoiseInjection, SliceNoise, noise_field
 
 SIGMAS_MM = (0.7, 2.0, 6.0, 20.0)
 
@@ -75,26 +75,38 @@ def test_a_sigma_far_below_the_spacing_gives_white_noise() -> None:
     assert between_channels.abs().max() < 0.011
 
 
-def test_noise_pooled_to_a_stage_keeps_variance_one() -> None:
+@pytest.mark.parametrize("halves", [False, True])
+def test_noise_pooled_to_a_stage_keeps_variance_one(halves: bool) -> None:
     spacing = (1.0, 1.0, 1.0)
     samples = torch.cat(
         [
-            pool_noise(
+            SliceNoise(
                 noise_field(s, (0, 0, 0), (1, 64, 64), spacing, SIGMAS_MM).transpose(0, 1),
-                8,
+                1.0,
                 (1.0, 1.0),
                 SIGMAS_MM,
-            )
+                halves,
+            ).pooled(8)
             for s in range(120)
         ]
     )
     assert (samples.var(dim=(0, 2, 3)) - 1).abs().max() < 0.2
 
 
+def test_a_mean_from_the_finer_stages_mean_is_the_mean_of_the_pixels() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(2, 2, 32, 32)
+    noise = [SliceNoise(values, 1.0, (1.0, 2.0), (1.5, 4.0), halves) for halves in (False, True)]
+    for stride in (1, 2, 4, 16):
+        plain, from_finer = (one.pooled(stride) for one in noise)
+        torch.testing.assert_close(from_finer, plain, rtol=0, atol=1e-5)
+
+
 def test_strength_zero_leaves_the_features_as_they_are() -> None:
     torch.manual_seed(0)
     injection = NoiseInjection(8, 3, 2)
-    features, noise = torch.randn(1, 8, 4, 4), torch.randn(1, 2, 4, 4)
+    features, values = torch.randn(1, 8, 4, 4), torch.randn(1, 2, 4, 4)
+    none, full = (SliceNoise(values, strength, (1.0, 1.0), (2.0, 6.0)) for strength in (0.0, 1.0))
     field = DenseLabelField(torch.ones(1, 4, 4, dtype=torch.long), 3)
-    assert torch.equal(injection(features, noise, torch.zeros(1, 1, 1, 1), field, 1), features)
-    assert not torch.equal(injection(features, noise, torch.ones(1, 1, 1, 1), field, 1), features)
+    assert torch.equal(injection(features, none, field, 1), features)
+    assert not torch.equal(injection(features, full, field, 1), features)

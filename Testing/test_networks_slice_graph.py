@@ -9,7 +9,7 @@ import torch
 
 from AnatoMaskGANLib.networks.slice_graph import (
     SliceGraphFusion,
-    graph_windows,
+    graph_patches,
     slice_graph,
     slice_overlaps,
 )
@@ -54,11 +54,11 @@ def test_slices_more_than_two_apart_share_no_edge() -> None:
 
 def test_a_window_holds_the_graph_around_a_slice_and_its_stack_node() -> None:
     graph = graph_of(9)
-    window = graph_windows(graph)[0, 4].view(6, 6)
-    torch.testing.assert_close(window[:5, :5], graph.edges[0, 2:7, 2:7])
-    torch.testing.assert_close(window[:5, 5], graph.to_stack[0, 2:7])
-    assert window[5, 5] == graph.stack_self[4]
-    assert (graph_windows(graph)[0, 0].view(6, 6)[:2] == 0).all()  # no slices before the first
+    patch = graph_patches(graph)[0, 4].view(6, 6)
+    torch.testing.assert_close(patch[:5, :5], graph.edges[0, 2:7, 2:7])
+    torch.testing.assert_close(patch[:5, 5], graph.to_stack[0, 2:7])
+    assert patch[5, 5] == graph.stack_self[4]
+    assert (graph_patches(graph)[0, 0].view(6, 6)[:2] == 0).all()  # no slices before the first
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 20])

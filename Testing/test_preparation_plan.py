@@ -69,7 +69,7 @@ def test_a_folder_without_cases_tells_what_was_expected(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreparationError, match="is no folder"):
+    with pytest.raises(PreparationError, match="is not a folder"):
         make_plan(settings_for(tmp_path))
 
 

@@ -62,14 +62,14 @@ def test_an_image_with_values_that_are_no_numbers_is_refused(tmp_path: Path) -> 
     image[3, 3, 3:6] = np.nan
     write_nifti(tmp_path / "image.nii.gz", image, dtype=np.float32)
     write_nifti(tmp_path / "seg.nii.gz", LABELS)
-    with pytest.raises(VolumeError, match="3 of [0-9]+ voxels that are no numbers"):
+    with pytest.raises(VolumeError, match="3 of [0-9]+ voxels whose values are NaN or infinite"):
         read_case(pair(tmp_path), 0.01)
 
 
 def test_an_empty_label_map_and_a_flat_image_are_refused(tmp_path: Path) -> None:
     write_nifti(tmp_path / "image.nii.gz", IMAGE)
     write_nifti(tmp_path / "seg.nii.gz", LABELS * 0)
-    with pytest.raises(PreparationError, match="has no label, only background"):
+    with pytest.raises(PreparationError, match="contains no label, only background"):
         read_case(pair(tmp_path), 0.01)
     write_nifti(tmp_path / "image.nii.gz", IMAGE * 0 + 7)
     with pytest.raises(PreparationError, match="the value 7 in every voxel"):

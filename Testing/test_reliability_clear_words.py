@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from AnatoMaskGANLib.config import GeneratorSettings, SettingsError, settings_from_dict
-from AnatoMaskGANLib.networks.spade import normalization
+from AnatoMaskGANLib.networks.normalization import normalization
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.edit_in_place import check_margin
@@ -106,7 +106,7 @@ def test_a_margin_that_is_no_length_is_told(margin_mm: float) -> None:
         check_margin(margin_mm)
 
 
-@pytest.mark.parametrize(("line", "message"), [(b"{", "no JSON"), (b"[]", "is a list")])
+@pytest.mark.parametrize(("line", "message"), [(b"{", "is not JSON"), (b"[]", "is a list")])
 def test_a_message_that_is_none_is_told(line: bytes, message: str) -> None:
     with pytest.raises(MessageError, match=message):
         decoded(line)

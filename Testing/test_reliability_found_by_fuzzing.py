@@ -17,7 +17,7 @@ from AnatoMaskGANLib.commands.train import TrainOptions, run_settings
 from AnatoMaskGANLib.synthesis import CheckpointError
 from AnatoMaskGANLib.synthesis.models.archive import install_model
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, read_model
-from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_tensors
+from AnatoMaskGANLib.training.checkpoints import RunStateError, read_tensors, write_tensors
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 from AnatoMaskGANLib.volumes.label_names import read_label_names
@@ -334,7 +334,7 @@ def test_data_beside_their_header_are_read_and_a_missing_or_second_file_is_told(
     write_detached(tmp_path / name, "a.raw")
     assert read_label_map(tmp_path / name).values == (1,)
     write_detached(tmp_path / name, "b.raw")
-    with pytest.raises(VolumeError, match="b.raw is not there"):
+    with pytest.raises(VolumeError, match="b.raw does not exist"):
         read_label_map(tmp_path / name)
     for named in ("LIST", "a%d.raw 1 2 1"):
         write_detached(tmp_path / name, named)

@@ -22,7 +22,7 @@ EXTRACTING = {"extractall", "unpack_archive", "extract"}
 # Weights that a user names for a figure or loss, compared with a SHA-256 before they are read.
 BY_HASH = {
     "commands/evaluate/networks.py",
-    "evaluation/features.py",
+    "evaluation/metrics/features.py",
 }
 
 

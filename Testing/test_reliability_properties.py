@@ -127,7 +127,7 @@ def test_the_slabs_that_a_volume_is_cut_into_do_not_change_it(
     label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
     whole = synthesizer().synthesize(label_map, seed=seed)
     with patch(
-        "AnatoMaskGANLib.synthesis.synthesizer.slab_size_within", return_value=slab_size
+        "AnatoMaskGANLib.synthesis.engine.volume_pass.slab_size_within", return_value=slab_size
     ) as asked:
         parts = synthesizer().synthesize(label_map, seed=seed)
     assert asked.call_count == 1
@@ -269,7 +269,7 @@ def test_samples_made_together_are_those_made_one_by_one(seeds: list[int]) -> No
     labels = np.random.default_rng(2).integers(0, 4, (7, 9, 9)).astype(np.uint16)
     names = {value: f"part {value}" for value in (1, 2, 3)}
     label_map = LabelMap(labels, np.diag([1.0, 1.0, 2.0, 1.0]), names)
-    together = synthesizer().synthesize_samples(label_map, seeds)
+    together = synthesizer().synthesize_samples(label_map, seeds=seeds)
     for seed, volume in zip(seeds, together, strict=True):
         alone = synthesizer().synthesize(label_map, seed=seed)
         np.testing.assert_array_equal(volume.voxels_kji, alone.voxels_kji)

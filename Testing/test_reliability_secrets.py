@@ -11,7 +11,8 @@ import pytest
 from AnatoMaskGANLib.synthesis import CheckpointError
 from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry, check_url, shown_url
 from AnatoMaskGANLib.synthesis.models.download import download_model
-from AnatoMaskGANLib.synthesis.worker.client import Finished, WorkerClient
+from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+from AnatoMaskGANLib.synthesis.worker.messages import Finished, ModelChoice
 from Testing.tiny_models import label_map_of, random_labels, write_tiny_model
 
 
@@ -38,7 +39,9 @@ def test_a_failed_download_tells_and_logs_no_token(
 def test_the_synthesis_process_listens_on_no_port_and_has_a_private_folder(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
     with WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as client:
-        number = client.synthesize(label_map_of(random_labels((3, 12, 12))), str(model), "cpu")
+        number = client.synthesize(
+            label_map_of(random_labels((3, 12, 12))), ModelChoice(str(model), "cpu")
+        )
         ended = False
         while not ended:
             ended = any(m == Finished(number) for m in client.poll())

@@ -107,13 +107,13 @@ def test_a_folder_is_synthesized_in_slicer_and_a_bad_case_does_not_stop_it(
     first, bad, last, summary = log.read_text().splitlines()
     assert first.endswith("a.nrrd: made") and last.endswith("c.nrrd: made")
     assert "b.seg.nrrd: not synthesized" in bad
-    assert summary == "2 of 3 are there, 1 failed"
+    assert summary == "2 of 3 are ready, 1 failed"
     assert read_volume(output / "a.nrrd").voxels_kji.std() > 0
     (folder / "b.seg.nrrd").unlink()
     assert run_script(monkeypatch, *arguments, script=script) == 0
     assert [line.split(": ")[-1] for line in log.read_text().splitlines()[:2]] == [
-        "there already",
-        "there already",
+        "exists already",
+        "exists already",
     ]
 
 

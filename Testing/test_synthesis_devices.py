@@ -27,7 +27,7 @@ def test_a_device_that_is_not_there_is_refused_and_nothing_else_taken(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match="Take cpu|take"):
+    with pytest.raises(DeviceError, match="Choose cpu|choose"):
         pick_device(name)
 
 

@@ -6,6 +6,7 @@ from scipy import ndimage
 from tiny_models import label_map_of, random_labels, tiny_synthesizer
 
 from AnatoMaskGANLib.synthesis.edit_in_place import blend_edit, edit_in_place
+from AnatoMaskGANLib.synthesis.options import SynthesisOptions
 from AnatoMaskGANLib.volumes import Volume, VolumeError
 
 SPACING_IJK_MM = (1.0, 1.5, 2.0)
@@ -145,7 +146,9 @@ def test_an_edit_follows_the_new_labels_and_tells_so() -> None:
     edited_labels[5:7, 8:14, 8:14] = 1 + edited_labels[5:7, 8:14, 8:14] % 5
     old_map, new_map = label_map_of(labels), label_map_of(edited_labels)
     scan = synthesizer.synthesize(old_map, seed=8)
-    volume = edit_in_place(synthesizer, scan, old_map, new_map, margin_mm=3.0, seed=1)
+    volume = edit_in_place(
+        synthesizer, scan, old_map, new_map, margin_mm=3.0, options=SynthesisOptions(seeds=(1,))
+    )
     is_changed = labels != edited_labels
     far = ndimage.distance_transform_edt(~is_changed, sampling=(2.0, 1.0, 1.0)) >= 3
     np.testing.assert_array_equal(volume.voxels_kji[far], scan.voxels_kji[far])
@@ -158,7 +161,9 @@ def test_equal_maps_leave_the_scan_as_it_is() -> None:
     synthesizer = tiny_synthesizer()
     label_map = label_map_of(random_labels((4, 16, 16)))
     scan = synthesizer.synthesize(label_map)
-    edited = edit_in_place(synthesizer, scan, label_map, label_map, seed=9)
+    edited = edit_in_place(
+        synthesizer, scan, label_map, label_map, options=SynthesisOptions(seeds=(9,))
+    )
     np.testing.assert_array_equal(edited.voxels_kji, scan.voxels_kji)
 
 

@@ -9,7 +9,9 @@ from AnatoMaskGANLib.config import compact_generator, paper_generator
 from AnatoMaskGANLib.synthesis import MemoryLimitError, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.engine.memory_plan import (
+    NOTHING_KEPT,
     PROGRAM_BYTES,
+    Kept,
     memory_need,
     slab_size_within,
 )
@@ -19,10 +21,10 @@ GIB = 2**30
 
 
 def slab_size(limit_bytes: int, num_slices: int, settings=None, size: int = 512) -> int:
-    region = SynthesisBox((0, num_slices), (0, size), (0, size))
+    box = SynthesisBox((0, num_slices), (0, size), (0, size))
     voxels = num_slices * size**2
     return slab_size_within(
-        limit_bytes, settings or compact_generator(36), region, voxels, 2, 5 * 2**20
+        limit_bytes, settings or compact_generator(36), box, voxels, 2, 5 * 2**20
     )
 
 
@@ -30,7 +32,7 @@ def test_a_large_volume_fits_into_four_gib_in_slabs() -> None:
     assert 1 <= slab_size(4 * GIB, 400) < 400
 
 
-def test_more_memory_gives_larger_slabs_up_to_the_whole_region() -> None:
+def test_more_memory_gives_larger_slabs_up_to_the_whole_box() -> None:
     sizes = [slab_size(limit * GIB, 100) for limit in (2, 3, 4, 64)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == 100
 
@@ -66,11 +68,9 @@ def test_a_synthesizer_refuses_a_limit_that_is_too_low_for_the_map() -> None:
 
 
 def test_a_session_needs_memory_for_what_every_slice_encoded() -> None:
-    region = SynthesisBox((0, 400), (0, 512), (0, 512))
+    box = SynthesisBox((0, 400), (0, 512), (0, 512))
     sizes = [
-        slab_size_within(
-            8 * GIB, compact_generator(36), region, 400 * 512**2, 2, 5 * 2**20, keeps_states
-        )
-        for keeps_states in (False, True)
+        slab_size_within(8 * GIB, compact_generator(36), box, 400 * 512**2, 2, 5 * 2**20, kept)
+        for kept in (NOTHING_KEPT, Kept(slices=True))
     ]
     assert sizes[1] < sizes[0]

@@ -18,7 +18,8 @@ from AnatoMaskGANLib.synthesis.models.archive import (
     remove_model,
     verify_model,
 )
-from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, file_sha256
+from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.folder_lock import hold_lock
 
 

@@ -139,7 +139,7 @@ def test_a_file_that_is_no_catalog_is_told(tmp_path: Path, text: str, told: str)
 
 def test_a_model_named_twice_is_refused(server: ModelServer, tmp_path: Path) -> None:
     catalog = server.write_catalog(tmp_path / "catalog.json", server.entry(), server.entry())
-    with pytest.raises(CheckpointError, match="names 'tiny' twice"):
+    with pytest.raises(CheckpointError, match="lists 'tiny' twice"):
         read_catalog(catalog)
 
 
@@ -148,7 +148,7 @@ def test_the_command_downloads_by_name_and_tells_the_names_that_there_are(
 ) -> None:
     catalog = str(server.write_catalog(tmp_path / "catalog.json", server.entry()))
     assert main(["models", "download", catalog, "none"]) == 1
-    assert "it has tiny" in capsys.readouterr().err
+    assert "it lists tiny" in capsys.readouterr().err
     assert main(["models", "download", catalog, "tiny"]) == 0
     assert capsys.readouterr().out.strip() == f"tiny: {folder / 'tiny'}"
     assert "tiny" in {card.name for card in list_models()}

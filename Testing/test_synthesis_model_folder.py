@@ -85,7 +85,7 @@ def test_a_folder_in_the_current_one_does_not_take_the_place_of_a_named_model(
     assert read_card(find_model("tiny")).description == "Installed."
     for path in ("./tiny", "tiny/", Path("tiny"), "only here", str(here / "tiny")):
         assert read_card(find_model(path)).description == "Here.", path
-    with pytest.raises(CheckpointError, match="holds no"):
+    with pytest.raises(CheckpointError, match="does not contain"):
         find_model("./brain-t1")
 
 
@@ -103,7 +103,7 @@ def test_a_copied_model_is_listed_under_the_name_by_which_it_is_found(
 
 @pytest.mark.parametrize("name", ["nothing", "../tiny", "", ".", "/nowhere/at/all"])
 def test_a_model_that_is_not_there_is_told_with_the_known_ones(name: str) -> None:
-    with pytest.raises(CheckpointError, match="no model|holds no"):
+    with pytest.raises(CheckpointError, match="There is no model|is not a model|does not contain"):
         read_model(name)
 
 
@@ -150,7 +150,7 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
 
 def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / WEIGHTS_FILE)
-    with pytest.raises(CheckpointError, match="something else"):
+    with pytest.raises(CheckpointError, match="another program"):
         read_model(tmp_path)
 
 
@@ -188,13 +188,13 @@ def test_a_card_that_makes_no_sense_is_refused(
 
 def test_weights_that_do_not_fit_the_card_are_refused(folder: Path) -> None:
     rewrite(folder, change_tensors=lambda tensors: tensors.pop("image.bias"))
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="do not match"):
         read_model(folder)
 
 
 def test_an_additional_tensor_is_refused(folder: Path) -> None:
     rewrite(folder, change_tensors=lambda tensors: tensors.update(extra=torch.zeros(1)))
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="do not match"):
         read_model(folder)
 
 

@@ -10,7 +10,7 @@ from tiny_models import tiny_card, tiny_settings
 from torch import Tensor, nn
 
 from AnatoMaskGANLib.cli import main
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer, write_model
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import Volume, VolumeError, read_label_map, write_volume
@@ -47,6 +47,15 @@ def test_labels_come_back_on_the_volumes_own_grid() -> None:
     np.testing.assert_array_equal(found.labels_kji, labels)
     np.testing.assert_array_equal(found.ijk_to_ras, volume.ijk_to_ras)
     assert found.names == {1: "part 1", 2: "part 2"}
+
+
+def test_a_model_of_image_and_labels_is_refused_where_its_superpixels_are_not_found() -> None:
+    volume, _ = turned_volume((1.0, 1.0, 2.0))
+    card = tiny_card(tiny_settings(label_outputs=3))
+    card = replace(card, output_labels=card.label_table)
+    segmenter = VolumeSegmenter(card, Threshold(), torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="from superpixels, which are not found here"):
+        segmenter.segment(volume)
 
 
 def test_another_spacing_is_resampled_there_and_back() -> None:
@@ -97,5 +106,7 @@ def test_a_scan_with_voxels_that_are_no_numbers_is_refused(wrong: float) -> None
     volume, _ = turned_volume((1.0, 1.0, 2.0))
     volume.voxels_kji[4, 5, 6:9] = wrong
     segmenter = VolumeSegmenter(tiny_card(SETTINGS), Threshold(), torch.device("cpu"))
-    with pytest.raises(VolumeError, match="The scan has 3 of 7680 voxels that are no numbers"):
+    with pytest.raises(
+        VolumeError, match="The scan has 3 of 7680 voxels whose values are NaN or infinite"
+    ):
         segmenter.segment(volume)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_models import label_map_of, random_labels, tiny_settings, tiny_synthesizer
 
 from AnatoMaskGANLib.synthesis import SynthesisCancelledError, Synthesizer
+from AnatoMaskGANLib.synthesis.options import Progress
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError
 
 SHAPE_KJI = (14, 22, 24)
@@ -88,7 +89,9 @@ def test_an_edit_of_one_slice_makes_only_the_slices_that_it_reaches() -> None:
     told: list[str] = []
     value = (int(labels[20, 10, 10]) + 1) % 6
     edited = painted(labels, (20, 10, 10), (1, 3, 3), value)
-    volume, changed = session.update(label_map_of(edited), lambda share, text: told.append(text))
+    volume, changed = session.update(
+        label_map_of(edited), Progress(lambda share, text: told.append(text))
+    )
     # two slices by edges whose weights change at both ends, and the stack node's radius
     assert changed.start_kji[0] >= 20 - 4 and changed.stop_kji[0] <= 20 + 5
     assert told[-3].endswith("of 9") or told[-3].endswith("of 7")
@@ -133,7 +136,7 @@ def test_a_cancelled_update_is_superseded_by_the_next() -> None:
 
         labels = painted(labels, (4 * allowed % 20 + 2, 6, 6), (2, 5, 5), allowed % 5 + 1)
         with pytest.raises(SynthesisCancelledError):
-            session.update(label_map_of(labels), is_cancelled=is_cancelled)
+            session.update(label_map_of(labels), Progress(is_cancelled=is_cancelled))
         assert session.volume is before
     volume, changed = session.update(label_map_of(labels))
     assert largest_difference(synthesizer, label_map_of(labels), volume.voxels_kji) < 1e-5
@@ -166,9 +169,9 @@ def test_updates_are_exact_when_memory_allows_to_keep_nothing() -> None:
     labels = random_labels((40, 22, 24))
     session = synthesizer.session(label_map_of(labels), seed=3)
     for k in (5, 20, 6):
-        session._pass.labels.keep_bytes = 0
-        session._pass.labels.forget()
-        session._pass._noise.clear()
+        session._image.images.labels.table_bytes = 0
+        session._image.images.labels.forget()
+        session._image.images._drawn.clear()
         labels = painted(labels, (k, 8, 10), (2, 6, 3), (int(labels[k, 8, 10]) + 1) % 6)
         volume, _ = session.update(label_map_of(labels))
         assert largest_difference(synthesizer, label_map_of(labels), volume.voxels_kji) < 1e-5

@@ -6,8 +6,9 @@ import torch
 from tiny_models import SPACING_IJK_MM, label_map_of, random_labels, tiny_card, tiny_settings
 
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis import CheckpointError, Synthesizer
 
 
@@ -32,13 +33,13 @@ def test_a_volume_is_what_the_generator_makes_of_each_slice(kind: str) -> None:
     padded = np.pad(labels, ((0, 0), (8, 8), (8, 8)))
     noise = noise_field(3, (5, -8, -8), (1, 32, 32), SPACING_IJK_MM[::-1], (1.5, 4.0))
     with torch.no_grad():
-        image = synthesizer.generator(
+        batch = SliceBatch(
             torch.from_numpy(padded[5:6].astype(np.int64))[None],
             torch.zeros(1, 1),
             noise[None],
-            1.0,
-            (SPACING_IJK_MM[1], SPACING_IJK_MM[0]),
+            spacing_ji_mm=(SPACING_IJK_MM[1], SPACING_IJK_MM[0]),
         )
+        image = synthesizer.model.generator(batch).image
     expected = image[0, 0, 0, 8:-8, 8:-8].numpy() * 100
     np.testing.assert_allclose(volume.voxels_kji[5], expected, atol=1e-3)
 
@@ -47,7 +48,7 @@ def test_16_bits_are_not_asked_of_it_in_vain_without_a_word(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plain = synthesizer_of("unet")
-    half = Synthesizer(plain.card, plain.generator, plain.device, half_precision=True)
+    half = Synthesizer(plain.card, plain.model.generator, plain.model.device, half_precision=True)
     assert "unet networks run in float32 only" in caplog.text
     assert "Precision" not in half.synthesize(label_map_of(random_labels((4, 8, 8)))).provenance
 

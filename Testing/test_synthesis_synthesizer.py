@@ -15,9 +15,14 @@ from tiny_models import (
     write_tiny_model,
 )
 
-from AnatoMaskGANLib.synthesis import DeviceError, SynthesisCancelledError, Synthesizer
-from AnatoMaskGANLib.synthesis import synthesizer as synthesizer_module
+from AnatoMaskGANLib.synthesis import (
+    DeviceError,
+    SynthesisCancelledError,
+    Synthesizer,
+    loaded_model,
+)
 from AnatoMaskGANLib.synthesis.engine.modulation_tables import ModulationTables
+from AnatoMaskGANLib.synthesis.options import Progress
 from AnatoMaskGANLib.volumes import LabelMap, UnmatchedLabelsError, same_grid
 
 
@@ -61,7 +66,7 @@ def test_the_same_seed_gives_the_same_volume_and_another_one_another(
 
 def test_without_noise_the_seed_does_not_matter(synthesizer: Synthesizer) -> None:
     label_map = label_map_of(random_labels((5, 20, 20)))
-    volumes = [synthesizer.synthesize(label_map, seed, noise_strength=0.0) for seed in (1, 2)]
+    volumes = [synthesizer.synthesize(label_map, seed=seed, noise_strength=0.0) for seed in (1, 2)]
     np.testing.assert_array_equal(volumes[0].voxels_kji, volumes[1].voxels_kji)
 
 
@@ -87,7 +92,7 @@ def test_a_volume_tells_how_it_was_made(synthesizer: Synthesizer) -> None:
 def test_progress_runs_from_0_to_1(synthesizer: Synthesizer) -> None:
     shares: list[float] = []
     label_map = label_map_of(random_labels((5, 12, 12)))
-    synthesizer.synthesize(label_map, on_progress=lambda share, text: shares.append(share))
+    synthesizer.synthesize(label_map, progress=Progress(lambda share, text: shares.append(share)))
     assert shares[0] == 0 and shares[-1] == 1
     assert shares == sorted(shares) and len(shares) >= 5
 
@@ -103,7 +108,7 @@ def test_a_cancelled_synthesis_stops_after_the_slice_that_it_is_at(
 
     label_map = label_map_of(random_labels((20, 12, 12)))
     with pytest.raises(SynthesisCancelledError):
-        synthesizer.synthesize(label_map, is_cancelled=is_cancelled)
+        synthesizer.synthesize(label_map, progress=Progress(is_cancelled=is_cancelled))
     assert len(asked) == 3
 
 
@@ -165,7 +170,7 @@ def test_longer_noise_is_coarser_and_the_record_tells_it(synthesizer: Synthesize
 def test_a_scale_of_the_noise_that_makes_no_sense_is_refused(
     synthesizer: Synthesizer, scale: float
 ) -> None:
-    with pytest.raises(ValueError, match="expected 0.25 to 4"):
+    with pytest.raises(ValueError, match="expected a number from 0.25 to 4"):
         synthesizer.synthesize(label_map_of(random_labels((3, 8, 8))), noise_length_scale=scale)
 
 
@@ -193,7 +198,9 @@ def test_samples_that_share_their_dictionaries_equal_single_ones(
     shares: list[float] = []
     samples = list(
         synthesizer.synthesize_samples(
-            label_map, [5, 2, 5], on_progress=lambda share, text: shares.append(share)
+            label_map,
+            progress=Progress(lambda share, text: shares.append(share)),
+            seeds=[5, 2, 5],
         )
     )
     for seed, sample in zip([5, 2, 5], samples, strict=True):
@@ -246,7 +253,7 @@ def test_a_gpu_without_memory_is_answered_by_smaller_slabs_and_a_log_line(
 def test_a_device_without_use_for_16_bits_goes_on_with_32_and_tells_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(synthesizer_module, "half_precision_on", lambda device: None)
+    monkeypatch.setattr(loaded_model, "half_precision_on", lambda device: None)
     synthesizer = Synthesizer(tiny_card(), tiny_generator(), torch.device("cpu"), True)
-    assert synthesizer.frozen.dtype == torch.float32
+    assert synthesizer.model.engine.dtype == torch.float32
     assert "cpu is not faster in 16 bits" in caplog.text

@@ -9,10 +9,12 @@ from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generat
 
 from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
 from AnatoMaskGANLib.synthesis.engine.modulation_tables import ModulationTables
+from AnatoMaskGANLib.synthesis.engine.passes import NoiseChoice
 from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox, labeled_box
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox, labeled_box
 from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
 SWITCHES: dict[str, dict[str, Any]] = {
@@ -34,43 +36,42 @@ SWITCHES: dict[str, dict[str, Any]] = {
 def whole_stack(
     settings: GeneratorSettings,
     labels: np.ndarray,
-    region: SynthesisBox,
+    box: SynthesisBox,
     seed: int,
     strength: float,
     spread: float = 0.1,
 ) -> np.ndarray:
     """The images by one plain call of the generator on the whole stack, label maps convolved."""
     generator = tiny_generator(settings, spread=spread)
-    stack = torch.from_numpy(region.cut(labels, region.slices).astype(np.int64))[None]
+    stack = torch.from_numpy(box.cut(labels, box.slices).astype(np.int64))[None]
     spacing = SPACING_IJK_MM
     noise = noise_field(
-        seed, region.start_kji, region.shape_sjk, spacing[::-1], settings.noise_sigmas_mm
+        seed, box.start_kji, box.shape_sjk, spacing[::-1], settings.noise_sigmas_mm
     )[None]
-    positions = torch.arange(region.shape_sjk[0])[None] * spacing[2]
+    positions = torch.arange(box.shape_sjk[0])[None] * spacing[2]
     with torch.inference_mode():
-        image = generator(
+        batch = SliceBatch(
             stack, positions, noise, strength, (spacing[1], spacing[0]), use_words=False
         )
+        image = generator(batch).image
     return image[0, :, 0].numpy()
 
 
 def one_pass(
     settings: GeneratorSettings,
     labels: np.ndarray,
-    region: SynthesisBox,
+    box: SynthesisBox,
     seed: int,
     strength: float,
     slab_size: int = 16,
     spread: float = 0.1,
-    **options: Any,
 ) -> np.ndarray:
     generator = tiny_generator(settings, spread=spread)
     with torch.inference_mode():
-        shared = SlabCache(
-            generator, FastGenerator(generator), labels, region, SPACING_IJK_MM, slab_size
-        )
-        made = list(VolumePass(shared, seed, strength, **options).images())
-    assert [number for number, image in made] == list(range(*region.slices))
+        grid = BoxLabels(labels, box, SPACING_IJK_MM)
+        shared = SlabCache(FastGenerator(generator), grid, slab_size)
+        made = list(VolumePass(shared, NoiseChoice(seed, strength)).images())
+    assert [number for number, image in made] == list(grid.numbers)
     return np.stack([image for number, image in made])
 
 
@@ -81,9 +82,9 @@ def test_slice_by_slice_equals_the_generator_on_the_whole_stack(
 ) -> None:
     settings = tiny_settings(**switches)
     labels = random_labels((9, 21, 26), settings.num_classes)
-    region = labeled_box(labels, settings.stride)
-    expected = whole_stack(settings, labels, region, 3, strength)
-    made = one_pass(settings, labels, region, 3, strength, slab_size=4)
+    box = labeled_box(labels, settings.stride)
+    expected = whole_stack(settings, labels, box, 3, strength)
+    made = one_pass(settings, labels, box, 3, strength, slab_size=4)
     assert expected.std() > 0.01
     np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)
 
@@ -92,38 +93,36 @@ def test_slice_by_slice_equals_the_generator_on_the_whole_stack(
 def test_one_slice_and_odd_sizes_equal_the_whole_stack(shape: tuple[int, int, int]) -> None:
     settings = tiny_settings()
     labels = random_labels(shape)
-    region = labeled_box(labels, settings.stride)
-    expected = whole_stack(settings, labels, region, 0, 1.0)
-    np.testing.assert_allclose(
-        one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
-    )
+    box = labeled_box(labels, settings.stride)
+    expected = whole_stack(settings, labels, box, 0, 1.0)
+    np.testing.assert_allclose(one_pass(settings, labels, box, 0, 1.0), expected, rtol=0, atol=1e-5)
 
 
 def test_labels_up_to_every_border_and_a_single_label_equal_the_whole_stack() -> None:
     settings = tiny_settings()
     for labels in (random_labels((4, 12, 12)), np.ones((4, 12, 12), dtype=np.uint8)):
         labels[:, 0], labels[:, :, -1] = 1, 1
-        region = SynthesisBox((0, 4), (0, 12), (0, 12))
-        expected = whole_stack(settings, labels, region, 0, 1.0)
+        box = SynthesisBox((0, 4), (0, 12), (0, 12))
+        expected = whole_stack(settings, labels, box, 0, 1.0)
         np.testing.assert_allclose(
-            one_pass(settings, labels, region, 0, 1.0), expected, rtol=0, atol=1e-5
+            one_pass(settings, labels, box, 0, 1.0), expected, rtol=0, atol=1e-5
         )
 
 
 def test_the_size_of_the_slabs_does_not_change_a_single_bit_of_the_noise() -> None:
     settings = tiny_settings()
     labels = random_labels((11, 20, 20))
-    region = labeled_box(labels, settings.stride)
-    whole = one_pass(settings, labels, region, 5, 1.0, slab_size=16)
+    box = labeled_box(labels, settings.stride)
+    whole = one_pass(settings, labels, box, 5, 1.0, slab_size=16)
     for slab_size in (1, 3, 5):
-        made = one_pass(settings, labels, region, 5, 1.0, slab_size=slab_size)
+        made = one_pass(settings, labels, box, 5, 1.0, slab_size=slab_size)
         np.testing.assert_allclose(made, whole, rtol=0, atol=1e-6)
 
 
 def test_a_coarse_grid_is_looked_up_even_if_no_two_pixels_share_a_neighborhood() -> None:
-    frozen = FastGenerator(tiny_generator())
+    fast = FastGenerator(tiny_generator())
     labels = torch.from_numpy(np.random.default_rng(0).integers(0, NUM_CLASSES, (1, 12, 12)))
-    words = ModulationTables(frozen, labels)
+    words = ModulationTables(fast, labels)
     coarse, _, fine = (words.stage_labels(0, stage, None).modulations[0] for stage in range(3))
     assert coarse.scale.shape[0] == 9 and coarse.index is not None
     assert fine.index is None
@@ -133,11 +132,11 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
     settings = tiny_settings(stack_radius=0)
     labels = random_labels((9, 20, 20))
     labels[0, 4, 4] = labels[8, 4, 4] = 1
-    region = labeled_box(labels, settings.stride)
-    before = one_pass(settings, labels, region, 0, 0.0)
+    box = labeled_box(labels, settings.stride)
+    before = one_pass(settings, labels, box, 0, 0.0)
     labels[4, 8:14, 8:14] = (labels[4, 8:14, 8:14] + 1) % NUM_CLASSES
-    after = one_pass(settings, labels, region, 0, 0.0)
-    assert labeled_box(labels, settings.stride) == region
+    after = one_pass(settings, labels, box, 0, 0.0)
+    assert labeled_box(labels, settings.stride) == box
     changed = np.flatnonzero(np.abs(after - before).max(axis=(1, 2)) > 1e-6)
     assert set(range(2, 7)) <= set(changed)
 
@@ -146,9 +145,9 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
 def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> None:
     settings = preset(36)
     labels = random_labels((2, 64, 32), settings.num_classes)
-    region = SynthesisBox((0, 2), (0, 64), (0, 32))
-    expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
-    made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
+    box = SynthesisBox((0, 2), (0, 64), (0, 32))
+    expected = whole_stack(settings, labels, box, 2, 1.0, spread=0.03)
+    made = one_pass(settings, labels, box, 2, 1.0, spread=0.03)
     assert expected.std() > 0.01
     np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)
 
@@ -158,8 +157,8 @@ def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> N
 def test_the_presets_in_their_full_size_equal_the_whole_stack(preset: Any) -> None:
     settings = preset(36)
     labels = random_labels((3, 224, 224), settings.num_classes)
-    region = SynthesisBox((0, 3), (0, 224), (0, 224))
-    expected = whole_stack(settings, labels, region, 2, 1.0, spread=0.03)
-    made = one_pass(settings, labels, region, 2, 1.0, spread=0.03)
+    box = SynthesisBox((0, 3), (0, 224), (0, 224))
+    expected = whole_stack(settings, labels, box, 2, 1.0, spread=0.03)
+    made = one_pass(settings, labels, box, 2, 1.0, spread=0.03)
     assert expected.std() > 0.01
     np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)

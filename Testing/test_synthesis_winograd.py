@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from AnatoMaskGANLib.synthesis.engine import fast_layers
 from AnatoMaskGANLib.synthesis.engine.fast_layers import Convolution
 from AnatoMaskGANLib.synthesis.engine.winograd import (
     winograd_convolution,
@@ -37,13 +41,32 @@ def test_it_pays_for_many_features_on_grids_that_tiles_of_two_pixels_fit() -> No
     assert not winograd_pays(512, 256, (3, 3), 1)
 
 
-def test_a_frozen_layer_takes_it_and_equals_the_layer() -> None:
+def test_a_fast_layer_takes_it_and_equals_the_layer() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(256, 256, 3, padding=2, dilation=2)
     features = torch.randn(1, 256, 12, 16)
-    frozen = Convolution(layer, torch.float32)
+    fast = Convolution(layer, torch.float32)
     with torch.inference_mode():
-        made = frozen(features.contiguous(memory_format=torch.channels_last))
-        assert frozen._winograd is not None
+        made = fast(features.contiguous(memory_format=torch.channels_last))
+        assert fast._winograd is not None
         torch.testing.assert_close(made, layer(features), rtol=0, atol=1e-5)
     assert made.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_threads_that_come_first_at_once_make_its_weights_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[torch.Tensor] = []
+
+    def slowly(weight: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.1)
+        made.append(winograd_weight(weight))
+        return made[-1]
+
+    monkeypatch.setattr(fast_layers, "winograd_weight", slowly)
+    fast = Convolution(nn.Conv2d(256, 256, 3, padding=1).requires_grad_(False), torch.float32)
+    features = torch.randn(1, 256, 8, 8).contiguous(memory_format=torch.channels_last)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(fast, [features, features])
+    assert len(made) == 1
+    assert torch.equal(first, second)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,20 @@ import pytest
 from tiny_models import label_map_of, random_labels, tiny_synthesizer, write_tiny_model
 
 from AnatoMaskGANLib.synthesis.worker import process as worker_module
-from AnatoMaskGANLib.synthesis.worker.client import (
+from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+from AnatoMaskGANLib.synthesis.worker.exchange import LONGEST_LINE, ExchangeFolder, MessageError
+from AnatoMaskGANLib.synthesis.worker.messages import (
     Cancelled,
     Failed,
     Finished,
     LogLine,
     Message,
-    Progress,
+    ModelChoice,
+    ProgressMade,
     Superseded,
     VolumeChanged,
     VolumeMade,
-    WorkerClient,
 )
-from AnatoMaskGANLib.synthesis.worker.exchange import LONGEST_LINE, ExchangeFolder, MessageError
 from AnatoMaskGANLib.synthesis.worker.process import Worker
 
 LAST = (Finished, Cancelled, Superseded, Failed)
@@ -74,7 +76,7 @@ def wait_until(is_true: Any, what: str) -> None:
 
 def test_a_volume_of_the_process_equals_one_made_here(client: WorkerClient, model: str) -> None:
     label_map = label_map_of(random_labels((6, 20, 20)))
-    number = client.synthesize(label_map, model, device="cpu", seeds=[4, 5])
+    number = client.synthesize(label_map, ModelChoice(model, "cpu"), seeds=[4, 5])
     assert client.is_busy
     messages = until_ended(client, number)
     made = of_kind(messages, VolumeMade)
@@ -86,7 +88,7 @@ def test_a_volume_of_the_process_equals_one_made_here(client: WorkerClient, mode
         )
         assert message.volume.window == (0.0, 100.0)
         assert message.volume.provenance["LabelMapSHA256"] == label_map.sha256()
-    shares = [m.share for m in of_kind(messages, Progress)]
+    shares = [m.fraction for m in of_kind(messages, ProgressMade)]
     assert shares and shares == sorted(shares)
     assert not client.is_busy
 
@@ -95,7 +97,7 @@ def test_updates_follow_the_label_map_and_the_newest_one_wins(
     client: WorkerClient, model: str
 ) -> None:
     labels = random_labels((30, 20, 20))
-    number = client.synthesize(label_map_of(labels), model, device="cpu", live=True)
+    number = client.synthesize(label_map_of(labels), ModelChoice(model, "cpu"), live=True)
     (first,) = of_kind(until_ended(client, number), VolumeMade)
     voxels = first.volume.voxels_kji.copy()
     numbers = []
@@ -117,9 +119,9 @@ def test_a_request_that_comes_while_one_runs_waits_for_its_turn(
     client: WorkerClient, model: str
 ) -> None:
     maps = [label_map_of(random_labels(shape)) for shape in ((60, 40, 40), (3, 16, 16))]
-    first = client.synthesize(maps[0], model, device="cpu")
-    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
-    second = client.synthesize(maps[1], model, device="cpu", seeds=[2])
+    first = client.synthesize(maps[0], ModelChoice(model, "cpu"))
+    wait_until(lambda: of_kind(client.poll(), ProgressMade), "no progress")
+    second = client.synthesize(maps[1], ModelChoice(model, "cpu"), seeds=[2])
     messages = until_ended(client, second)
     made = of_kind(messages, VolumeMade)
     assert [m.request for m in made] == [first, second]
@@ -130,19 +132,19 @@ def test_a_request_that_comes_while_one_runs_waits_for_its_turn(
 
 def test_cancel_ends_running_and_waiting_requests(client: WorkerClient, model: str) -> None:
     label_map = label_map_of(random_labels((120, 40, 40)))
-    numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(3)]
-    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
+    numbers = [client.synthesize(label_map, ModelChoice(model, "cpu")) for _ in range(3)]
+    wait_until(lambda: of_kind(client.poll(), ProgressMade), "no progress")
     client.cancel()
     messages = until_ended(client, numbers[-1])
     ended = [m for m in messages if isinstance(m, LAST)]
     assert [type(m) for m in ended] == [Cancelled] * 3
-    number = client.synthesize(label_map_of(random_labels((2, 12, 12))), model, device="cpu")
+    number = client.synthesize(label_map_of(random_labels((2, 12, 12))), ModelChoice(model, "cpu"))
     assert isinstance(until_ended(client, number)[-1], Finished)
 
 
 def test_one_request_is_cancelled_and_the_others_go_on(client: WorkerClient, model: str) -> None:
     label_map = label_map_of(random_labels((60, 40, 40)))
-    numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(3)]
+    numbers = [client.synthesize(label_map, ModelChoice(model, "cpu")) for _ in range(3)]
     client.cancel(numbers[1])
     messages = until_ended(client, numbers[2])
     assert [m.request for m in of_kind(messages, Cancelled)] == [numbers[1]]
@@ -153,8 +155,10 @@ def test_an_update_after_another_synthesis_gives_the_whole_volume(
     client: WorkerClient, model: str
 ) -> None:
     labels = random_labels((8, 20, 20))
-    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
-    other = client.synthesize(label_map_of(random_labels((3, 16, 16))), model, device="cpu")
+    until_ended(
+        client, client.synthesize(label_map_of(labels), ModelChoice(model, "cpu"), live=True)
+    )
+    other = client.synthesize(label_map_of(random_labels((3, 16, 16))), ModelChoice(model, "cpu"))
     assert client.is_live
     labels[3:5, 4:12, 4:12] = 2
     whole = client.update(label_map_of(labels))
@@ -173,10 +177,7 @@ def test_an_update_after_another_synthesis_gives_the_whole_volume(
     [
         ({"model": "nothing"}, "CheckpointError"),
         ({"device": "cuda:77"}, "DeviceError"),
-        ({"noise_strength": -1.0}, "ValueError"),
-        ({"seeds": []}, "MessageError"),
         ({"memory_limit_bytes": 1}, "MemoryLimitError"),
-        ({"unmatched": "explode"}, "ValueError"),
         ({"live": True, "seeds": [1, 2]}, "MessageError"),
     ],
 )
@@ -184,10 +185,13 @@ def test_a_bad_request_fails_and_the_next_one_is_served(
     client: WorkerClient, model: str, change: dict[str, Any], error: str
 ) -> None:
     label_map = label_map_of(random_labels((2, 12, 12)))
-    options = {"model": model, "device": "cpu"} | change
-    (failed,) = of_kind(until_ended(client, client.synthesize(label_map, **options)), Failed)
+    values = {"model": model, "device": "cpu"} | change
+    choice = ModelChoice(
+        **{one.name: values.pop(one.name, one.default) for one in fields(ModelChoice)}
+    )
+    (failed,) = of_kind(until_ended(client, client.synthesize(label_map, choice, **values)), Failed)
     assert failed.error == error and failed.text
-    number = client.synthesize(label_map, model, device="cpu")
+    number = client.synthesize(label_map, ModelChoice(model, "cpu"))
     assert isinstance(until_ended(client, number)[-1], Finished)
 
 
@@ -200,8 +204,8 @@ def test_a_killed_process_is_restarted_once_with_its_requests(
     client: WorkerClient, model: str
 ) -> None:
     label_map = label_map_of(random_labels((120, 40, 40)))
-    number = client.synthesize(label_map, model, device="cpu")
-    wait_until(lambda: of_kind(client.poll(), Progress), "no progress")
+    number = client.synthesize(label_map, ModelChoice(model, "cpu"))
+    wait_until(lambda: of_kind(client.poll(), ProgressMade), "no progress")
     os.kill(client.process_id, signal.SIGKILL)
     messages = until_ended(client, number)
     assert isinstance(messages[-1], Finished) and of_kind(messages, VolumeMade)
@@ -212,7 +216,9 @@ def test_an_update_after_the_process_was_killed_gives_the_whole_volume(
     client: WorkerClient, model: str
 ) -> None:
     labels = random_labels((8, 20, 20))
-    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
+    until_ended(
+        client, client.synthesize(label_map_of(labels), ModelChoice(model, "cpu"), live=True)
+    )
     os.kill(client.process_id, signal.SIGKILL)
     labels[3:5, 4:12, 4:12] = 2
     messages = until_ended(client, client.update(label_map_of(labels)))
@@ -225,7 +231,9 @@ def test_requests_outlive_a_cleaned_folder_of_temporary_files(
     client: WorkerClient, model: str
 ) -> None:
     labels = random_labels((8, 20, 20))
-    until_ended(client, client.synthesize(label_map_of(labels), model, device="cpu", live=True))
+    until_ended(
+        client, client.synthesize(label_map_of(labels), ModelChoice(model, "cpu"), live=True)
+    )
     shutil.rmtree(client._folder)
     lost = client._process
     labels[3:5, 4:12, 4:12] = 2
@@ -242,7 +250,7 @@ def test_a_process_that_dies_twice_is_told_with_its_last_words(tmp_path: Path) -
     broken.write_text("#!/bin/sh\necho no such thing >&2\nexit 7\n")
     broken.chmod(0o755)
     with WorkerClient(executable=broken) as client:
-        number = client.synthesize(label_map_of(random_labels((2, 12, 12))), "tiny")
+        number = client.synthesize(label_map_of(random_labels((2, 12, 12))), ModelChoice("tiny"))
         (failed,) = of_kind(until_ended(client, number), Failed)
         assert failed.error == "WorkerDiedError"
         assert "exit code 7" in failed.text and "no such thing" in failed.text
@@ -251,7 +259,7 @@ def test_a_process_that_dies_twice_is_told_with_its_last_words(tmp_path: Path) -
 
 def test_close_ends_the_process_at_once_and_removes_the_folder(model: str) -> None:
     client = WorkerClient()
-    client.synthesize(label_map_of(random_labels((200, 40, 40))), model, device="cpu")
+    client.synthesize(label_map_of(random_labels((200, 40, 40))), ModelChoice(model, "cpu"))
     process, folder = psutil.Process(client.process_id), client._folder
     started = time.monotonic()
     client.close()
@@ -330,6 +338,28 @@ def test_lines_that_make_no_sense_are_answered_and_survived(tmp_path: Path, line
     assert secret.exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"noise_strength": -1.0}, "noise_strength is -1.0"),
+        ({"noise_strength": "loud"}, "noise_strength is loud"),
+        ({"noise_length_scale": None}, "noise_length_scale is None"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"seeds": 3}, "seeds is 3; expected whole numbers"),
+        ({"seeds": [2**63]}, f"A seed is {2**63}"),
+        ({"unmatched": "explode"}, "unmatched is 'explode'; expected 'stop' or 'background'"),
+        ({"user_table": [1]}, "user_table is a list"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_the_process(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    part = ExchangeFolder(tmp_path).label_map_message(label_map_of(random_labels((2, 8, 8))))
+    request = {"kind": "synthesize", "request": 1, "label_map": part} | change
+    (answer,) = answers_to(tmp_path, json.dumps(request).encode() + b"\n")
+    assert told in answer["text"] and answer["kind"] == "failed"
+
+
 def test_an_unknown_option_is_refused_with_its_name(tmp_path: Path) -> None:
     part = ExchangeFolder(tmp_path).label_map_message(label_map_of(random_labels((2, 8, 8))))
     request = {"kind": "synthesize", "request": 1, "label_map": part, "sead": 3}
@@ -379,7 +409,7 @@ def test_after_a_gpu_vanished_a_new_process_serves_what_waited(tmp_path: Path, m
     root = str(Path(__file__).resolve().parents[1])
     label_map = label_map_of(random_labels((2, 12, 12)))
     with WorkerClient(executable=executable, environment={"PYTHONPATH": root}) as client:
-        numbers = [client.synthesize(label_map, model, device="cpu") for _ in range(2)]
+        numbers = [client.synthesize(label_map, ModelChoice(model, "cpu")) for _ in range(2)]
         messages = until_ended(client, numbers[1])
     (failed,) = of_kind(messages, Failed)
     assert failed.request == numbers[0] and "device lost" in failed.text

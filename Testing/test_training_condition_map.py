@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS
+from AnatoMaskGANLib.networks.label_grids import NUM_LEVELS
 from AnatoMaskGANLib.training.condition_map import (
     condition_map,
     condition_swaps,

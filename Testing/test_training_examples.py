@@ -10,14 +10,14 @@ from tiny_runs import LABEL_TABLE, SPACING_IJK_MM, tiny_case, write_tiny_store
 
 from AnatoMaskGANLib.commands.train import with_settings
 from AnatoMaskGANLib.config import settings_from_dict
-from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS
+from AnatoMaskGANLib.networks.label_grids import NUM_LEVELS
 from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import Synthesizer
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.training.condition_map import condition_table
 from AnatoMaskGANLib.training.dry_run import check_run
-from AnatoMaskGANLib.training.export import export_run
+from AnatoMaskGANLib.training.export import RunCheckpoint, export_run
 from AnatoMaskGANLib.training.loop import train
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -96,10 +96,7 @@ def test_an_example_trains_two_epochs_and_its_model_works(
     assert settings.validation.select_by in figures[-1]
     assert (tmp_path / "run" / "curves.png").is_file()
     assert list((tmp_path / "run" / "sheets").glob("*.png"))
-    card = settings.card
-    folder = export_run(
-        settings.folder, "example", tmp_path, card.description, card.training_data, card.licence
-    )
+    folder = export_run(RunCheckpoint(settings.folder), "example", tmp_path, settings.card)
     image, labels = tiny_case(7)
     if settings.direction != "mask2image":
         found = VolumeSegmenter.from_checkpoint(folder, "cpu", superpixel_guidance).segment(

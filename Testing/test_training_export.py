@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,21 @@ from tiny_runs import (
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.synthesis import Synthesizer, read_model
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
-from AnatoMaskGANLib.training.export import ExportError, export_run
-from AnatoMaskGANLib.training.label_means import measure_label_statistics
-from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import (
+from AnatoMaskGANLib.training.checkpoints import (
     STATE_VERSION,
     RunStateError,
     read_tensors,
     write_tensors,
 )
+from AnatoMaskGANLib.training.export import ExportError, RunCheckpoint, export_run
+from AnatoMaskGANLib.training.label_means import measure_label_statistics
+from AnatoMaskGANLib.training.loop import train
+from AnatoMaskGANLib.training.settings import CardSettings
 from AnatoMaskGANLib.volumes import LabelMap
 from AnatoMaskGANLib.volumes.case_store import open_store
 
 CARD = {"description": "Limbs.", "training_data": "generated", "licence": "MIT", "not_for": "use"}
+TEXTS = CardSettings(training_data="generated", licence="MIT")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_exported_model_holds_the_averaged_weights_and_what_the_card_needs(
     run: Path, tmp_path: Path
 ) -> None:
-    folder = export_run(run, "limb", tmp_path, "Limbs.", "generated", "MIT")
+    folder = export_run(RunCheckpoint(run), "limb", tmp_path, replace(TEXTS, description="Limbs."))
     card, generator = read_model(folder)
     tensors, _ = read_tensors(run / "latest.safetensors")
     for name, value in generator.state_dict().items():
@@ -62,7 +65,7 @@ def test_the_exported_model_holds_the_averaged_weights_and_what_the_card_needs(
 
 
 def test_label_statistics_are_those_of_the_training_split_alone(run: Path, tmp_path: Path) -> None:
-    card, _ = read_model(export_run(run, "limb", tmp_path, "", "generated", "MIT"))
+    card, _ = read_model(export_run(RunCheckpoint(run), "limb", tmp_path, TEXTS))
     images, labels = zip(*(tiny_case(number) for number in range(3)), strict=True)
     values = np.clip(np.stack(images), *WINDOW) / 200
     for value, (mean, deviation) in card.label_statistics.items():
@@ -73,7 +76,7 @@ def test_label_statistics_are_those_of_the_training_split_alone(run: Path, tmp_p
 
 
 def test_an_exported_model_synthesizes(run: Path, tmp_path: Path) -> None:
-    folder = export_run(run, "limb", tmp_path, "", "generated", "MIT")
+    folder = export_run(RunCheckpoint(run), "limb", tmp_path, TEXTS)
     _, labels = tiny_case(5)
     ijk_to_ras = np.diag([*SPACING_IJK_MM, 1.0])
     names = {int(value): name for value, name in LABEL_TABLE["labels"].items()}
@@ -86,9 +89,9 @@ def test_an_exported_model_synthesizes(run: Path, tmp_path: Path) -> None:
 
 def test_a_card_without_data_or_licence_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="licence is empty"):
-        export_run(run, "limb", tmp_path, "", "generated", " ")
+        export_run(RunCheckpoint(run), "limb", tmp_path, replace(TEXTS, licence=" "))
     with pytest.raises(ValueError, match="cannot be the name of a model"):
-        export_run(run, "../limb", tmp_path, "", "generated", "MIT")
+        export_run(RunCheckpoint(run), "../limb", tmp_path, TEXTS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,15 +100,18 @@ def test_the_name_of_a_bundled_model_is_refused_among_the_installed_ones(
 ) -> None:
     monkeypatch.setenv("ANATOMASKGAN_MODELS", str(tmp_path / "models"))
     with pytest.raises(ValueError, match="brain-t1 is the name of a bundled model"):
-        export_run(run, "brain-t1", tmp_path / "models", "", "generated", "MIT")
+        export_run(RunCheckpoint(run), "brain-t1", tmp_path / "models", TEXTS)
     assert not (tmp_path / "models").exists()
-    assert export_run(run, "brain-t1", tmp_path / "mine", "", "generated", "MIT").is_dir()
+    assert export_run(RunCheckpoint(run), "brain-t1", tmp_path / "mine", TEXTS).is_dir()
 
 
 def test_a_model_of_the_name_is_replaced_only_where_that_is_asked_for(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = export_run(run, "limb", tmp_path, "First.", "generated", "MIT") / WEIGHTS_FILE
+    weights = (
+        export_run(RunCheckpoint(run), "limb", tmp_path, replace(TEXTS, description="First."))
+        / WEIGHTS_FILE
+    )
     first = weights.read_bytes()
     export = ["models", "export", str(run), "limb", "--output", str(tmp_path)]
     assert main([*export, "--description", "Second."]) == 1
@@ -118,15 +124,15 @@ def test_a_model_of_the_name_is_replaced_only_where_that_is_asked_for(
 def test_a_run_without_checkpoint_is_told_with_what_there_is(run: Path, tmp_path: Path) -> None:
     (tmp_path / ".writing-5bce98f7-a337d32c6e36.safetensors").touch()  # of a killed process
     with pytest.raises(RunStateError, match="it has best, latest"):
-        export_run(run, "limb", tmp_path, "", "generated", "MIT", checkpoint="7")
+        export_run(RunCheckpoint(run, "7"), "limb", tmp_path, TEXTS)
     with pytest.raises(RunStateError, match="none"):
-        export_run(tmp_path, "limb", tmp_path, "", "generated", "MIT")
+        export_run(RunCheckpoint(tmp_path), "limb", tmp_path, TEXTS)
 
 
 def test_a_changed_store_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_tiny_store(tmp_path / "store", ("train", "validation"))
     with pytest.raises(ExportError, match="no longer the store of this run"):
-        export_run(run, "limb", tmp_path, "", "generated", "MIT", store_folder=other)
+        export_run(RunCheckpoint(run, store_folder=other), "limb", tmp_path, TEXTS)
 
 
 def test_a_store_whose_arrays_have_changed_is_refused(run: Path, tmp_path: Path) -> None:
@@ -134,20 +140,20 @@ def test_a_store_whose_arrays_have_changed_is_refused(run: Path, tmp_path: Path)
     labels = np.load(store / "sub-2" / "labels.npy")
     np.save(store / "sub-2" / "labels.npy", np.roll(labels, 1, axis=1))
     with pytest.raises(ExportError, match="the arrays of sub-2 have changed"):
-        export_run(run, "limb", tmp_path, "", "generated", "MIT", store_folder=store)
+        export_run(RunCheckpoint(run, store_folder=store), "limb", tmp_path, TEXTS)
 
 
 def test_the_card_names_subjects_that_have_other_names_than_their_cases(
     run: Path, tmp_path: Path
 ) -> None:
-    card, _ = read_model(export_run(run, "limb", tmp_path, "", "generated", "MIT"))
+    card, _ = read_model(export_run(RunCheckpoint(run), "limb", tmp_path, TEXTS))
     assert "train subjects" not in card.training
     store = shutil.copytree(run.parent / "store", tmp_path / "store")
     index = json.loads((store / "store.json").read_text())
     for number, case in enumerate(index["cases"]):
         case["subject"] = f"person-{max(1, number)}"
     (store / "store.json").write_text(json.dumps(index))
-    made = export_run(run, "limb-2", tmp_path, "", "generated", "MIT", store_folder=store)
+    made = export_run(RunCheckpoint(run, store_folder=store), "limb-2", tmp_path, TEXTS)
     training = read_model(made)[0].training
     assert training["train subjects"] == "person-1, person-2"
     assert training["validation subjects"] == "person-3"
@@ -188,4 +194,9 @@ def test_averaged_weights_of_another_network_are_refused(run: Path, tmp_path: Pa
     header = {"version": str(STATE_VERSION), "run": json.dumps(metadata)}
     write_tensors(tmp_path / "run" / "latest.safetensors", tensors, header)
     with pytest.raises(RunStateError, match="averaged weights do not fit the run's generator"):
-        export_run(tmp_path / "run", "limb", tmp_path / "models", "Limbs.", "generated", "MIT")
+        export_run(
+            RunCheckpoint(tmp_path / "run"),
+            "limb",
+            tmp_path / "models",
+            replace(TEXTS, description="Limbs."),
+        )

@@ -17,11 +17,11 @@ from AnatoMaskGANLib.evaluation.weights import WeightsError
 from AnatoMaskGANLib.training.checkpoints import is_better
 from AnatoMaskGANLib.training.dry_run import check_run
 from AnatoMaskGANLib.training.held_out import held_out_cases
-from AnatoMaskGANLib.training.log_files import LossMeans, WideTable
+from AnatoMaskGANLib.training.logs import LossMeans, WideTable
 from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.loss_settings import LossSettings
 from AnatoMaskGANLib.training.perceptual import VGG19Distance, load_perceptual
-from AnatoMaskGANLib.training.validation import compare, mean_dice
+from AnatoMaskGANLib.training.settings import LossSettings
+from AnatoMaskGANLib.training.validation import compare
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 
 PNG = b"\x89PNG"
@@ -110,13 +110,6 @@ def test_held_out_slices_are_those_around_the_middle_with_their_neighbors(store:
     columns = np.flatnonzero(labels.any((0, 1)))[[0, -1]] + (-8, 9)
     expected = middle[:, max(0, rows[0]) : rows[1], max(0, columns[0]) : columns[1]]
     np.testing.assert_array_equal(case.labels.numpy(), expected)
-
-
-def test_dice_is_that_worked_out_by_hand() -> None:
-    labels = torch.tensor([[[0, 1, 1, 2]]])
-    assert mean_dice(labels, labels) == 1
-    found = torch.tensor([[[0, 1, 0, 2]]])
-    assert mean_dice(found, labels) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_the_best_dz_ratio_is_nearest_to_one() -> None:

@@ -19,9 +19,7 @@ from tiny_runs import tiny_run, tiny_run_values, write_tiny_store
 
 from AnatoMaskGANLib.training import run_identity
 from AnatoMaskGANLib.training import trainer as trainer_module
-from AnatoMaskGANLib.training.interrupts import Interrupts
-from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import (
+from AnatoMaskGANLib.training.checkpoints import (
     STATE_VERSION,
     RunStateError,
     read_run_state,
@@ -29,6 +27,7 @@ from AnatoMaskGANLib.training.run_state import (
     write_run_state,
     write_tensors,
 )
+from AnatoMaskGANLib.training.loop import Interrupts, train
 from AnatoMaskGANLib.training.trainer import TrainingDivergedError
 from AnatoMaskGANLib.volumes.case_store import open_store
 
@@ -246,7 +245,7 @@ def test_numbered_and_best_checkpoints_can_be_gone_on_from(store: Path, tmp_path
 def test_a_checkpoint_of_another_version_or_with_other_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latest.safetensors"
     write_tensors(path, {"a": torch.zeros(1)}, {"version": "0", "run": "{}"})
-    with pytest.raises(RunStateError, match="is of version 0, this program reads"):
+    with pytest.raises(RunStateError, match="is of version 0, but this program reads"):
         read_tensors(path)
     write_run_state(path, {"layer": torch.nn.Linear(2, 2)}, {}, {"step": 1})
     with pytest.raises(RunStateError, match="belongs to a run of other settings: layer does not"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from AnatoMaskGANLib.commands.train import TrainOptions, parse_assignments, run_
 from AnatoMaskGANLib.config import PATCH_SIZES, DiscriminatorSettings, SettingsError
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.training.run_networks import generator_settings
-from AnatoMaskGANLib.training.schedules import has_frozen_statistics, rate_share
-from AnatoMaskGANLib.training.settings import OptimizerSettings
+from AnatoMaskGANLib.training.settings import LossSettings, OptimizerSettings
+from AnatoMaskGANLib.training.trainer import has_frozen_statistics, learning_rate_factor
 
 NO_PAIRS = dict.fromkeys(
     ("reconstruction", "noisy_reconstruction", "gray_texture", "gray_texture_adversarial"), 0.0
@@ -28,7 +29,7 @@ UNPAIRED = {"data": {"supervision": "unpaired"}, "discriminator": {"kind": "wave
         ({"validation": {"select_by": "dice"}}, "mask2image makes no label map"),
         ({"direction": "image+labels"}, "set data.guidance: superpixels"),
         ({"data": {"supervision": "semi"}}, "set direction: image.labels"),
-        (UNPAIRED, "set these losses to 0: reconstruction"),
+        (UNPAIRED, "set these losses to 0: feature_matching, .*, reconstruction"),
         (
             {**UNPAIRED, "discriminator": {"kind": "segmentation"}},
             "needs the labels of its real images",
@@ -109,12 +110,13 @@ def test_the_patch_size_is_the_receptive_field_of_a_logit(size: int) -> None:
 
 def test_learning_rates_fall_as_the_schedule_says() -> None:
     cosine = OptimizerSettings(steps=100, final_lr_share=0.2, warmup_steps=10)
-    assert rate_share(cosine, 0) == pytest.approx(0.1, rel=1e-2)
-    assert rate_share(cosine, 50) == pytest.approx(0.6)
-    assert rate_share(cosine, 100) == pytest.approx(0.2)
+    assert learning_rate_factor(cosine, 0) == pytest.approx(0.1, rel=1e-2)
+    assert learning_rate_factor(cosine, 50) == pytest.approx(0.6)
+    assert learning_rate_factor(cosine, 100) == pytest.approx(0.2)
     linear = OptimizerSettings(steps=100, final_lr_share=0.0, schedule="linear")
-    assert [rate_share(linear, step) for step in (0, 50, 75, 100)] == [1, 1, 0.5, 0]
-    assert rate_share(OptimizerSettings(steps=10, schedule="constant", final_lr_share=0), 9) == 1
+    assert [learning_rate_factor(linear, step) for step in (0, 50, 75, 100)] == [1, 1, 0.5, 0]
+    constant = OptimizerSettings(steps=10, schedule="constant", final_lr_share=0)
+    assert learning_rate_factor(constant, 9) == 1
 
 
 def test_statistics_freeze_at_their_share_of_the_steps() -> None:
@@ -158,3 +160,28 @@ def test_a_flag_that_is_no_setting_is_told_with_the_closest_name(tmp_path: Path)
         run_settings(TrainOptions(config=path, set=("optimizer.lr_generato=1e-3",)))
     with pytest.raises(ValueError, match="expected NAME=VALUE"):
         parse_assignments(["losses.r1"])
+
+
+def test_every_weight_of_a_loss_says_whether_it_needs_pairs() -> None:
+    """A loss that does not say so could be left on where there are no pairs to compare."""
+    no_weights = {"body_threshold"}
+    for setting in fields(LossSettings):
+        if isinstance(setting.default, float) and setting.name not in no_weights:
+            assert isinstance(setting.metadata.get("needs_pairs"), bool), setting.name
+
+
+def test_unpaired_training_refuses_every_loss_that_needs_pairs(tmp_path: Path) -> None:
+    weights = [
+        setting.name for setting in fields(LossSettings) if "needs_pairs" in setting.metadata
+    ]
+    off = dict.fromkeys(weights, 0.0) | {"adversarial": 1.0, "label_keeping": 1.0}
+    comparing = ["feature_matching", "gray_texture", "gray_texture_adversarial", "reconstruction"]
+    comparing += ["squared_error", "noisy_reconstruction"]
+    changes: dict[str, Any] = {
+        "data": {"supervision": "unpaired"},
+        "discriminator": {"conditional": False},
+    }
+    tiny_run(tmp_path, tmp_path, **changes, losses=off)
+    for name in comparing:
+        with pytest.raises(SettingsError, match=f"set these losses to 0: {name}$"):
+            tiny_run(tmp_path, tmp_path, **changes, losses=off | {name: 1.0})

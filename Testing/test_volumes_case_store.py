@@ -53,7 +53,7 @@ def test_a_case_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert image_only.labeled_slices == (1, 6)  # where its intensity is above 5 of 100
     assert labels_only.shape_kji == (6, 8, 10)
     assert (store.unit, store.num_classes, store.swaps) == ("HU", 3, {1: 2, 2: 1})
-    assert store.preparation == {"settings": {"a": 1}} and not store.has_guidance
+    assert store.preparation == {"settings": {"a": 1}}
 
 
 def test_the_arrays_are_mapped_and_not_read(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_coarse_volume_keeps_its_values_up_to_its_edge() -> None:
 
 def test_a_spacing_in_the_wrong_unit_is_refused_before_memory_runs_out() -> None:
     labels = LabelMap(np.ones((100, 100, 100), np.uint8), np.diag([1000.0, 1000.0, 1000.0, 1.0]))
-    with pytest.raises(VolumeError, match="millimetres"):
+    with pytest.raises(VolumeError, match="millimeters"):
         to_model_grid(labels, (1.0, 1.0, 1.0))
 
 

@@ -85,7 +85,7 @@ def settings_of_this_run(folder: Path) -> Iterator[Path]:
 
 
 def take_training(panel) -> None:
-    ui, training = panel.ui, panel.workPanels.train
+    ui, training = panel.ui, panel.trainPanel
     only(panel, "trainCollapsibleButton")
     ui.trainCasesEdit.setText(str(write_cases(Path("brain-study/cases"))))
     ui.trainFolderEdit.setText("brain-study/training")
@@ -112,7 +112,7 @@ def take_training(panel) -> None:
 
 
 def take_batch(panel) -> None:
-    ui, batch = panel.ui, panel.workPanels.batch
+    ui, batch = panel.ui, panel.batchPanel
     only(panel, "batchCollapsibleButton")
     inputs = write_cases(Path("ward-7/segmentations"), label_maps_only=True)
     damaged = inputs / "patient-02.seg.nrrd"
@@ -127,7 +127,7 @@ def take_batch(panel) -> None:
 
 
 def take_models(panel, folder: Path) -> None:
-    ui, models = panel.ui, panel.workPanels.models
+    ui, models = panel.ui, panel.modelsPanel
     only(panel, "modelsCollapsibleButton")
     archive = pack_model("my-brain", folder / "knee-mri.zip")
     with ModelServer(archive, slow_seconds=0.05) as server:
@@ -171,7 +171,7 @@ def take_packages(panel, folder: Path) -> None:
     }
     hidden = {name: sys.modules.pop(name, None) for name in ("jsonargparse", "docstring_parser")}
     sys.modules.update(dict.fromkeys(hidden))
-    panel.workPanels.packages.update()
+    panel.packagesPanel.update()
     ui.packagesTable.selectRow(1)
     ui.installPackagesButton.click()
     save("AnatoMaskGAN-packages")
@@ -179,4 +179,4 @@ def take_packages(panel, folder: Path) -> None:
         del sys.modules[name]
         if loaded is not None:
             sys.modules[name] = loaded
-    panel.workPanels.packages.update()
+    panel.packagesPanel.update()

@@ -1,50 +1,55 @@
 """The logic: everything that the panel can do, for scripts as well."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slicer import vtkMRMLScalarVolumeNode
+import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from AnatoMaskGANModule.batch.job import BatchJob, BatchRequest
 from AnatoMaskGANModule.compare.job import Comparison, compareVolumes
-from AnatoMaskGANModule.edit import job as scan_edit
-from AnatoMaskGANModule.host import resources as sample_data
+from AnatoMaskGANModule.edit import job as edit
+from AnatoMaskGANModule.host import resources
 from AnatoMaskGANModule.models.library import KnownModels
 from AnatoMaskGANModule.packages import job as packages
-from AnatoMaskGANModule.parameters import (
-    DEFAULT_MARGIN_MM,
-    DEFAULT_MODEL,
-    MOST_SAMPLES,
-    AnatoMaskGANParameterNode,
-    ManySamples,
-)
-from AnatoMaskGANModule.synthesis import result as result_volume
+from AnatoMaskGANModule.parameters import DEFAULT_MODEL, AnatoMaskGANParameterNode
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.choices import EditChoices, SynthesisChoices
 from AnatoMaskGANModule.synthesis.request import (
     SynthesisSettings,
     VolumeSource,
-    labelLosses,
     requestOf,
-    settingsOfRecord,
-    sourceOfPanel,
+    settingsOfProvenance,
     sourceOfVolume,
     unchangedSource,
+    unmappedSegments,
 )
-from AnatoMaskGANModule.synthesis.result import OutputStyle, intensitiesOf
-from AnatoMaskGANModule.synthesis.segment_match import (
-    SegmentMatch,
-    matchedSegments,
-    takenSegmentIDs,
+from AnatoMaskGANModule.synthesis.result import (
+    MadeVolumes,
+    OutputChoice,
+    OutputStyle,
+    checkOutput,
+    checkStillThere,
+    intensitiesOf,
+    isEditedScan,
+    putSamples,
+    putVolumes,
 )
-from AnatoMaskGANModule.training.job import TrainingJob
-from AnatoMaskGANModule.training.request import TrainingRequest
+from AnatoMaskGANModule.synthesis.segment_match import SegmentMatch, matchedSegments
+from AnatoMaskGANModule.training.job import TrainingJob, TrainingRequest
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.volumes import Volume
 
 
-class OneRun:
+class OneAtATime:
     """Whether something runs, and whether it was asked to end."""
 
     def __init__(self) -> None:
@@ -84,7 +89,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self.backend = backend or DirectBackend()
         self._models = KnownModels()
-        self._run = OneRun()
+        self._work = OneAtATime()
 
     def getParameterNode(self) -> AnatoMaskGANParameterNode:
         return AnatoMaskGANParameterNode(super().getParameterNode())
@@ -110,37 +115,37 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
     # Models and labels
 
-    def models(self, isReadAgain: bool = False) -> dict[str, Any]:
-        """Name to card (the core's `ModelCard`) of the bundled and the installed models."""
+    def models(self, isReadAgain: bool = False) -> dict[str, ModelCard]:
+        """Name to card of the bundled and the installed models."""
         return self._models.cards(isReadAgain)
 
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""
         return self._models.isInstalled(model)
 
-    def verifyModel(self, model: str) -> Any:
+    def verifyModel(self, model: str) -> ModelCard:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""
         return self._models.verify(model)
 
-    def installModel(self, path: str, isReplaced: bool = False) -> Any:
+    def installModel(self, path: str, isReplaced: bool = False) -> ModelCard:
         """The card of a model installed from its archive, folder or weights' file.
 
         Raises CheckpointError for anything else, and for a name that is taken unless isReplaced.
         """
-        self._run.checkIsFree()
+        self._work.checkIsFree()
         card = self._models.install(path, isReplaced)
         self.forgetModels()
         return card
 
     def removeModel(self, model: str) -> None:
         """Remove a model that the user installed; CheckpointError for a bundled one."""
-        self._run.checkIsFree()
+        self._work.checkIsFree()
         self._models.remove(model)
         self.forgetModels()
 
     def forgetModels(self) -> None:
         """Neither the list nor a loaded model may outlive what lies in the folder."""
-        self._run.checkIsFree()
+        self._work.checkIsFree()
         self.backend.close()
         self._models.forget()
 
@@ -150,7 +155,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
     def matchSegments(
         self,
-        segmentationNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
         model: str = DEFAULT_MODEL,
         labels: Mapping[str, str] | None = None,
         segmentIDs: Sequence[str] | None = None,
@@ -172,54 +177,32 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         taken = segment_entries(segmentationNode, takenIDs)  # as the synthesis will have them
         return matchedSegments(entries, table, labels or {}, taken)
 
-    def takenSegmentIDs(self, parameterNode: AnatoMaskGANParameterNode) -> list[str] | None:
-        """IDs of the segments that the panel's choice takes; None for all of them."""
-        return takenSegmentIDs(parameterNode)
-
     # Synthesis
 
     def synthesize(
         self,
-        segmentationNode,
-        outputVolume=None,
-        referenceVolume=None,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        samples: int = 1,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
-        segmentIDs: Sequence[str] | None = None,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        manySamples: ManySamples = ManySamples.SEQUENCE,
-        style: OutputStyle | None = None,
-    ) -> vtkMRMLScalarVolumeNode:
+        **choices: Any,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
         """The volume node with the synthetic scan, on exactly the reference volume's grid.
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
         output volume shows one by one, or a volume each, of which the first is given back.
-        noiseLengthScale: the noise's correlation lengths over those of the training, 0.25 to 4.
-        style: the intensities, and how a new volume is shown. unmatched: "stop" raises for segments
-        that the model does not know, "background" drops them. labels: segment name -> label of the
-        model that replaces the matching rules, "" for background. progressCallback gets the done
-        share in [0,1] and what is being done; `cancel` called from it ends the run with
+        choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
+        core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
+        fraction in [0,1] and what is being done; `cancel` called from it ends the run with
         SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
-        if not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
-            raise ValueError(f"samples is {samples!r}; expected 1 to {MOST_SAMPLES}.")
-        seeds = [seed + number for number in range(samples)]
+        chosen = SynthesisChoices.of(choices)
         return self._synthesizeFrom(
-            VolumeSource(
-                segmentationNode, referenceVolume, segmentIDs, dict(labels or {}), unmatched
-            ),
-            SynthesisSettings(model, device, seeds, noiseStrength, noiseLengthScale),
-            outputVolume,
-            manySamples,
-            style or OutputStyle(),
+            chosen.source(segmentationNode, referenceVolume),
+            chosen.settings(),
+            OutputChoice(outputVolume, chosen.manySamples, chosen.style or OutputStyle()),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
@@ -228,183 +211,147 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self,
         source: VolumeSource,
         settings: SynthesisSettings,
-        outputVolume,
-        manySamples: ManySamples,
-        style: OutputStyle,
+        output: OutputChoice,
         report: Callable[[float, str], None],
         note: Callable[[str], None],
-    ) -> vtkMRMLScalarVolumeNode:
-        self._checkRequest(source, outputVolume)
-        with self._run.begun():
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        self._checkRequest(source, output.volume)
+        with self._work.begun():
             report(0.0, _("Reading the segments"))
             export = source.labelMapExport()
             request = requestOf(source, export, settings)
-            for line in labelLosses(export, request, self._models.labelTable(settings.model)):
+            for line in unmappedSegments(export, request, self._models.labelTable(settings.model)):
                 note(line)
-            volumes = self.backend.run(request, report, self._run.isCancelled)
-        result_volume.checkStillThere(source.segmentationNode, outputVolume, source.referenceVolume)
-        self.checkOutput(outputVolume)  # once more: others may have filled it meanwhile
-        return result_volume.putSamples(
-            source, outputVolume, volumes, settings.seeds, export, manySamples, style, note
-        )
+            volumes = self.backend.run(request, report, self._work.isCancelled)
+        checkStillThere(source.segmentationNode, output.volume, source.referenceVolume)
+        checkOutput(output.volume)  # once more: others may have filled it meanwhile
+        made = MadeVolumes(source, export, settings.options.seeds, volumes)
+        return putSamples(made, output, note)
 
-    def _checkRequest(self, source: VolumeSource, outputVolume) -> None:
+    def _checkRequest(self, source: VolumeSource, outputVolume: slicer.vtkMRMLNode | None) -> None:
         """Raises for whatever can be refused before the segmentation is read."""
-        self._run.checkIsFree()
+        self._work.checkIsFree()
         source.check()
-        self.checkOutput(outputVolume)
-
-    def checkOutput(self, outputVolume) -> None:
-        """Raises ValueError for a node that must not be filled; None is a new volume."""
-        result_volume.checkOutput(outputVolume)
-
-    def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode):
-        """The panel's output volume, for a synthesis; None when it must be a new one.
-
-        Beside the edit in place no run fills an edited scan, most of whose voxels are real ones.
-        """
-        return result_volume.volumeToFill(parameterNode)
-
-    def sourceOf(self, parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
-        """What the panel's settings say a volume is to be made from."""
-        return sourceOfPanel(parameterNode)
-
-    def putVolumes(
-        self,
-        source: VolumeSource,
-        outputVolume,
-        volumes: Sequence,
-        seeds: Sequence[int],
-        export,
-        style: OutputStyle | None = None,
-        note: Callable[[str], None] = logging.info,
-    ) -> vtkMRMLScalarVolumeNode:
-        """The node with these volumes and their record; a new one beside the segmentation if None.
-
-        volumes: one core `Volume` a seed. export: the core's `SegmentationExport` that they are of.
-        """
-        return result_volume.putVolumes(
-            source, outputVolume, volumes, seeds, export, style or OutputStyle(), note
-        )
+        checkOutput(outputVolume)
 
     def editInPlace(
         self,
-        scan,
-        segmentationBefore,
-        segmentationNode,
-        outputVolume=None,
-        marginMm: float = DEFAULT_MARGIN_MM,
-        model: str = DEFAULT_MODEL,
-        seed: int = 0,
-        noiseStrength: float = 1.0,
-        device: str = "auto",
-        unmatched: str = "stop",
-        labels: Mapping[str, str] | None = None,
+        scan: slicer.vtkMRMLScalarVolumeNode,
+        segmentationBefore: slicer.vtkMRMLSegmentationNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
-        noiseLengthScale: float = 1.0,
-        seam: str = "smooth",
-    ) -> vtkMRMLScalarVolumeNode:
+        **choices: Any,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
         """A copy of a real scan in which only what its segments changed is synthetic.
 
         segmentationBefore: the segments of the scan as it is (`rememberSegments` before the edits).
-        Over marginMm an edit fades out; beyond it every voxel stays as it is in the scan. seam:
-        "smooth" brings the edit to the scan's intensities by a line and a smooth field, "scaled" by
-        the line alone, "none" leaves it as the model made it. Raises
-        ValueError where nothing was edited; the rest is as for `synthesize`.
+        choices: by name, the fields of `EditChoices` (marginMm, seam, model, seed, ...) and of the
+        core's `SamplingSettings`. Raises ValueError where nothing was edited; the rest is as for
+        `synthesize`.
         """
-        scan_edit.checkScan(scan)
+        edit.checkScan(scan)
+        chosen = EditChoices.of(choices)
         before, after = (
-            VolumeSource(node, scan, None, dict(labels or {}), unmatched)
-            for node in (segmentationBefore, segmentationNode)
+            chosen.source(node, scan) for node in (segmentationBefore, segmentationNode)
         )
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
-        settings = SynthesisSettings(model, device, [seed], noiseStrength, noiseLengthScale)
+        settings = chosen.settings()
         report = progressCallback or (lambda share, text: None)
 
-        def run(export) -> Sequence:
+        def run(export: SegmentationExport) -> Sequence[Volume]:
             request = requestOf(after, export, settings)
-            return self.backend.run(request, report, self._run.isCancelled)
+            return self.backend.run(request, report, self._work.isCancelled)
 
-        with self._run.begun():
-            table = self._models.labelTable(model)
-            volume, export = scan_edit.editedScan(before, after, table, marginMm, run, seam)
-        result_volume.checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
-        self.checkOutput(outputVolume)
-        target = scan_edit.newEditedVolume(scan) if outputVolume is None else outputVolume
-        self.putVolumes(after, target, [volume], [seed], export)
-        scan_edit.showAsScan(target, scan)
+        with self._work.begun():
+            table = self._models.labelTable(chosen.model)
+            volume, export = edit.editedScan(
+                before, after, table, chosen.marginMm, run, chosen.seam
+            )
+        checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
+        checkOutput(outputVolume)
+        target = edit.newEditedVolume(scan) if outputVolume is None else outputVolume
+        made = MadeVolumes(after, export, chosen.seeds, [volume])
+        putVolumes(made, target, OutputStyle(), logging.info)
+        edit.showAsScan(target, scan)
         return target
 
-    def differenceOfEdit(self, editedVolume, scan) -> vtkMRMLScalarVolumeNode:
+    def differenceOfEdit(
+        self, editedVolume: slicer.vtkMRMLScalarVolumeNode, scan: slicer.vtkMRMLScalarVolumeNode
+    ) -> slicer.vtkMRMLScalarVolumeNode:
         """The volume node with an edited scan minus the scan; ValueError on other grids."""
-        return scan_edit.differenceOfEdit(editedVolume, scan)
+        return edit.differenceOfEdit(editedVolume, scan)
 
-    def rememberSegments(self, segmentationNode):
+    def rememberSegments(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode
+    ) -> slicer.vtkMRMLSegmentationNode:
         """A hidden copy of a segmentation as it is now, for `editInPlace` after later edits."""
-        return scan_edit.rememberSegments(segmentationNode)
+        return edit.rememberSegments(segmentationNode)
 
     def makeAgain(
         self,
-        volumeNode,
-        outputVolume=None,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         device: str = "auto",
         progressCallback: Callable[[float, str], None] | None = None,
         logCallback: Callable[[str], None] | None = None,
-    ) -> vtkMRMLScalarVolumeNode:
-        """A volume node with the same voxels as a synthetic one, by its record alone.
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """A volume node with the same voxels as a synthetic one, by its provenance alone.
 
         Raises ValueError when it cannot be: not synthetic, another model, an edited segmentation.
         """
-        record = self._recordOf(volumeNode)
-        card = self.models(isReadAgain=True).get(record["Model"])
+        provenance = self._provenanceOf(volumeNode)
+        card = self.models(isReadAgain=True).get(provenance["Model"])
         return self._synthesizeFrom(
-            unchangedSource(volumeNode, record, card),
-            settingsOfRecord(record, device),
-            outputVolume,
-            ManySamples.SEQUENCE,
-            OutputStyle(intensitiesOf(record)),
+            unchangedSource(volumeNode, provenance, card),
+            settingsOfProvenance(provenance, device),
+            OutputChoice(outputVolume, style=OutputStyle(intensitiesOf(provenance))),
             progressCallback or (lambda share, text: None),
             logCallback or logging.info,
         )
 
     # Comparison
 
-    def compare(self, syntheticVolume, realVolume) -> Comparison:
+    def compare(
+        self,
+        syntheticVolume: slicer.vtkMRMLScalarVolumeNode,
+        realVolume: slicer.vtkMRMLScalarVolumeNode,
+    ) -> Comparison:
         """Figures, difference volume, table and plot by segment of a synthetic volume and a scan.
 
         `cancel`, called meanwhile, ends it with SynthesisCancelledError. Raises ValueError when the
         volume is not synthetic, or its model or segmentation is gone, RuntimeError while something
         else runs. Whatever is raised, the scene is as it was before.
         """
-        self._run.checkIsFree()
-        record = self._recordOf(syntheticVolume)
-        card = self.models(isReadAgain=True).get(record["Model"])
+        self._work.checkIsFree()
+        provenance = self._provenanceOf(syntheticVolume)
+        card = self.models(isReadAgain=True).get(provenance["Model"])
         if card is None:
             raise ValueError(
-                f"The model {record['Model']!r} is not installed; it is needed for its "
+                f"The model {provenance['Model']!r} is not installed; it is needed for its "
                 "window and its labels. Install it."
             )
-        source = sourceOfVolume(syntheticVolume, record)
-        with self._run.begun():
+        source = sourceOfVolume(syntheticVolume, provenance)
+        with self._work.begun():
             return compareVolumes(
-                syntheticVolume, realVolume, source, card, record, self._run.isCancelled
+                syntheticVolume, realVolume, source, card, provenance, self._work.isCancelled
             )
 
     def cancel(self) -> None:
         """End the running synthesis or comparison; without one nothing happens."""
-        self._run.cancel()
+        self._work.cancel()
 
-    # Records
+    # Provenance
 
-    def provenance(self, volumeNode) -> dict[str, str]:
+    def provenance(self, volumeNode: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
         """How a synthetic volume was made; empty for any other volume."""
         from AnatoMaskGANLib.mrml import provenance_of
 
         return provenance_of(volumeNode)
 
-    def saveVolume(self, volumeNode, path: str) -> None:
-        """Save a volume with its record in the header, which Slicer's own saving leaves out.
+    def saveVolume(self, volumeNode: slicer.vtkMRMLVolumeNode, path: str) -> None:
+        """Save a volume with its provenance in the header, which Slicer's own saving leaves out.
 
         path ends with .nrrd, .nii.gz, .nii, .mha or .mhd; the node's voxels stay on its own grid,
         as when Slicer saves it. The file is whole or as it was. Raises VolumeError for a path that
@@ -415,19 +362,21 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         write_volume(volume_for_file(volumeNode), path)
 
-    def samplesBrowser(self, volumeNode):
+    def samplesBrowser(
+        self, volumeNode: slicer.vtkMRMLVolumeNode
+    ) -> slicer.vtkMRMLSequenceBrowserNode | None:
         """The sequence browser of a volume node that shows several samples; None for any other."""
         from AnatoMaskGANLib.mrml import samples_browser
 
         return samples_browser(volumeNode)
 
-    def isMadeHere(self, volumeNode) -> bool:
-        """Whether the whole volume is synthetic, with the record of its segmentation."""
-        record = self.provenance(volumeNode)
-        return {"Model", "Segments"} <= record.keys() and not result_volume.isEditedScan(record)
+    def isMadeHere(self, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
+        """Whether the whole volume is synthetic, and known of which segmentation."""
+        provenance = self.provenance(volumeNode)
+        return {"Model", "Segments"} <= provenance.keys() and not isEditedScan(provenance)
 
-    def _recordOf(self, volumeNode) -> dict[str, str]:
-        """The record of a volume that is wholly synthetic; ValueError for any other."""
+    def _provenanceOf(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
+        """How a volume that is wholly synthetic was made; ValueError for any other."""
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
@@ -435,12 +384,6 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
                 "synthetic volume."
             )
         return self.provenance(volumeNode)
-
-    def updateRecord(self, volumeNode, provenance: Mapping[str, str]) -> None:
-        """Renew how a synthetic volume was made, after its voxels were changed."""
-        from AnatoMaskGANLib.mrml import update_record
-
-        update_record(volumeNode, provenance)
 
     # Batch and training, in processes beside the application
 
@@ -462,6 +405,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
     # Sample data
 
-    def loadSampleData(self) -> tuple[Any, Any]:
+    def loadSampleData(
+        self,
+    ) -> tuple[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLScalarVolumeNode]:
         """The bundled brain: its segmentation node, with named segments, and its real T1 volume."""
-        return sample_data.loadSampleData()
+        return resources.loadSampleData()

@@ -1,9 +1,13 @@
 """The parameter node: what the panel shows, saved with the scene; and its choices."""
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLScriptedModuleNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -197,6 +201,12 @@ class Device(enum.Enum):
 @parameterNodeWrapper
 class AnatoMaskGANParameterNode:
     """What the panel shows; saved with the scene."""
+
+    if TYPE_CHECKING:  # what parameterNodeWrapper adds
+
+        def __init__(self, node: vtkMRMLScriptedModuleNode) -> None: ...
+        def connectGui(self, gui: Any) -> Any: ...
+        def disconnectGui(self, tag: Any) -> None: ...
 
     inputSegmentation: vtkMRMLSegmentationNode
     segmentChoice: SegmentChoice = SegmentChoice.ALL

@@ -1,5 +1,7 @@
 """The module's own test: Slicer runs it from its panel and its build, our tests in their host."""
 
+from __future__ import annotations
+
 import pathlib
 
 import numpy as np
@@ -106,7 +108,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
             )
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), numberOfNodes)
 
-    def _slab(self, volumeNode):
+    def _slab(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
         """A volume of a few slices of another one: a scan and a reference that are small."""
         voxels = slicer.util.arrayFromVolume(volumeNode)[SLICES]
         matrix = vtk.vtkMatrix4x4()
@@ -117,7 +119,11 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         slab.CreateDefaultDisplayNodes()
         return slab
 
-    def _growSegment(self, segmentationNode, slab) -> np.ndarray:
+    def _growSegment(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        slab: slicer.vtkMRMLScalarVolumeNode,
+    ) -> np.ndarray:
         """Let the left ventricle grow by two voxels to either side; where it has grown."""
         segmentation = segmentationNode.GetSegmentation()
         segmentID = segmentation.GetSegmentIdBySegmentName("Left-Lateral-Ventricle")

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib.commands.errors import error_line
-from AnatoMaskGANLib.commands.parent_process import tell
+from AnatoMaskGANLib.commands.parent_process import report_event
 
 Case = TypeVar("Case")
 OnProgress = Callable[[float, str], None]
-"""Called with the done share of the case in [0,1] and what is being done."""
+"""Called with the done fraction of the case in [0,1] and what is being done."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,36 +55,31 @@ def run_batch(
     cases, and for each `case`, `share` and then `done` or `failed`.
     """
     result = BatchResult()
-    tell("batch", cases=len(cases))
+    report_event("batch", cases=len(cases))
     with logging_redirect_tqdm([logging.getLogger("AnatoMaskGANLib")]), _bar(len(cases)) as bar:
         for number, case in enumerate(cases):
 
-            def on_progress(share: float, text: str, number: int = number) -> None:
-                bar.n = number + min(max(share, 0.0), 1.0)
+            def on_progress(fraction: float, text: str, number: int = number) -> None:
+                bar.n = number + min(max(fraction, 0.0), 1.0)
                 bar.set_postfix_str(text)
-                tell("share", number=number, share=round(share, 3), text=text)
+                report_event("share", number=number, share=round(fraction, 3), text=text)
 
             name = name_of(case)
-            tell("case", number=number, name=name)
+            report_event("case", number=number, name=name)
             bar.set_description_str(name)
             try:
                 run_case(case, on_progress)
             except Exception as error:  # whatever it is, the other cases go on
                 result.failed[name] = error_line(error)
-                tell("failed", number=number, name=name, error=error_line(error))
+                report_event("failed", number=number, name=name, error=error_line(error))
                 _log.error("%s: %s", name, error_line(error))
                 _log.debug("where it happened", exc_info=error)
             else:
                 result.succeeded.append(name)
-                tell("done", number=number, name=name)
+                report_event("done", number=number, name=name)
             bar.n = number + 1
             bar.refresh()
     return result
-
-
-def part_of_progress(on_progress: OnProgress, part: int, num_parts: int) -> OnProgress:
-    """The progress of one of several equal parts of a case, told as progress of the case."""
-    return lambda share, text: on_progress((part + share) / num_parts, text)
 
 
 def _bar(total: int) -> tqdm:

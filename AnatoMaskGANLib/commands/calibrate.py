@@ -28,12 +28,12 @@ class CalibrateModelOptions:
     """Make a new model from another one, in which the noise of each label is adjusted until its
     standard deviation equals that of the training scans. Measure the new model again."""
 
+    store: Path
+    """Case store that the model was trained on. Only its training split is used."""
     model: str = positional()
     """Name of a model with 3-D noise, or path of its model folder."""
     name: str = positional()
     """Name of the new model."""
-    store: Path
-    """Case store that the model was trained on. Only its training split is used."""
     output: Path | None = None
     """Folder in which the model folder is made; by default the folder of installed models."""
     cases: PositiveInt | None = None
@@ -50,7 +50,7 @@ class CalibrateModelOptions:
 
 
 def calibrate_model(options: CalibrateModelOptions) -> int:
-    """0 when the model is made; prints every label's deviation before and after, and the folder."""
+    """Returns 0 when the model is made; prints each label before and after, and the folder."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.models.archive import (
         check_model_name,
@@ -75,8 +75,8 @@ def calibrate_model(options: CalibrateModelOptions) -> int:
     ][: options.cases]
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {elapsed}", disable=None) as bar:
 
-        def show(share: float) -> None:
-            bar.n = share
+        def show(fraction: float) -> None:
+            bar.n = fraction
             bar.refresh()
 
         calibrated = calibrate_noise(
@@ -109,7 +109,7 @@ def _reader(store: CaseStore, case: StoredCase) -> Case:
 
 
 def texture_text(textures: Mapping[int, LabelTexture], names: Mapping[int, str]) -> str:
-    """A line a label: its deviation over the scans', before and after, and what its gates got."""
+    """A line per label: synthetic over real standard deviation before and after, and the shift."""
     width = max((len(names[label]) for label in textures), default=0)
     lines = [f"{'label':{width}}  cases  before  after  gates"]
     lines += [

@@ -54,11 +54,13 @@ def demo(options: DemoOptions) -> int:
 def _show_sample(
     sample: Path, options: DemoOptions, synthesizer: Synthesizer, on_progress: OnProgress
 ) -> None:
-    from AnatoMaskGANLib.evaluation import draw_three_planes
+    from AnatoMaskGANLib.evaluation import ThreePlanes, draw_three_planes
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import write_volume
 
     case = CaseReader(synthesizer).read(find_cases(sample)[0])
-    synthetic = synthesizer.synthesize(case.label_map, seed=options.seed, on_progress=on_progress)
+    progress = Progress(on_progress)
+    synthetic = synthesizer.synthesize(case.label_map, progress=progress, seed=options.seed)
     make_folder(options.output)
     volume_file = options.output / "synthetic.nii.gz"
     picture_file = options.output / "labels-synthetic-real.png"
@@ -66,14 +68,14 @@ def _show_sample(
     on_progress(1.0, "comparing with the real scan")
     label_mean = label_mean_volume(case, synthesizer.card)
     rows = compare(case, {"synthetic": synthetic, LABEL_MEAN: label_mean}, synthesizer.card)
-    draw_three_planes(
-        picture_file,
+    planes = ThreePlanes(
         case.label_map,
         {"Synthetic": synthetic, "Real": case.real},
         synthesizer.card.window,
         synthesizer.label_table,
         title="From segmentation to synthetic volume",
     )
+    draw_three_planes(picture_file, planes)
     print(f"Synthetic volume (not a scan; for research, never for diagnosis): {volume_file}")
     print(f"Picture of labels, synthetic and real volume: {picture_file}")
     print("; ".join(metrics_line(row) for row in rows))
@@ -81,8 +83,8 @@ def _show_sample(
 
 def metrics_line(row: Row) -> str:
     """The three figures of a row that say most, |dz| ratio being right at 1."""
-    figures = row.figures
+    metrics = row.metrics
     return (
-        f"{row.method}: PSNR {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.4f}, "
-        f"|dz| ratio {figures['dz_ratio']:.2f}"
+        f"{row.method}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.4f}, "
+        f"|dz| ratio {metrics['dz_ratio']:.2f}"
     )

@@ -1,4 +1,4 @@
-"""Which label maps a batch works on: the files that its inputs stand for, without its results."""
+"""The label maps that a batch works on: the files of its inputs, without its own results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEGMENTATION_ENDING = re.compile(
 
 
 def find_label_maps(inputs: Iterable[Path], output: Path, deforms: bool = False) -> list[Path]:
-    """The files that the inputs stand for, each once: files as they are, folders searched.
+    """The files of the inputs, each once; folders are searched.
 
     A folder stands for the files named `seg` in it and the segmentations that Slicer saves
     (.seg.nrrd), at any depth; when there is none, for the files whose names end in a word such as
@@ -103,11 +103,11 @@ def _results_in(folder: Path, output: Path, deforms: bool) -> set[Path]:
         return results
     if ours != top and ours not in top.parents:
         return set()
-    made = set()
+    made_paths = set()
     for manifest in output.glob(MANIFEST_PATTERN):
         for record in read_records(manifest):
             target = output / str(record.get("target"))
-            made.add(os.path.realpath(target))
+            made_paths.add(os.path.realpath(target))
             if deforms and record.get("deformation") is not None:
-                made.add(os.path.realpath(deformed_label_file(target)))
-    return {file for file in volume_files(folder) if os.path.realpath(file) in made}
+                made_paths.add(os.path.realpath(deformed_label_file(target)))
+    return {file for file in volume_files(folder) if os.path.realpath(file) in made_paths}

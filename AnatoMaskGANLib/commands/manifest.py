@@ -6,7 +6,6 @@ to one file. A line that a crash cut off is left out when it is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from AnatoMaskGANLib.commands.shards import Shard
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 MANIFEST_PATTERN = "manifest*.jsonl"
 
@@ -50,28 +50,29 @@ class Manifest:
         sha256s = {target: record.get("target_sha256")} | {
             file: noted.get(file.name) if isinstance(noted, dict) else None for file in beside
         }
-        return all(file.is_file() and sha256_of(file) == sha256s[file] for file in sha256s)
+        return all(file.is_file() and file_sha256(file) == sha256s[file] for file in sha256s)
 
     def add_done(
         self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = (), **more: Any
     ) -> None:
         """Notes that the target was made, and the files beside it that were made with it."""
-        if self._folder is not None:
+        if self._path is not None:
             if beside:
-                more["beside_sha256"] = {file.name: sha256_of(file) for file in beside}
-            self._add(target, {**recipe, **more, "target_sha256": sha256_of(target)}, "done")
+                more["beside_sha256"] = {file.name: file_sha256(file) for file in beside}
+            values = {**recipe, **more, "target_sha256": file_sha256(target)}
+            self._add(self._path, target, values, "done")
 
     def add_failed(self, target: Path, recipe: Mapping[str, Any], error: str) -> None:
         """Notes that the target could not be made."""
-        if self._folder is not None:
-            self._add(target, {**recipe, "error": error}, "failed")
+        if self._path is not None:
+            self._add(self._path, target, {**recipe, "error": error}, "failed")
 
-    def _add(self, target: Path, values: Mapping[str, Any], status: str) -> None:
+    def _add(self, path: Path, target: Path, values: Mapping[str, Any], status: str) -> None:
         record = {"target": self._name(target), "status": status, **values}
         self._records[record["target"]] = record
         line = json.dumps(record).encode() + b"\n"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "ab+") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab+") as file:
             # A crash may have left half a line; the next one starts on its own.
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
@@ -102,12 +103,3 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             else:
                 _log.warning("%s: line %d is not a valid entry and is ignored", path, number)
     return records
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

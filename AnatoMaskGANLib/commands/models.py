@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from AnatoMaskGANLib.commands.options import positional
-from AnatoMaskGANLib.commands.parent_process import tell
+from AnatoMaskGANLib.commands.parent_process import report_event
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class ExportModelOptions:
 
 
 def list_models(options: ListModelsOptions) -> int:
-    """Always 0; prints name and description of every model."""
+    """Returns 0; prints name and description of every model."""
     from AnatoMaskGANLib.synthesis import list_models as find_models
 
     cards = find_models()
@@ -111,7 +111,7 @@ def list_models(options: ListModelsOptions) -> int:
 
 
 def show_model(options: ShowModelOptions) -> int:
-    """0; prints the card. Raises CheckpointError for what is no model."""
+    """Returns 0; prints the card. Raises CheckpointError for a place that holds no model."""
     from AnatoMaskGANLib.synthesis.models.folder import card_text, find_model, read_card
 
     print(card_text(read_card(find_model(options.model))))
@@ -119,7 +119,7 @@ def show_model(options: ShowModelOptions) -> int:
 
 
 def verify_model(options: VerifyModelOptions) -> int:
-    """0 for a whole model; prints its name and hash."""
+    """Returns 0 for a whole model; prints its name and hash."""
     from AnatoMaskGANLib.synthesis.models.archive import verify_model as verify
 
     card = verify(options.model, options.sha256)
@@ -128,7 +128,7 @@ def verify_model(options: VerifyModelOptions) -> int:
 
 
 def install_model(options: InstallModelOptions) -> int:
-    """0 when the model is installed; prints where."""
+    """Returns 0 when the model is installed; prints where."""
     from AnatoMaskGANLib.synthesis.models.archive import install_model as install
 
     card = install(options.file, options.sha256, options.replace)
@@ -137,7 +137,7 @@ def install_model(options: InstallModelOptions) -> int:
 
 
 def download_model(options: DownloadModelOptions) -> int:
-    """0 when the model is installed; prints where."""
+    """Returns 0 when the model is installed; prints where."""
     from AnatoMaskGANLib.synthesis.models.catalog import find_entry
     from AnatoMaskGANLib.synthesis.models.download import download_model as download
 
@@ -146,10 +146,10 @@ def download_model(options: DownloadModelOptions) -> int:
     layout = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
     with tqdm(total=1.0, desc=entry.name, bar_format=layout, disable=None) as bar:
 
-        def on_progress(share: float, text: str) -> None:
-            bar.n = share
+        def on_progress(fraction: float, text: str) -> None:
+            bar.n = fraction
             bar.set_postfix_str(text)
-            tell("share", share=round(share, 3), text=text)
+            report_event("share", share=round(fraction, 3), text=text)
 
         card = download(entry, on_progress, replace=options.replace)
     print(f"{card.name}: {card.path}")
@@ -157,7 +157,7 @@ def download_model(options: DownloadModelOptions) -> int:
 
 
 def remove_model(options: RemoveModelOptions) -> int:
-    """0 when the model is gone; prints where it was."""
+    """Returns 0 when the model is removed; prints where it was."""
     from AnatoMaskGANLib.synthesis.models.archive import remove_model as remove
 
     print(f"removed {remove(options.model)}")
@@ -165,10 +165,10 @@ def remove_model(options: RemoveModelOptions) -> int:
 
 
 def export_model(options: ExportModelOptions) -> int:
-    """0 when the model is made; prints its folder."""
+    """Returns 0 when the model is made; prints its folder."""
     from AnatoMaskGANLib.synthesis.models.archive import pack_model
     from AnatoMaskGANLib.synthesis.models.folder import user_models_folder
-    from AnatoMaskGANLib.training.export import export_run, texts_of_run
+    from AnatoMaskGANLib.training.export import RunCheckpoint, card_texts_of, export_run
 
     if options.licence is not None:
         _log.info("--licence is now spelled --license; the old spelling still works")
@@ -179,19 +179,10 @@ def export_model(options: ExportModelOptions) -> int:
         "not_for": options.not_for,
     }
     given = {name: text for name, text in overrides.items() if text is not None}
-    texts = replace(texts_of_run(options.run, options.checkpoint), **given)
-    folder = export_run(
-        options.run,
-        options.name,
-        options.output or user_models_folder(),
-        texts.description,
-        texts.training_data,
-        texts.licence,
-        texts.not_for,
-        options.checkpoint,
-        store_folder=options.store,
-        replace=options.replace,
-    )
+    run = RunCheckpoint(options.run, options.checkpoint, options.store)
+    texts = replace(card_texts_of(run), **given)
+    target_folder = options.output or user_models_folder()
+    folder = export_run(run, options.name, target_folder, texts, replace=options.replace)
     print(folder)
     if options.archive is not None:
         print(pack_model(folder, options.archive))

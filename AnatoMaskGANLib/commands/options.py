@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import MISSING, Field, field, fields
 from itertools import takewhile
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
-def positional() -> Any:  # noqa: ANN401  what dataclasses.field itself gives back
+def positional() -> Any:
     """A dataclass field for values without an option's name; a tuple takes one or more of them."""
     return field(metadata={"positional": True})
 
@@ -23,15 +26,24 @@ def add_options(parser: ArgumentParser, options_type: type) -> None:
 
     The help is the text under the field. A field without a default is required, a `bool` is a
     switch that is off by default, a tuple takes one value or more, which replace its default.
+    Inherited fields come last.
     """
-    types = get_type_hints(options_type)
-    documentation = docstring_parser.parse_from_object(options_type).params
-    help_texts = {entry.arg_name: " ".join(entry.description.split()) for entry in documentation}
-    for option in fields(options_type):
+    types, help_texts = get_type_hints(options_type), _help_texts(options_type)
+    own = vars(options_type).get("__annotations__", {})
+    for option in sorted(fields(options_type), key=lambda option: option.name not in own):
         _add_option(parser, option, types[option.name], help_texts[option.name])
 
 
-def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_text: str) -> None:  # noqa: ANN401
+def _help_texts(options_type: type) -> dict[str, str]:
+    """Field -> the text under it, in this class or in one that it inherits from."""
+    texts = {}
+    for parent in reversed(options_type.__mro__[:-1]):
+        for entry in docstring_parser.parse_from_object(parent).params:
+            texts[entry.arg_name] = " ".join((entry.description or "").split())
+    return texts
+
+
+def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_text: str) -> None:
     is_required = option.default is MISSING
     if option.metadata.get("positional"):
         is_tuple = get_args(value_type)[1:] == (Ellipsis,)
@@ -46,7 +58,7 @@ def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_tex
         parser.add_argument(name, action="store_true", help=help_text)
     elif get_args(value_type)[1:] == (Ellipsis,):
         item_type = get_args(value_type)[0]
-        default = [] if is_required else list(option.default)
+        default: list[Any] = [] if option.default is MISSING else list(option.default)
         parser.add_argument(name, type=item_type, nargs="+", default=default, help=help_text)
     elif is_required:
         parser.add_argument(name, type=value_type, required=True, help=help_text)

@@ -1,8 +1,8 @@
-"""A program that was started by another one, such as the module in Slicer: told of, and stopped.
+"""The protocol with the program that started this one, such as the module in Slicer.
 
-Its progress goes to standard output as one JSON object a line. When its standard input ends it
-stops, as with Ctrl-C: after the step, with what is done kept. So it ends with the program that
-started it, however that one ends, unless it got the line "go on" before.
+Progress goes to standard output, one JSON object per line. When standard input ends, this program
+stops as with Ctrl-C: after the present step, and what is done is kept. So it ends together with the
+program that started it, however that one ends, unless it got the line "go on" before.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import threading
 from typing import IO, Any
 
 GO_ON = "go on"
-"""The line after which the end of the input stops nothing."""
+"""The line after which the end of the input no longer stops this program."""
 END = "end"
-"""The line that takes `GO_ON` back."""
+"""The line that cancels `GO_ON`."""
 
 _EVENTS = logging.getLogger("AnatoMaskGANLib.events")
 
 
-def tell(event: str, **values: Any) -> None:
-    """Tells the program that started this one of {"event": event, ...}; without one it is lost."""
+def report_event(event: str, **values: Any) -> None:
+    """Sends {"event": event, ...} to the program that started this one, if there is one."""
     _EVENTS.info(event, extra={"event": {"event": event, **values}})
 
 
 def is_event(record: logging.LogRecord) -> bool:
-    """Whether a log record is for programs, and so not for people."""
+    """Whether a log record is meant for programs and not for people."""
     return hasattr(record, "event")
 
 
@@ -42,12 +42,12 @@ class EventLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line."""
-        sys.stdout.write(json.dumps(record.event) + "\n")
+        sys.stdout.write(json.dumps(vars(record)["event"]) + "\n")
         sys.stdout.flush()
 
 
 def stop_with_input(stream: IO[str]) -> None:
-    """From now on a thread reads the stream, and interrupts the main thread when it ends."""
+    """Starts a thread that reads the stream and interrupts the main thread when the stream ends."""
     # a program in the background inherits that Ctrl-C is ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_watch, args=(stream,), daemon=True).start()
@@ -68,5 +68,7 @@ def _interrupt() -> None:
         import _thread
 
         _thread.interrupt_main()
-    else:  # also out of a system call
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:  # a signal also interrupts a system call
+        main_thread = threading.main_thread().ident
+        if main_thread is not None:  # it is None only before the thread runs
+            signal.pthread_kill(main_thread, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`anatomaskgan prepare`: an archive of images and label maps in, a case store for training out."""
+"""`anatomaskgan prepare`: makes a case store for training from an archive of images and labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def prepare(settings: PreparationSettings) -> int:
-    """0 when every case was prepared, 1 when one failed; prints the folder of the store.
+    """Returns 0 if every case was prepared and 1 if one failed; prints the folder of the store.
 
     Each case is reported as it is done; the same command goes on where an earlier one stopped.
     """
@@ -56,7 +56,7 @@ def _fill_store(settings: PreparationSettings) -> int:
 
 
 def describe(case: PreparedCase) -> str:
-    """The case in one line: size, labels, split, and what a person should know of it."""
+    """The case in one line: size, labels, split, and notes for people."""
     entry = case.entry
     parts = [
         " x ".join(str(size) for size in reversed(entry["shape_kji"])) + " voxels",

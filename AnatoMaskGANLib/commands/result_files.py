@@ -103,7 +103,7 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
             Job(path, {seed: output / _target_name(path, shared, seed, seeds) for seed in seeds})
             for path in label_maps
         ]
-    _refuse_lost_files(_pairs_of(jobs), "label map")
+    refuse_lost_files(_pairs_of(jobs), "label map")
     return jobs
 
 
@@ -147,7 +147,7 @@ def plan_deformed_jobs(
                 folder = f"{case}_seed{seed}" if len(seeds) > 1 else case
                 targets[seed] = output / place.relative_to(shared) / folder / DEFORMED_IMAGE
             jobs.append(Job(path, targets, number))
-    _refuse_lost_files(_pairs_of(jobs), "label map")
+    refuse_lost_files(_pairs_of(jobs), "label map")
     return jobs
 
 
@@ -174,7 +174,7 @@ def plan_segmentations(scans: Sequence[Path], output: Path) -> dict[Path, Path]:
         relative = Path(os.path.abspath(scan)).relative_to(shared)
         name = f"{volume_stem(relative)}-{SEGMENTATION_NAME}{DEFAULT_SUFFIX}"
         targets[scan] = output / relative.with_name(name)
-    _refuse_lost_files(list(targets.items()), "scan")
+    refuse_lost_files(list(targets.items()), "scan")
     return targets
 
 
@@ -191,9 +191,15 @@ def _pairs_of(jobs: Sequence[Job]) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _refuse_lost_files(pairs: Sequence[tuple[Path, Path]], kind: str) -> None:
-    """kind: what the sources are."""
-    sources = {key for source, _ in pairs for key in _names_of_file(source)}
+def refuse_lost_files(
+    pairs: Sequence[tuple[Path, Path]], kind: str, more_sources: Sequence[Path] = ()
+) -> None:
+    """Raises ValueError where a result would replace a source or another source's result.
+
+    pairs: (source, result); kind: what the sources are; more_sources: files that belong to them.
+    """
+    files = [*(source for source, _ in pairs), *more_sources]
+    sources = {key for file in files for key in _names_of_file(file)}
     makers: dict[str, Path] = {}
     for source, target in pairs:
         if not sources.isdisjoint(_names_of_file(target)):

@@ -19,13 +19,13 @@ class SegmentOptions:
     """Make a label map from each scan, with a model that was trained in the direction image2mask or
     image+labels."""
 
-    inputs: tuple[Path, ...] = positional()
-    """Scans (NIfTI, NRRD or MetaImage files)."""
     output: Path
     """Folder for the label maps. Each is named after its scan with -seg.nii.gz at the end, and
     keeps its subfolder."""
     model: str
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
+    inputs: tuple[Path, ...] = positional()
+    """Scans (NIfTI, NRRD or MetaImage files)."""
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
 

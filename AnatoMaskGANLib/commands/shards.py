@@ -1,4 +1,4 @@
-"""Which part of a batch this process does, when many processes or machines share it."""
+"""The part of a batch that this process does when several processes or machines share it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Shard:
     count: int = 1
 
     def part_of(self, cases: Sequence[Case]) -> list[Case]:
-        """Every count-th case, so that neighbors, which are often alike, are spread."""
+        """Every count-th case, so that neighboring cases, which are often alike, are spread."""
         return list(cases[self.number :: self.count])
 
     @property
     def is_whole(self) -> bool:
-        """Whether this process does everything."""
+        """Whether this process does all cases."""
         return self.count == 1
 
 
 def shard_of(text: str | None, environment: Mapping[str, str] = os.environ) -> Shard:
-    """The shard "i/n" (i from 0), or the rank that torchrun gave this process, or everything.
+    """The shard "i/n" (i from 0), else the rank that torchrun gave this process, else all cases.
 
     Raises UsageError for a text that names no shard.
     """
@@ -49,7 +49,7 @@ def shard_of(text: str | None, environment: Mapping[str, str] = os.environ) -> S
 
 
 def device_of_rank(device: str, environment: Mapping[str, str] = os.environ) -> str:
-    """`cuda` and `auto` as the GPU of this process, when torchrun started several on a machine."""
+    """The device; for `cuda` and `auto` the process's own GPU if torchrun started several."""
     rank = environment.get("LOCAL_RANK")
     if rank is None or device not in ("auto", "cuda"):
         return device

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
 from AnatoMaskGANLib.commands.label_names import MODELS_OWN, names_given
-from AnatoMaskGANLib.commands.manifest import Manifest, sha256_of
+from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     Job,
@@ -28,30 +28,29 @@ from AnatoMaskGANLib.commands.result_files import (
     plan_jobs,
 )
 from AnatoMaskGANLib.commands.shards import device_of_rank, shard_of
+from AnatoMaskGANLib.synthesis.options import LAST_SEED, Progress, SamplingSettings
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
     from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Unmatched = Literal["stop", "surrounding", "background"]
 
-LAST_SEED = 2**63 - 1  # the noise counts in 64 bits
 MOST_MEMORY_GIB = 2**20
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SynthesizeOptions:
+class SynthesizeOptions(SamplingSettings):
     """Make a synthetic volume from each label map, on the label map's own grid."""
 
+    output: Path
+    """File for the volume, or a folder for several label maps or samples."""
     inputs: tuple[Path, ...] = positional()
     """Label maps (NIfTI, NRRD or MetaImage files), or folders. Of a folder, the files named seg in
     it and in its subfolders are used, or all volume files if no file has that name. Files in an
     output folder inside it are left out."""
-    output: Path
-    """File for the volume, or a folder for several label maps or samples."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
@@ -59,11 +58,6 @@ class SynthesizeOptions:
     seed gives the same volume."""
     samples: PositiveInt = 1
     """Number of volumes to make from each label map."""
-    noise_strength: NonNegativeFloat = 1.0
-    """Factor on the noise. 1 is what the model was trained with; with 0 all samples are equal."""
-    noise_length_scale: PositiveFloat = 1.0
-    """Factor on the correlation lengths of the noise, 0.25 to 4. 1 is what the model was trained
-    with."""
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
     labels: Path | None = None
@@ -71,11 +65,6 @@ class SynthesizeOptions:
     dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
     name of a bundled label table, such as freesurfer-aseg; or the word model where they are
     numbered as the labels of the model."""
-    unmatched: Unmatched = "stop"
-    """What becomes of labels that the model does not know: stop ends with an error that lists
-    them; surrounding makes each of their voxels the nearest label that the model knows, the tissue
-    around them; background makes a hole of them, dark as air, and does not mean to ignore them. In
-    a file of names the name surrounding or background says it for one label."""
     deform: NonNegativeInt = 0
     """Number of new anatomies to make from each label map by bending, rotating, scaling and
     sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
@@ -91,6 +80,21 @@ class SynthesizeOptions:
     memory_limit: PositiveFloat = 2.0
     """Largest memory of the process in GiB. Fewer slices are computed together if it is small."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for numbers that no label map can be synthesized with."""
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        last_seed = self.seed + self.samples - 1
+        if last_seed > LAST_SEED:
+            raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
+        if self.memory_limit > MOST_MEMORY_GIB:
+            raise UsageError(
+                f"The memory limit is {self.memory_limit:g} GiB; expected {MOST_MEMORY_GIB} at "
+                "most."
+            )
+
 
 def synthesize(options: SynthesizeOptions) -> int:
     """0 when every volume was made, 1 when a label map failed; prints the path of each volume.
@@ -100,7 +104,6 @@ def synthesize(options: SynthesizeOptions) -> int:
     """
     from AnatoMaskGANLib.synthesis import Synthesizer
 
-    check_numbers(options)
     shard = shard_of(options.shard)
     label_maps = find_label_maps(options.inputs, options.output, options.deform > 0)
     seeds = range(options.seed, options.seed + options.samples)
@@ -129,23 +132,6 @@ def synthesize(options: SynthesizeOptions) -> int:
     return result.exit_code
 
 
-def check_numbers(options: SynthesizeOptions) -> None:
-    """Raises UsageError for numbers that no label map can be synthesized with."""
-    from AnatoMaskGANLib.synthesis.synthesizer import check_noise
-
-    try:
-        check_noise(options.noise_strength, options.noise_length_scale)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    last_seed = options.seed + options.samples - 1
-    if last_seed > LAST_SEED:
-        raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
-    if options.memory_limit > MOST_MEMORY_GIB:
-        raise UsageError(
-            f"The memory limit is {options.memory_limit:g} GiB; expected {MOST_MEMORY_GIB} at most."
-        )
-
-
 def _synthesize_label_map(
     job: Job,
     options: SynthesizeOptions,
@@ -161,12 +147,15 @@ def _synthesize_label_map(
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
         read_label_map(job.source)  # tells what is wrong with it
+    deformation_seed = (
+        None if job.deformation is None else _deformation_seed(job.deformation, options)
+    )
     recipes = {
         seed: _recipe(job.source, seed, options, synthesizer)
         | {
             "source": str(job.source),
             "deformation": job.deformation,
-            "deformation_seed": _deformation_seed(job, options),
+            "deformation_seed": deformation_seed,
         }
         for seed in job.targets
     }
@@ -185,16 +174,13 @@ def _synthesize_label_map(
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
-            label_map = _deformed(label_map, job, options, synthesizer)
+            label_map = _deformed(label_map, job.deformation, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
         volumes = synthesizer.synthesize_samples(
             label_map,
-            tuple(open_targets),
-            noise_strength=options.noise_strength,
-            noise_length_scale=options.noise_length_scale,
-            on_progress=on_progress,
-            unmatched=options.unmatched,
+            options.for_seeds(open_targets),
+            Progress(on_progress),
         )
         started = time.monotonic()
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
@@ -242,21 +228,21 @@ def _beside(job: Job, target: Path) -> tuple[Path, ...]:
     return () if job.deformation is None else (deformed_label_file(target),)
 
 
-def _deformation_seed(job: Job, options: SynthesizeOptions) -> int | None:
-    """What the job's anatomy is drawn from: the number of the anatomy and the first seed."""
-    return None if job.deformation is None else options.seed * 100_003 + job.deformation
+def _deformation_seed(deformation: int, options: SynthesizeOptions) -> int:
+    """What an anatomy is drawn from: its number and the first seed."""
+    return options.seed * 100_003 + deformation
 
 
 def _deformed(
-    label_map: LabelMap, job: Job, options: SynthesizeOptions, synthesizer: Synthesizer
+    label_map: LabelMap, deformation: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> LabelMap:
-    """The new anatomy of that job, in the model's classes."""
+    """The new anatomy of that number, in the model's classes."""
     from AnatoMaskGANLib.volumes import apply_matches
     from AnatoMaskGANLib.volumes.deformation import deform_label_map
 
     matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
     table = synthesizer.label_table
-    return deform_label_map(matched, table, seed=_deformation_seed(job, options))
+    return deform_label_map(matched, table, seed=_deformation_seed(deformation, options))
 
 
 def _recipe(
@@ -264,19 +250,20 @@ def _recipe(
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
     from AnatoMaskGANLib.volumes import files_read_with
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
-    read_with = [sha256_of(file) for file in files_read_with(source) if file != source]
+    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    # the shared settings by their names, such as "noise_strength"
+    sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
         # of a folder of masks, all that is read is listed
-        "source_sha256": sha256_of(source) if source.is_file() else None,
+        "source_sha256": file_sha256(source) if source.is_file() else None,
         "read_with_sha256": read_with or None,
         "labels_sha256": _sha256_of_names(options.labels),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
-        "noise_strength": options.noise_strength,
-        "noise_length_scale": options.noise_length_scale,
-        "unmatched": options.unmatched,
+        **sampling,
         "half_precision": options.half_precision,
         "version": __version__,
     }
@@ -284,11 +271,12 @@ def _recipe(
 
 def _sha256_of_names(labels: Path | None) -> str | None:
     """Hash of the file of names; None where there is none beside the model."""
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
     from AnatoMaskGANLib.volumes.label_table import label_table_path
 
     if labels is None or str(labels) == MODELS_OWN:
         return None if labels is None else MODELS_OWN
-    return sha256_of(label_table_path(labels))
+    return file_sha256(label_table_path(labels))
 
 
 def describe_matches(matches: tuple[LabelMatch, ...]) -> str:

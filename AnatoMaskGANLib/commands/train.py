@@ -1,4 +1,4 @@
-"""`anatomaskgan train`: one training run from a settings file, resumed where it stopped."""
+"""`anatomaskgan train`: one training run from a settings file, which goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TrainOptions:
 
 
 def train(options: TrainOptions) -> int:
-    """0 when the run reached its last step; prints where its last checkpoint is."""
+    """Returns 0 when the run reached its last step; prints where its last checkpoint is."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.training.dry_run import check_run
     from AnatoMaskGANLib.training.loop import train as run_training
@@ -61,7 +61,7 @@ def train(options: TrainOptions) -> int:
 
     settings = run_settings(options)
     if options.epochs is not None:
-        settings = of_epochs(settings, options.epochs)
+        settings = with_epochs(settings, options.epochs)
     device = str(pick_device(options.device))
     if options.check:
         print(check_run(settings, device).text())
@@ -80,7 +80,7 @@ def train(options: TrainOptions) -> int:
 
 
 def run_settings(options: TrainOptions) -> TrainingSettings:
-    """The file's settings with what the flags replace.
+    """The settings of the file, with those that the options replace.
 
     Raises SettingsError for settings that do not exist or make no sense.
     """
@@ -88,23 +88,23 @@ def run_settings(options: TrainOptions) -> TrainingSettings:
     from AnatoMaskGANLib.training.settings import TrainingSettings
 
     values = read_settings_file(options.config)
-    flags = {
+    given = {
         "data.store": None if options.store is None else str(options.store),
         "output": None if options.output is None else str(options.output),
         "optimizer.steps": options.steps,
         "seed": options.seed,
         "validation.select_by": options.select_by,
     }
-    replaced = {name: value for name, value in flags.items() if value is not None}
+    replaced = {name: value for name, value in given.items() if value is not None}
     return settings_from_dict(
         TrainingSettings, with_settings(values, replaced | parse_assignments(options.set))
     )
 
 
-def of_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
+def with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
     """The settings with as many steps as the epochs take on the run's store.
 
-    Raises ValueError for no length, StoreError for no store.
+    Raises ValueError unless epochs is above 0, StoreError if there is no store.
     """
     from AnatoMaskGANLib.training.dry_run import steps_per_epoch
     from AnatoMaskGANLib.volumes.case_store import open_store
@@ -117,7 +117,7 @@ def of_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """{"losses.r1": 10} of "losses.r1=10"; values are read as YAML."""
-    parsed = {}
+    parsed: dict[str, Any] = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name.strip():
@@ -134,10 +134,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def with_settings(values: Any, replaced: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """The nested values with those of dotted names replaced; what is no mapping is left as it
-    is.
-    """
+def with_settings(values: Any, replaced: Mapping[str, Any]) -> Any:
+    """The nested values, with those of dotted names replaced; left as it is if it is no mapping."""
     if not isinstance(values, Mapping):
         return values
     result = dict(values)
@@ -147,8 +145,11 @@ def with_settings(values: Any, replaced: Mapping[str, Any]) -> Any:  # noqa: ANN
     return result
 
 
-def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anything
-    """What a YAML file holds. Raises ValueError for a file that is no YAML, OSError for none."""
+def read_settings_file(path: Path) -> Any:
+    """The content of a YAML file, which may be anything.
+
+    Raises ValueError for a file that is no YAML, OSError for one that cannot be read.
+    """
     text = path.read_text(encoding="utf-8")
     try:
         return _from_yaml(text)
@@ -158,25 +159,27 @@ def read_settings_file(path: Path) -> Any:  # noqa: ANN401  a file may hold anyt
         ) from error
 
 
-def _from_yaml(text: str) -> Any:  # noqa: ANN401
-    """What a YAML text says; ValueError for anything that PyYAML stumbles over."""
+def _from_yaml(text: str) -> Any:
+    """The value of a YAML text; ValueError for any text that PyYAML cannot read."""
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
-    # what its constructors of tagged values raise, and too deep a nesting
+    # errors of its constructors of tagged values, and of nesting that is too deep
     except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _print_event(event: dict[str, Any]) -> None:
+    """Prints a line of JSON for a program that reads the progress."""
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
 
 def _show_event(bar: tqdm, event: dict[str, Any]) -> None:
+    """Shows an event of the training on the progress bar."""
     if event["event"] == "start":
         bar.reset(total=event["steps"])
         bar.initial = bar.n = event["step"]

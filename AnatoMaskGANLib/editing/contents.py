@@ -10,7 +10,7 @@ from .moving import interpolated
 from .painting import enclosed, fill, own_grain, paint, with_partial_volume, with_soft_border
 from .parts import Part
 from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
-from .regions import Box, box_of, grown
+from .regions import Box, as_box, grown
 from .settings import EditSettings
 
 _CONTEXT = 14  # shortest edges of a voxel around a part that is looked at
@@ -20,10 +20,10 @@ _HOLE_EDGE_SHARE = 0.75  # of what fills a hole: they hold a share of what was t
 
 def put_part(cut: RegionCut, part: Part, is_part: np.ndarray, settings: EditSettings) -> None:
     """Writes one part into the cut. is_part [K,J,I]: the voxels of all parts of the region."""
-    box = _box_around(cut, part.mask)
+    box = _box_around(cut, part.piece.box)
     if box is None:
         return
-    mask = cut.on_scan(part.mask, box)
+    mask = cut.on_scan(part.piece.mask, box, part.piece.box)
     if not mask.any():
         return
     labels = cut.on_scan(cut.new, box)
@@ -129,10 +129,9 @@ class _Work:
         self.cut.how_made[self.inside][where] = how
 
 
-def _box_around(cut: RegionCut, mask: np.ndarray) -> Box | None:
-    """The box of the scan around a mask of the region, with its surroundings."""
-    used = box_of(mask)
-    label_box = tuple(
+def _box_around(cut: RegionCut, used: Box) -> Box | None:
+    """The box of the scan around a box of the region, with its surroundings."""
+    label_box = as_box(
         slice(side.start + own.start, side.stop + own.start)
         for side, own in zip(used, cut.region.box, strict=True)
     )
@@ -142,7 +141,7 @@ def _box_around(cut: RegionCut, mask: np.ndarray) -> Box | None:
     spacing = np.array(cut.scan.scan_spacing_kji)
     around = tuple(np.ceil(_CONTEXT * spacing.min() / spacing).astype(int).tolist())
     wide = grown(box, around, cut.scan.voxels.shape)
-    return tuple(
+    return as_box(
         slice(max(side.start, own.start), min(side.stop, own.stop))
         for side, own in zip(wide, cut.box, strict=True)
     )

@@ -106,13 +106,11 @@ def register_labels(
         weights.insert(0, _pooled(weights[0], by))
         cells = coarser
     iterations = settings.iterations[-len(grids) :]
-    offsets, coarser_cells = None, cells  # offsets in voxels
+    offsets, coarser_cells = torch.zeros(3, *pairs[0][0].shape[1:]), grids[0]  # in voxels
     for cells, pair, weight, count in zip(grids, pairs, weights, iterations, strict=True):
         size = torch.tensor(cells, dtype=torch.float32).reshape(3, 1, 1, 1)
         shape = pair[0].shape[1:]
-        if offsets is None:
-            offsets = torch.zeros(3, *shape)
-        else:
+        if cells != coarser_cells:
             offsets = _resized(offsets, coarser_cells, cells, shape)
         length = np.array(cells) * spacing_kji
         lengths = length / length.min()
@@ -156,18 +154,19 @@ def _grids(
 ) -> list[tuple[int, int, int]]:
     """Voxels to a cell of each grid, coarse to fine."""
 
-    def doubled(cells: tuple[int, ...]) -> tuple[int, ...]:
+    def doubled(cells: tuple[int, int, int]) -> tuple[int, int, int]:
         can = [
             size >= 2 * _FEWEST_CELLS * cell for size, cell in zip(shape_kji, cells, strict=True)
         ]
         lengths = [cell * mm for cell, mm in zip(cells, spacing_kji, strict=True)]
         shortest = min([mm for mm, may in zip(lengths, can, strict=True) if may], default=0)
-        return tuple(
+        k, j, i = (
             2 * cell if may and mm <= _ALIKE * shortest else cell
             for cell, mm, may in zip(cells, lengths, can, strict=True)
         )
+        return k, j, i
 
-    finest: tuple[int, ...] = (1, 1, 1)
+    finest = (1, 1, 1)
     while math.prod(shape_kji) / math.prod(finest) > settings.most_cells:
         if doubled(finest) == finest:
             break

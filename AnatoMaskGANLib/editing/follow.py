@@ -64,7 +64,7 @@ def follow_region(
     )
     is_part = np.zeros(new.shape, dtype=bool)
     for part in parts:
-        is_part |= part.mask
+        is_part[part.piece.box] |= part.piece.mask
     to_move = np.where(is_part, old, new)
     num_to_move = int(np.count_nonzero(to_move != old))
     num_missed = move(cut, to_move, settings, is_quick) if num_to_move else 0

@@ -14,7 +14,7 @@ import numpy as np
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
 
 from .errors import EditError
-from .regions import Box, grown
+from .regions import Box, as_box, grown
 
 _REVERSED = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # IJK to KJI and back
 
@@ -53,7 +53,7 @@ class Grids:
         high = np.clip(high, 0, self.scan_shape_kji).astype(int)
         if (low >= high).any():
             return None
-        return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return as_box(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
     def label_places(self, scan_box: Box) -> np.ndarray:
         """[3,...] float32: where the voxels of a box of the scan lie in the label map."""
@@ -75,7 +75,7 @@ class Grids:
             return scan_box
         corners = _corners([side.start for side in scan_box], [side.stop - 1 for side in scan_box])
         places = self._scan_to_label @ corners
-        box = tuple(
+        box = as_box(
             slice(int(np.floor(low)), int(np.ceil(high)) + 1)
             for low, high in zip(places.min(axis=1), places.max(axis=1), strict=True)
         )
@@ -97,7 +97,7 @@ def grids_of(scan: Volume, label_map: LabelMap) -> Grids:
     if is_same:
         label_to_scan = np.eye(3, 4)
     grids = Grids(label_map.shape_kji, scan.shape_kji, label_to_scan, is_same)
-    if grids.scan_box(tuple(slice(0, size) for size in label_map.shape_kji)) is None:
+    if grids.scan_box(as_box(slice(0, size) for size in label_map.shape_kji)) is None:
         raise EditError(
             "The scan and the label maps do not overlap: no voxel of the scan lies in them. "
             "Expected a segmentation of this scan. Choose the scan that was segmented, or check "

@@ -6,7 +6,7 @@ import numpy as np
 
 from .grids import Grids
 from .painting import Tissue, tissue_of
-from .regions import Box, box_of
+from .regions import Box, as_box, box_of
 
 _MOST_VOXELS_KJI = (48, 96, 96)  # of a label that are looked at, where it is larger
 _FEWEST_VOXELS = 60  # of a label without its border, to leave the border out
@@ -69,4 +69,4 @@ def _fullest_part(mask: np.ndarray, box: Box) -> Box:
         starts = np.arange(0, len(counts) - most + 1, _BLOCK)
         best = int(starts[(sums[starts + most] - sums[starts]).argmax()])
         sides[axis] = slice(side.start + best, side.start + best + most)
-    return tuple(sides)
+    return as_box(sides)

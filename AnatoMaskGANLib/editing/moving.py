@@ -12,10 +12,11 @@ import numpy as np
 from .field import Displacement, register_labels
 from .places import fix_places
 from .region_cut import MOVED, RegionCut, in_type_of
-from .regions import Box, grown, voxels_of_mm
+from .regions import Box, as_box, grown
 from .settings import EditSettings
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
+_SEARCH_VOXELS = 16  # around a tile in which right places are looked for
 _SPLINE_MARGIN = 12  # voxels beyond which the coefficients of a cubic spline do not count
 _STILL = 1e-3  # voxels: a place this near to the voxel's own is its own
 _QUICK_CELLS = 60_000
@@ -39,45 +40,44 @@ def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: 
     displacement = register_labels(
         cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
     )
-    farthest = np.abs(displacement.offsets).max(axis=(1, 2, 3))
-    half_reach = voxels_of_mm(region.reach_mm / 2, scan.label_spacing_kji)
-    halo = tuple(
-        math.ceil(far) + half for far, half in zip(farthest.tolist(), half_reach, strict=True)
-    )
-    return sum(
-        _move_tile(cut, to_move, displacement, halo, tile, is_quick) for tile in _tiles(cut.box)
-    )
+    return sum(_move_tile(cut, to_move, displacement, tile, is_quick) for tile in _tiles(cut.box))
 
 
 def _move_tile(
     cut: RegionCut,
     to_move: np.ndarray,
     displacement: Displacement,
-    halo: tuple[int, ...],
     tile: Box,
     is_quick: bool,
 ) -> int:
     grids = cut.scan.grids
     first = [side.start for side in cut.region.box]
-    own = tuple(  # of the region's box
+    own = as_box(  # of the region's box
         slice(max(0, side.start - start), min(size, side.stop - start))
         for side, start, size in zip(grids.label_box(tile), first, cut.old.shape, strict=True)
     )
     if any(side.start >= side.stop for side in own):
         return 0
-    local = grown(own, halo, cut.old.shape)
+    local = grown(own, (_SEARCH_VOXELS,) * 3, cut.old.shape)
     offsets = displacement.inside(local)
-    places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
-    fixed, is_off = fix_places(places, cut.old[local], to_move[local])
-    offsets += fixed - places
+    is_off = np.zeros(offsets.shape[1:], dtype=bool)
+    if not is_quick:
+        farthest = np.ceil(np.abs(offsets).max(axis=(1, 2, 3))).astype(int) + _SEARCH_VOXELS
+        wide = grown(local, tuple(farthest.tolist()), cut.old.shape)
+        places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
+        places += np.array([a.start - b.start for a, b in zip(local, wide, strict=True)]).reshape(
+            3, 1, 1, 1
+        )
+        fixed, is_off = fix_places(places, cut.old[wide], to_move[local])
+        offsets += fixed - places
     if not offsets.any():
         return 0
-    core = tuple(
+    core = as_box(
         slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, local, strict=True)
     )
     num_missed = int(np.count_nonzero(is_off[core]))
     if grids.is_same:
-        offsets = offsets[(slice(None), *core)]
+        offsets = offsets[:, core[0], core[1], core[2]]
     else:
         start = [a + side.start for a, side in zip(first, local, strict=True)]
         offsets = _on_scan(offsets, is_off, grids.label_places(tile), start)
@@ -130,7 +130,7 @@ def _on_scan(
         np.clip(nearest[axis], 0, size - 1, out=nearest[axis])
     is_fixed = is_off[tuple(nearest)] & is_inside
     spots = nearest[:, is_fixed]
-    found[:, is_fixed] = offsets[(slice(None), *spots)]
+    found[:, is_fixed] = offsets[:, spots[0], spots[1], spots[2]]
     found[:, ~is_inside] = 0
     return found
 

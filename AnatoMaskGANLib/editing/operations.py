@@ -16,7 +16,7 @@ from AnatoMaskGANLib.volumes import LabelMap
 
 from .errors import EditError
 from .field import distance_mm
-from .regions import Box, box_of, grown, voxels_of_mm
+from .regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _MOST_GROWTH_MM = 1000.0
 _MARGIN = 2  # voxels around a segment, so that its distance is known on both sides of its border
@@ -90,7 +90,7 @@ def move(
         )
     moved = np.zeros_like(whole)
     moved[tuple(places[inside].T)] = True
-    everything = tuple(slice(0, size) for size in whole.shape)
+    everything = as_box(slice(0, size) for size in whole.shape)
     return _with_segment(label_map, label, everything, moved, fixed)
 
 
@@ -127,6 +127,19 @@ def add_ball(
         )
     names = {**label_map.names, **({label: name} if name else {})}
     return replace(label_map, labels_kji=_written(label_map, is_ball, label), names=names)
+
+
+def thickest_place_ras_mm(label_map: LabelMap, label: int) -> tuple[float, float, float]:
+    """The center of the voxel of a segment that lies farthest from its border, in the world.
+
+    Of several as far, the first in the map. Raises EditError for a label that the map has not.
+    """
+    mask, box = _segment(label_map, label, 0)
+    depth = _depth_mm(label_map, mask)
+    deepest = np.unravel_index(np.argmin(depth), depth.shape)
+    ijk = [float(side.start + at) for side, at in zip(box, deepest, strict=True)][::-1]
+    place = label_map.ijk_to_ras @ np.array([*ijk, 1.0])
+    return (float(place[0]), float(place[1]), float(place[2]))
 
 
 def remove(label_map: LabelMap, label: int, to: int | None = None) -> LabelMap:
@@ -210,7 +223,7 @@ def _with_segment(
         if others.any():
             around = grown(box_of(left), (_MARGIN,) * 3, part.shape)
             if not others[around].any():
-                around = tuple(slice(0, size) for size in part.shape)
+                around = as_box(slice(0, size) for size in part.shape)
             index = ndimage.distance_transform_edt(
                 ~others[around],
                 sampling=label_map.spacing_ijk_mm[::-1],

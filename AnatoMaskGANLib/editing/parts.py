@@ -13,12 +13,27 @@ import numpy as np
 import SimpleITK
 
 from .field import distance_mm
-from .regions import box_of, grown, voxels_of_mm
+from .regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _KEPT_SHARE = 0.1  # of a piece: one that keeps less of its voxels has gone
 _FOUND_SHARE = 0.02  # of a piece: one with less of its voxels in the old map has come
 _FEWEST_VOXELS = 8  # of a piece that came; smaller ones are crumbs of a thin structure
 _SAME_SHAPE = 0.7  # Dice coefficient of a piece that went, shifted, and the one that came of it
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A connected piece of a label."""
+
+    box: Box
+    """In the box of the region."""
+    mask: np.ndarray
+    """Bool, of this box."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """[N,3] its voxels in the box of the region."""
+        return np.argwhere(self.mask) + [side.start for side in self.box]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +45,7 @@ class Part:
     that lies elsewhere now, too far for a field."""
     label: int
     """Of the piece that came or went."""
-    mask: np.ndarray
-    """[K,J,I] bool, of the region's box."""
+    piece: Piece
     offset_kji: tuple[int, int, int] = (0, 0, 0)
     """Of a carried one: from its voxels to where their content lies in the scan."""
 
@@ -49,86 +63,118 @@ def find_parts(
     new_labels: those that the scan's own map has nowhere. cut_labels: what these lose is taken away
     and not pushed together. near_mm: how far the field carries a piece without overlap.
     """
-    differs = before != after
     removed: list[Part] = []
     others: list[Part] = []
-    labels = np.union1d(np.unique(after[differs]), np.unique(before[differs])).tolist()
-    for label in labels:
-        if label == 0:
-            continue
-        is_old, is_new = before == label, after == label
+    for label, box in _changed_labels(before, after).items():
+        is_old, is_new = before[box] == label, after[box] == label
+        is_gained, is_lost = is_new & ~is_old, is_old & ~is_new
         if label in new_labels:
-            others.append(Part("added", label, is_new))
+            others.append(Part("added", label, Piece(box, is_new)))
             continue
         came = [
             piece
-            for piece in _pieces(is_new, is_old, _FOUND_SHARE)
-            if np.count_nonzero(piece) >= _FEWEST_VOXELS
+            for piece in _pieces(is_new, is_old, _FOUND_SHARE, box)
+            if np.count_nonzero(piece.mask) >= _FEWEST_VOXELS
         ]
-        went = _pieces(is_old, is_new, _KEPT_SHARE)
-        is_gained, is_lost = is_new & ~is_old, is_old & ~is_new
         if label in cut_labels:
             if is_lost.any():
-                removed.append(Part("removed", label, is_lost))
+                removed.append(Part("removed", label, Piece(box, is_lost)))
             others += [Part("added", label, piece) for piece in came]
             continue
+        went = _pieces(is_old, is_new, _KEPT_SHARE, box)
         carried = []
         for piece in came:
             number, offset = _origin(piece, went, spacing_kji, near_mm)
             if number is not None:
                 carried.append(number)
                 others.append(Part("carried", label, piece, offset))
-            elif not _is_near(piece, is_lost, spacing_kji, near_mm):
+            elif not _is_near(piece, Piece(box, is_lost), spacing_kji, near_mm):
                 others.append(Part("added", label, piece))
         for number, piece in enumerate(went):
-            if number in carried or not _is_near(piece, is_gained, spacing_kji, near_mm):
-                removed.append(Part("removed", label, piece & differs))
+            if number in carried or not _is_near(
+                piece, Piece(box, is_gained), spacing_kji, near_mm
+            ):
+                lost = piece.mask & (after[piece.box] != label)
+                removed.append(Part("removed", label, Piece(piece.box, lost)))
     return removed + others
 
 
-def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float) -> list[np.ndarray]:
-    """Connected pieces of the mask that share hardly a voxel with the other one."""
+def _changed_labels(before: np.ndarray, after: np.ndarray) -> dict[int, Box]:
+    """Labels that gained or lost a voxel, without background, each with the box of its voxels in
+    both maps."""
+    slices: dict[int, list[int]] = {}
+    changed: set[int] = set()
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        differs = old != new
+        for label in np.union1d(np.unique(old), np.unique(new)).tolist():
+            slices.setdefault(label, []).append(number)
+        changed |= set(np.unique(old[differs]).tolist()) | set(np.unique(new[differs]).tolist())
+    boxes = {}
+    for label in sorted(changed - {0}):
+        first, stop = slices[label][0], slices[label][-1] + 1
+        inner = box_of((before[first:stop] == label) | (after[first:stop] == label))
+        boxes[label] = (slice(inner[0].start + first, inner[0].stop + first), *inner[1:])
+    return boxes
+
+
+def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float, box: Box) -> list[Piece]:
+    """Connected pieces of the mask of a box that share hardly a voxel with the other one."""
     if not (mask & ~other).any():
         return []
-    box = box_of(mask)
-    image = SimpleITK.GetImageFromArray(mask[box].astype(np.uint8))
-    numbers = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True))
+    image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
+    numbered = SimpleITK.ConnectedComponent(image, True)
+    numbers = SimpleITK.GetArrayFromImage(numbered)
     sizes = np.bincount(numbers.ravel())
-    kept = np.bincount(numbers[other[box]], minlength=len(sizes))
+    kept = np.bincount(numbers[other], minlength=len(sizes))
+    measured = SimpleITK.LabelShapeStatisticsImageFilter()
+    measured.Execute(numbered)
     found = []
     for number in range(1, len(sizes)):
-        if kept[number] < most_shared * sizes[number]:
-            piece = np.zeros_like(mask)
-            piece[box] = numbers == number
-            found.append(piece)
+        if kept[number] >= most_shared * sizes[number]:
+            continue
+        i, j, k, size_i, size_j, size_k = measured.GetBoundingBox(number)
+        own = (slice(k, k + size_k), slice(j, j + size_j), slice(i, i + size_i))
+        found.append(Piece(_shifted(own, box), numbers[own] == number))
     return found
 
 
-def _is_near(
-    piece: np.ndarray, others: np.ndarray, spacing_kji: tuple[float, ...], near_mm: float
-) -> bool:
-    """Whether a piece has some of the other voxels nearby."""
-    around = grown(box_of(piece), voxels_of_mm(near_mm, spacing_kji), piece.shape)
-    if not others[around].any():
+def _shifted(inner: Box, outer: Box) -> Box:
+    """A box that is told inside another one, where that one is told."""
+    return as_box(
+        slice(a.start + b.start, a.stop + b.start) for a, b in zip(inner, outer, strict=True)
+    )
+
+
+def _is_near(piece: Piece, others: Piece, spacing_kji: tuple[float, ...], near_mm: float) -> bool:
+    """Whether a piece has some of the other voxels nearby. The piece lies in the others' box."""
+    own = as_box(
+        slice(a.start - b.start, a.stop - b.start)
+        for a, b in zip(piece.box, others.box, strict=True)
+    )
+    around = grown(own, voxels_of_mm(near_mm, spacing_kji), others.mask.shape)
+    if not others.mask[around].any():
         return False
-    return float(distance_mm(piece[around], spacing_kji)[others[around]].min()) <= near_mm
+    mask = np.zeros(others.mask[around].shape, dtype=bool)
+    inside = tuple(
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, around, strict=True)
+    )
+    mask[inside] = piece.mask
+    return float(distance_mm(mask, spacing_kji)[others.mask[around]].min()) <= near_mm
 
 
 def _origin(
-    piece: np.ndarray, went: list[np.ndarray], spacing_kji: tuple[float, ...], near_mm: float
+    piece: Piece, went: list[Piece], spacing_kji: tuple[float, ...], near_mm: float
 ) -> tuple[int | None, tuple[int, int, int]]:
     """Which of the pieces that went is this one, and the offset to it; None: none of them."""
+    places = piece.places
     for number, old in enumerate(went):
-        offset = np.rint(_middle(old) - _middle(piece)).astype(int)
+        old_places = old.places
+        offset = np.rint(old_places.mean(axis=0) - places.mean(axis=0)).astype(int)
         if np.linalg.norm(offset * spacing_kji) <= near_mm:
             continue
-        places = np.argwhere(piece) + offset
-        inside = ((places >= 0) & (places < old.shape)).all(axis=1)
-        num_same = np.count_nonzero(old[tuple(places[inside].T)])
-        if 2 * num_same >= _SAME_SHAPE * (len(places) + np.count_nonzero(old)):
+        at = places + offset - [side.start for side in old.box]
+        inside = ((at >= 0) & (at < old.mask.shape)).all(axis=1)
+        num_same = np.count_nonzero(old.mask[tuple(at[inside].T)])
+        if 2 * num_same >= _SAME_SHAPE * (len(places) + len(old_places)):
             return number, tuple(offset.tolist())
     return None, (0, 0, 0)
-
-
-def _middle(mask: np.ndarray) -> np.ndarray:
-    return np.array([places.mean() for places in np.nonzero(mask)])

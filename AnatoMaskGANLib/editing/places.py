@@ -17,8 +17,11 @@ _LEAST_SHARE = 0.2  # of the right label at a place, below which it is wrong and
 def fix_places(
     places: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places [3,K,J,I] with the label of `after` wherever `before` has it, and the mask of voxels
-    that the field itself had brought to another label."""
+    """Places with the label of `after` wherever `before` has it, and the mask of voxels that the
+    field itself had brought to another label.
+
+    after [K,J,I]; places [3,K,J,I]: in the voxels of `before`, which may be of a larger box.
+    """
     from scipy import ndimage
 
     at = _whole(places, before.shape)
@@ -34,22 +37,25 @@ def fix_places(
         is_own = after == value
         spots = np.argwhere(is_own & wrong).T
         share = ndimage.map_coordinates(
-            is_source.astype(np.float32), places[(slice(None), *spots)], order=1, mode="nearest"
+            is_source.astype(np.float32),
+            places[:, spots[0], spots[1], spots[2]],
+            order=1,
+            mode="nearest",
         )
         spots = spots[:, share < _LEAST_SHARE]  # the others are partial volume at a border
         if spots.shape[1] == 0:
             continue
         is_off[tuple(spots)] = True
         right = is_own & ~wrong
-        guess = places[(slice(None), *spots)]
+        guess = places[:, spots[0], spots[1], spots[2]]
         if right.any():
             nearest = nearest_voxels(right, spots)
-            guess = places[(slice(None), *nearest)] + (spots - nearest)
+            guess = places[:, nearest[0], nearest[1], nearest[2]] + (spots - nearest)
         whole = _whole(guess, before.shape)
         miss = before[tuple(whole)] != value
         if miss.any():
             guess[:, miss] = nearest_voxels(is_source, whole[:, miss])
-        places[(slice(None), *spots)] = guess
+        places[:, spots[0], spots[1], spots[2]] = guess
     return places, is_off
 
 
@@ -62,7 +68,8 @@ def nearest_voxels(mask: np.ndarray, spots: np.ndarray) -> np.ndarray:
     high = np.maximum(spots.max(axis=1) + 1, [side.stop for side in used])
     box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
     index = ndimage.distance_transform_edt(~mask[box], return_distances=False, return_indices=True)
-    return index[(slice(None), *(spots - low[:, None]))] + low[:, None]
+    k, j, i = spots - low[:, None]
+    return index[:, k, j, i] + low[:, None]
 
 
 def _whole(places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

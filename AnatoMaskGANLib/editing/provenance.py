@@ -31,7 +31,8 @@ def scan_sha256(scan: Volume) -> str:
     digest.update(voxels.dtype.newbyteorder("<").str.encode("ascii"))
     digest.update(np.array(scan.shape_kji, dtype="<i8").tobytes())
     digest.update(place.astype("<f8").tobytes())
-    digest.update(np.ascontiguousarray(voxels.astype(voxels.dtype.newbyteorder("<"), copy=False)))
+    little_endian = voxels.astype(voxels.dtype.newbyteorder("<"), copy=False)
+    digest.update(np.ascontiguousarray(little_endian).data)
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .grids import Grids
 from .painting import Tissue
-from .regions import Box, Region
+from .regions import Box, Region, as_box
 
 KEPT, MOVED, FILLED, PAINTED = 0, 1, 2, 3
 """How a voxel of the edited scan was made."""
@@ -49,16 +49,22 @@ class RegionCut:
     how_made: np.ndarray
     """[K,J,I] uint8, of the scan's box."""
 
-    def on_scan(self, array: np.ndarray, box: Box) -> np.ndarray:
+    def on_scan(self, array: np.ndarray, box: Box, part: Box | None = None) -> np.ndarray:
         """An array of the region's label voxels at the voxels of a box of the scan, each from the
-        nearest one; zero or false outside the region."""
-        start = [side.start for side in self.region.box]
+        nearest one; zero or false outside. part: what of the region's box the array is of."""
+        used = part or as_box(slice(0, size) for size in array.shape)
+        start = [a.start + b.start for a, b in zip(self.region.box, used, strict=True)]
         if self.scan.grids.is_same:
-            inside = tuple(
-                slice(side.start - first, side.stop - first)
-                for side, first in zip(box, start, strict=True)
-            )
-            return array[inside]
+            found = np.zeros([side.stop - side.start for side in box], array.dtype)
+            here, there = [], []
+            for side, first, size in zip(box, start, array.shape, strict=True):
+                low, high = max(side.start, first), min(side.stop, first + size)
+                if low >= high:
+                    return found
+                here.append(slice(low - side.start, high - side.start))
+                there.append(slice(low - first, high - first))
+            found[tuple(here)] = array[tuple(there)]
+            return found
         places = np.rint(self.scan.grids.label_places(box)).astype(np.intp)
         is_inside = np.ones(places.shape[1:], dtype=bool)
         for axis, first in enumerate(start):
@@ -69,7 +75,7 @@ class RegionCut:
 
     def within(self, box: Box) -> Box:
         """A box of the scan as a part of this cut's arrays."""
-        return tuple(
+        return as_box(
             slice(side.start - own.start, side.stop - own.start)
             for side, own in zip(box, self.box, strict=True)
         )

@@ -7,6 +7,7 @@ undo, or another order of strokes leaves its voxels what they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,12 @@ class Region:
     """How far from a changed label voxels may move."""
 
 
+def as_box(sides: Iterable[slice]) -> Box:
+    """The box of three sides, along k, j and i."""
+    k, j, i = sides
+    return k, j, i
+
+
 def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
     """The smallest box with all differences of two arrays of one shape, slice by slice."""
     rows = np.zeros(before.shape[1], dtype=bool)
@@ -45,7 +52,7 @@ def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
     if not slices.any():
         return None
     sides = [np.flatnonzero(used) for used in (slices, rows, columns)]
-    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+    return as_box(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
 
 
 def find_regions(
@@ -66,7 +73,7 @@ def find_regions(
     differs = before[outer] != after[outer]
     found = []
     for inner in _groups(differs, spacing_kji, reach_mm):
-        box = tuple(
+        box = as_box(
             slice(part.start + side.start, part.stop + side.start)
             for part, side in zip(inner, outer, strict=True)
         )
@@ -83,12 +90,12 @@ def box_of(mask: np.ndarray) -> Box:
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         sides.append(slice(int(used[0]), int(used[-1]) + 1))
-    return tuple(sides)
+    return as_box(sides)
 
 
 def grown(box: Box, by_kji: tuple[int, ...], shape_kji: tuple[int, ...]) -> Box:
     """The box with that many voxels more at each side, cut at the faces of the grid."""
-    return tuple(
+    return as_box(
         slice(max(0, side.start - by), min(size, side.stop + by))
         for side, by, size in zip(box, by_kji, shape_kji, strict=True)
     )
@@ -118,7 +125,7 @@ def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float
     boxes = []
     for number in np.unique(parts[parts > 0]):
         boxes.append(
-            tuple(
+            as_box(
                 slice(side.start * _BLOCK_VOXELS, min(side.stop * _BLOCK_VOXELS, size))
                 for side, size in zip(box_of(parts == number), differs.shape, strict=True)
             )
@@ -150,7 +157,7 @@ def _merged(
         wide = grown(box, voxels_of_mm(reach, spacing_kji), shape_kji)
         for number, (other, other_reach) in enumerate(done):
             if overlap(wide, grown(other, voxels_of_mm(other_reach, spacing_kji), shape_kji)):
-                both = tuple(
+                both = as_box(
                     slice(min(a.start, b.start), max(a.stop, b.stop))
                     for a, b in zip(box, other, strict=True)
                 )

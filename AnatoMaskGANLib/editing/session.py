@@ -22,7 +22,7 @@ from .grids import grids_of
 from .label_tissues import LabelTissues
 from .provenance import edit_record
 from .region_cut import FILLED, MOVED, PAINTED, LabeledScan
-from .regions import Box, Region, changed_box, find_regions, overlap
+from .regions import Box, Region, as_box, changed_box, find_regions, overlap
 from .settings import DEFAULT_REACH_VOXELS, EditSettings
 
 # Where moving is the wrong tool: maps that differ in this share of their labeled voxels, or in less
@@ -47,7 +47,7 @@ class ChangedBox:
     @property
     def slices(self) -> Box:
         """To cut the box out of an array."""
-        return tuple(map(slice, self.start_kji, self.stop_kji))
+        return as_box(map(slice, self.start_kji, self.stop_kji))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,8 @@ class ScanEditSession:
     """
 
     def __init__(self, scan: Volume, before: LabelMap) -> None:
+        from scipy import ndimage  # noqa: F401  loading it is no part of the first stroke
+
         refuse_non_finite(scan, "The scan")
         self.scan = scan
         self.before = before
@@ -123,9 +125,9 @@ class ScanEditSession:
         report = on_progress or (lambda share, text: None)
         if not same_grid(self.before, after):
             raise EditError(
-                f"The edited label map has {after.shape_kji} voxels (K, J, I) or lies elsewhere "
-                f"than the one before with {self.before.shape_kji}; expected the same grid. Export "
-                "both with the same reference geometry."
+                f"The edited label map has {after.shape_kji} voxels (K, J, I) or another "
+                f"position than the one before with {self.before.shape_kji}; expected the "
+                "same grid. Export both with the same reference geometry."
             )
         report(0.0, "comparing the label maps")
         regions = self._regions(after, settings)
@@ -196,7 +198,7 @@ class ScanEditSession:
     def _key(self, after: LabelMap, region: Region, settings: EditSettings, is_quick: bool) -> _Key:
         """What a region's voxels depend on, beside the scan and the map before."""
         labels = np.ascontiguousarray(after.labels_kji[region.box]).astype(np.int64)
-        digest = hashlib.blake2b(labels, digest_size=16).hexdigest()
+        digest = hashlib.blake2b(labels.data, digest_size=16).hexdigest()
         box = tuple((side.start, side.stop) for side in region.box)
         return (box, region.reach_mm, digest, repr(settings.record()), is_quick)
 

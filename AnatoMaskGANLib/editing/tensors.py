@@ -24,4 +24,4 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
     values = tensor.detach().to("cpu", torch.float32).contiguous()
     count = math.prod(values.shape)
     memory = (ctypes.c_float * count).from_address(values.data_ptr())
-    return np.frombuffer(memory, dtype=np.float32).reshape(tuple(values.shape)).copy()
+    return np.ctypeslib.as_array(memory).reshape(tuple(values.shape)).copy()

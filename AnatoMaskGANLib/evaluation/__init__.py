@@ -1,4 +1,8 @@
-"""Metrics, baselines, tables and pictures. Knows volumes and metrics, no networks."""
+"""Evaluation: metrics, baselines, tables and pictures. It knows volumes and metrics, no networks.
+
+`metrics` measures a case or a set of images, `suite` applies the metrics to methods and cases, and
+`report` shows the results.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,13 +13,11 @@ if TYPE_CHECKING:
         LabelMeans,
         label_gaussian_image,
         label_mean_image,
-        measure_label_means,
     )
-    from AnatoMaskGANLib.evaluation.case_metrics import evaluate_case
-    from AnatoMaskGANLib.evaluation.pictures import draw_three_planes
-    from AnatoMaskGANLib.evaluation.report import write_report
+    from AnatoMaskGANLib.evaluation.report.page import ReportContents, write_report
+    from AnatoMaskGANLib.evaluation.report.pictures import ThreePlanes, draw_three_planes
+    from AnatoMaskGANLib.evaluation.report.table import Row, Table
     from AnatoMaskGANLib.evaluation.suite import EvaluationCase, Measurements, evaluate_cases
-    from AnatoMaskGANLib.evaluation.table import Row, Table
 
 # The files that import Matplotlib, scikit-image and SciPy.
 __getattr__ = lazy_names(
@@ -24,15 +26,15 @@ __getattr__ = lazy_names(
         "EvaluationCase": "suite",
         "LabelMeans": "baselines",
         "Measurements": "suite",
-        "Row": "table",
-        "Table": "table",
-        "draw_three_planes": "pictures",
-        "evaluate_case": "case_metrics",
+        "ReportContents": "report.page",
+        "Row": "report.table",
+        "Table": "report.table",
+        "ThreePlanes": "report.pictures",
+        "draw_three_planes": "report.pictures",
         "evaluate_cases": "suite",
         "label_gaussian_image": "baselines",
         "label_mean_image": "baselines",
-        "measure_label_means": "baselines",
-        "write_report": "report",
+        "write_report": "report.page",
     },
 )
 
@@ -40,13 +42,13 @@ __all__ = [
     "EvaluationCase",
     "LabelMeans",
     "Measurements",
+    "ReportContents",
     "Row",
     "Table",
+    "ThreePlanes",
     "draw_three_planes",
-    "evaluate_case",
     "evaluate_cases",
     "label_gaussian_image",
     "label_mean_image",
-    "measure_label_means",
     "write_report",
 ]

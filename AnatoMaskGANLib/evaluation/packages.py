@@ -1,4 +1,4 @@
-"""Packages that only parts of the evaluation need."""
+"""Python packages that only some metrics need."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from types import ModuleType
 
 
 class MissingPackageError(ImportError):
-    """A package that a figure needs is not installed, or cannot be loaded here."""
+    """A package that a metric needs is not installed, or cannot be loaded here."""
 
 
 def import_package(name: str, purpose: str, remedy: str = "") -> ModuleType:
     """The module of that name; MissingPackageError says what it is for and how to get it.
 
-    A package can be there and still fail to load (torchvision beside another build of torch fails
-    with a RuntimeError), so that is told too.
+    A package can be installed and still fail to load (torchvision with another build of torch
+    fails with a RuntimeError), so the error says why.
     """
     try:
         return importlib.import_module(name)

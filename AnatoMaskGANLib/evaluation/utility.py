@@ -1,4 +1,4 @@
-"""What synthetic images are worth for training: Dice of one segmenter by what it learned from."""
+"""What synthetic images are worth for training: Dice of a segmenter by what it learned from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from AnatoMaskGANLib.evaluation.plot_style import INK, MARKERS, SERIES_COLORS, plain_axes
-from AnatoMaskGANLib.evaluation.table import Row, Table
+from AnatoMaskGANLib.evaluation.metrics.faithfulness import mean_of_labels
+from AnatoMaskGANLib.evaluation.report.plots import INK, MARKERS, SERIES_COLORS, plain_axes
+from AnatoMaskGANLib.evaluation.report.table import Row, Table
 
 
 @dataclass(frozen=True)
 class UtilityRun:
-    """One segmenter, trained once, on held-out real images."""
+    """What one trained segmenter reached on held-out real images."""
 
     source: str
-    """What it learned from: real, synthetic, ..."""
+    """What it learned from: real, synthetic, both or gaussian images."""
     num_subjects: int
-    """Real subjects whose label maps, and with `real` scans, it learned from."""
+    """Real subjects whose label maps, and scans for `real`, it learned from."""
     seed: int
     dice: Mapping[str, Mapping[int, float]]
     """Held-out case -> label -> Dice."""
@@ -32,40 +33,37 @@ class UtilityRun:
         return float(np.mean([mean_of_labels(labels) for labels in self.dice.values()]))
 
 
-def mean_of_labels(dice: Mapping[int, float]) -> float:
-    """Mean Dice over the labels of a case."""
-    return float(np.mean(list(dice.values())))
-
-
 @dataclass(frozen=True)
 class UtilityTable:
     """All runs of an experiment."""
 
     runs: tuple[UtilityRun, ...]
     subject_of: Mapping[str, str]
-    """Held-out case -> its person."""
+    """Held-out case -> the person it belongs to."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """In the order in which they came."""
+        """The sources in the order of the runs."""
         return tuple(dict.fromkeys(run.source for run in self.runs))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Numbers of real subjects, ascending."""
+        """The numbers of real subjects, ascending."""
         return tuple(sorted({run.num_subjects for run in self.runs}))
 
     def over_seeds(self, source: str, size: int) -> tuple[float, float, int]:
-        """Mean and deviation (n - 1) over seeds of the mean Dice, and how many seeds; the deviation
-        of one seed is nan."""
+        """Mean and standard deviation (n - 1) over seeds of the mean Dice, and the number of seeds.
+
+        The standard deviation of one seed is nan.
+        """
         found = [
             run.mean_dice for run in self.runs if (run.source, run.num_subjects) == (source, size)
         ]
-        deviation = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
-        return float(np.mean(found)) if found else float("nan"), deviation, len(found)
+        spread = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
+        return float(np.mean(found)) if found else float("nan"), spread, len(found)
 
     def to_text(self) -> str:
-        """A line a source, a column a number of real subjects: mean Dice, +- deviation of seeds."""
+        """Mean Dice +- standard deviation over seeds: a line per source, a column per size."""
         head = ["Dice", *(f"{size} subject{'s' if size != 1 else ''}" for size in self.sizes)]
         lines = [
             [source, *(self._cell(source, size) for size in self.sizes)] for source in self.sources
@@ -78,13 +76,13 @@ class UtilityTable:
         return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
     def _cell(self, source: str, size: int) -> str:
-        mean, deviation, count = self.over_seeds(source, size)
+        mean, spread, count = self.over_seeds(source, size)
         if not count:
             return "-"
-        return f"{mean:.4f}" + (f" ± {deviation:.4f}" if count > 1 else "")
+        return f"{mean:.4f}" + (f" ± {spread:.4f}" if count > 1 else "")
 
     def to_csv(self, names: Mapping[int, str] | None = None) -> str:
-        """One line a run, held-out case and label."""
+        """A line per run, held-out case and label."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("source", "real_subjects", "seed", "case", "label", "name", "dice"))
@@ -98,10 +96,10 @@ class UtilityTable:
         return text.getvalue()
 
     def as_table(self) -> Table:
-        """The same for a report: a method a source and size, a row a seed and held-out case.
+        """The same for a report: a method per source and size, a row per seed and held-out case.
 
-        Its intervals are over held-out persons; how much the seed of training matters, `to_text`
-        and the plot show.
+        Its intervals are over held-out persons; `to_text` and the plot show how much the seed of
+        training matters.
         """
         rows = [
             Row(
@@ -119,7 +117,7 @@ class UtilityTable:
         return self.sources.index(run.source), run.num_subjects, run.seed
 
     def figure(self) -> Figure:
-        """Dice against the number of real subjects: a line a source, a dot a seed."""
+        """Dice against the number of real subjects: a line per source, a dot per seed."""
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
         for number, source in enumerate(self.sources):
@@ -138,7 +136,7 @@ class UtilityTable:
             )
         plain_axes(axes)
         axes.set_xticks(self.sizes)
-        axes.set_xlabel("real subjects whose label maps were learned from", color=INK)
+        axes.set_xlabel("number of real subjects whose label maps were used", color=INK)
         axes.set_ylabel("mean Dice on held-out real images", color=INK)
         figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=9)
         return figure

@@ -1,20 +1,21 @@
-"""Weights of feature extractors: local files whose content is known by its hash. No downloads.
+"""Weights of feature extractors: local files that are checked by their hash. No downloads.
 
 Publishers hand out pickles (.pth), which are not read here: reading one can run any program, and a
-hash tells whose it is and not that it is harmless. Documentation/training.md tells the one line
-that turns one into a safetensors file.
+hash proves whose file it is, not that it is harmless. Documentation/training.md has the one line
+that turns a pickle into a safetensors file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
+
 
 class WeightsError(ValueError):
-    """A weights file is absent or is not the file that was named."""
+    """A weights file is missing or is not the file that was named."""
 
 
 def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Any]:
@@ -41,11 +42,11 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Any]:
 
 
 def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
-    """The path, after its content was found to have the SHA-256 (or its first eight digits).
+    """The path, after checking that its content has the SHA-256, or begins with these digits of it.
 
-    Without `sha256` the hash is read from the file's name, as in
-    "vgg19-0123abcd.safetensors". A figure computed with other weights than it says is worse than
-    none, so a file that cannot be checked is refused. Raises WeightsError.
+    Without `sha256` the hash is read from the file's name, as in "vgg19-0123abcd.safetensors". A
+    metric computed with other weights than it says is worse than none, so a file that cannot be
+    checked is refused. Raises WeightsError.
     """
     path = Path(path)
     if sha256 is None:
@@ -64,13 +65,10 @@ def checked_weights(path: str | Path, sha256: str | None = None) -> Path:
             f"The weights file {path} does not exist. Nothing is downloaded: get it from "
             "its publisher and put it there, or leave this metric out."
         )
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if not digest.hexdigest().startswith(sha256.lower()):
+    found = file_sha256(path)
+    if not found.startswith(sha256.lower()):
         raise WeightsError(
-            f"The weights file {path} has SHA-256 {digest.hexdigest()}; expected "
-            f"{sha256}. It is another file, or it is damaged: get it again."
+            f"The weights file {path} has SHA-256 {found}; expected {sha256}. It is another "
+            "file, or it is damaged: get it again."
         )
     return path

@@ -66,7 +66,7 @@ def update_edit_difference(
     edited, scan = volume_of_node(edited_node), volume_of_node(scan_node)
     if not same_grid(edited, scan):
         raise VolumeError(
-            f"{edited_node.GetName()!r} does not lie on the grid of {scan_node.GetName()!r}; "
+            f"{edited_node.GetName()!r} is not on the grid of {scan_node.GetName()!r}; "
             "expected the scan that it was made from. Select that scan."
         )
     node = referred_node(edited_node, DIFFERENCE_ROLE, "vtkMRMLScalarVolumeNode", "difference")

@@ -151,8 +151,8 @@ def _voxels_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
     scalars = image.GetPointData().GetScalars()
     if scalars is None or scalars.GetNumberOfTuples() == 0:
         raise VolumeError(
-            "The segmentation has no voxels. Paint at least one segment, or select a reference "
-            "volume whose grid the label map shall have."
+            "The segmentation has no voxels. Paint at least one segment, or select a "
+            "reference volume whose grid the label map should have."
         )
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]).copy()
 

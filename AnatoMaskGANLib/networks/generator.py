@@ -1,29 +1,28 @@
-"""The generator: label map and noise in, image in [0,1] out (SPADE, GNN-SIF, 3D-SNI)."""
+"""The generator: label map and noise in, image in [0,1] out (SPADE, GNN-SIF, 3D-SNI).
+
+The fast engine evaluates it again, slice by slice: `Generator` in
+synthesis/engine/fast_generator.py, `Stage` in fast_stage.py, what their labels decide in
+modulation_tables.py; change both. Testing/test_synthesis_volume_pass.py holds the two together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.config import GeneratorSettings
+from AnatoMaskGANLib.networks.baselines.oasis import OasisGenerator
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
+from AnatoMaskGANLib.networks.baselines.unet import UNetGenerator
 from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField, WordLabelField
-from AnatoMaskGANLib.networks.noise import NoiseInjection, pool_noise
+from AnatoMaskGANLib.networks.noise import NoiseInjection, SliceNoise
+from AnatoMaskGANLib.networks.normalization import normalize_spectrally
+from AnatoMaskGANLib.networks.slice_batch import GeneratorOutput, ImageGenerator, SliceBatch
 from AnatoMaskGANLib.networks.slice_graph import SliceGraphFusion, slice_graph, slice_overlaps
 from AnatoMaskGANLib.networks.spade import LEAK, SPADEResidualBlock
-from AnatoMaskGANLib.networks.spectral import normalize_spectrally
-
-
-@dataclass(frozen=True)
-class NoiseStack:
-    """Noise of N slices and how strongly it enters."""
-
-    values: Tensor  # [N,Z,H,W], unit variance
-    strength: Tensor  # [N,1,1,1]; 0 gives the deterministic image
-    spacing_ji_mm: tuple[float, float]
 
 
 class ThroughPlaneContext(nn.Module):
@@ -39,8 +38,13 @@ class ThroughPlaneContext(nn.Module):
         self.offsets = nn.ModuleList(
             nn.Embedding(num_classes, num_features) for _ in range(2 * radius + 1)
         )
-        for table in self.offsets:
-            nn.init.normal_(table.weight, std=0.02)
+        for table in self.tables:
+            nn.init.normal_(table, std=0.02)
+
+    @property
+    def tables(self) -> list[Tensor]:
+        """[C,F] what a label adds, for every slice from the lowest to the highest."""
+        return [cast(nn.Embedding, table).weight for table in self.offsets]
 
     def forward(self, neighbor_labels: Tensor) -> Tensor:
         """[N,2r+1,h,w] labels from the slice r below to the slice r above -> [N,F,h,w]."""
@@ -58,6 +62,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = settings.stride // 2**number
+        # Finer than the fusion, whose graph sees nothing of these grids.
         has_context = settings.context_radius > 0 and number > settings.fusion_stage
         self.context = (
             ThroughPlaneContext(num_inputs, settings.num_classes, settings.context_radius)
@@ -77,24 +82,22 @@ class Stage(nn.Module):
             settings.separable,
             settings.norm,
         )
-        self._sigmas_mm = settings.noise_sigmas_mm
 
     def forward(
         self,
         state: Tensor,
         field: LabelField,
         neighbor_labels: Tensor | None,
-        noise: NoiseStack | None,
+        noise: SliceNoise | None,
     ) -> Tensor:
-        """state [N,F,h,w]; neighbor_labels [N,2r+1,H,W] on the finest grid."""
-        if self.context is not None:
+        """state [N,F,h,w]; neighbor_labels [N,2r+1,H,W] on the finest grid, for the context."""
+        if self.context is not None and neighbor_labels is not None:
             center = self.stride // 2
             state = state + self.context(
                 neighbor_labels[:, :, center :: self.stride, center :: self.stride]
             )
         if self.noise is not None and noise is not None:
-            pooled = pool_noise(noise.values, self.stride, noise.spacing_ji_mm, self._sigmas_mm)
-            state = self.noise(state, pooled, noise.strength, field, self.stride)
+            state = self.noise(state, noise, field, self.stride)
         return self.block(state, field, self.stride)
 
 
@@ -114,7 +117,7 @@ class MaskEncoder(nn.Module):
         return self.layers(fractions)
 
 
-class Generator(nn.Module):
+class Generator(ImageGenerator):
     """SPADE generator with slice-graph fusion and 3-D noise, each on a switch.
 
     A call makes whole stacks. `encode`, `fusion` and `decode` are its parts; all but the message
@@ -134,6 +137,7 @@ class Generator(nn.Module):
             num_fused = channels[settings.fusion_stage + 1]
             self.mask_encoder = MaskEncoder(settings.num_classes, num_fused)
             self.fusion = SliceGraphFusion(num_fused, settings.fusion_rounds)
+            # ours: 5 mm, from which the length is learned
             self.log_tau_mm = nn.Parameter(torch.tensor(5.0).log())
         self.image = nn.Conv2d(channels[-1], 1, 3, padding=1)
         if settings.label_outputs:
@@ -141,135 +145,79 @@ class Generator(nn.Module):
         if settings.spectral_norm:
             normalize_spectrally(self)
 
+    def stage(self, number: int) -> Stage:
+        """One resolution of the decoder, 0 the coarsest."""
+        return cast(Stage, self.stages[number])
+
     @property
     def fusion_stride(self) -> int:
         """In-plane pixels of a cell of the fusion's grid."""
-        return self.stages[self.settings.fusion_stage].stride
+        return self.stage(self.settings.fusion_stage).stride
 
-    def encode(self, field: LabelField, noise: NoiseStack | None = None) -> Tensor:
+    def forward(self, batch: SliceBatch) -> GeneratorOutput:
+        settings = self.settings
+        padded = batch.padded_to(settings.stride)
+        field_kind = WordLabelField if batch.use_words else DenseLabelField
+        field = field_kind(padded.inner_labels.flatten(0, 1), settings.num_classes)
+        noise = None
+        if settings.use_noise3d and batch.noise is not None:
+            noise = padded.slice_noise(settings.noise_sigmas_mm)
+        state = self.encode(field, noise)
+        if settings.use_gnn_fusion:
+            state = self._fuse(padded, field, state)
+        neighbor_labels = padded.neighbor_labels(settings.context_radius).flatten(0, 1)
+        image, logits = self.decode(state, field, neighbor_labels, noise)
+        return GeneratorOutput(
+            batch.as_stacks(image), None if logits is None else batch.as_stacks(logits)
+        )
+
+    def encode(self, field: LabelField, noise: SliceNoise | None) -> Tensor:
         """Decoder state [N,F,h,w] up to the fusion."""
         state = self.start(field.fractions(self.settings.stride))
-        return self._run(0, self.settings.fusion_stage + 1, state, field, None, noise)
+        for number in range(self.settings.fusion_stage + 1):
+            state = self._next(number, state, field, None, noise)
+        return state
+
+    def _fuse(self, padded: SliceBatch, field: LabelField, state: Tensor) -> Tensor:
+        """The state [N,F,h,w] of every slice after it has heard of its neighbors."""
+        labels, settings = padded.inner_labels, self.settings
+        overlaps = slice_overlaps(labels, settings.num_classes)
+        tau_mm = self.log_tau_mm.exp()
+        graph = slice_graph(overlaps, padded.positions_mm, tau_mm, settings.stack_radius)
+        fractions = field.fractions(self.fusion_stride)
+        foreground = 1 - fractions[:, :1]
+        return self.fusion(self.mask_encoder(fractions), state, foreground, graph)
 
     def decode(
-        self,
-        state: Tensor,
-        field: LabelField,
-        neighbor_labels: Tensor | None,
-        noise: NoiseStack | None = None,
-    ) -> Tensor:
-        """Image [N,1,H,W] in [0,1] from the fused state."""
-        return self.decode_heads(state, field, neighbor_labels, noise)[0]
-
-    def decode_heads(
-        self,
-        state: Tensor,
-        field: LabelField,
-        neighbor_labels: Tensor | None,
-        noise: NoiseStack | None = None,
+        self, state: Tensor, field: LabelField, neighbor_labels: Tensor, noise: SliceNoise | None
     ) -> tuple[Tensor, Tensor | None]:
         """Image [N,1,H,W] in [0,1] and label logits [N,C',H,W], None without a second head."""
-        first = self.settings.fusion_stage + 1
-        state = self._run(first, len(self.stages), state, field, neighbor_labels, noise)
+        for number in range(self.settings.fusion_stage + 1, len(self.stages)):
+            state = self._next(number, state, field, neighbor_labels, noise)
         state = functional.leaky_relu(state, LEAK)
         logits = self.label_logits(state) if self.settings.label_outputs else None
         return torch.sigmoid(self.image(state)), logits
 
-    def _run(
+    def _next(
         self,
-        first: int,
-        end: int,
+        number: int,
         state: Tensor,
         field: LabelField,
         neighbor_labels: Tensor | None,
-        noise: NoiseStack | None,
+        noise: SliceNoise | None,
     ) -> Tensor:
-        for number in range(first, end):
-            if number > 0:
-                state = functional.interpolate(state, scale_factor=2, mode="nearest")
-            state = self.stages[number](state, field, neighbor_labels, noise)
-        return state
-
-    def forward(
-        self,
-        labels: Tensor,
-        positions_mm: Tensor,
-        noise: Tensor | None = None,
-        strength: Tensor | float = 1.0,
-        spacing_ji_mm: Sequence[float] = (1.0, 1.0),
-        halo: int = 0,
-        use_words: bool = True,
-    ) -> Tensor:
-        """Image [B,S,1,H,W] in [0,1].
-
-        labels: [B,S+2*halo,H,W] class indices; the `halo` outer slices on either side are seen by
-        the
-            through-plane context but not made. Beyond the given slices lies background.
-        positions_mm: [B,S] of the slices that are made, along the slice axis.
-        noise: [B,Z,S,H,W] of `noise_field`, or None for the deterministic image.
-        strength: scalar or [B].
-        use_words: evaluate SPADE's label branches once for every distinct neighborhood (exact).
-
-        H and W may be any size: others than multiples of the stride are padded with background, and
-        the image is cropped.
-        """
-        arguments = (labels, positions_mm, noise, strength, spacing_ji_mm, halo, use_words)
-        return self.forward_heads(*arguments)[0]
-
-    def forward_heads(
-        self,
-        labels: Tensor,
-        positions_mm: Tensor,
-        noise: Tensor | None = None,
-        strength: Tensor | float = 1.0,
-        spacing_ji_mm: Sequence[float] = (1.0, 1.0),
-        halo: int = 0,
-        use_words: bool = True,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Image [B,S,1,H,W] and, from the second head, label logits [B,S,C',H,W] or None.
-
-        Arguments as those of `forward`.
-        """
-        height, width = labels.shape[2:]
-        stride = self.settings.stride
-        padding = (0, -width % stride, 0, -height % stride)
-        labels = functional.pad(labels, padding)
-        cases, num_slices = positions_mm.shape
-        neighbor_labels = stack_neighbors(labels, halo, self.settings.context_radius)
-        made = labels[:, halo : halo + num_slices]
-        field_kind = WordLabelField if use_words else DenseLabelField
-        field = field_kind(made.flatten(0, 1), self.settings.num_classes)
-        noise_stack = None
-        if noise is not None and self.settings.use_noise3d:
-            values = functional.pad(noise, padding).transpose(1, 2).flatten(0, 1)
-            strengths = torch.as_tensor(strength, dtype=values.dtype, device=values.device)
-            strengths = strengths.expand(cases).repeat_interleave(num_slices).view(-1, 1, 1, 1)
-            noise_stack = NoiseStack(values, strengths, (spacing_ji_mm[0], spacing_ji_mm[1]))
-        state = self.encode(field, noise_stack)
-        if self.settings.use_gnn_fusion:
-            overlaps = slice_overlaps(made, self.settings.num_classes)
-            graph = slice_graph(
-                overlaps, positions_mm, self.log_tau_mm.exp(), self.settings.stack_radius
-            )
-            fractions = field.fractions(self.fusion_stride)
-            foreground = 1 - fractions[:, :1]
-            state = self.fusion(self.mask_encoder(fractions), state, foreground, graph)
-        heads = self.decode_heads(state, field, neighbor_labels.flatten(0, 1), noise_stack)
-        image, logits = (
-            None if head is None else head[:, :, :height, :width].unflatten(0, (cases, num_slices))
-            for head in heads
-        )
-        return image, logits
+        """The state after a stage; each stage has twice the grid of the one before."""
+        if number > 0:
+            state = functional.interpolate(state, scale_factor=2, mode="nearest")
+        return self.stage(number)(state, field, neighbor_labels, noise)
 
 
-def stack_neighbors(labels: Tensor, halo: int, radius: int) -> Tensor:
-    """[B,S,2r+1,H,W] labels of every made slice and its neighbors, background beyond the given
-    ones.
-    """
-    num_slices = labels.shape[1] - 2 * halo
-    short = max(0, radius - halo)
-    padded = functional.pad(labels, (0, 0, 0, 0, short, short))
-    first = halo + short - radius
-    return torch.stack(
-        [padded[:, first + d : first + d + num_slices] for d in range(2 * radius + 1)], dim=2
-    )
+def build_generator(settings: GeneratorSettings) -> ImageGenerator | Segmenter:
+    """A new network of settings.kind; all but the segmenter make images."""
+    if settings.kind == "oasis":
+        return OasisGenerator(settings)
+    if settings.kind == "unet":
+        return UNetGenerator(settings)
+    if settings.kind == "segmenter":
+        return Segmenter(settings)
+    return Generator(settings)

@@ -2,12 +2,18 @@
 
 # Differs from the paper: its public code draws one vector a slice, constant in space and
 independent between slices. Here the noise is a Gaussian random field in mm on the voxel lattice.
+
+The fast engine draws and averages noise by the functions of this file. `NoiseInjection` it
+evaluates again, in synthesis/engine/fast_layers.py (`FastNoise`) and fast_stage.py; change both.
+Testing/test_synthesis_volume_pass.py holds the two together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +25,7 @@ from AnatoMaskGANLib.networks.spade import LEAK
 _GOLDEN = -7046029254386353131  # 2**64 / golden ratio as a signed integer
 _MIX1, _MIX2 = -4658895280553007687, -7723592293110705685  # splitmix64's multipliers, signed
 _TRUNCATION = 3.5  # the Gaussian is cut at this many sigma
-_CACHED_NODES = 1 << 17  # that are drawn and smoothed in plane together, in a CPU's cache
+_CACHED_NODES = 1 << 17  # nodes drawn and smoothed in plane together, which a CPU's cache holds
 
 
 def noise_field(
@@ -72,68 +78,86 @@ def _octave(
 
 
 class _SmoothedAxis:
-    """Gaussian interpolation from noise nodes to voxels along one axis, of unit output variance."""
+    """Gaussian interpolation from noise nodes to voxels along one axis, of unit output variance.
+
+    A node lies at every pitch-th voxel, so voxel x = pitch n + phase lies at or behind node n:
+
+        voxels         .  .  .  .  .  .  .  x  .  .  .  .  .  .  .  .
+        nodes          |        |        |        |        |        |        pitch 3, phase 1
+        taps of x     -2       -1        0        1        2        3        reach 2
+
+    The field at x is the sum over taps t of exp(-d^2 / (2 sigma^2)) times the white noise of node
+    n + t, where d = (phase - t pitch) spacing. A Gaussian convolved with itself has sqrt(2) sigma,
+    hence the correlation exp(-d^2 / (4 sigma^2)) of the field.
+
+    Which taps: node n - reach is the first that is `_TRUNCATION` sigma away from n. To the right of
+    x the same length ends at most one node later, as x lies up to one pitch behind n. So taps run
+    from -reach to reach + 1, and the nodes of the axis from first - reach to last + reach + 1.
+
+    The sum of the squared weights, which is the variance, depends on the phase alone: one factor
+    for every phase makes it 1 at every voxel.
+    """
 
     def __init__(self, start: int, size: int, spacing_mm: float, sigma_mm: float) -> None:
         pitch = max(1, int(sigma_mm / 2 / spacing_mm))  # voxels between two nodes
         reach = math.ceil(_TRUNCATION * sigma_mm / (pitch * spacing_mm))
-        voxels = range(start, start + size)
-        self.nodes = [voxel // pitch for voxel in voxels]
-        self.pitch = pitch
-        self.start = start
-        self.first_node = self.nodes[0] - reach
-        self.num_nodes = self.nodes[-1] + reach + 2 - self.first_node
-        self.taps = range(-reach, reach + 2)
+        self._start, self._size, self._pitch = start, size, pitch
+        self._taps = range(-reach, reach + 2)
+        first, last = start // pitch, (start + size - 1) // pitch  # nodes of the outer voxels
+        self.first_node = first + self._taps[0]
+        self.num_nodes = last + self._taps[-1] + 1 - self.first_node
         by_phase = [
             [
                 math.exp(-0.5 * ((phase - tap * pitch) * spacing_mm / sigma_mm) ** 2)
-                for tap in self.taps
+                for tap in self._taps
             ]
             for phase in range(pitch)
         ]
         scale = [1 / math.sqrt(sum(weight**2 for weight in weights)) for weights in by_phase]
-        self.weights = [
+        self._weights = [  # [voxel][tap]
             [weight * scale[voxel % pitch] for weight in by_phase[voxel % pitch]]
-            for voxel in voxels
+            for voxel in range(start, start + size)
         ]
 
     def smooth(self, field: Tensor, dim: int) -> Tensor:
-        size, pitch = len(self.nodes), self.pitch
-        if pitch > 1:  # every node as often as there are voxels to it, so that taps are shifts
-            first = self.start + self.taps[0] * pitch
-            voxels = torch.arange(first, first + size + (len(self.taps) - 1) * pitch)
+        """A field of white noise at the axis's nodes along `dim` -> at its voxels."""
+        size, pitch = self._size, self._pitch
+        if pitch > 1:
+            # Every node as often as there are voxels at or behind it. Then the node of tap t of all
+            # voxels is this field, shifted by t pitch voxels.
+            first = self._start + self._taps[0] * pitch
+            voxels = torch.arange(first, first + size + (len(self._taps) - 1) * pitch)
             nodes = voxels.div(pitch, rounding_mode="floor") - self.first_node
             field = field.index_select(dim, nodes.to(field.device))
-        offset = 0 if pitch > 1 else self.start + self.taps[0] - self.first_node
-        weights = torch.tensor(self.weights, dtype=torch.float32, device=field.device)
+        weights = torch.tensor(self._weights, dtype=torch.float32, device=field.device)
         shape = [1, 1, 1]
         shape[dim] = size
         # One tap after the other: a matrix product would round differently by its size.
-        smoothed: Tensor | None = None
-        term: Tensor | None = None
-        for column in range(len(self.taps)):
-            shifted = field.narrow(dim, offset + column * pitch, size)
-            weight = weights[:, column].view(shape)
-            if smoothed is None:
-                smoothed = shifted * weight
-                term = torch.empty_like(smoothed)
-            else:
-                smoothed.add_(torch.mul(shifted, weight, out=term))
+        smoothed = field.narrow(dim, 0, size) * weights[:, 0].view(shape)
+        term = torch.empty_like(smoothed)
+        for column in range(1, len(self._taps)):
+            shifted = field.narrow(dim, column * pitch, size)
+            smoothed.add_(torch.mul(shifted, weights[:, column].view(shape), out=term))
         return smoothed
 
 
 def _white_noise(
     seed: int, number: int, ranges_kji: Sequence[tuple[int, int]], device: torch.device | str
 ) -> Tensor:
-    """Standard normal values by a counter-based hash of (seed, number, k, j, i) and Box-Muller."""
+    """Standard normal values by a counter-based hash of (seed, number, k, j, i) and Box-Muller.
+
+    A key of 64 bits gives two uniform numbers of 24 bits, all that a float32 holds: its upper bits
+    the radius, its lower ones the angle.
+    """
     octave = torch.tensor(number, dtype=torch.int64, device=device)
     key = _mix(_mix(torch.tensor(seed, dtype=torch.int64, device=device)) + octave * _GOLDEN)
     for first, size in ranges_kji:
         index = torch.arange(first, first + size, dtype=torch.int64, device=device)
         key = _mix(key[..., None] + index * _GOLDEN)
-    radius = ((key >> 40) & 0xFFFFFF).float().add_(0.5).mul_(2.0**-24)
+    uniform = ((key >> 40) & 0xFFFFFF).float().add_(0.5).mul_(2.0**-24)  # in (0,1), never 0
     angle = (key & 0xFFFFFF).float().mul_(2 * math.pi * 2.0**-24)
-    return radius.log_().mul_(-2).sqrt_().mul_(angle.cos_())
+    radius = uniform.log_().mul_(-2).sqrt_()
+    return radius.mul_(angle.cos_())
 
 
 def _mix(key: Tensor) -> Tensor:
@@ -146,8 +170,11 @@ def _mix(key: Tensor) -> Tensor:
 def pooled_standard_deviation(
     stride: int, spacing_ji_mm: Sequence[float], sigmas_mm: Sequence[float]
 ) -> list[float]:
-    """Standard deviation of the field's mean over stride x stride pixels, for every sigma."""
-    deviations = []
+    """Standard deviation of the field's mean over stride x stride pixels, for every sigma.
+
+    The variance of a mean is the mean of the correlations of all pairs; it factors by axis.
+    """
+    found = []
     for sigma in sigmas_mm:
         variance = 1.0
         for spacing in spacing_ji_mm:
@@ -157,19 +184,48 @@ def pooled_standard_deviation(
                 for b in range(stride)
             ]
             variance *= sum(pairs) / stride**2
-        deviations.append(math.sqrt(variance))
-    return deviations
+        found.append(math.sqrt(variance))
+    return found
 
 
-def pool_noise(
-    noise: Tensor, stride: int, spacing_ji_mm: Sequence[float], sigmas_mm: Sequence[float]
-) -> Tensor:
-    """[N,Z,H,W] noise averaged over the cells of a stage, scaled back to unit variance."""
-    if stride == 1:
-        return noise
-    deviations = pooled_standard_deviation(stride, spacing_ji_mm, sigmas_mm)
-    scale = noise.new_tensor([1 / deviation for deviation in deviations]).view(1, -1, 1, 1)
-    return functional.avg_pool2d(noise, stride) * scale
+@lru_cache(maxsize=256)
+def _pooled_scale(
+    stride: int, spacing_ji_mm: tuple[float, float], sigmas_mm: tuple[float, ...]
+) -> tuple[float, ...]:
+    return tuple(
+        1 / deviation for deviation in pooled_standard_deviation(stride, spacing_ji_mm, sigmas_mm)
+    )
+
+
+@dataclass(frozen=True)
+class SliceNoise:
+    """Noise of N slices, and how strongly it enters."""
+
+    values: Tensor
+    """[N,Z,H,W], of unit variance."""
+    strength: Tensor | float
+    """[N,1,1,1], or one for all slices; 0 gives the deterministic image."""
+    spacing_ji_mm: tuple[float, float]
+    sigmas_mm: tuple[float, ...]
+    halves: bool = False
+    """Whether the mean over the cells of a stage is taken from that of the next finer stage. That
+    costs a quarter of the additions and rounds otherwise; the fast engine asks for it."""
+    _means: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def pooled(self, stride: int) -> Tensor:
+        """[N,Z,h,w] mean over the cells of a stage, scaled back to unit variance."""
+        if stride == 1:
+            return self.values
+        scale = _pooled_scale(stride, self.spacing_ji_mm, self.sigmas_mm)
+        return self._mean(stride) * self.values.new_tensor(scale).view(1, -1, 1, 1)
+
+    def _mean(self, stride: int) -> Tensor:
+        if stride not in self._means:
+            if self.halves and stride > 2:
+                self._means[stride] = functional.avg_pool2d(self._mean(stride // 2), 2)
+            else:
+                self._means[stride] = functional.avg_pool2d(self.values, stride)
+        return self._means[stride]
 
 
 class NoiseInjection(nn.Module):
@@ -193,10 +249,11 @@ class NoiseInjection(nn.Module):
         nn.init.zeros_(self.class_gate.weight)
 
     def forward(
-        self, features: Tensor, noise: Tensor, strength: Tensor, field: LabelField, stride: int
+        self, features: Tensor, noise: SliceNoise, labels: LabelField, stride: int
     ) -> Tensor:
-        """features [N,F,h,w], noise [N,Z,h,w], strength [N,1,1,1]."""
-        by_class = self.class_gate(field.labels_at(stride)).permute(0, 3, 1, 2)
-        injected = self.projection(noise) * torch.sigmoid(self.gate(noise) + by_class)
-        injected = injected + self.refinement_scale * self.refinement(noise)
-        return features + strength * injected
+        """features [N,F,h,w] of a stage of this stride."""
+        pooled = noise.pooled(stride)
+        by_class = self.class_gate(labels.labels_at(stride)).permute(0, 3, 1, 2)
+        injected = self.projection(pooled) * torch.sigmoid(self.gate(pooled) + by_class)
+        injected = injected + self.refinement_scale * self.refinement(pooled)
+        return features + noise.strength * injected

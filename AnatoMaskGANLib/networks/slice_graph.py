@@ -1,6 +1,11 @@
 """GNN-SIF: fusion of neighboring slices by a slice graph (paper, section III-A, Eq. 1, Algorithm
 1).
 
+The fast engine evaluates it again, slice by slice, in synthesis/engine/fast_generator.py
+(`FastFusion`) and volume_pass.py (the rounds of messages); change both.
+Testing/test_synthesis_volume_pass.py holds the two together. The graph itself, its patches and the
+means over stacks it takes from the functions of this file.
+
 # Differs from the paper: Eq. 1 read literally is one learned constant for a fixed number of slices,
 and no feature of a neighbor reaches a slice. Here messages travel along the edges, any number of
 slices works, and the gate is a function of the graph around a slice.
@@ -17,6 +22,12 @@ from torch.nn import functional
 from AnatoMaskGANLib.networks.spade import LEAK
 
 NEIGHBOR_RADIUS = 2  # K of the paper: slices up to two positions apart share an edge
+
+
+# ours: what remains of an edge between slices that share no label, and what full overlap adds
+_LEAST_EDGE, _OVERLAP_EDGE = 0.2, 0.8
+# ours: far below the share of one labeled pixel in a cell, so only an empty stack meets it
+_LEAST_AREA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def slice_graph(
     number = torch.arange(num_slices, device=positions_mm.device)
     apart = (number[:, None] - number[None, :]).abs()
     distance = positions_mm[:, :, None] - positions_mm[:, None, :]
-    weights = torch.exp(-(distance**2) / (2 * tau_mm**2)) * (0.2 + 0.8 * overlaps)
+    weights = torch.exp(-(distance**2) / (2 * tau_mm**2)) * (_LEAST_EDGE + _OVERLAP_EDGE * overlaps)
     weights = weights * (apart <= NEIGHBOR_RADIUS)
     weights = torch.where(apart == 0, 1.0, weights)
     degree = weights.sum(-1) + 1  # one more edge to the stack node
@@ -94,7 +105,7 @@ def slice_graph(
     )
 
 
-def graph_windows(graph: SliceGraph) -> Tensor:
+def graph_patches(graph: SliceGraph) -> Tensor:
     """[B,S,(2K+2)^2] the part of A~ around every slice, with its stack node, zero outside the
     stack.
     """
@@ -104,18 +115,19 @@ def graph_windows(graph: SliceGraph) -> Tensor:
     to_stack = functional.pad(graph.to_stack, (radius, radius))
     around = torch.arange(2 * radius + 1, device=edges.device)
     index = torch.arange(num_slices, device=edges.device)[:, None] + around  # [S,2K+1]
-    window = edges[:, index[:, :, None], index[:, None, :]]  # [B,S,2K+1,2K+1]
+    patch = edges[:, index[:, :, None], index[:, None, :]]  # [B,S,2K+1,2K+1]
     column = to_stack[:, index]  # [B,S,2K+1]
     corner = graph.stack_self.expand(edges.shape[0], -1)[..., None]
-    window = torch.cat([window, column[..., None]], dim=3)
+    patch = torch.cat([patch, column[..., None]], dim=3)
     last = torch.cat([column, corner], dim=2)[:, :, None]
-    return torch.cat([window, last], dim=2).flatten(2)
+    return torch.cat([patch, last], dim=2).flatten(2)
 
 
 class SliceGraphFusion(nn.Module):
     """Modulates a stage by what neighboring slices hold; the identity when freshly made.
 
-    A call does everything; its three parts serve synthesis slice by slice.
+    `slice_features`, `exchange` and `modulate` are its parts; only `exchange` lets slices meet.
+    num_hidden: of the layer between the patch of the graph and the gate; ours.
     """
 
     def __init__(self, num_features: int, rounds: int = 1, num_hidden: int = 64) -> None:
@@ -135,14 +147,14 @@ class SliceGraphFusion(nn.Module):
         )
         self.stack_value = nn.ModuleList(nn.Linear(num_features, quarter) for _ in range(rounds))
         self.message = nn.ModuleList(nn.Conv2d(quarter, num_features, 1) for _ in range(rounds))
-        window = 2 * NEIGHBOR_RADIUS + 2
-        self.graph_hidden = nn.Linear(window**2, num_hidden)
+        patch = 2 * NEIGHBOR_RADIUS + 2
+        self.graph_hidden = nn.Linear(patch**2, num_hidden)
         self.graph_gate = nn.Linear(num_hidden, num_features)
         self.spatial_gate = nn.Conv2d(num_features, 1, 3, padding=1)
         self.modulation = nn.Conv2d(num_features, 2 * num_features, 1)
         for layer in (*self.message, self.graph_gate, self.spatial_gate, self.modulation):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def slice_features(self, mask_features: Tensor, state: Tensor) -> Tensor:
         """M [N,F,h,w] of every slice by itself: densely connected dilated convolutions."""
@@ -176,8 +188,8 @@ class SliceGraphFusion(nn.Module):
             total[:, first:last] += weights * values[:, first + offset : last + offset]
         sums, areas = stack_sums(features.flatten(0, 1), foreground.flatten(0, 1))
         means = stack_means(
-            _window_sum(sums.unflatten(0, (cases, num_slices)), graph.stack_radius),
-            _window_sum(areas.unflatten(0, (cases, num_slices)), graph.stack_radius),
+            _sum_of_near(sums.unflatten(0, (cases, num_slices)), graph.stack_radius),
+            _sum_of_near(areas.unflatten(0, (cases, num_slices)), graph.stack_radius),
         )
         messages = self.message_from(
             number, total.flatten(0, 1), means.flatten(0, 1), graph.to_stack.flatten(0, 1)
@@ -199,12 +211,12 @@ class SliceGraphFusion(nn.Module):
         stack = self.stack_value[number](means) * to_stack[:, None]
         return self.message[number](neighbor_sum + stack[..., None, None])
 
-    def modulate(self, features: Tensor, windows: Tensor, state: Tensor) -> Tensor:
+    def modulate(self, features: Tensor, patches: Tensor, state: Tensor) -> Tensor:
         """Y (1 + gamma) + beta of every slice by itself.
 
-        features, state: [N,F,h,w]; windows: [N,(2K+2)^2] of `graph_windows`.
+        features, state: [N,F,h,w]; patches: [N,(2K+2)^2] of `graph_patches`.
         """
-        hidden = functional.leaky_relu(self.graph_hidden(windows), LEAK)
+        hidden = functional.leaky_relu(self.graph_hidden(patches), LEAK)
         gate = self.graph_gate(hidden)[:, :, None, None] + self.spatial_gate(features)
         gated = functional.leaky_relu(features * 2 * torch.sigmoid(gate), LEAK)
         gamma, beta = self.modulation(gated).chunk(2, dim=1)
@@ -214,12 +226,12 @@ class SliceGraphFusion(nn.Module):
         self, mask_features: Tensor, state: Tensor, foreground: Tensor, graph: SliceGraph
     ) -> Tensor:
         """mask_features, state: [B*S,F,h,w]; foreground: [B*S,1,h,w] -> state [B*S,F,h,w]."""
-        stacked = (*graph.to_stack.shape,)
+        stacked = tuple(graph.to_stack.shape)
         features = self.slice_features(mask_features, state)
         features = self.exchange(
             features.unflatten(0, stacked), foreground.unflatten(0, stacked), graph
         ).flatten(0, 1)
-        return self.modulate(features, graph_windows(graph).flatten(0, 1), state)
+        return self.modulate(features, graph_patches(graph).flatten(0, 1), state)
 
 
 def stack_sums(features: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,10 +241,10 @@ def stack_sums(features: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
 
 def stack_means(sums: Tensor, areas: Tensor) -> Tensor:
     """Mean over the labeled part of a stack, zero where nothing is labeled."""
-    return sums / areas.clamp(min=1e-3)
+    return sums / areas.clamp(min=_LEAST_AREA)
 
 
-def _window_sum(values: Tensor, radius: int) -> Tensor:
+def _sum_of_near(values: Tensor, radius: int) -> Tensor:
     """[B,S,F] sum over the slices at most `radius` positions away."""
     num_slices = values.shape[1]
     number = torch.arange(num_slices, device=values.device)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.plan import Plan
 from AnatoMaskGANLib.volumes.case_store import STORE_VERSION
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.source_files import files_read_with
 
 # Raised when the same inputs and settings give other arrays than before.
@@ -45,13 +45,5 @@ def fingerprint(plan: Plan, files: CaseFiles) -> str:
     for path in (files.image, files.labels):
         for file in files_read_with(path) if path is not None else ():
             digest.update(b"\0" + file.name.encode() + b"\0")
-            digest.update(_content_hash(file))
+            digest.update(bytes.fromhex(file_sha256(file)))
     return digest.hexdigest()
-
-
-def _content_hash(file: Path) -> bytes:
-    digest = hashlib.sha256()
-    with open(file, "rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.digest()

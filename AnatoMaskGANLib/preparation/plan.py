@@ -127,8 +127,8 @@ def _earlier_index(settings: PreparationSettings) -> dict[str, Any] | None:
         return read_index(settings.output)
     except StoreError as error:
         raise StoreError(
-            f"{error}. anatomaskgan prepare does not overwrite it: give a new folder, or "
-            f"remove {settings.output / INDEX}."
+            f"{error}. anatomaskgan prepare does not overwrite it: give a "
+            f"new folder, or remove {settings.output / INDEX}."
         ) from error
 
 

@@ -17,6 +17,7 @@ from AnatoMaskGANLib.synthesis.models.folder import (
     user_models_folder,
     write_model,
 )
+from AnatoMaskGANLib.synthesis.options import Progress, SynthesisOptions
 from AnatoMaskGANLib.volumes import ChangedRegion
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ __all__ = [
     "DeviceError",
     "MemoryLimitError",
     "ModelCard",
+    "Progress",
     "SynthesisCancelledError",
+    "SynthesisOptions",
     "SynthesisSession",
     "Synthesizer",
     "blend_edit",

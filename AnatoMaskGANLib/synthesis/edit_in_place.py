@@ -9,14 +9,15 @@ margin every voxel of the scan stays as it is, bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from AnatoMaskGANLib.synthesis.options import SynthesisOptions
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, apply_matches, same_grid
 
 if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 DEFAULT_MARGIN_MM = 4.0
@@ -35,12 +36,8 @@ def edit_in_place(
     old_map: LabelMap,
     new_map: LabelMap,
     margin_mm: float = DEFAULT_MARGIN_MM,
-    seed: int = 0,
-    noise_strength: float = 1.0,
-    on_progress: Callable[[float, str], None] | None = None,
-    is_cancelled: Callable[[], bool] | None = None,
-    unmatched: str = "stop",
-    user_table: Mapping[str, str | int | None] | None = None,
+    options: SynthesisOptions | None = None,
+    progress: Progress | None = None,
 ) -> Volume:
     """The scan with the anatomy of the new map where the two maps differ, in the scan's own type.
 
@@ -48,6 +45,7 @@ def edit_in_place(
     one grid, ValueError for a margin that is no length; else what `Synthesizer.synthesize` raises.
     """
     check_margin(margin_mm)
+    options = options or SynthesisOptions()
     for label_map, which in ((old_map, "old"), (new_map, "new")):
         if not same_grid(scan, label_map):
             raise VolumeError(
@@ -56,12 +54,12 @@ def edit_in_place(
                 "scan as the reference geometry of the segmentation."
             )
     old, new = (
-        apply_matches(label_map, synthesizer.match(label_map, user_table), unmatched).labels_kji
+        apply_matches(
+            label_map, synthesizer.match(label_map, options.user_table), options.unmatched
+        ).labels_kji
         for label_map in (old_map, new_map)
     )
-    synthetic = synthesizer.synthesize(
-        new_map, seed, noise_strength, on_progress, is_cancelled, unmatched, user_table
-    )
+    synthetic = synthesizer.synthesize(new_map, options, progress)
     return blend_edit(scan, synthetic, old != new, new != 0, margin_mm)
 
 
@@ -90,16 +88,16 @@ def blend_edit(
         is_changed, is_labeled = is_changed_kji[part], is_labeled_kji[part]
         distance = _distance_mm(is_changed, spacing)
         # Of the whole volume: 1 where labels changed, 0 from the margin on.
-        share = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
-        share[is_changed] = 1.0
+        fraction = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
+        fraction[is_changed] = 1.0
         real = voxels[part].astype(np.float64)
         is_number = np.isfinite(real)
         real[~is_number] = 0.0
         is_known = is_number & ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
         made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm, seam)
-        blended = _as_type(real + share * (made - real), voxels.dtype)
-        voxels[part] = np.where((share > 0) & (is_number | is_changed), blended, voxels[part])
-    record = {
+        blended = _as_type(real + fraction * (made - real), voxels.dtype)
+        voxels[part] = np.where((fraction > 0) & (is_number | is_changed), blended, voxels[part])
+    provenance = {
         **synthetic.provenance,
         "EditedInPlace": "YES",
         "EditedVoxels": str(int(np.count_nonzero(is_changed_kji))),
@@ -107,7 +105,7 @@ def blend_edit(
         "EditSeam": seam,
     }
     window = scan.window or synthetic.window
-    return Volume(voxels, scan.ijk_to_ras, window, scan.unit or synthetic.unit, record)
+    return Volume(voxels, scan.ijk_to_ras, window, scan.unit or synthetic.unit, provenance)
 
 
 def check_margin(margin_mm: float) -> None:
@@ -151,7 +149,7 @@ def _gain(made: np.ndarray, real: np.ndarray) -> float:
     is_flat = min(made.std(), real.std()) < 1e-6 * max(1.0, np.abs(made).max())
     if made.size < _FEWEST_VOXELS or is_flat:
         return 1.0
-    # Deviation over deviation, not the regression slope, which noise in `made` makes too small.
+    # Ratio of standard deviations, not the regression slope, which noise in `made` makes too small.
     correlation = np.corrcoef(made, real)[0, 1]
     gain = float(real.std() / made.std())
     return gain if correlation > 0.3 and _GAINS[0] < gain < _GAINS[1] else 1.0

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from AnatoMaskGANLib.networks.superpixel_levels import superpixel_levels
+from AnatoMaskGANLib.networks.label_grids import superpixel_levels
+from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.devices import pick_device
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
@@ -97,6 +98,11 @@ class VolumeSegmenter:
         """[K,J,I] classes of an image in [0,1] on the model grid."""
         seen = torch.from_numpy(image_kji)
         if self._is_two_headed:
+            if self.superpixels is None:
+                raise CheckpointError(
+                    f"{self.card.name} makes image and labels from superpixels, which are not "
+                    "found here; use it with: anatomaskgan segment"
+                )
             means = self.superpixels(image_kji, self.card.spacing_ijk_mm)
             seen = superpixel_levels(torch.from_numpy(means))
         radius = self.card.generator.context_radius
@@ -115,24 +121,22 @@ class VolumeSegmenter:
             return self.network(seen[None, :, None])[0]
         spacing = self.card.spacing_ijk_mm
         positions = torch.arange(seen.shape[0], device=self.device)[None] * spacing[2]
-        _, logits = self.network.forward_heads(
-            seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0])
-        )
-        return logits[0]
+        batch = SliceBatch(seen[None], positions, spacing_ji_mm=(spacing[1], spacing[0]))
+        return self.network(batch).label_logits[0]
 
     def _on_own_grid(
         self, labels_kji: np.ndarray, model_grid: LabelMap, volume: Volume
     ) -> np.ndarray:
-        """The classes on the volume's grid: of every voxel the one with the largest share.
+        """The classes on the volume's grid: of every voxel the one with the largest fraction.
 
-        Shares are interpolated class by class, so that borders stay smooth when the spacing
+        Fractions are interpolated class by class, so that borders stay smooth when the spacing
         changes.
         """
         best = np.full(volume.voxels_kji.shape, -1.0, np.float32)
         found = np.zeros(volume.voxels_kji.shape, np.uint16)
         for value in np.unique(labels_kji):
-            share = Volume((labels_kji == value).astype(np.float32), model_grid.ijk_to_ras)
-            own = to_grid_of(share, volume).voxels_kji
+            fraction = Volume((labels_kji == value).astype(np.float32), model_grid.ijk_to_ras)
+            own = to_grid_of(fraction, volume).voxels_kji
             is_larger = own > best
             best[is_larger], found[is_larger] = own[is_larger], value
         return found.astype(np.uint8) if found.max(initial=0) < 256 else found

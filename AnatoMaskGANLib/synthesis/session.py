@@ -1,6 +1,6 @@
 """A synthetic volume that follows its label map while it is edited.
 
-A session keeps the label dictionaries, the noise, and what every slice has encoded and sent to its
+A session keeps the modulation tables, the noise, and what every slice has encoded and sent to its
 neighbors. An update makes again the slices that an edit reaches: the edited ones, those that see
 their labels through the context, and those that their messages, edge weights or stack nodes reach.
 Which these are follows from comparing values, so an update equals a full synthesis of the new map;
@@ -14,20 +14,18 @@ four rows are summed in another order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceLabels, SlicePass, start_pass
-from AnatoMaskGANLib.synthesis.engine.synthesis_box import labeled_box
-from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
-from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
-from AnatoMaskGANLib.synthesis.lost_labels import lost_labels
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
+from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
+from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
+from AnatoMaskGANLib.synthesis.model_map import ModelMap
+from AnatoMaskGANLib.synthesis.options import Progress, SynthesisOptions
 from AnatoMaskGANLib.volumes import (
     ChangedRegion,
     LabelMap,
@@ -37,184 +35,171 @@ from AnatoMaskGANLib.volumes import (
     same_grid,
     to_grid_of,
 )
-from AnatoMaskGANLib.volumes.label_matching import with_unmatched
-
-if TYPE_CHECKING:
-    from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 
 # A position this far from a whole voxel is interpolated in a part of a grid as in the whole grid.
 _CLEARLY_BETWEEN = 0.05
+_KEPT = Kept(labels=True, slices=True)
+
+Slices = tuple[slice, slice, slice]
+
+
+@dataclass
+class _GridImage:
+    """The image on the model's grid, and which of its slices are not up to date."""
+
+    model_map: ModelMap
+    voxels_kji: np.ndarray
+    """In the model's physical unit."""
+    images: EnginePass | None
+    """Makes the slices; None where nothing is labeled."""
+    stale: set[int]
+    """Slices whose voxels are not those of the model map."""
+    unreported: set[int]
+    """Slices that changed since the last volume."""
 
 
 class SynthesisSession:
-    """Made by `Synthesizer.session`. Not to be used by several threads at once."""
+    """Made by `Synthesizer.session`. Not to be used by several threads at once.
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        seed: int,
-        noise_strength: float,
-        unmatched: str,
-        user_table: Mapping[str, str | int | None] | None,
-        noise_length_scale: float = 1.0,
-    ) -> None:
-        self.seed = seed
-        self.noise_strength = noise_strength
-        self.noise_length_scale = noise_length_scale
-        self._synthesizer = synthesizer
-        self._unmatched = unmatched
-        self._user_table = user_table
+    Raises ValueError for options of several seeds.
+    """
+
+    def __init__(self, model: LoadedModel, options: SynthesisOptions) -> None:
+        if len(options.seeds) != 1:
+            raise ValueError(
+                f"{len(options.seeds)} seeds came; expected one, as a session follows one volume."
+            )
+        self.options = options
+        self._model = model
         self._volume: Volume | None = None
-        self._model_map: LabelMap | None = None
-        self._voxels: np.ndarray | None = None  # on the model grid, in the model's physical unit
-        self._pass: VolumePass | SlicePass | None = None
-        self._stale: set[int] = set()  # slices whose voxels are not those of the model map
-        self._untold: set[int] = set()  # slices that changed since the last volume
-        self._told_lost: tuple[LabelMatch, ...] = ()
+        self._image: _GridImage | None = None
+        self._reported_lost: tuple[LabelMatch, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """The seed of the volume's noise."""
+        return self.options.seeds[0]
 
     @property
     def volume(self) -> Volume:
         """The volume of the last update that was not cancelled."""
+        if self._volume is None:
+            raise RuntimeError(
+                "The session has no volume yet: its first update has not ended. Call update."
+            )
         return self._volume
 
     def update(
-        self,
-        label_map: LabelMap,
-        on_progress: Callable[[float, str], None] | None = None,
-        is_cancelled: Callable[[], bool] | None = None,
+        self, label_map: LabelMap, progress: Progress | None = None
     ) -> tuple[Volume, ChangedRegion | None]:
         """The volume of an edited label map, and where it differs from the one before.
 
         None: nowhere. After SynthesisCancelledError the session goes on with the next update, which
         also does what the cancelled one left. Raises VolumeError for a map of another grid.
         """
-        report = on_progress or (lambda share, text: None)
+        progress = progress or Progress()
         if self._volume is not None and not same_grid(self._volume, label_map):
             raise VolumeError(
                 f"The edited label map has {label_map.shape_kji} voxels (K, J, I) or "
                 f"another position than the {self._volume.shape_kji} ones of this "
                 "session; expected the same grid. Start a new session for it."
             )
-        synthesizer = self._synthesizer
-        report(0.0, "matching labels")
-        matches = with_unmatched(synthesizer.match(label_map, self._user_table), self._unmatched)
-        model_map = synthesizer.on_model_grid(label_map, matches, self._unmatched)
-        self._tell_lost(lost_labels(matches, model_map))
-        self._take_labels(model_map, label_map)
-        self._make_stale_slices(report, is_cancelled)
-        record = synthesizer.provenance(
-            label_map, model_map, matches, self.seed, self.noise_strength, self.noise_length_scale
-        )
-        model_volume = synthesizer.volume_on_model_grid(self._voxels, model_map, record)
-        report(0.98, "bringing the image onto the segmentation's grid")
+        model = self._model
+        progress.report(0.0, "matching labels")
+        model_map = model.map_of(label_map, self.options)
+        self._report_lost(model_map)
+        image = self._image = self._with_labels(model_map)
+        self._make_stale_slices(image, progress)
+        provenance = model.provenance(model_map, self.options, self.seed)
+        on_grid = model.volume_of(image.voxels_kji, model_map, provenance)
+        progress.report(0.98, "bringing the image onto the segmentation's grid")
+        changed: ChangedRegion | None = ChangedRegion((0, 0, 0), label_map.shape_kji)
         if self._volume is None:
             # A copy: on equal grids it would be the voxels that the next update writes to.
-            volume = to_grid_of(model_volume, label_map)
-            self._volume = replace(volume, voxels_kji=volume.voxels_kji.copy())
-            changed = ChangedRegion((0, 0, 0), label_map.shape_kji)
+            volume = to_grid_of(on_grid, label_map)
+            volume = replace(volume, voxels_kji=volume.voxels_kji.copy())
         else:
-            changed = self._follow(model_volume, label_map, record)
-        self._untold.clear()
-        report(1.0, "done")
-        return self._volume, changed
+            volume, changed = _followed(self._volume, on_grid, label_map, image.unreported)
+        self._volume = volume
+        image.unreported.clear()
+        progress.report(1.0, "done")
+        return volume, changed
 
-    def _tell_lost(self, lost: tuple[LabelMatch, ...]) -> None:
+    def _report_lost(self, model_map: ModelMap) -> None:
         """Warns of labels that the model grid has lost, not again while they stay the same."""
-        if lost != self._told_lost:
-            self._synthesizer.warn_of_lost(lost)
-        self._told_lost = lost
+        if model_map.lost != self._reported_lost:
+            model_map.warn_of_lost()
+        self._reported_lost = model_map.lost
 
     @torch.inference_mode()
-    def _take_labels(self, model_map: LabelMap, label_map: LabelMap) -> None:
-        """Notes which slices have to be made for these labels."""
-        old_map, self._model_map = self._model_map, model_map
-        old = None if self._pass is None else self._pass.labels
-        stride = self._synthesizer.generator.settings.stride
-        region = labeled_box(model_map.labels_kji, stride)
-        is_other_box = (
-            old is None
-            or region is None
-            or (region.rows, region.columns) != (old.region.rows, old.region.columns)
-        )
-        if is_other_box:
-            labels = self._synthesizer.region_labels(model_map, label_map, True, True, region)
-            self._start_again(model_map, labels)
-            return
-        differs = (old_map.labels_kji != model_map.labels_kji).any(axis=(1, 2))
+    def _with_labels(self, model_map: ModelMap) -> _GridImage:
+        """The image with the slices noted that have to be made for these labels."""
+        image, box = self._image, self._model.box_of(model_map)
+        if image is None or image.images is None or box is None:
+            return self._begun(model_map, box)
+        old = image.images.labels
+        if (box.rows, box.columns) != (old.box.rows, old.box.columns):
+            return self._begun(model_map, box)
+        old_labels = image.model_map.on_grid.labels_kji
+        differs = (old_labels != model_map.on_grid.labels_kji).any(axis=(1, 2))
         changed = set(np.flatnonzero(differs).tolist())
-        changed |= set(old.numbers) ^ set(range(*region.slices))
+        changed |= set(old.numbers) ^ set(range(*box.slices))
         if not changed:
-            return
-        labels = self._synthesizer.region_labels(
-            model_map, label_map, True, True, region, old, changed
-        )
+            image.model_map = model_map
+            return image
+        labels = self._model.labels_of(model_map, box, _KEPT, old, changed)
         # What had to be forgotten is made again for few slices only.
         labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
         removed = set(old.numbers) - set(labels.numbers)
-        self._clear(removed)
-        self._stale -= removed
-        self._stale |= set(self._pass.replace_labels(labels, changed))
+        for number in removed:
+            image.voxels_kji[number] = self._model.card.window[0]
+        image.unreported |= removed
+        image.stale -= removed
+        image.stale |= set(image.images.replace_labels(labels, changed))
+        image.model_map = model_map
+        return image
 
-    def _start_again(self, model_map: LabelMap, labels: SlabCache | SliceLabels | None) -> None:
-        low = self._synthesizer.card.window[0]
-        self._voxels = np.full(model_map.shape_kji, low, dtype=np.float32)
-        self._untold = set(range(model_map.shape_kji[0]))
-        self._stale = set() if labels is None else set(labels.numbers)
-        self._pass = None
-        if labels is not None:
-            self._pass = start_pass(
-                labels, self.seed, self.noise_strength, True, self.noise_length_scale
-            )
-
-    def _clear(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            self._voxels[number] = self._synthesizer.card.window[0]
-            self._untold.add(number)
+    def _begun(self, model_map: ModelMap, box: SynthesisBox | None) -> _GridImage:
+        """An image of which no slice is made yet."""
+        voxels = self._model.background(model_map)
+        unreported = set(range(len(voxels)))
+        if box is None:
+            return _GridImage(model_map, voxels, None, set(), unreported)
+        labels = self._model.labels_of(model_map, box, _KEPT)
+        images = self._model.start_pass(labels, self.options, self.seed, _KEPT)
+        return _GridImage(model_map, voxels, images, set(labels.numbers), unreported)
 
     @torch.inference_mode()
-    def _make_stale_slices(
-        self,
-        report: Callable[[float, str], None],
-        is_cancelled: Callable[[], bool] | None,
-    ) -> None:
-        if not self._stale:
+    def _make_stale_slices(self, image: _GridImage, progress: Progress) -> None:
+        if image.images is None or not image.stale:
             return
-
-        def check() -> None:
-            if is_cancelled is not None and is_cancelled():
-                raise SynthesisCancelledError("The update was cancelled.")
-
-        check()
-        labels = self._pass.labels
-        labels.check = check
-        num_stale = len(self._stale)
-        for count, (number, image) in enumerate(self._pass.images(self._stale), start=1):
-            labels.region.paste(self._synthesizer.in_window(image), number, self._voxels)
-            self._stale.discard(number)
-            self._untold.add(number)
-            report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")
-
-    def _follow(
-        self, model_volume: Volume, label_map: LabelMap, record: Mapping[str, str]
-    ) -> ChangedRegion | None:
-        """Renews the volume where slices of the model grid changed."""
-        old = self._volume
-        voxels = old.voxels_kji
-        changed = None
-        if self._untold:
-            part = _part_of_grid(model_volume, label_map, min(self._untold), max(self._untold) + 1)
-            made = to_grid_of(model_volume, _cut(label_map, part)).voxels_kji
-            changed = _box_of(made != voxels[part], [side.start for side in part])
-            if changed is not None:
-                voxels = voxels.copy()
-                voxels[part] = made
-        self._volume = Volume(voxels, old.ijk_to_ras, old.window, old.unit, record)
-        return changed
+        progress.stop_if_cancelled()
+        labels = image.images.labels
+        num_stale = len(image.stale)
+        made = image.images.images(image.stale, progress.stop_if_cancelled)
+        for count, (number, pixels) in enumerate(made, start=1):
+            labels.box.paste(self._model.in_window(pixels), number, image.voxels_kji)
+            image.stale.discard(number)
+            image.unreported.add(number)
+            progress.report(0.05 + 0.9 * count / num_stale, f"slice {count} of {num_stale}")
 
 
-def _part_of_grid(
-    model_volume: Volume, label_map: LabelMap, first: int, end: int
-) -> tuple[slice, slice, slice]:
+def _followed(
+    old: Volume, on_grid: Volume, label_map: LabelMap, numbers: set[int]
+) -> tuple[Volume, ChangedRegion | None]:
+    """The old volume renewed where these slices of the model's grid changed, and where that is."""
+    voxels, changed = old.voxels_kji, None
+    if numbers:
+        part = _part_of_grid(on_grid, label_map, min(numbers), max(numbers) + 1)
+        made = to_grid_of(on_grid, _cut(label_map, part)).voxels_kji
+        changed = _box_of(made != voxels[part], [side.start for side in part])
+        if changed is not None:
+            voxels = voxels.copy()
+            voxels[part] = made
+    return Volume(voxels, old.ijk_to_ras, old.window, old.unit, on_grid.provenance), changed
+
+
+def _part_of_grid(model_volume: Volume, label_map: LabelMap, first: int, end: int) -> Slices:
     """The part of the label map's grid that slices first to end - 1 of the model grid reach."""
     to_model = np.linalg.inv(model_volume.ijk_to_ras) @ label_map.ijk_to_ras
     axis_ijk = int(np.argmax(np.abs(to_model[2, :3])))  # runs along the model's K
@@ -229,12 +214,14 @@ def _part_of_grid(
     if not np.isin(is_between, np.arange(start, stop)).any():
         is_exact = np.abs(inside - np.round(inside)).max() < 1e-6
         start, stop = (start, stop) if is_exact else (0, size)
-    part = [slice(0, extent) for extent in label_map.shape_kji]
-    part[array_axis] = slice(start, stop)
-    return tuple(part)
+    k, j, i = (
+        slice(start, stop) if axis == array_axis else slice(0, extent)
+        for axis, extent in enumerate(label_map.shape_kji)
+    )
+    return k, j, i
 
 
-def _cut(label_map: LabelMap, part: tuple[slice, slice, slice]) -> LabelMap:
+def _cut(label_map: LabelMap, part: Slices) -> LabelMap:
     """A part of a label map, where it lies."""
     ijk_to_ras = label_map.ijk_to_ras.copy()
     start_ijk = [side.start for side in reversed(part)]
@@ -244,12 +231,12 @@ def _cut(label_map: LabelMap, part: tuple[slice, slice, slice]) -> LabelMap:
 
 def _box_of(is_changed: np.ndarray, start_kji: Iterable[int]) -> ChangedRegion | None:
     """The smallest box of the true voxels of a part that starts there; None if there are none."""
-    starts, stops = [], []
+    ranges = []
     for axis, start in enumerate(start_kji):
         others = tuple(other for other in range(3) if other != axis)
         places = np.flatnonzero(is_changed.any(axis=others))
         if places.size == 0:
             return None
-        starts.append(start + int(places[0]))
-        stops.append(start + int(places[-1]) + 1)
-    return ChangedRegion(tuple(starts), tuple(stops))
+        ranges.append((start + int(places[0]), start + int(places[-1]) + 1))
+    (k, k_stop), (j, j_stop), (i, i_stop) = ranges
+    return ChangedRegion((k, j, i), (k_stop, j_stop, i_stop))

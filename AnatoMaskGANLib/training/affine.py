@@ -1,7 +1,7 @@
-"""One in-plane affine movement for everything that lies on the same pixels.
+"""Augmentation: one in-plane affine movement for all that lies on the same pixels.
 
-Drawn in the world's millimeters, so that anisotropic pixels are neither sheared nor stretched by a
-rotation. Image, labels and guidance are sampled at exactly the same positions.
+It is drawn in millimeters of the world, so that a rotation neither shears nor stretches anisotropic
+pixels. Image, labels and guidance are sampled at exactly the same positions.
 
 Letters: S slices, H rows (J), W columns (I).
 """
@@ -26,17 +26,19 @@ _BICUBIC_REACH = 2
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """Where each pixel of the moved stack comes from: source = matrix (target - shift), in mm from
-    the center of the stack, as (i, j)."""
+    """Where each pixel of the moved stack comes from: source = matrix (target - shift).
+
+    Positions are (i, j) in mm from the center of the stack.
+    """
 
     matrix_ij: np.ndarray
-    """[2,2], from moved positions to source positions."""
+    """[2,2], maps moved positions to source positions."""
     shift_ij_mm: np.ndarray
-    """[2], by which the anatomy moves."""
+    """[2], how far the anatomy moves."""
     spacing_ij_mm: tuple[float, float]
 
     def reach(self, crop: Sequence[int]) -> tuple[int, int]:
-        """Rows and columns beyond each side of the crop that the moved crop takes pixels from."""
+        """How many rows and columns beyond each side of the crop the moved crop reads."""
         height, width = crop
         half_ij = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = np.array(list(itertools.product((-1, 1), repeat=2))) * half_ij
@@ -68,13 +70,13 @@ class Affine:
         return moved[0]
 
     def _sources(self, crop: Sequence[int]) -> np.ndarray:
-        """[H,W,2] where each pixel of the crop comes from, (i, j) in pixels from the center."""
+        """[H,W,2] source of each pixel of the crop, as (i, j) in pixels from the center."""
         rows = np.arange(crop[0]) - (crop[0] - 1) / 2
         columns = np.arange(crop[1]) - (crop[1] - 1) / 2
         return self._source_pixels(np.stack(np.meshgrid(columns, rows), axis=-1))
 
     def _source_pixels(self, target_pixels_ij: np.ndarray) -> np.ndarray:
-        """Source positions [...,2] in pixels from the center, as the target positions are."""
+        """Source positions [...,2] of target positions [...,2], both in pixels from the center."""
         spacing = np.array(self.spacing_ij_mm)
         return ((target_pixels_ij * spacing - self.shift_ij_mm) @ self.matrix_ij.T) / spacing
 
@@ -82,7 +84,7 @@ class Affine:
 def draw_affine(
     settings: DataSettings, spacing_ijk_mm: Sequence[float], generator: np.random.Generator
 ) -> Affine | None:
-    """A movement within the settings' limits; None for the stacks that stay as they are."""
+    """A movement within the limits of the settings; None for a stack that stays as it is."""
     if generator.random() >= settings.affine_share:
         return None
     angle = math.radians(_either_way(settings.rotation_degrees, generator))

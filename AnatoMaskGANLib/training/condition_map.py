@@ -1,8 +1,8 @@
-"""What the generator is given for the anatomy: a map of condition classes.
+"""The condition map: what the generator is given for the anatomy, as integer classes.
 
-Labels are their own classes. A superpixel is the class of its quantized mean, so that a generator
-needs to know nothing of guidance. With `both`, superpixels fill what has no label: the body around
-the organs is guided by the image, the organs by their labels.
+Labels are their own classes. A superpixel has the class of its quantized mean, so that a generator
+needs no code for guidance. With `both`, superpixels fill what has no label: the image guides the
+body around the organs, the labels guide the organs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from AnatoMaskGANLib.networks.superpixel_levels import NUM_LEVELS, superpixel_levels
+from AnatoMaskGANLib.networks.label_grids import NUM_LEVELS, superpixel_levels
 
 LEVEL_NAME = "superpixel-level"
 
@@ -28,8 +28,11 @@ def num_condition_classes(guidance: str, num_classes: int) -> int:
 def condition_map(
     guidance: str, labels: Tensor, superpixels: Tensor | None, num_classes: int
 ) -> Tensor:
-    """Condition classes of the shape of the labels; superpixels: their means in [0,1]."""
-    if guidance == "labels":
+    """Condition classes, of the shape of the labels.
+
+    superpixels: their means in [0,1], of the same shape; needed unless the guidance is labels.
+    """
+    if guidance == "labels" or superpixels is None:
         return labels
     levels = superpixel_levels(superpixels)
     if guidance == "superpixels":
@@ -39,7 +42,7 @@ def condition_map(
 
 
 def condition_table(guidance: str, label_table: Mapping[str, Any]) -> dict[str, Any]:
-    """The label table of a model that was trained with a guidance."""
+    """The label table of a model that was trained with this guidance."""
     if guidance == "labels":
         return dict(label_table)
     levels = {level: f"{LEVEL_NAME}-{level}" for level in range(1, NUM_LEVELS)}

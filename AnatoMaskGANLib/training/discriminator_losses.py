@@ -1,6 +1,7 @@
-"""What each kind of discriminator pays, and what the generator pays to it.
+"""The losses of each kind of discriminator, and the generator's losses against it.
 
-`real` and `fake` are `Judged` stacks; `fake` is detached where the discriminator learns.
+`fake` is detached where the discriminator learns. Letters: B cases, S slices, C classes, H rows
+(J), W columns (I).
 """
 
 from __future__ import annotations
@@ -13,47 +14,69 @@ from torch import Tensor
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
 from AnatoMaskGANLib.training import losses
-from AnatoMaskGANLib.training.loss_settings import LossSettings
 from AnatoMaskGANLib.training.run_networks import Discriminator
+from AnatoMaskGANLib.training.settings import LossSettings
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Images [B,S,1,H,W] with the classes [B,S,H,W] (or their shares [B,S,C,H,W]) they fit."""
+class LabeledImages:
+    """Real or synthetic images with the classes that they fit."""
 
     images: Tensor
+    """[B,S,1,H,W] in [0,1]."""
     classes: Tensor
+    """[B,S,H,W] integers, or their probabilities [B,S,C,H,W]."""
+
+    def detached(self) -> LabeledImages:
+        """The same without gradients."""
+        return LabeledImages(self.images.detach(), self.classes.detach())
+
+    def of(self, chosen: Tensor) -> LabeledImages | None:
+        """The stacks that a mask [B] chooses; None if it chooses none."""
+        if not chosen.any():
+            return None
+        return LabeledImages(self.images[chosen], self.classes[chosen])
 
 
-def discriminator_terms(
+def losses_for_discriminator(
     discriminator: Discriminator,
-    real: Judged,
-    fake: Judged,
+    real: LabeledImages,
+    fake: LabeledImages,
     seeds: tuple[int, ...],
     weights: LossSettings,
     is_penalized: bool,
 ) -> dict[str, Tensor]:
-    """Losses of the discriminator. seeds: one a case, for what is drawn at random."""
+    """What the discriminator pays, by name.
+
+    seeds: one per case, for what is drawn at random. is_penalized: whether this is a step with the
+    R1 penalty.
+    """
     if isinstance(discriminator, SegmentationUNet):
-        return _segmentation_terms(discriminator, real, fake, seeds, weights)
+        return _segmentation_losses(discriminator, real, fake, seeds, weights)
     kind = weights.adversarial_kind
     if isinstance(discriminator, MultiScaleDiscriminator):
         pairs = _patch_logits(discriminator, real, fake)
-        total = sum(losses.discriminator(kind, *pair) for pair in pairs) / len(pairs)
+        loss = losses.total(losses.discriminator(kind, *pair) for pair in pairs) / len(pairs)
     else:
         logits = discriminator(torch.cat([real.images, fake.images])).float()
         count = real.images.shape[0] * real.images.shape[1]
-        total = losses.discriminator(kind, logits[:count], logits[count:])
-    terms = {"discriminator": total}
+        loss = losses.discriminator(kind, logits[:count], logits[count:])
+    terms = {"discriminator": loss}
     if is_penalized:
         terms["r1"] = 0.5 * weights.r1 * weights.r1_every * _penalty(discriminator, real)
     return terms
 
 
-def generator_terms(
-    discriminator: Discriminator, real: Judged | None, fake: Judged, weights: LossSettings
+def losses_for_generator(
+    discriminator: Discriminator,
+    real: LabeledImages | None,
+    fake: LabeledImages,
+    weights: LossSettings,
 ) -> dict[str, Tensor]:
-    """Weighted adversarial and feature matching losses; real is None where nothing fits fake."""
+    """Weighted adversarial and feature matching losses of the generator, by name.
+
+    real: images of the same anatomy, whose features are matched; None if there are none.
+    """
     if isinstance(discriminator, SegmentationUNet):
         logits = discriminator(fake.images).float().unflatten(0, fake.classes.shape[:2])
         balance = losses.class_weights(fake.classes, logits.shape[2])
@@ -65,7 +88,7 @@ def generator_terms(
         logits = discriminator(fake.images).float()
         return {"adversarial": weights.adversarial * losses.generator(kind, logits)}
     scales = discriminator(fake.images, fake.classes)
-    total = sum(losses.generator(kind, features[-1].float()) for features in scales)
+    total = losses.total(losses.generator(kind, features[-1].float()) for features in scales)
     terms = {"adversarial": weights.adversarial * total / len(scales)}
     if weights.feature_matching and real is not None:
         with torch.no_grad():
@@ -75,42 +98,43 @@ def generator_terms(
     return terms
 
 
-def confidence(discriminator: MultiScaleDiscriminator, judged: Judged) -> Tensor:
-    """[B,S,H,W] in [0,1]: how much the finest scale takes each place for a real pair."""
-    logits = discriminator(judged.images, judged.classes)[0][-1].float()
-    size = judged.images.shape[3:]
-    shares = torch.nn.functional.interpolate(
+def confidence(discriminator: MultiScaleDiscriminator, pair: LabeledImages) -> Tensor:
+    """[B,S,H,W] in [0,1]: how much the finest scale takes each pixel for that of a real pair."""
+    logits = discriminator(pair.images, pair.classes)[0][-1].float()
+    size = pair.images.shape[3:]
+    confidences = torch.nn.functional.interpolate(
         torch.sigmoid(logits), size, mode="bilinear", align_corners=False
     )
-    return shares.unflatten(0, judged.images.shape[:2])[:, :, 0]
+    return confidences.unflatten(0, pair.images.shape[:2])[:, :, 0]
 
 
 def _patch_logits(
-    discriminator: MultiScaleDiscriminator, real: Judged, fake: Judged
+    discriminator: MultiScaleDiscriminator, real: LabeledImages, fake: LabeledImages
 ) -> list[tuple[Tensor, Tensor]]:
-    """Real and synthetic logits of every scale, from one pass where both have classes of a kind."""
+    """Real and synthetic logits of every scale; from one pass if both have classes of one kind."""
     if real.classes.dim() == fake.classes.dim():
         images = torch.cat([real.images, fake.images])
         scales = discriminator(images, torch.cat([real.classes, fake.classes]))
         count = real.images.shape[0] * real.images.shape[1]
         return [(f[-1].float()[:count], f[-1].float()[count:]) for f in scales]
-    both = (discriminator(judged.images, judged.classes) for judged in (real, fake))
+    both = (discriminator(pair.images, pair.classes) for pair in (real, fake))
     return [(r[-1].float(), f[-1].float()) for r, f in zip(*both, strict=True)]
 
 
-def _penalty(discriminator: Discriminator, real: Judged) -> Tensor:
+def _penalty(discriminator: Discriminator, real: LabeledImages) -> Tensor:
+    """The R1 penalty, without its factor."""
     images = real.images.detach().requires_grad_(True)
     if not isinstance(discriminator, MultiScaleDiscriminator):
         return losses.gradient_penalty(images, discriminator(images).float())
     scales = discriminator(images, real.classes)
-    logits = sum(features[-1].float().mean((1, 2, 3)) for features in scales) / len(scales)
-    return losses.gradient_penalty(images, logits)
+    total = losses.total(features[-1].float().mean((1, 2, 3)) for features in scales)
+    return losses.gradient_penalty(images, total / len(scales))
 
 
-def _segmentation_terms(
+def _segmentation_losses(
     discriminator: SegmentationUNet,
-    real: Judged,
-    fake: Judged,
+    real: LabeledImages,
+    fake: LabeledImages,
     seeds: tuple[int, ...],
     weights: LossSettings,
 ) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""A dry run: everything is read and built, two steps are made, nothing is written."""
+"""A dry run: everything is read and built, two steps are taken, nothing is written."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class DryRun:
     """Network -> number of weights."""
     device: str
     memory_bytes: int
-    """Largest memory of the process, or of the GPU."""
+    """Largest memory so far of the process, or on the GPU."""
     seconds_per_step: float
-    """The second step's: the first one warms up."""
+    """Time of the second step; the first one warms up."""
     steps_per_epoch: int
     """Steps that see as many slices as the training split has."""
     steps: int
 
     def text(self) -> str:
-        """For people."""
+        """The same as lines of text."""
         cases = ", ".join(f"{count} {split}" for split, count in self.cases.items())
         lines = [f"cases: {cases}"]
         lines += [f"{name}: {count:,} parameters" for name, count in self.parameters.items()]
@@ -51,7 +51,7 @@ class DryRun:
 
 
 def check_run(settings: TrainingSettings, device: str) -> DryRun:
-    """Two steps of a run from its beginning; raises what the run would raise."""
+    """Takes the first two steps of a run; raises the errors that the run would raise."""
     store = open_store(Path(settings.data.store))
     trainer = Trainer(settings, store, Processes(torch.device(device)))
     if settings.validation.every:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from AnatoMaskGANLib.config import GeneratorSettings, settings_from_dict
-from AnatoMaskGANLib.networks.kinds import build_generator
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
+from AnatoMaskGANLib.networks.generator import build_generator
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.models.archive import (
     check_model_name,
@@ -17,17 +20,22 @@ from AnatoMaskGANLib.synthesis.models.archive import (
     refuse_taken_place,
 )
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, write_model
-from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
+from AnatoMaskGANLib.training.checkpoints import (
+    LATEST,
+    RunStateError,
+    find_checkpoint,
+    read_tensors,
+    tensors_of,
+)
 from AnatoMaskGANLib.training.condition_map import condition_table
 from AnatoMaskGANLib.training.label_means import measure_label_statistics
 from AnatoMaskGANLib.training.run_identity import changed_cases
-from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors
 from AnatoMaskGANLib.training.settings import CardSettings
 from AnatoMaskGANLib.volumes import LabelTable, load_label_table
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
 NOT_FOR = (
-    "Diagnosis, treatment, or any use in which a synthetic image could be taken for a real scan."
+    "Diagnosis, treatment, or any use in which a synthetic image could be mistaken for a real scan."
 )
 
 
@@ -35,54 +43,62 @@ class ExportError(ValueError):
     """A run that cannot become a model."""
 
 
+@dataclass(frozen=True)
+class RunCheckpoint:
+    """A trained run and which of its checkpoints is meant."""
+
+    folder: Path
+    checkpoint: str = LATEST
+    """"latest", "best" or the step of a numbered checkpoint."""
+    store_folder: Path | None = None
+    """Where the store that the run was trained on lies now; None if it has not moved."""
+
+    def read(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the metadata of the checkpoint."""
+        return read_tensors(find_checkpoint(self.folder, self.checkpoint))
+
+
 def export_run(
-    run_folder: Path,
+    run: RunCheckpoint,
     name: str,
     target_folder: Path,
-    description: str,
-    training_data: str,
-    licence: str,
-    not_for: str = NOT_FOR,
-    checkpoint: str = LATEST,
+    texts: CardSettings,
     metrics: Mapping[str, Any] | None = None,
-    store_folder: Path | None = None,
     replace: bool = False,
 ) -> Path:
-    """Writes the model folder `target_folder / name` and gives back its path.
+    """Writes the model folder `target_folder / name` and returns its path.
 
-    checkpoint: "latest", "best" or the step of a numbered checkpoint. The store that the run was
-    trained on must still be there, or lie in store_folder: the label statistics of the card are
-    measured on its training split. Raises RunStateError, StoreError or ExportError for a run that
-    cannot become a model, CheckpointError where a model of the name is, unless `replace`.
+    texts: what the model's card says. metrics: results that stand in the card. The store that the
+    run was trained on must still exist: the label statistics of the card are measured on its
+    training split. Raises RunStateError, StoreError or ExportError for a run that cannot become a
+    model, CheckpointError if a model of the name exists, unless `replace`.
     """
     folder = target_folder / name
     refuse_bundled_name(check_model_name(name), target_folder)
     refuse_taken_place(folder, replace)
-    for field, value in {"training_data": training_data, "licence": licence}.items():
+    for field, value in {"training_data": texts.training_data, "licence": texts.licence}.items():
         if not value.strip():
             raise ExportError(
                 f"{field} is empty; the card of a model must name its training data and "
                 f"the license of its weights. Give {field} in the settings or on the "
                 "command line."
             )
-    tensors, run = read_tensors(find_checkpoint(run_folder, checkpoint))
-    prefix = "module/ema/"
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    generator = _generator(run, weights)
-    store = open_store(store_folder or Path(run["settings"]["data"]["store"]))
-    _check_same_store(store, run)
-    guidance = run["settings"]["data"].get("guidance", "labels")
+    tensors, metadata = run.read()
+    generator = _generator(metadata, tensors_of(tensors, "ema"))
+    store = open_store(run.store_folder or Path(metadata["settings"]["data"]["store"]))
+    _check_same_store(store, metadata)
+    guidance = metadata["settings"]["data"].get("guidance", "labels")
     card = ModelCard(
         name=name,
-        description=description,
+        description=texts.description,
         generator=generator.settings,
         label_table=_label_table(condition_table(guidance, store.label_table)).to_dict(),
         spacing_ijk_mm=store.spacing_ijk_mm,
         window=store.window,
         unit=store.unit,
-        training_data=training_data,
-        licence=licence,
-        not_for=not_for or NOT_FOR,
+        training_data=texts.training_data,
+        licence=texts.licence,
+        not_for=texts.not_for or NOT_FOR,
         metrics=dict(metrics or {}),
         label_statistics=measure_label_statistics(
             store.of_split("train"), store.num_classes, guidance
@@ -90,20 +106,20 @@ def export_run(
         output_labels=(
             _label_table(store.label_table).to_dict() if generator.settings.label_outputs else {}
         ),
-        training=_training_summary(run, store),
+        training=_training_summary(metadata, store),
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, card, generator)
     return folder
 
 
-def texts_of_run(run_folder: Path, checkpoint: str = LATEST) -> CardSettings:
-    """What the run's settings say for the card; empty texts where they say nothing."""
-    _, run = read_tensors(find_checkpoint(run_folder, checkpoint))
-    return settings_from_dict(CardSettings, run["settings"].get("card", {}))
+def card_texts_of(run: RunCheckpoint) -> CardSettings:
+    """What the run's settings say for the card; empty texts if they say nothing."""
+    _, metadata = run.read()
+    return settings_from_dict(CardSettings, metadata["settings"].get("card", {}))
 
 
-def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> ImageGenerator | Segmenter:
     generator = build_generator(settings_from_dict(GeneratorSettings, run["generator"]))
     try:
         generator.load_state_dict(weights, strict=True)
@@ -115,7 +131,7 @@ def _generator(run: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Modu
 
 
 def _label_table(content: Mapping[str, Any]) -> LabelTable:
-    """The run's table, with the codes and aliases of the bundled one that has the same labels."""
+    """The run's label table, as the bundled one with its codes and aliases if the labels agree."""
     table = LabelTable.from_dict(content)
     path = resources_folder() / "LabelTables" / f"{table.name}.json"
     if not path.is_file():
@@ -133,7 +149,7 @@ def _check_same_store(store: CaseStore, run: Mapping[str, Any]) -> None:
             "or its window have changed. Export with the store that the run was trained "
             "on."
         )
-    # runs of earlier versions noted no contents
+    # checkpoints of earlier versions have no contents
     changed = changed_cases(store, run["contents"]) if "contents" in run else []
     if changed:
         raise ExportError(
@@ -144,8 +160,10 @@ def _check_same_store(store: CaseStore, run: Mapping[str, Any]) -> None:
 
 
 def _training_summary(run: Mapping[str, Any], store: CaseStore) -> dict[str, Any]:
-    """Steps, seconds, cases by split and settings, without paths of the machine; the subjects too
-    where they have other names than the cases."""
+    """Steps, seconds, cases by split and settings, without paths of the machine.
+
+    Names the subjects too if they have other names than the cases.
+    """
     cases: dict[str, list[str]] = {}
     for name, split in sorted(run["store"]["cases"].items()):
         cases.setdefault(split, []).append(name)

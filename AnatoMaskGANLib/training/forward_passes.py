@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.slice_batch import GeneratorOutput, ImageGenerator, SliceBatch
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Images:
 
 
 def make_images(
-    generator: nn.Module,
+    generator: ImageGenerator,
     condition: Tensor,
     positions_mm: Tensor,
     noise_seeds: tuple[int, ...],
@@ -32,47 +33,39 @@ def make_images(
     """Both images of every stack; they are the same tensor where the generator has no noise.
 
     condition: [B,S+2*halo,H,W] condition classes. Noise depends on a stack's seed alone.
-    use_words: as for `Generator.forward`.
+    use_words: as for `SliceBatch`.
     """
     settings = generator.settings
     spacing_ji_mm = (spacing_ijk_mm[1], spacing_ijk_mm[0])
     if not settings.use_noise3d:
-        heads = _heads(
-            generator, condition, positions_mm, None, 0.0, spacing_ji_mm, halo, use_words
-        )
-        return Images(heads[0], heads[0], heads[1])
-    num_slices, height, width = positions_mm.shape[1], *condition.shape[2:]
+        still = SliceBatch(condition, positions_mm, None, 0.0, spacing_ji_mm, halo, use_words)
+        made = _in_float32(generator(still))
+        return Images(made.image, made.image, made.label_logits)
+    shape = (positions_mm.shape[1], *condition.shape[2:])
     noise = torch.stack(
         [
-            noise_field(
-                seed,
-                (0, 0, 0),
-                (num_slices, height, width),
-                spacing_ijk_mm[::-1],
-                settings.noise_sigmas_mm,
-                condition.device,
-            )
+            _noise_of(seed, shape, spacing_ijk_mm, settings.noise_sigmas_mm, condition.device)
             for seed in noise_seeds
         ]
     )
     cases = condition.shape[0]
-    strength = torch.tensor([0.0, 1.0], device=noise.device).repeat_interleave(cases)
     # One pass for both, so that batch statistics are those of both.
-    image, logits = _heads(
-        generator,
+    both = SliceBatch(
         condition.repeat(2, 1, 1, 1),
         positions_mm.repeat(2, 1),
         noise.repeat(2, 1, 1, 1, 1),
-        strength,
+        torch.tensor([0.0, 1.0], device=noise.device).repeat_interleave(cases),
         spacing_ji_mm,
         halo,
         use_words,
     )
-    return Images(*image.chunk(2), None if logits is None else logits[:cases])
+    image, logits = _in_float32(generator(both))
+    deterministic, noisy = image.chunk(2)
+    return Images(deterministic, noisy, None if logits is None else logits[:cases])
 
 
 def deterministic_image(
-    generator: nn.Module,
+    generator: ImageGenerator,
     condition: Tensor,
     positions_mm: Tensor,
     spacing_ijk_mm: tuple[float, float, float],
@@ -80,21 +73,21 @@ def deterministic_image(
 ) -> Tensor:
     """The image without noise alone, [B,S,1,H,W]."""
     spacing_ji_mm = (spacing_ijk_mm[1], spacing_ijk_mm[0])
-    return _heads(generator, condition, positions_mm, None, 0.0, spacing_ji_mm, halo)[0]
+    still = SliceBatch(condition, positions_mm, None, 0.0, spacing_ji_mm, halo)
+    return _in_float32(generator(still)).image
 
 
-def _heads(
-    generator: nn.Module,
-    condition: Tensor,
-    positions_mm: Tensor,
-    noise: Tensor | None,
-    strength: Tensor | float,
-    spacing_ji_mm: tuple[float, float],
-    halo: int,
-    use_words: bool = True,
-) -> tuple[Tensor, Tensor | None]:
-    arguments = (condition, positions_mm, noise, strength, spacing_ji_mm, halo)
-    if not isinstance(generator, Generator):
-        return generator(*arguments).float(), None
-    image, logits = generator.forward_heads(*arguments, use_words)
-    return image.float(), None if logits is None else logits.float()
+def _noise_of(
+    seed: int,
+    shape_sjk: Sequence[int],
+    spacing_ijk_mm: tuple[float, float, float],
+    sigmas_mm: Sequence[float],
+    device: torch.device,
+) -> Tensor:
+    """[Z,S,H,W] of a stack that begins at the lattice's origin."""
+    return noise_field(seed, (0, 0, 0), shape_sjk, spacing_ijk_mm[::-1], sigmas_mm, device)
+
+
+def _in_float32(made: GeneratorOutput) -> GeneratorOutput:
+    logits = made.label_logits
+    return GeneratorOutput(made.image.float(), None if logits is None else logits.float())

@@ -1,12 +1,15 @@
-"""The training loop: steps, log, checkpoints, validation, sheets, exact resume."""
+"""The training loop: steps, log, checkpoints, validation, picture sheets, exact resume."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -15,13 +18,12 @@ from AnatoMaskGANLib.config import SettingsError, settings_to_dict
 from AnatoMaskGANLib.training.checkpoints import (
     BEST,
     LATEST,
+    BestCheckpoint,
     checkpoint_file,
     find_checkpoint,
     is_better,
 )
-from AnatoMaskGANLib.training.dashboards import Dashboards
-from AnatoMaskGANLib.training.interrupts import Interrupts
-from AnatoMaskGANLib.training.log_files import LossMeans, WideTable, draw_curves
+from AnatoMaskGANLib.training.logs import Dashboards, LossMeans, WideTable, draw_curves
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.sample_pictures import write_sheet
 from AnatoMaskGANLib.training.settings import TrainingSettings
@@ -31,6 +33,10 @@ from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import open_store
 
 logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
 OnEvent = Callable[[dict[str, Any]], None]
 """Called with {"event": "start" | "step" | "checkpoint" | "validation" | "sheet" | "done", ...}."""
@@ -44,7 +50,7 @@ def train(
 ) -> Path:
     """Trains a run to its last step, from a checkpoint of its folder where there is one.
 
-    Gives back the path of the last checkpoint. resume_from: "latest", "best" or a step's number;
+    Returns the path of the last checkpoint. resume_from: "latest", "best" or a step's number;
     anything but "latest" must exist. Raises KeyboardInterrupt, with the last whole step saved, when
     Ctrl-C or SIGTERM comes.
     """
@@ -63,12 +69,35 @@ def train(
     if resume_from != LATEST or checkpoint_file(folder, LATEST).exists():
         trainer.resume(find_checkpoint(folder, resume_from))
         logger.info("continuing from step %d (%s)", trainer.step, resume_from)
-    run = _Run(trainer, validator, on_event if processes.is_first else None)
-    return run.to_the_end()
+    reporter = _Reporter(trainer, validator, on_event) if processes.is_first else None
+    return _run_to_the_end(trainer, reporter)
 
 
-class _Run:
-    """What happens around the steps; only the first process writes."""
+def _run_to_the_end(trainer: Trainer, reporter: _Reporter | None) -> Path:
+    """Runs the steps that are left; returns the last checkpoint."""
+    steps = trainer.settings.optimizer.steps
+    if reporter is not None:
+        reporter.report({"event": "start", "step": trainer.step, "steps": steps})
+    with Interrupts() as interrupts:
+        is_stopped = False
+        while trainer.step < steps and not is_stopped:
+            losses = trainer.train_step()
+            if reporter is not None:
+                reporter.after_step(losses)
+            is_stopped = trainer.processes.any(interrupts.came)
+    trainer.sampler.close()
+    if reporter is not None:
+        reporter.after_last_step()
+    if is_stopped:
+        raise KeyboardInterrupt
+    latest = checkpoint_file(trainer.settings.folder, LATEST)
+    if reporter is not None:
+        reporter.report({"event": "done", "step": trainer.step, "checkpoint": str(latest)})
+    return latest
+
+
+class _Reporter:
+    """Writes what a run leaves behind; only the first process of a run has one."""
 
     def __init__(
         self, trainer: Trainer, validator: Validator | None, on_event: OnEvent | None
@@ -77,48 +106,24 @@ class _Run:
         self.validator = validator
         self.settings = trainer.settings
         self.folder = trainer.settings.folder
-        self.is_first = trainer.processes.is_first
-        self._tell = on_event or (lambda event: None)
+        self.report: OnEvent = on_event or (lambda event: None)
         self._means = LossMeans()
-        if not self.is_first:
-            return
         text = json.dumps(settings_to_dict(self.settings), indent=1)
         write_bytes(self.folder / "settings.json", ".json", text.encode)
         step = trainer.step
         self.log = WideTable(self.folder / "log.csv", step)
-        self.figures = WideTable(self.folder / "validation.csv", step)
-        self.boards = Dashboards(self.settings, step)
+        self.validations = WideTable(self.folder / "validation.csv", step)
+        self.dashboards = Dashboards(self.settings, step)
 
-    def to_the_end(self) -> Path:
-        """Runs the steps that are left; gives back the last checkpoint."""
-        trainer, steps = self.trainer, self.settings.optimizer.steps
-        self._tell({"event": "start", "step": trainer.step, "steps": steps})
-        with Interrupts() as interrupts:
-            is_stopped = False
-            while trainer.step < steps and not is_stopped:
-                losses = trainer.train_step()
-                if self.is_first:
-                    self._after_step(losses, steps)
-                is_stopped = trainer.processes.any(interrupts.came)
-        trainer.sampler.close()
-        latest = checkpoint_file(self.folder, LATEST)
-        if self.is_first:
-            self._save(latest)
-            self._draw_curves()
-            self.boards.close()
-        if is_stopped:
-            raise KeyboardInterrupt
-        self._tell({"event": "done", "step": trainer.step, "checkpoint": str(latest)})
-        return latest
-
-    def _after_step(self, losses: dict[str, float], steps: int) -> None:
+    def after_step(self, losses: dict[str, float]) -> None:
+        """Reports a step, and whatever is due after it: log, validation, checkpoint, pictures."""
         trainer, settings, step = self.trainer, self.settings, self.trainer.step
         self._means.add({**losses, "data_seconds": trainer.data_seconds})
-        self._tell(
+        self.report(
             {
                 "event": "step",
                 "step": step,
-                "steps": steps,
+                "steps": settings.optimizer.steps,
                 "seconds": round(trainer.seconds, 3),
                 "losses": losses,
             }
@@ -127,10 +132,10 @@ class _Run:
             rate = trainer.optimizers["generator"].param_groups[0]["lr"]
             values = {"seconds": trainer.seconds, "lr_generator": rate, **self._means.take()}
             self.log.add(step, values)
-            self.boards.add(step, values)
-        # Validation first: its best figure belongs into the checkpoint of the same step.
+            self.dashboards.add(step, values)
+        # Validation first: its best metric belongs into the checkpoint of the same step.
         if self.validator is not None and step % settings.validation.every == 0:
-            self._validate()
+            self._validate(self.validator)
         if step % settings.checkpoint_every == 0:
             self._save(checkpoint_file(self.folder, LATEST))
         if settings.keep_every and step % settings.keep_every == 0:
@@ -139,25 +144,64 @@ class _Run:
             sheet = self.folder / "sheets" / f"step-{step:07d}.png"
             write_sheet(trainer, sheet)
             self._draw_curves()
-            self._tell({"event": "sheet", "step": step, "path": str(sheet)})
+            self.report({"event": "sheet", "step": step, "path": str(sheet)})
+
+    def after_last_step(self) -> None:
+        """Saves the run as it is now, finished or interrupted."""
+        self._save(checkpoint_file(self.folder, LATEST))
+        self._draw_curves()
+        self.dashboards.close()
 
     def _save(self, path: Path) -> None:
         self.trainer.save(path)
-        self._tell({"event": "checkpoint", "step": self.trainer.step, "path": str(path)})
+        self.report({"event": "checkpoint", "step": self.trainer.step, "path": str(path)})
 
-    def _validate(self) -> None:
+    def _validate(self, validator: Validator) -> None:
         trainer, step = self.trainer, self.trainer.step
-        figures = self.validator.measure(trainer.ema)
-        if not figures:
+        metrics = validator.measure(trainer.ema)
+        if not metrics:
             return
-        self.figures.add(step, figures)
-        self.boards.add(step, {f"validation/{name}": value for name, value in figures.items()})
-        self._tell({"event": "validation", "step": step, "figures": figures})
-        name = self.settings.validation.select_by
-        best = trainer.best.get("value") if trainer.best.get("figure") == name else None
-        if is_better(name, figures.get(name, math.nan), best):
-            trainer.best = {"figure": name, "value": figures[name], "step": step}
+        self.validations.add(step, metrics)
+        self.dashboards.add(step, {f"validation/{name}": value for name, value in metrics.items()})
+        self.report({"event": "validation", "step": step, "figures": metrics})
+        name, best = self.settings.validation.select_by, trainer.best
+        best_value = best.value if best is not None and best.metric == name else None
+        if is_better(name, metrics.get(name, math.nan), best_value):
+            trainer.best = BestCheckpoint(name, metrics[name], step)
             self._save(checkpoint_file(self.folder, BEST))
 
     def _draw_curves(self) -> None:
-        draw_curves(self.log, self.figures, self.folder / "curves.png")
+        draw_curves(self.log, self.validations, self.folder / "curves.png")
+
+
+class Interrupts:
+    """Lets Ctrl-C and SIGTERM wait for the end of a step, so that a whole step is saved.
+
+    While it is active, the first signal sets `came`; a second one stops at once. Signals reach the
+    main thread only; in another thread this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._handlers: dict[int, _Handler] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._handlers[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
+        logger.info("stopping after this step; its checkpoint is written first")

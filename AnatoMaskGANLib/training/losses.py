@@ -1,14 +1,24 @@
-"""Losses: pure functions of tensors (paper, Eq. 5)."""
+"""Losses: pure functions of tensors (paper, Eq. 5).
+
+Letters: B cases, S slices, C label classes, H rows (J), W columns (I). The losses of G-TC are in
+`gray_texture_losses`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-STATISTIC_WEIGHTS = (1.0, 1.0, 0.5, 0.5, 1.0, 1.0)  # beta_j of G-TC, in the order of the statistics
+
+def total(values: Iterable[Tensor]) -> Tensor:
+    """The sum of losses, one or more."""
+    first, *others = values
+    for value in others:
+        first = first + value
+    return first
 
 
 def discriminator(kind: str, real: Tensor, fake: Tensor) -> Tensor:
@@ -36,13 +46,16 @@ def generator(kind: str, fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def distance(kind: str, made: Tensor, real: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean l1, l2 or weighted_l1 distance of images [B,S,1,H,W]; weights: [B,S,1,H,W]."""
+def distance(kind: str, synthetic: Tensor, real: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean l1, l2 or weighted_l1 distance of images [B,S,1,H,W].
+
+    weights: [B,S,1,H,W] of the pixels, for weighted_l1 only.
+    """
     if kind == "l2":
-        return functional.mse_loss(made, real)
-    if kind == "weighted_l1":
-        return ((made - real).abs() * weights).mean()
-    return functional.l1_loss(made, real)
+        return functional.mse_loss(synthetic, real)
+    if kind == "weighted_l1" and weights is not None:
+        return ((synthetic - real).abs() * weights).mean()
+    return functional.l1_loss(synthetic, real)
 
 
 def mask_weights(labels: Tensor) -> Tensor:
@@ -67,8 +80,8 @@ def mask_weights(labels: Tensor) -> Tensor:
 def body_mask(images: Tensor, labels: Tensor, threshold: float, softness: float = 0.02) -> Tensor:
     """1 - Dice of the soft body mask of images [B,S,1,H,W] and the labels' foreground [B,S,H,W].
 
-    The mask is a sigmoid of the intensity about the threshold, so gradients flow (the loss of the
-    source thresholds, which has none).
+    The mask is a sigmoid of the intensity about the threshold. A hard threshold, as in the source
+    of this loss, would have no gradient.
     """
     mask = torch.sigmoid((images[:, :, 0] - threshold) / softness)
     foreground = (labels > 0).float()
@@ -108,9 +121,9 @@ def soft_dice(logits: Tensor, labels: Tensor) -> Tensor:
 
     Zero loss where only background is present.
     """
-    shares = logits.softmax(2).transpose(1, 2).flatten(2)  # [B,C,S*H*W]
+    found = logits.softmax(2).transpose(1, 2).flatten(2)  # [B,C,S*H*W] probabilities
     truth = functional.one_hot(labels.flatten(1), logits.shape[2]).transpose(1, 2).float()
-    overlap, size = (shares * truth).sum(2), shares.sum(2) + truth.sum(2)
+    overlap, size = (found * truth).sum(2), found.sum(2) + truth.sum(2)
     present = truth.sum(2) > 0
     present[:, 0] = False
     dice = (2 * overlap + 1) / (size + 1)
@@ -121,7 +134,7 @@ def soft_dice(logits: Tensor, labels: Tensor) -> Tensor:
 def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
     """R1 without its factor: mean over slices of the squared gradient norm at real images.
 
-    images: [B,S,1,H,W] that require gradients; logits: anything whose sum is the judgment.
+    images: [B,S,1,H,W] that require gradients; logits: the discriminator's, whose sum is taken.
     """
     gradient = torch.autograd.grad(logits.sum(), images, create_graph=True)[0]
     return gradient.square().sum((2, 3, 4)).mean()
@@ -130,28 +143,10 @@ def gradient_penalty(images: Tensor, logits: Tensor) -> Tensor:
 def feature_matching(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]]) -> Tensor:
     """Mean L1 distance between discriminator features of real and synthetic images (paper, Eq. 5).
 
-    real, fake: for every scale the features of its blocks and, last, its logits, which are left
-    out.
+    real, fake: for every scale the features of its blocks, then its logits, which are left out.
     """
     total = fake[0][0].new_zeros(())
     for real_scale, fake_scale in zip(real, fake, strict=True):
         for real_features, fake_features in zip(real_scale[:-1], fake_scale[:-1], strict=True):
             total = total + functional.l1_loss(fake_features, real_features.detach())
     return total / len(real)
-
-
-def gray_texture(real: Tensor, fake: Tensor, is_present: Tensor) -> Tensor:
-    """L_stat of G-TC: weighted L1 distance of class statistics, zero exactly at equality.
-
-    real, fake: [B,N,C,6] of `gray_texture_statistics`; is_present: [B,N,C]. The mean over a case's
-    classes is taken first, so that a batch is the mean of its cases.
-    """
-    weights = fake.new_tensor(STATISTIC_WEIGHTS)
-    distances = ((fake - real).abs() * weights).sum(-1) / weights.sum()
-    return present_mean(distances, is_present)
-
-
-def present_mean(values: Tensor, is_present: Tensor) -> Tensor:
-    """Mean over the cases of the mean of their present values; both [B,N,C]."""
-    sums = (values * is_present).sum((1, 2))
-    return (sums / is_present.sum((1, 2)).clamp(min=1)).mean()

@@ -1,4 +1,4 @@
-"""Gives every label as much noise as brings its deviation to that of training scans.
+"""Calibration: every label gets the noise that gives it the standard deviation of training scans.
 
 # Differs from the paper, which only trains the gates of the noise (Eq. 2): a label of few voxels
 # has so small a part in the losses that its own gate, w_c, hardly moves.
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
-from AnatoMaskGANLib.evaluation.label_statistics import MINIMUM_VOXELS
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import MINIMUM_VOXELS
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.noise import NoiseInjection
 from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
@@ -24,49 +25,53 @@ Case = Callable[[], tuple[LabelMap, Volume]]
 """Reads a label map of the model's labels and its scan on the same grid, in the model's window."""
 
 _LARGEST_STEP = 2.0  # factor by which the noise of a label may change in a round
-_SHARES = (0.02, 0.98)  # of a gate's way from closed to open
+_GATE_RANGE = (0.02, 0.98)  # a gate is 0 when closed and 1 when open
 
 
 class CalibrationError(ValueError):
-    """A model or cases that noise cannot be calibrated with."""
+    """A model whose noise cannot be calibrated, or too few cases for it."""
 
 
 @dataclass(frozen=True)
 class LabelTexture:
-    """The deviation inside a label at noise strength 1, synthetic over real, mean over cases."""
+    """Ratio of the standard deviations inside a label, synthetic over real, at noise strength 1.
+
+    The ratios are means over the cases.
+    """
 
     num_cases: int
     """Cases in which the label has at least 500 voxels."""
     before: float
     after: float
     shift: float
-    """Added to the label's gates, before the sigmoid."""
+    """What was added to the label's gates, before the sigmoid."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A generator with other gates, and what that did."""
+    """A generator with other gates, and what they changed."""
 
     generator: Generator
     textures: Mapping[int, LabelTexture]
-    """Label -> its texture, of every label that at least two cases have in 500 voxels."""
+    """Label -> its texture, for every label of which two cases or more have 500 voxels."""
 
 
 def calibrate_noise(
     card: ModelCard,
-    generator: Generator,
+    generator: nn.Module,
     cases: Sequence[Case],
     tolerance: float = 0.05,
     rounds: int = 3,
     device: str = "cpu",
     on_progress: Callable[[float], None] | None = None,
 ) -> Calibrated:
-    """Shifts the gates of labels whose mean deviation ratio is off 1 by more than the tolerance.
+    """Shifts the gates of labels whose mean ratio of standard deviations is not 1.
 
-    The noise of a label adds variance to what it has at strength 0: with the ratios r at strength
-    1 and q at strength 0, its amplitude must change by sqrt((1 - q^2) / (r^2 - q^2)). Later layers
-    are not linear, so the step is repeated. A label that is too rough without any noise is left
-    with the least. The cases have to be training cases: what is held out must stay unseen.
+    A ratio may be off 1 by the tolerance. The noise of a label adds variance to what the label has
+    at strength 0: with the ratio r at strength 1 and the ratio q at strength 0, the amplitude of
+    the noise must change by the factor sqrt((1 - q^2) / (r^2 - q^2)). Later layers are not linear,
+    so the step is repeated. A label that is too rough without any noise gets the least noise. The
+    cases have to be training cases, because held-out ones must stay unseen.
     Raises CalibrationError for fewer than two cases or a generator without noise.
     """
     if not isinstance(generator, Generator) or not card.generator.use_noise3d:
@@ -113,7 +118,7 @@ class _Ratio:
 
 
 class _Progress:
-    """Counts volumes."""
+    """Counts the volumes that are done, and reports the fraction of all."""
 
     def __init__(self, report: Callable[[float], None] | None, total: int) -> None:
         self._report, self._total, self._count = report, total, 0
@@ -127,25 +132,26 @@ class _Progress:
 def _ratios(
     synthesizer: Synthesizer, cases: Sequence[Case], strength: float, done: _Progress
 ) -> Iterator[dict[int, float]]:
-    """For every case the deviation ratio of each large label; case i has the noise of seed i."""
+    """For every case the ratio of each large label; case i has the noise of seed i."""
     for seed, read in enumerate(cases):
         label_map, scan = read()
         volume = synthesizer.synthesize(label_map, seed=seed, noise_strength=strength)
-        made, real = volume.voxels_kji.ravel(), scan.voxels_kji.ravel()
+        synthetic, real = volume.voxels_kji.ravel(), scan.voxels_kji.ravel()
         labels = label_map.labels_kji.ravel()
         counts = np.bincount(labels)
         found = {}
         for label in np.flatnonzero(counts >= MINIMUM_VOXELS):
             chosen = labels == label
-            deviation = float(real[chosen].std(dtype=np.float64))
-            if label and deviation > 0:
-                found[int(label)] = float(made[chosen].std(dtype=np.float64)) / deviation
+            real_deviation = float(real[chosen].std(dtype=np.float64))
+            if label and real_deviation > 0:
+                deviation = float(synthetic[chosen].std(dtype=np.float64))
+                found[int(label)] = deviation / real_deviation
         done.one_more()
         yield found
 
 
 def _mean_ratios(by_case: Iterator[dict[int, float]]) -> dict[int, _Ratio]:
-    """Label -> mean over cases, of labels that two cases or more have."""
+    """Label -> mean ratio over cases, for labels that two cases or more have."""
     found: dict[int, list[float]] = {}
     for ratios in by_case:
         for label, ratio in ratios.items():
@@ -162,13 +168,17 @@ def _injections(generator: Generator) -> list[NoiseInjection]:
 
 
 def _step(generator: Generator, label: int, still: float, ratio: float) -> float:
-    """What the gates of a label need on top, in the logarithm of their odds."""
+    """What has to be added to the gates of a label, in the logarithm of their odds."""
     wanted, has = max(0.0, 1 - still**2), ratio**2 - still**2
     factor = math.sqrt(wanted / has) if has > 0 else _LARGEST_STEP
     factor = min(max(factor, 1 / _LARGEST_STEP), _LARGEST_STEP)
-    gates = [noise.class_gate.weight[label] + noise.gate.bias for noise in _injections(generator)]
+    gates = [
+        noise.class_gate.weight[label] + noise.gate.bias
+        for noise in _injections(generator)
+        if noise.gate.bias is not None
+    ]
     now = float(torch.cat(gates).mean())
-    share = 1 / (1 + math.exp(-now))
-    low, high = _SHARES
-    aimed = min(max(factor * share, low), high)
-    return math.log(aimed / (1 - aimed)) - now
+    gate = 1 / (1 + math.exp(-now))
+    low, high = _GATE_RANGE
+    wanted_gate = min(max(factor * gate, low), high)
+    return math.log(wanted_gate / (1 - wanted_gate)) - now

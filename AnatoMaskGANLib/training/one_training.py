@@ -1,4 +1,4 @@
-"""One training at a time writes a run's folder, and others can see which process does."""
+"""A lock: one training at a time writes a run's folder, and others can see which process it is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LOCK, PROCESS_FILE = "train.lock", "train.pid"
 
 
 class RunInUseError(ValueError):
-    """A run's folder that cannot be written, or that another training writes."""
+    """A run's folder that cannot be written, or that another training is writing."""
 
 
 @contextmanager
 def one_training(folder: Path) -> Iterator[None]:
-    """Holds the run's lock; the system frees it when the process ends, however it ends.
+    """Holds the run's lock; the system releases it when the process ends, however it ends.
 
     Under torchrun the first process holds it for all. Raises RunInUseError if another training
     holds it, or if the folder cannot be written.
@@ -45,7 +45,7 @@ def one_training(folder: Path) -> Iterator[None]:
 
 
 def training_process(folder: Path) -> int | None:
-    """The number of the process that trains in a run's folder now; None when there is none."""
+    """The id of the process that now trains in a run's folder; None if there is none."""
     if not is_locked(folder / LOCK):
         return None
     try:

@@ -13,27 +13,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from AnatoMaskGANLib.evaluation.perceptual import load_lpips_module
+from AnatoMaskGANLib.evaluation.metrics.perceptual import load_lpips_module
 from AnatoMaskGANLib.evaluation.weights import WeightsError, read_weights
-from AnatoMaskGANLib.training.loss_settings import LossSettings
+from AnatoMaskGANLib.training.losses import total
+from AnatoMaskGANLib.training.settings import LossSettings
 
 PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
-"""Mean distance of [N,1,H,W] images in [0,1], made and real."""
+"""Mean distance of images [N,1,H,W] in [0,1], synthetic and real."""
 
 # Simonyan 2015, configuration E up to the first convolution of its fifth block: features of a 3x3
-# convolution, or "pool". Positions are those of torchvision's `features`.
-_VGG19 = (64, 64, "pool", 128, 128, "pool", *[256] * 4, "pool", *[512] * 4, "pool", 512)
+# convolution, or None for pooling. Positions are those of torchvision's `features`.
+_VGG19 = (64, 64, None, 128, 128, None, *[256] * 4, None, *[512] * 4, None, 512)
 _TAPS = (1, 6, 11, 20, 29)  # the rectifier after the first convolution of every block
 _TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # deeper features weigh more
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+# Of the colors of ImageNet.
+_MEAN, _STANDARD_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_perceptual(settings: LossSettings, device: torch.device) -> PerceptualLoss | None:
     """The loss that the settings ask for, None for none.
 
-    Raises WeightsError for a file that is absent, another, or of another network.
+    Raises WeightsError for a file that is missing, another, or of another network.
     """
-    if not settings.perceptual:
+    if not settings.perceptual or settings.perceptual_weights is None:
         return None
     path, sha256 = Path(settings.perceptual_weights), settings.perceptual_sha256
     if settings.perceptual_network == "vgg19":
@@ -49,25 +51,29 @@ class VGG19Distance(nn.Module):
         layers: list[nn.Module] = []
         num_inputs = 3
         for entry in _VGG19:
-            if entry == "pool":
+            if entry is None:
                 layers.append(nn.MaxPool2d(2))
                 continue
             layers += [nn.Conv2d(num_inputs, entry, 3, padding=1), nn.ReLU()]
             num_inputs = entry
         self.features = nn.Sequential(*layers)
         self._fill(weights, sha256)
+        self.mean: Tensor
+        self.standard_deviation: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
+        spread = torch.tensor(_STANDARD_DEVIATION).view(1, 3, 1, 1)
+        self.register_buffer("standard_deviation", spread)
         self.requires_grad_(False).eval()
 
-    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+    def forward(self, synthetic: Tensor, real: Tensor) -> Tensor:
         with torch.no_grad():
             targets = self._taps(real)
-        pairs = zip(_TAP_WEIGHTS, self._taps(made), targets, strict=True)
-        return sum(weight * functional.l1_loss(a, b) for weight, a, b in pairs)
+        pairs = zip(_TAP_WEIGHTS, self._taps(synthetic), targets, strict=True)
+        return total(weight * functional.l1_loss(a, b) for weight, a, b in pairs)
 
     def _taps(self, images: Tensor) -> list[Tensor]:
-        state = (images.expand(-1, 3, -1, -1) - self.mean) / self.deviation
+        """The feature maps that are compared, from fine to coarse."""
+        state = (images.expand(-1, 3, -1, -1) - self.mean) / self.standard_deviation
         taps = []
         for number, layer in enumerate(self.features):
             state = layer(state)
@@ -93,12 +99,12 @@ class VGG19Distance(nn.Module):
 
 
 def load_lpips_loss(path: Path, sha256: str | None, device: torch.device) -> PerceptualLoss:
-    """LPIPS as a loss; the kind of backbone is told by the file's name."""
+    """LPIPS as a loss; the file's name says which backbone it is: vgg if it contains that."""
     network = "vgg" if "vgg" in path.name.lower() else "alex"
     model = load_lpips_module(path, sha256, network).eval().requires_grad_(False).to(device)
 
-    def distance(made: Tensor, real: Tensor) -> Tensor:
-        pair = (images.expand(-1, 3, -1, -1) for images in (made, real))
+    def distance(synthetic: Tensor, real: Tensor) -> Tensor:
+        pair = (images.expand(-1, 3, -1, -1) for images in (synthetic, real))
         return model(*pair, normalize=True).mean()
 
     return distance

@@ -1,19 +1,19 @@
-"""The processes that train one run together: one as a rule, several under torchrun.
+"""The processes that train one run together: usually one, several under torchrun.
 
-Lightning Fabric starts and joins them. Gradients are averaged after the backward pass, so that the
-networks stay what they are and a run with two processes takes the steps of one process with the
-doubled batch.
+Lightning Fabric starts and joins them. Gradients are averaged after the backward pass. So the
+networks need no wrapper, and two processes take the steps of one process with a doubled batch.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
 
 
 class Processes:
@@ -26,17 +26,17 @@ class Processes:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = 0
         self.device = device
-        self._fabric = None
+        self._fabric: Any = None
         if self.count > 1:
             self._join()
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files."""
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
     def synchronize_statistics(self, network: nn.Module) -> None:
-        """Makes batch normalization use the statistics of the batches of all processes."""
+        """Lets batch normalization use the statistics of the batches of all processes."""
         for module in network.modules():
             if isinstance(module, FrozenBatchNorm2d):
                 module.is_synchronized = self.count > 1
@@ -49,11 +49,12 @@ class Processes:
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat([parameter.grad.reshape(-1) for parameter in trained])
+        gradients = [p.grad for p in trained if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         flat = self._fabric.all_reduce(flat, reduce_op="mean")
-        parts = flat.split([parameter.numel() for parameter in trained])
-        for parameter, part in zip(trained, parts, strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def mean(self, values: dict[str, Tensor]) -> dict[str, float]:
         """Mean of each value over the processes; all must have the same names."""
@@ -65,11 +66,11 @@ class Processes:
         return dict(zip(values, stacked.tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process; goes on when all have come here."""
+        """Whether the flag is set in any process; waits until every process has called it."""
         if self._fabric is None:
             return flag
-        told = torch.tensor(float(flag), device=self.device)
-        return bool(self._fabric.all_reduce(told, reduce_op="sum") > 0)
+        flags = torch.tensor(float(flag), device=self.device)
+        return bool(self._fabric.all_reduce(flags, reduce_op="sum") > 0)
 
     def _join(self) -> None:
         try:

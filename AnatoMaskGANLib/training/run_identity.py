@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from AnatoMaskGANLib.config import settings_to_dict
-from AnatoMaskGANLib.training.run_state import RunStateError
+from AnatoMaskGANLib.training.checkpoints import RunStateError
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
 
-# Where a run lies, how long it is and what it reports may change; what its weights come from not.
+# Settings that may change when a run goes on: its place, its length and its reports. All others
+# decide about its weights.
 FREE_SETTINGS = (
     "output",
     "card",
@@ -35,7 +36,7 @@ _NUM_PARTS = 64
 
 
 def describe_store(store: CaseStore) -> dict[str, Any]:
-    """What a checkpoint remembers of the store it was trained on."""
+    """What a checkpoint remembers of the store that it was trained on."""
     return {
         "spacing_ijk_mm": list(store.spacing_ijk_mm),
         "window": list(store.window),
@@ -46,16 +47,16 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
 
 
 def describe_contents(store: CaseStore) -> dict[str, str]:
-    """Case -> a hash of its arrays, by which a changed one is known wherever the store lies.
+    """Case -> a hash of its arrays, which tells changed ones wherever the store lies.
 
-    Arrays up to `_WHOLE_BYTES` are read whole, of larger ones `_NUM_PARTS` parts spread over them:
-    gigabytes take seconds. A small edit between the parts of a large array is not seen.
+    Arrays up to `_WHOLE_BYTES` are read whole. Of larger ones, `_NUM_PARTS` parts spread over the
+    array are read, so that gigabytes take seconds; a small edit between the parts is not seen.
     """
     return {case.name: _content_hash(case) for case in store.cases}
 
 
 def changed_cases(store: CaseStore, contents: Mapping[str, str]) -> list[str]:
-    """The cases whose arrays are others than `describe_contents` noted before."""
+    """The cases whose arrays differ from those that `describe_contents` saw before."""
     return [case.name for case in store.cases if contents.get(case.name) != _content_hash(case)]
 
 
@@ -71,7 +72,7 @@ def _content_hash(case: StoredCase) -> str:
         if array.nbytes > _WHOLE_BYTES:
             part = _WHOLE_BYTES // (_NUM_PARTS * array.itemsize)
         for start in np.linspace(0, values.size - part, _NUM_PARTS if part < values.size else 1):
-            digest.update(np.ascontiguousarray(values[int(start) : int(start) + part]))
+            digest.update(np.ascontiguousarray(values[int(start) : int(start) + part]).data)
     return digest.hexdigest()
 
 
@@ -99,7 +100,7 @@ def check_same_run(
             f"{path} was trained on another store: {', '.join(wrong)} of {store.folder} "
             "differ. Use the store that the run began with, or another output folder."
         )
-    # runs of earlier versions noted no contents
+    # checkpoints of earlier versions have no contents
     changed = changed_cases(store, metadata["contents"]) if "contents" in metadata else []
     if changed:
         raise RunStateError(

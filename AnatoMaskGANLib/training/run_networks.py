@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import nn
 
 from AnatoMaskGANLib import config
 from AnatoMaskGANLib.config import DiscriminatorSettings, GeneratorSettings, settings_to_dict
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
 from AnatoMaskGANLib.networks.discriminators.wavelet import WaveletDiscriminator
+from AnatoMaskGANLib.networks.generator import build_generator
 from AnatoMaskGANLib.networks.gray_texture import GrayTextureClassifier
-from AnatoMaskGANLib.networks.kinds import build_generator
-from AnatoMaskGANLib.training.combinations import generator_kind
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.training.condition_map import num_condition_classes
-from AnatoMaskGANLib.training.settings import TrainingSettings
+from AnatoMaskGANLib.training.settings import TrainingSettings, generator_kind
 
-PLAIN_SPADE = {"use_gnn_fusion": False, "use_noise3d": False, "context_radius": 0}
+_PLAIN_SPADE = {"use_gnn_fusion": False, "use_noise3d": False, "context_radius": 0}
 Discriminator = MultiScaleDiscriminator | SegmentationUNet | WaveletDiscriminator
 
 
 @dataclass
 class Networks:
-    """Everything that is trained."""
+    """All networks that a run trains."""
 
-    generator: nn.Module
-    """Of settings.generator; the segmenter of image2mask stands here too."""
+    generator: ImageGenerator | Segmenter
+    """Generator of settings.generator; for image2mask, the segmenter."""
     discriminator: Discriminator | None = None
     classifier: GrayTextureClassifier | None = None
     label_reader: SegmentationUNet | None = None
-    """unpaired: reads the labels back from a synthetic image."""
+    """unpaired: a segmentation network that reads the labels back from a synthetic image."""
+
+    @property
+    def image_generator(self) -> ImageGenerator:
+        """The generator, of a run that makes images."""
+        return cast(ImageGenerator, self.generator)
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The segmenter, of a run of image2mask."""
+        return cast(Segmenter, self.generator)
 
     def named(self) -> dict[str, nn.Module]:
-        """The networks that there are, by name."""
+        """The networks that this run has, by name."""
         return {name: network for name, network in vars(self).items() if network is not None}
 
-    def judges(self) -> list[nn.Module]:
-        """All that is trained beside the generator."""
+    def discriminators(self) -> list[nn.Module]:
+        """All networks that judge the generator's images: every one but the generator."""
         return [network for name, network in self.named().items() if name != "generator"]
 
 
@@ -53,7 +65,7 @@ def generator_settings(settings: TrainingSettings, num_classes: int) -> Generato
     )
     changes = dict(settings.generator)
     if kind == "spade":
-        changes = PLAIN_SPADE | changes
+        changes = _PLAIN_SPADE | changes
     if kind == "oasis":
         changes = {"use_gnn_fusion": False, "use_noise3d": True} | changes
     changes |= {"kind": "anatomaskgan" if kind == "spade" else kind}
@@ -63,7 +75,10 @@ def generator_settings(settings: TrainingSettings, num_classes: int) -> Generato
 
 
 def build_networks(settings: TrainingSettings, num_classes: int, device: torch.device) -> Networks:
-    """New networks with weights drawn from the run's seed; the global generator is left alone."""
+    """New networks with weights drawn from the run's seed.
+
+    The global random generator is left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         networks = _build(settings, num_classes)
@@ -79,9 +94,10 @@ def _build(settings: TrainingSettings, num_classes: int) -> Networks:
         return networks
     losses = settings.losses
     if losses.adversarial or losses.feature_matching:
-        judged_classes = num_classes if settings.direction == "image+labels" else shape.num_classes
+        is_two_headed = settings.direction == "image+labels"
+        condition_classes = num_classes if is_two_headed else shape.num_classes
         networks.discriminator = _build_discriminator(
-            settings.discriminator, judged_classes, num_classes
+            settings.discriminator, condition_classes, num_classes
         )
     if settings.use_gray_texture and losses.gray_texture_adversarial:
         networks.classifier = GrayTextureClassifier(shape.num_classes)
@@ -92,10 +108,10 @@ def _build(settings: TrainingSettings, num_classes: int) -> Networks:
 
 
 def _build_discriminator(
-    settings: DiscriminatorSettings, judged_classes: int, num_classes: int
+    settings: DiscriminatorSettings, condition_classes: int, num_classes: int
 ) -> Discriminator:
     if settings.kind == "segmentation":
         return SegmentationUNet(settings, num_classes + 1)  # the last class is "synthetic"
     if settings.kind == "wavelet":
         return WaveletDiscriminator(settings)
-    return MultiScaleDiscriminator(settings, judged_classes)
+    return MultiScaleDiscriminator(settings, condition_classes)

@@ -1,11 +1,13 @@
-"""Picture sheets of a run: condition, synthetic without and with noise, real; or image, found
+"""Picture sheets of a run, a row per case.
+
+Their columns are condition, synthetic without and with noise, real; for a segmenter image, found
 labels, true labels.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.training.forward_passes import make_images
 from AnatoMaskGANLib.training.held_out import HeldOutCase, held_out_cases
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -26,7 +29,7 @@ _LABEL_COLUMNS = ("condition", "labels", "found labels")
 
 @torch.no_grad()
 def write_sheet(trainer: Trainer, path: Path) -> None:
-    """Writes a PNG with one row for each of up to three cases that the run does not learn from."""
+    """Writes a PNG with a row for each of up to three cases, held-out ones if there are any."""
     settings, store = trainer.settings, trainer.store
     split = "validation" if store.of_split("validation") else "train"
     halo = trainer.objective.halo
@@ -41,14 +44,14 @@ def write_sheet(trainer: Trainer, path: Path) -> None:
 
 
 def _columns(trainer: Trainer, case: HeldOutCase) -> dict[str, Tensor]:
-    """The middle slice of the case in every column."""
+    """The middle slice of the case, by the heading of its column."""
     middle, device = case.image.shape[0] // 2, trainer.device
     labels, real = case.inner_labels[middle], case.image[middle]
-    if trainer.settings.direction == "image2mask":
+    if isinstance(trainer.ema, Segmenter):
         logits = trainer.ema(case.image[None, :, None].to(device))
         return {"real": real, "found labels": logits[0, middle].argmax(0), "labels": labels}
     positions = torch.arange(case.image.shape[0], device=device) * trainer.store.spacing_ijk_mm[2]
-    made = make_images(
+    images = make_images(
         trainer.ema,
         case.condition[None].to(device),
         positions[None],
@@ -58,16 +61,17 @@ def _columns(trainer: Trainer, case: HeldOutCase) -> dict[str, Tensor]:
     )
     columns = {
         "condition": case.condition[middle + case.halo],
-        "strength 0": made.deterministic[0, middle, 0],
-        "strength 1": made.noisy[0, middle, 0],
+        "strength 0": images.deterministic[0, middle, 0],
+        "strength 1": images.noisy[0, middle, 0],
         "real": real,
     }
-    if made.label_logits is not None:
-        columns |= {"found labels": made.label_logits[0, middle].argmax(0), "labels": labels}
+    if images.label_logits is not None:
+        columns |= {"found labels": images.label_logits[0, middle].argmax(0), "labels": labels}
     return columns
 
 
-def _draw(rows: list[Mapping[str, Tensor]], step: int) -> bytes:
+def _draw(rows: Sequence[Mapping[str, Tensor]], step: int) -> bytes:
+    """The sheet as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -2,23 +2,37 @@
 included.
 
 Nothing is remembered between steps, so a resumed run sees what the uninterrupted one would have
-seen. Nothing but memory-mapped arrays is read.
+seen. Only memory-mapped arrays are read. A thread makes the batches of the next steps while the
+present one runs.
 
 Letters: B stacks, S slices, H rows (J), W columns (I), halo = slices of context on either side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from types import TracebackType
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import MARGIN
 from AnatoMaskGANLib.training.affine import draw_affine
 from AnatoMaskGANLib.training.settings import DataSettings
-from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase, StoreError
+from AnatoMaskGANLib.volumes.case_store import (
+    CaseStore,
+    StoredCase,
+    StoreError,
+    decode_guidance,
+    decode_image,
+)
+
+_ALL_PARTS = ("labels", "image", "guidance")
+_NO_LABELS = ("image", "guidance")
+_NO_IMAGE = ("labels", "guidance")
 
 
 @dataclass(frozen=True)
@@ -29,17 +43,17 @@ class StackBatch:
     """[B,S+2*halo,H,W] int64, classes of the store's table; 0 everywhere in a stack that has no
     labels."""
     images: Tensor
-    """[B,S,1,H,W] float32 in [0,1]. Of the same place as the labels where `is_paired`."""
+    """[B,S,1,H,W] float32 in [0,1]; of the same place as the labels if `is_paired`."""
     positions_mm: Tensor
-    """[B,S] of the slices along the stack."""
+    """[B,S] where the slices lie along the stack, in mm."""
     noise_seeds: tuple[int, ...]
-    """One a stack."""
-    guidance: Tensor | None = None
-    """[B,S+2*halo,H,W] float32 in [0,1], superpixel means of the case that gives the labels (of
-    the case of the image in a stack without labels); None unless the settings ask for it."""
-    has_labels: Tensor | None = None
-    """[B] bool; false for stacks without labels, of semi-supervised training or of cases that have
+    """One seed per stack."""
+    has_labels: Tensor
+    """[B] bool; false for stacks without labels: of semi-supervised training, or of cases that have
     superpixels only."""
+    guidance: Tensor | None = None
+    """[B,S+2*halo,H,W] float32 in [0,1], superpixel means of the case that gives the labels, or, in
+    a stack without labels, the image; None unless the settings ask for guidance."""
     is_paired: bool = True
     """False in unpaired training: each image comes from another subject than the labels."""
 
@@ -54,12 +68,14 @@ class StackBatch:
 
 @dataclass(frozen=True)
 class _Stack:
-    """One drawn stack; what its case does not have is None. labels and guidance: [S+2*halo,H,W],
-    image: [S,H,W]."""
+    """One drawn stack; a part that its case does not have is None."""
 
     labels: Tensor | None
+    """[S+2*halo,H,W] int64"""
     guidance: Tensor | None
+    """[S+2*halo,H,W] float32"""
     image: Tensor | None
+    """[S,H,W] float32"""
 
 
 class StackSampler:
@@ -172,12 +188,12 @@ class StackSampler:
         positions = torch.arange(settings.stack_size) * self.spacing_ijk_mm[2]
         return StackBatch(
             labels=torch.stack([empty if s.labels is None else s.labels for s in stacks]),
-            images=torch.stack([stack.image for stack in stacks])[:, :, None],
+            images=_stacked([stack.image for stack in stacks])[:, :, None],
             positions_mm=positions.expand(settings.batch_size, -1),
             noise_seeds=tuple(int(generator.integers(2**62)) for generator in generators),
             guidance=None
             if settings.guidance == "labels"
-            else torch.stack([stack.guidance for stack in stacks]),
+            else _stacked([stack.guidance for stack in stacks]),
             has_labels=torch.tensor([stack.labels is not None for stack in stacks]),
             is_paired=settings.supervision != "unpaired",
         )
@@ -185,17 +201,19 @@ class StackSampler:
     def _draw(self, generator: np.random.Generator) -> _Stack:
         supervision = self.settings.supervision
         if supervision == "semi" and generator.random() >= self.settings.labeled_share:
-            return self._draw_from(_one_of(self._image_cases, generator), generator, "ig")
+            return self._draw_from(_one_of(self._image_cases, generator), generator, _NO_LABELS)
         case = _one_of(self._label_cases, generator)
         if supervision != "unpaired":
-            return self._draw_from(case, generator, "lig")
+            return self._draw_from(case, generator, _ALL_PARTS)
         others = [other for other in self._image_cases if other.subject != case.subject]
-        labeled = self._draw_from(case, generator, "lg")
-        image = self._draw_from(_one_of(others, generator), generator, "i").image
+        labeled = self._draw_from(case, generator, _NO_IMAGE)
+        image = self._draw_from(_one_of(others, generator), generator, ("image",)).image
         return _Stack(labeled.labels, labeled.guidance, image)
 
-    def _draw_from(self, case: StoredCase, generator: np.random.Generator, parts: str) -> _Stack:
-        """A stack of one case with some of its parts: l labels, i image, g guidance."""
+    def _draw_from(
+        self, case: StoredCase, generator: np.random.Generator, parts: Collection[str]
+    ) -> _Stack:
+        """A stack of one case with those of the parts labels, image and guidance that are named."""
         settings = self.settings
         first = self._draw_first_slice(case, generator) - self.halo
         rows = _draw_start(case.labeled_rows, settings.crop[0], generator)
@@ -210,21 +228,27 @@ class StackSampler:
             settings.crop[1] + 2 * margin[1],
         )
 
-        def part(array: np.ndarray | None, letter: str, dtype: type) -> Tensor | None:
-            if array is None or letter not in parts:
+        def part(array: np.ndarray | None, name: str, dtype: type) -> np.ndarray | None:
+            if array is None or name not in parts:
                 return None
-            taken = torch.from_numpy(_padded_part(array, starts, sizes, dtype))
-            return taken.flip(-1) if is_flipped else taken
+            return _padded_part(array, starts, sizes, dtype)
 
-        labels = part(case.labels_sjk, "l", np.int64)
-        guidance = part(case.guidance_sjk, "g", np.float32)
-        image = part(case.image_sjk, "i", np.float32)
-        if labels is not None and is_flipped:
-            labels = self._swap[labels]
-        if guidance is not None:
-            guidance = guidance / 255
-        if image is not None:
-            image = image[self.halo : image.shape[0] - self.halo] / 65535
+        def turned(values: np.ndarray) -> Tensor:
+            tensor = torch.from_numpy(values)
+            return tensor.flip(-1) if is_flipped else tensor
+
+        stored_labels = part(case.labels_sjk, "labels", np.int64)
+        stored_guidance = part(case.guidance_sjk, "guidance", np.float32)
+        stored_image = part(case.image_sjk, "image", np.float32)
+        labels = guidance = image = None
+        if stored_labels is not None:
+            labels = turned(stored_labels)
+            labels = self._swap[labels] if is_flipped else labels
+        if stored_guidance is not None:
+            guidance = turned(decode_guidance(stored_guidance))
+        if stored_image is not None:
+            inner = stored_image[self.halo : stored_image.shape[0] - self.halo]
+            image = turned(decode_image(inner))
         if affine is not None:
             labels = None if labels is None else affine.nearest(labels, settings.crop)
             guidance = None if guidance is None else affine.nearest(guidance, settings.crop)
@@ -241,12 +265,17 @@ class StackSampler:
 
 
 def _one_of(cases: Sequence[StoredCase], generator: np.random.Generator) -> StoredCase:
-    return cases[generator.integers(len(cases))]
+    return cases[int(generator.integers(len(cases)))]
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor:
+    """The parts [B,...] of a batch in which every stack has this part."""
+    return torch.stack([part for part in parts if part is not None])
 
 
 def _draw_start(extent: tuple[int, int], size: int, generator: np.random.Generator) -> int:
-    """Start of a crop that covers a labeled extent or lies inside it, up to a margin of eight."""
-    low, high = extent[0] - 8, extent[1] + 8 - size
+    """Start of a crop that covers a labeled extent or lies inside it, both up to `MARGIN`."""
+    low, high = extent[0] - MARGIN, extent[1] + MARGIN - size
     return int(generator.integers(min(low, high), max(low, high) + 1))
 
 
@@ -254,7 +283,7 @@ def _padded_part(
     array: np.ndarray, starts: tuple[int, int, int], sizes: tuple[int, int, int], dtype: type
 ) -> np.ndarray:
     """A part of an array that may reach beyond it, in another type; outside lies zero."""
-    part = np.zeros(sizes, dtype=dtype)
+    part: np.ndarray = np.zeros(sizes, dtype=dtype)
     source, target = [], []
     for start, size, length in zip(starts, sizes, array.shape, strict=True):
         first, last = max(0, start), min(length, start + size)
@@ -262,3 +291,43 @@ def _padded_part(
         target.append(slice(first - start, max(first, last) - start))
     part[tuple(target)] = array[tuple(source)]
     return part
+
+
+class PrefetchingSampler:
+    """Gives the batches of a sampler; a thread makes the next ones in advance.
+
+    A batch is a function of its step and rank alone, so only the time changes. A batch that was not
+    foreseen (the first, or one after a jump) is made when it is asked for.
+    """
+
+    def __init__(self, sampler: StackSampler, num_ahead: int = 2) -> None:
+        self.sampler = sampler
+        self.num_ahead = num_ahead
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stacks")
+        self._pending: dict[tuple[int, int], Future[StackBatch]] = {}
+
+    def batch(self, step: int, rank: int = 0) -> StackBatch:
+        """The sampler's batch for this step and rank; raises the errors that the sampler raises."""
+        wanted = [(step + number, rank) for number in range(self.num_ahead + 1)]
+        for key in [key for key in self._pending if key not in wanted]:
+            self._pending.pop(key).cancel()
+        for key in wanted:
+            if key not in self._pending:
+                self._pending[key] = self._executor.submit(self.sampler.batch, *key)
+        return self._pending.pop((step, rank)).result()
+
+    def close(self) -> None:
+        """Ends the thread; batches that were made in advance are dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._pending.clear()
+
+    def __enter__(self) -> PrefetchingSampler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

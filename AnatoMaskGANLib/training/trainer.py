@@ -1,8 +1,9 @@
-"""One run: its networks, optimizers, and the step that moves them."""
+"""One run: its networks, its optimizers, and the training step that moves them."""
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from functools import cached_property
 from pathlib import Path
@@ -13,29 +14,34 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from AnatoMaskGANLib.config import settings_to_dict
-from AnatoMaskGANLib.networks.spade import FrozenBatchNorm2d
-from AnatoMaskGANLib.training.objective import SynthesisObjective
-from AnatoMaskGANLib.training.prefetch import PrefetchingSampler
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
+from AnatoMaskGANLib.training.checkpoints import (
+    BestCheckpoint,
+    read_run_state,
+    read_tensors,
+    write_run_state,
+)
+from AnatoMaskGANLib.training.losses import total as sum_of_losses
+from AnatoMaskGANLib.training.objective import Objective, SegmentationObjective, SynthesisObjective
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.run_identity import check_same_run, describe_contents, describe_store
 from AnatoMaskGANLib.training.run_networks import build_networks
-from AnatoMaskGANLib.training.run_state import read_run_state, read_tensors, write_run_state
-from AnatoMaskGANLib.training.schedules import has_frozen_statistics, rate_share
-from AnatoMaskGANLib.training.segmentation import SegmentationObjective
-from AnatoMaskGANLib.training.settings import TrainingSettings
-from AnatoMaskGANLib.training.stacks import StackSampler
+from AnatoMaskGANLib.training.settings import OptimizerSettings, TrainingSettings
+from AnatoMaskGANLib.training.stacks import PrefetchingSampler, StackBatch, StackSampler
 from AnatoMaskGANLib.volumes.case_store import CaseStore
 
 _LARGEST_LOSS = 1e6
 _AUTOCAST = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+# The optimizers, by their names in checkpoints.
+_GENERATOR, _DISCRIMINATORS = "generator", "judges"
 
 
 class TrainingDivergedError(RuntimeError):
-    """A loss that is no number any more, or has grown out of all bounds."""
+    """A loss that is no number any more, or that has grown out of all bounds."""
 
 
 class Trainer:
-    """A run's state is its modules, its optimizers and the step; all else follows from these."""
+    """A run: its state is its modules, its optimizers and the step; all else follows from these."""
 
     def __init__(self, settings: TrainingSettings, store: CaseStore, processes: Processes) -> None:
         self.settings = settings
@@ -45,12 +51,12 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.data_seconds = 0.0
-        self.best: dict[str, Any] = {}
-        """Metric and step of `best.safetensors`; empty before the first validation."""
+        self.best: BestCheckpoint | None = None
+        """What made `best.safetensors`; None before the first validation."""
         self.networks = build_networks(settings, store.num_classes, self.device)
         self.ema = copy.deepcopy(self.networks.generator).requires_grad_(False).eval()
         processes.synchronize_statistics(self.networks.generator)
-        self.objective = (
+        self.objective: Objective[Any] = (
             SegmentationObjective(settings, self.networks)
             if settings.direction == "image2mask"
             else SynthesisObjective(settings, store, self.networks, self.device)
@@ -67,13 +73,19 @@ class Trainer:
         )
 
     def _build_optimizers(self) -> dict[str, Adam]:
-        """Two learning rates, one for the generator and one for all that judges it (TTUR)."""
+        """Two learning rates: one for the generator, one for all that judge it (TTUR)."""
         settings = self.settings.optimizer
         generator = self.networks.generator.parameters()
-        optimizers = {"generator": Adam(generator, settings.lr_generator, settings.betas)}
-        judges = [p for network in self.networks.judges() for p in network.parameters()]
-        if judges:
-            optimizers["judges"] = Adam(judges, settings.lr_discriminator, settings.betas)
+        optimizers = {_GENERATOR: Adam(generator, settings.lr_generator, settings.betas)}
+        discriminators = [
+            parameter
+            for network in self.networks.discriminators()
+            for parameter in network.parameters()
+        ]
+        if discriminators:
+            optimizers[_DISCRIMINATORS] = Adam(
+                discriminators, settings.lr_discriminator, settings.betas
+            )
         return optimizers
 
     @property
@@ -82,59 +94,60 @@ class Trainer:
         return {**self.networks.named(), "ema": self.ema}
 
     def train_step(self) -> dict[str, float]:
-        """One update of the judges and the generator; gives back the weighted losses."""
+        """One update of the discriminators and the generator; returns the weighted losses."""
         started = time.perf_counter()
-        self._set_rates()
+        self._follow_schedules()
         count = self.settings.optimizer.accumulate
         self.data_seconds = 0.0
         if count == 1:
             terms = self._step_on_one_batch()
         else:
             terms = self._step_on_batches(count)
-        self._average()
+        self._update_ema()
         self.step += 1
         means = self.processes.mean(terms)
         self.seconds += time.perf_counter() - started
         return means
 
     def _step_on_one_batch(self) -> dict[str, Tensor]:
-        """Judges and generator learn from one pass of the generator."""
+        """Discriminators and generator learn from one pass of the generator."""
         with self._autocast():
-            made = self.objective.make(self._batch(0, 1))
-            judge_terms = self.objective.judge_terms(made, self.step)
-        self._backward("judges", judge_terms, 1)
-        self._update("judges", judge_terms)
+            result = self.objective.forward(self._batch(0, 1))
+            discriminator_losses = self.objective.discriminator_losses(result, self.step)
+        self._backward(_DISCRIMINATORS, discriminator_losses, 1)
+        self._update(_DISCRIMINATORS, discriminator_losses)
         with self._autocast():
-            own_terms = self.objective.own_terms(made, self.step)
-        self._backward("generator", own_terms, 1)
-        self._update("generator", own_terms)
-        return judge_terms | own_terms
+            generator_losses = self.objective.generator_losses(result, self.step)
+        self._backward(_GENERATOR, generator_losses, 1)
+        self._update(_GENERATOR, generator_losses)
+        return discriminator_losses | generator_losses
 
     def _step_on_batches(self, count: int) -> dict[str, Tensor]:
-        """The judges see all batches before the generator does, as with one large batch."""
-        sums: dict[str, Tensor] = {}
-        for name in ("judges", "generator"):
+        """The discriminators see all batches before the generator, as with one large batch."""
+        objective = self.objective
+        means: dict[str, Tensor] = {}
+        for name, has_gradients, losses_of in (
+            (_DISCRIMINATORS, False, objective.discriminator_losses),
+            (_GENERATOR, True, objective.generator_losses),
+        ):
             if name not in self.optimizers:
                 continue
             found: dict[str, Tensor] = {}
             for number in range(count):
-                learns = torch.enable_grad() if name == "generator" else torch.no_grad()
-                with self._autocast(), learns:
-                    made = self.objective.make(self._batch(number, count))
+                with self._autocast(), torch.set_grad_enabled(has_gradients):
+                    result = objective.forward(self._batch(number, count))
                 with self._autocast():
-                    terms = (
-                        self.objective.own_terms(made, self.step)
-                        if name == "generator"
-                        else self.objective.judge_terms(made, self.step)
-                    )
-                self._backward(name, terms, count)
-                for key, value in terms.items():
-                    found[key] = found.get(key, 0.0) + value.detach() / count
+                    losses = losses_of(result, self.step)
+                self._backward(name, losses, count)
+                for key, value in losses.items():
+                    part = value.detach() / count
+                    found[key] = found[key] + part if key in found else part
             self._update(name, found)
-            sums |= found
-        return sums
+            means |= found
+        return means
 
-    def _batch(self, number: int, count: int) -> Any:  # noqa: ANN401  a StackBatch
+    def _batch(self, number: int, count: int) -> StackBatch:
+        """One of the `count` batches of this step, on the device."""
         started = time.perf_counter()
         batch = self.sampler.batch(self.step * count + number, self.processes.rank)
         self.data_seconds += time.perf_counter() - started
@@ -144,12 +157,15 @@ class Trainer:
         kind = _AUTOCAST[self.settings.precision]
         return torch.autocast(self.device.type, kind, enabled=kind != torch.float32)
 
-    def _backward(self, name: str, terms: dict[str, Tensor], count: int) -> None:
-        if not terms:
+    def _backward(self, name: str, losses: dict[str, Tensor], count: int) -> None:
+        """Adds the gradients of one of `count` batches; TrainingDivergedError if it diverged."""
+        if not losses:
             return
-        total = sum(terms.values())
+        total = sum_of_losses(losses.values())
         if not torch.isfinite(total) or abs(float(total.detach())) > _LARGEST_LOSS:
-            values = ", ".join(f"{key} {float(value.detach()):.4g}" for key, value in terms.items())
+            values = ", ".join(
+                f"{key} {float(value.detach()):.4g}" for key, value in losses.items()
+            )
             raise TrainingDivergedError(
                 f"step {self.step}: the losses of the {name} are not finite or far too "
                 f"large ({values}). Try, in this order: a lower lr_generator and "
@@ -157,18 +173,12 @@ class Trainer:
                 "the last checkpoint is from before this step. --resume-from continues "
                 "from a numbered or the best checkpoint."
             )
-        optimizer = self.optimizers[name]
-        if not self._has_gradients(optimizer):
-            optimizer.zero_grad(set_to_none=True)
-        total = total / count
-        (self.scalers[name].scale(total) if name in self.scalers else total).backward()
+        mean = total / count
+        (self.scalers[name].scale(mean) if name in self.scalers else mean).backward()
 
-    @staticmethod
-    def _has_gradients(optimizer: Adam) -> bool:
-        return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])
-
-    def _update(self, name: str, terms: dict[str, Tensor]) -> None:
-        if not terms:
+    def _update(self, name: str, losses: dict[str, Tensor]) -> None:
+        """Moves the weights by the gradients, and forgets these."""
+        if not losses:
             return
         optimizer, scaler = self.optimizers[name], self.scalers.get(name)
         parameters = optimizer.param_groups[0]["params"]
@@ -176,7 +186,7 @@ class Trainer:
         if scaler is not None:
             scaler.unscale_(optimizer)
         clip = self.settings.optimizer.gradient_clip
-        if name == "generator" and clip:
+        if name == _GENERATOR and clip:
             nn.utils.clip_grad_norm_(parameters, clip)
         if scaler is None:
             optimizer.step()
@@ -185,38 +195,39 @@ class Trainer:
             scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
-    def _set_rates(self) -> None:
+    def _follow_schedules(self) -> None:
+        """Sets the learning rates of this step, and whether batch statistics are frozen."""
         settings = self.settings.optimizer
-        share = rate_share(settings, self.step)
-        rates = {"generator": settings.lr_generator, "judges": settings.lr_discriminator}
+        factor = learning_rate_factor(settings, self.step)
+        rates = {_GENERATOR: settings.lr_generator, _DISCRIMINATORS: settings.lr_discriminator}
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rates[name] * share
+                group["lr"] = rates[name] * factor
         is_frozen = has_frozen_statistics(settings, self.step)
         for module in self.networks.generator.modules():
             if isinstance(module, FrozenBatchNorm2d):
                 module.is_frozen = is_frozen
 
     @torch.no_grad()
-    def _average(self) -> None:
-        """Moves the averaged weights; statistics of normalizations are taken as they are."""
+    def _update_ema(self) -> None:
+        """Moves the averaged weights; the statistics of normalizations are copied."""
         decay = min(self.settings.optimizer.ema_decay, (1 + self.step) / (10 + self.step))
         generator = self.networks.generator
-        for own, value in zip(self.ema.parameters(), generator.parameters(), strict=True):
-            own.lerp_(value, 1 - decay)
-        for own, value in zip(self.ema.buffers(), generator.buffers(), strict=True):
-            own.copy_(value)
+        for average, weight in zip(self.ema.parameters(), generator.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+        for copied, buffer in zip(self.ema.buffers(), generator.buffers(), strict=True):
+            copied.copy_(buffer)
 
     @cached_property
     def _contents(self) -> dict[str, str]:
         return describe_contents(self.store)
 
     def save(self, path: Path) -> None:
-        """Writes everything that a resumed run needs."""
+        """Writes all that a resumed run needs."""
         metadata = {
             "step": self.step,
             "seconds": self.seconds,
-            "best": self.best,
+            "best": self.best.to_metadata() if self.best is not None else {},
             "settings": settings_to_dict(self.settings),
             "generator": settings_to_dict(self.networks.generator.settings),
             "store": describe_store(self.store),
@@ -236,7 +247,25 @@ class Trainer:
         read_run_state(path, self.modules, self.optimizers)
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
-        self.best = dict(metadata.get("best", {}))
+        self.best = BestCheckpoint.from_metadata(metadata.get("best", {}))
         for name, state in metadata.get("scalers", {}).items():
             if state and name in self.scalers:
                 self.scalers[name].load_state_dict(state)
+
+
+def learning_rate_factor(settings: OptimizerSettings, step: int) -> float:
+    """Factor on the learning rates at a step; 1 at the first step of a run without warm-up."""
+    progress = min(1.0, step / settings.steps)
+    if settings.schedule == "cosine":
+        fallen = 0.5 * (1 - math.cos(math.pi * progress))
+    elif settings.schedule == "linear":
+        fallen = max(0.0, 2 * progress - 1)
+    else:
+        fallen = 0.0
+    warm = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    return warm * (1 - (1 - settings.final_lr_share) * fallen)
+
+
+def has_frozen_statistics(settings: OptimizerSettings, step: int) -> bool:
+    """Whether normalization statistics stay fixed at a step."""
+    return step >= settings.freeze_statistics_from * settings.steps

@@ -71,7 +71,7 @@ class StoredCase:
         """float32 in [0,1] of a part of the case; StoreError for a case without an image."""
         if self.image_sjk is None:
             raise StoreError(f"case {self.name} has no image; take a case of a paired store")
-        return self.image_sjk[slices, rows, columns].astype(np.float32) / _FULL_SCALE
+        return decode_image(self.image_sjk[slices, rows, columns].astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +97,19 @@ class CaseStore:
         """Label value -> value of its left-right partner."""
         return {int(a): int(b) for a, b in self.label_table.get("swaps", {}).items()}
 
-    @property
-    def has_guidance(self) -> bool:
-        """Whether every case has superpixels."""
-        return bool(self.cases) and all(case.guidance_sjk is not None for case in self.cases)
-
     def of_split(self, split: str) -> tuple[StoredCase, ...]:
         """The cases of train, validation or test."""
         return tuple(case for case in self.cases if case.split == split)
+
+
+def decode_image(stored: np.ndarray) -> np.ndarray:
+    """Intensities in [0,1] of values of `image.npy`: float32 for float32 values, else float64."""
+    return stored / _FULL_SCALE
+
+
+def decode_guidance(stored: np.ndarray) -> np.ndarray:
+    """Superpixel means in [0,1] of values of `guidance.npy`; the type as for `decode_image`."""
+    return stored / _FULL_GUIDANCE
 
 
 def write_case(

@@ -3,8 +3,8 @@
     python synthesize_folder.py label_maps synthetic --seed 7
 
 It shows how the core is used from a program; `anatomaskgan synthesize` does the same and more.
-For each file NAME it writes NAME.nii.gz; what is there already is left. A case that fails is told
-and the others go on. The exit code is 0 when all were made, else 1.
+For each file NAME it writes NAME.nii.gz. Files that already exist are kept. A case that fails is
+reported and does not stop the others. The exit code is 0 if all volumes were made, else 1.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from AnatoMaskGANLib.volumes import read_label_map, write_volume
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("label_maps", type=pathlib.Path, help="folder of label map files")
+    parser.add_argument("label_maps", type=pathlib.Path, help="folder of label maps")
     parser.add_argument("output", type=pathlib.Path, help="folder for the volumes")
     parser.add_argument("--model", default="brain-t1")
     parser.add_argument("--seed", type=int, default=0)
@@ -32,7 +32,7 @@ def main() -> int:
     for file in files:
         target = options.output / f"{volume_stem(file)}.nii.gz"
         if target.exists():
-            print(f"{target}: there already")
+            print(f"{target}: exists already")
             continue
         try:
             label_map = read_label_map(file)
@@ -44,7 +44,7 @@ def main() -> int:
         except Exception as error:  # whatever it is, the other cases go on
             num_failed += 1
             print(f"{file}: not synthesized: {error}", file=sys.stderr)
-    print(f"{len(files) - num_failed} of {len(files)} are there, {num_failed} failed")
+    print(f"{len(files) - num_failed} of {len(files)} are ready, {num_failed} failed")
     return 1 if num_failed or not files else 0
 
 

@@ -3,10 +3,11 @@
 Slicer --no-splash --no-main-window --python-script synthesize_folder_in_slicer.py \
     segmentations synthetic --seed 7 --log batch.log
 
-For each NAME.seg.nrrd (or .nrrd, .nii, .nii.gz, .mha) it writes NAME.nrrd; what is there already is
-left. A case that fails is told and the others go on. The exit code is 0 when all were made, else 1.
-On Windows Slicer prints nothing: give --log a file. The packages that the module needs must be
-installed already: press Synthesize in the module once, which offers to install them.
+For each NAME.seg.nrrd (or .nrrd, .nii, .nii.gz, .mha) it writes NAME.nrrd. Files that already exist
+are kept. A case that fails is reported and does not stop the others. The exit code is 0 if all
+volumes were made, else 1. On Windows Slicer prints nothing, so give --log a file. The packages that
+the module needs must be installed: press Synthesize in the module once, which offers to install
+them.
 """
 
 import argparse
@@ -25,7 +26,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--noise-strength", type=float, default=1.0)
     parser.add_argument("--unmatched", choices=("stop", "background"), default="stop")
-    parser.add_argument("--log", type=pathlib.Path, help="file that gets what is printed as well")
+    parser.add_argument(
+        "--log", type=pathlib.Path, help="file to which the messages are also written"
+    )
     options = parser.parse_args()
 
     lines = []
@@ -46,7 +49,7 @@ def main() -> int:
     for file in files:
         target = options.output / f"{volume_stem(file)}.nrrd"
         if target.exists():
-            tell(f"{target}: there already")
+            tell(f"{target}: exists already")
             continue
         try:
             synthesize_file(logic, file, target, options)
@@ -55,7 +58,7 @@ def main() -> int:
             num_failed += 1
             tell(f"{file}: not synthesized: {' '.join(str(error).split())}")
         slicer.mrmlScene.Clear(0)
-    tell(f"{len(files) - num_failed} of {len(files)} are there, {num_failed} failed")
+    tell(f"{len(files) - num_failed} of {len(files)} are ready, {num_failed} failed")
     return 1 if num_failed or not files else 0
 
 

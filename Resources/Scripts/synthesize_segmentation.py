@@ -3,8 +3,8 @@
 Slicer --no-splash --no-main-window --python-script synthesize_segmentation.py \
     case.seg.nrrd synthetic.nrrd --seed 7
 
-The exit code is 0 when the volume was made, else 1. The packages that the module needs must be
-installed already: press Synthesize in the module once, which offers to install them.
+The exit code is 0 if the volume was made, else 1. The packages that the module needs must be
+installed: press Synthesize in the module once, which offers to install them.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("segmentation", help="segmentation file, such as case.seg.nrrd")
     parser.add_argument("output", help="volume file to write, such as synthetic.nrrd")
-    parser.add_argument("--reference", help="volume file whose grid the output gets")
+    parser.add_argument("--reference", help="volume file that gives the output its grid")
     parser.add_argument("--model", default="brain-t1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--noise-strength", type=float, default=1.0)

@@ -51,20 +51,20 @@ from AnatoMaskGANLib.config import settings_from_dict
 from AnatoMaskGANLib.evaluation import (
     EvaluationCase,
     Measurements,
+    ReportContents,
     Row,
     Table,
     evaluate_cases,
     write_report,
 )
-from AnatoMaskGANLib.evaluation.label_statistics import LabelStatistics
-from AnatoMaskGANLib.evaluation.metrics import metric_named
+from AnatoMaskGANLib.evaluation.metrics.definitions import metric_named
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import LabelStatistics
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.training.checkpoints import LATEST, checkpoint_file
-from AnatoMaskGANLib.training.export import export_run, texts_of_run
+from AnatoMaskGANLib.training.checkpoints import LATEST, checkpoint_file, read_tensors
+from AnatoMaskGANLib.training.export import RunCheckpoint, card_texts_of, export_run
 from AnatoMaskGANLib.training.loop import train
-from AnatoMaskGANLib.training.run_state import read_tensors
 from AnatoMaskGANLib.training.settings import TrainingSettings
 from AnatoMaskGANLib.volumes import Volume
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -80,7 +80,7 @@ CONFIGURATIONS = {
 }
 """Lines of the table by the examples that train them. The first is the published baseline; the
 next four have one objective and differ in their modules alone; the last is the bundled model's."""
-SHOWN_FIGURES = (
+SHOWN_METRICS = (
     *("psnr", "ssim", "ssim_foreground", "mae_foreground", "lpips", "feature_distance"),
     *("dz_ratio", "label_deviation_ratio", "label_deviation_share", "label_wasserstein"),
     *("dice_ratio", "diversity", "samples_dice"),
@@ -174,9 +174,8 @@ def exported(run: Path, store: Path, output: Path) -> Path:
     """The model folder of a run, made if it is not there."""
     folder = output / "models" / run.name
     if not folder.is_dir():
-        texts = texts_of_run(run)
-        names = (texts.description, texts.training_data, texts.licence)
-        export_run(run, run.name, output / "models", *names, store_folder=store)
+        source = RunCheckpoint(run, store_folder=store)
+        export_run(source, run.name, output / "models", card_texts_of(source))
     return folder
 
 
@@ -220,7 +219,9 @@ def measure_model(
         for strength in (1.0, 0.0) if has_noise else (0.0,):
             name = f"{method}, noise {strength:g}" if has_noise else method
             seeds = noise_seeds if strength else noise_seeds[:1]
-            made[name] = list(synthesizer.synthesize_samples(case.label_map, seeds, strength))
+            made[name] = list(
+                synthesizer.synthesize_samples(case.label_map, seeds=seeds, noise_strength=strength)
+            )
         several = Measurements(
             segmenter=measurements.segmenter,
             feature_maps=measurements.feature_maps,
@@ -330,13 +331,13 @@ def as_table(found: Sequence[SeedRow]) -> Table:
     for entry in found:
         seed = "" if entry.seed is None else f", seed {entry.seed}"
         row = entry.row
-        rows.append(Row(entry.method, f"{row.case}{seed}", row.subject, row.figures, row.labels))
+        rows.append(Row(entry.method, f"{row.case}{seed}", row.subject, row.metrics, row.labels))
     return Table(tuple(rows))
 
 
-def markdown_table(found: Sequence[SeedRow], keys: Sequence[str] = SHOWN_FIGURES) -> str:
+def markdown_table(found: Sequence[SeedRow], keys: Sequence[str] = SHOWN_METRICS) -> str:
     """A line a method: the mean over seeds and subjects, +- the deviation of the seeds' means."""
-    keys = [key for key in keys if any(key in entry.row.figures for entry in found)]
+    keys = [key for key in keys if any(key in entry.row.metrics for entry in found)]
     figures = [metric_named(key) for key in keys]
     lines = [
         "| | " + " | ".join(figure.title.replace("|", "\\|") for figure in figures) + " |",
@@ -384,9 +385,7 @@ def write_tables(store_folder: Path, output: Path) -> Path:
         f"deviation of the seeds' means.\n\n{markdown_table(found)}"
     )
     write_bytes(output / "ablation.md", ".md", text.encode)
-    write_report(
-        output,
-        as_table(found),
+    contents = ReportContents(
         title="Ablation of Table II",
         baseline=SPADE if any(entry.method == SPADE for entry in found) else LABEL_MEAN,
         settings={
@@ -397,6 +396,7 @@ def write_tables(store_folder: Path, output: Path) -> Path:
         },
         label_names={int(value): name for value, name in store.label_table["labels"].items()},
     )
+    write_report(output, as_table(found), contents)
     return output / "ablation.md"
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from AnatoMaskGANLib.evaluation.label_statistics import DEVIATION_RANGE, MINIMUM_VOXELS
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import DEVIATION_RANGE, MINIMUM_VOXELS
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
 _FEWEST_OTHERS = 4  # for a mean that says anything

@@ -73,8 +73,8 @@ def sample_labels(num_slices: int) -> Any:
     label_map = read_label_map(SAMPLE)
     matches = match_labels(label_map, load_label_table("freesurfer-brain"))
     labels = to_model_grid(apply_matches(label_map, matches), (1.0, 1.0, 1.0)).labels_kji
-    region = labeled_box(labels, 1)
-    labels = region.cut(labels, region.slices)
+    box = labeled_box(labels, 1)
+    labels = box.cut(labels, box.slices)
     rows, columns = (
         np.linspace(0, size - 1, SIZE).round().astype(int) for size in labels.shape[1:]
     )
@@ -123,6 +123,7 @@ def naive(preset: str, options: argparse.Namespace) -> Row:
     import torch
 
     from AnatoMaskGANLib.networks.noise import noise_field
+    from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 
     generator = random_generator(preset)
     num_slices = 3 if options.quick else 5
@@ -135,7 +136,7 @@ def naive(preset: str, options: argparse.Namespace) -> Row:
     with torch.inference_mode():
         for _ in range(2):  # the first one warms up
             with measured(row, num_slices):
-                generator(labels, positions, noise[None], use_words=False)
+                generator(SliceBatch(labels, positions, noise[None], use_words=False))
     row["gigaflop"] = naive_gigaflop(generator)
     return row
 
@@ -145,10 +146,12 @@ def naive_gigaflop(generator: Any) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from AnatoMaskGANLib.networks.slice_batch import SliceBatch
+
     labels = torch.zeros(1, 1, SIZE, SIZE, dtype=torch.long)
     noise = torch.zeros(1, len(generator.settings.noise_sigmas_mm), 1, SIZE, SIZE)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        generator(labels, torch.zeros(1, 1), noise, use_words=False)
+        generator(SliceBatch(labels, torch.zeros(1, 1), noise, use_words=False))
     return counter.get_total_flops() / 1e9
 
 
@@ -158,40 +161,42 @@ def words(preset: str, options: argparse.Namespace) -> Row:
 
     from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
     from AnatoMaskGANLib.synthesis.engine.memory_plan import slab_size_within
+    from AnatoMaskGANLib.synthesis.engine.passes import NoiseChoice
     from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-    from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
+    from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox
     from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
     num_slices = {"compact": 200, "paper": 200}[preset] if not options.quick else 24
     generator = random_generator(preset)
-    frozen = FastGenerator(generator)
+    fast = FastGenerator(generator)
     labels = sample_labels(num_slices)
-    region = SynthesisBox((0, num_slices), (0, SIZE), (0, SIZE))
+    box = SynthesisBox((0, num_slices), (0, SIZE), (0, SIZE))
     weights = 4 * sum(p.numel() for p in generator.parameters())
     limit = 4 * 2**30
-    slab = slab_size_within(
-        limit, generator.settings, region, labels.size, options.threads, weights
-    )
+    slab = slab_size_within(limit, generator.settings, box, labels.size, options.threads, weights)
     first: Row = {}
     further: Row = {}
     with torch.inference_mode():
         with measured(first, num_slices):
-            shared = SlabCache(generator, frozen, labels, region, (1.0, 1.0, 1.0), slab, limit // 2)
-            for _ in VolumePass(shared, 0, 1.0).images():
+            grid = BoxLabels(labels, box, (1.0, 1.0, 1.0))
+            shared = SlabCache(fast, grid, slab, limit // 2)
+            for _ in VolumePass(shared, NoiseChoice(0, 1.0)).images():
                 pass
         with measured(further, num_slices):
-            for _ in VolumePass(shared, 1, 1.0).images():
+            for _ in VolumePass(shared, NoiseChoice(1, 1.0)).images():
                 pass
-    first["gigaflop"] = fast_gigaflop(frozen, shared)
+    first["gigaflop"] = fast_gigaflop(shared)
     return {**first, "further": further, "slices": num_slices, "slab": slab}
 
 
-def fast_gigaflop(frozen: Any, shared: Any) -> float:
+def fast_gigaflop(shared: Any) -> float:
     """Multiply-adds times two of one slice without its label tables."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from AnatoMaskGANLib.synthesis.engine import fast_layers as fast_layers
+    from AnatoMaskGANLib.synthesis.engine import fast_layers
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+    from AnatoMaskGANLib.synthesis.engine.passes import NoiseChoice
     from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
 
     def in_place(total: Any, left: Any, right: Any, **options: Any) -> int:
@@ -200,7 +205,7 @@ def fast_gigaflop(frozen: Any, shared: Any) -> float:
     left_out = {torch.ops.aten.addmm_: in_place}  # by PyTorch
     counted, fast_layers.HAS_ONEDNN = fast_layers.HAS_ONEDNN, False
     try:
-        one = VolumePass(shared, 0, 1.0, keeps_all=True, threads=1)
+        one = VolumePass(shared, NoiseChoice(0, 1.0), Kept(slices=True), threads=1)
         middle = shared.numbers[len(shared.numbers) // 2]
         with torch.inference_mode():
             list(one.images([middle]))
@@ -251,7 +256,7 @@ def bundled(options: argparse.Namespace) -> Row:
     synthesizer = Synthesizer.from_checkpoint("brain-t1", "cpu")
     label_map = read_label_map(SAMPLE)
     rows: Row = {"shape": "x".join(map(str, reversed(label_map.shape_kji)))}
-    samples = synthesizer.synthesize_samples(label_map, [0, 1])
+    samples = synthesizer.synthesize_samples(label_map, seeds=[0, 1])
     for name in ("first", "further"):
         rows[name] = {}
         with measured(rows[name]):

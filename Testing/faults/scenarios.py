@@ -16,7 +16,7 @@ import yaml
 from AnatoMaskGANLib.commands.manifest import read_records
 from AnatoMaskGANLib.synthesis.models.archive import pack_model, verify_model
 from AnatoMaskGANLib.synthesis.models.folder import write_model
-from AnatoMaskGANLib.training.run_state import read_tensors
+from AnatoMaskGANLib.training.checkpoints import read_tensors
 from AnatoMaskGANLib.volumes import read_volume, write_label_map
 from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
 from Testing.tiny_archives import case_folders

@@ -31,7 +31,7 @@ from AnatoMaskGANLib.synthesis.models.archive import install_model
 from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, read_model
 from AnatoMaskGANLib.synthesis.worker.process import Worker
-from AnatoMaskGANLib.training.run_state import RunStateError, read_tensors, write_run_state
+from AnatoMaskGANLib.training.checkpoints import RunStateError, read_tensors, write_run_state
 from AnatoMaskGANLib.volumes import VolumeError, load_label_table, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.case_store import INDEX, StoreError, open_store
 from AnatoMaskGANLib.volumes.label_names import read_label_names

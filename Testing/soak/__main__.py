@@ -29,14 +29,15 @@ import numpy as np
 import psutil
 
 from AnatoMaskGANLib.synthesis import write_model
-from AnatoMaskGANLib.synthesis.worker.client import (
+from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+from AnatoMaskGANLib.synthesis.worker.messages import (
     Cancelled,
     Failed,
     Finished,
+    ModelChoice,
     Superseded,
     VolumeChanged,
     VolumeMade,
-    WorkerClient,
 )
 from AnatoMaskGANLib.volumes import LabelMap
 from Testing.soak.fresh_process import FreshProcesses
@@ -94,7 +95,9 @@ class Soak:
                 self._wait(numbers)
             case "wrong":
                 self._live = None
-                number = self._client.synthesize(self._random_map(), "no such model", "cpu")
+                number = self._client.synthesize(
+                    self._random_map(), ModelChoice("no such model", "cpu")
+                )
                 self._wait([number], fails=True)
         self._asked.clear()
         worker = psutil.Process(self._client.process_id)
@@ -124,7 +127,8 @@ class Soak:
         self._compare(label_map_of(labels), model, seed)
 
     def _ask(self, label_map: LabelMap, model: str, seeds: list[int], live: bool = False) -> int:
-        number = self._client.synthesize(label_map, model, "cpu", seeds, live=live)
+        choice = ModelChoice(model, "cpu")
+        number = self._client.synthesize(label_map, choice, live=live, seeds=seeds)
         self._asked[number] = (label_map, model)
         self._live = None
         return number

@@ -5,6 +5,7 @@ import pathlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -108,7 +109,7 @@ class BatchJob:
             self._take(event)
         return bool(events) or not wasRunning
 
-    def _take(self, event: dict) -> None:
+    def _take(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "batch":
             self.numCases = event["cases"]

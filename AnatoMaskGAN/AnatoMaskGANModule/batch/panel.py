@@ -1,15 +1,35 @@
 """The section that makes volumes of a folder of segmentations."""
 
+from __future__ import annotations
+
 import pathlib
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.batch.job import BatchCase, BatchJob, BatchRequest, CaseState
 from AnatoMaskGANModule.host.status import WARNING_COLOR, LogPane, showText
-from AnatoMaskGANModule.packages.job import Purpose
-from AnatoMaskGANModule.packages.panel import PackagesPanel, chooseFolder
+from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose, chooseFolder
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+
+
+class BatchWidgets(Protocol):
+    """The widgets of the panel that `BatchPanel` owns."""
+
+    batchCancelButton: qt.QPushButton
+    batchInputButton: qt.QToolButton
+    batchInputEdit: qt.QLineEdit
+    batchOutputButton: qt.QToolButton
+    batchOutputEdit: qt.QLineEdit
+    batchProgressBar: qt.QProgressBar
+    batchSettingsLabel: qt.QLabel
+    batchStartButton: qt.QPushButton
+    batchStateLabel: qt.QLabel
+    batchTable: qt.QTableWidget
 
 
 class BatchPanel:
@@ -18,8 +38,14 @@ class BatchPanel:
     POLL_MS = 200
     COLUMN_CASE, COLUMN_STATE = range(2)
 
-    def __init__(self, ui, log: LogPane, packagesPanel: PackagesPanel) -> None:
-        self._ui, self._log, self._packagesPanel = ui, log, packagesPanel
+    def __init__(
+        self,
+        ui: BatchWidgets,
+        logic: AnatoMaskGANLogic,
+        log: LogPane,
+        packagesPanel: PackagesPanel,
+    ) -> None:
+        self._ui, self._logic, self._log, self._packagesPanel = ui, logic, log, packagesPanel
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self.job: BatchJob | None = None
         header = ui.batchTable.horizontalHeader()
@@ -59,9 +85,9 @@ class BatchPanel:
 
     def start(self) -> None:
         """Start the batch, or say why it cannot be."""
-        if self.job is not None and self.job.isRunning:
-            return
         parameters = self._parameterNode
+        if parameters is None or (self.job is not None and self.job.isRunning):
+            return
         request = BatchRequest(
             parameters.batchInput.strip(),
             parameters.batchOutput.strip(),
@@ -78,7 +104,7 @@ class BatchPanel:
                 raise ValueError(_("Install the packages for synthesis first."))
             if not self._packagesPanel.ensure(Purpose.BATCH):
                 raise ValueError(_("Install the packages for batches first."))
-            self.job = BatchJob(request, lambda line: self._log.add(_("batch"), line))
+            self.job = self._logic.startBatch(request, lambda line: self._log.add(_("batch"), line))
         except (ValueError, OSError) as error:
             self._showState(str(error), isWarning=True)
             return
@@ -86,21 +112,24 @@ class BatchPanel:
         self._ui.batchProgressBar.setValue(0)
         self._ui.batchProgressBar.setVisible(True)
         self._timer.start()
-        self._show()
+        self._show(self.job)
 
     def cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
-            self._show()
+            self._show(self.job)
 
     def poll(self) -> None:
         """Follow the process; called by a timer."""
-        isOver = not self.job.isRunning
-        self.job.poll()
+        job = self.job
+        if job is None:
+            return
+        isOver = not job.isRunning
+        job.poll()
         if isOver:
             self._timer.stop()
             self._ui.batchProgressBar.setVisible(False)
-        self._show()
+        self._show(job)
 
     def close(self) -> None:
         """End the process; the module is being closed."""
@@ -108,18 +137,18 @@ class BatchPanel:
         if self.job is not None:
             self.job.close()
 
-    def _show(self) -> None:
-        job, table = self.job, self._ui.batchTable
+    def _show(self, job: BatchJob) -> None:
+        table = self._ui.batchTable
         self._ui.batchProgressBar.setValue(round(100 * job.share))
         self._showState(job.summary(), job.hasFailed)
         firstNew = table.rowCount
         table.setRowCount(len(job.cases))
         for row, case in enumerate(job.cases):
             if row >= firstNew:
-                table.setItem(row, self.COLUMN_CASE, qt.QTableWidgetItem(self._nameOf(case)))
+                table.setItem(row, self.COLUMN_CASE, qt.QTableWidgetItem(self._nameOf(case, job)))
                 table.setItem(row, self.COLUMN_STATE, qt.QTableWidgetItem(""))
                 table.item(row, self.COLUMN_CASE).setToolTip(case.name)
-            text, item = self._stateText(case), table.item(row, self.COLUMN_STATE)
+            text, item = self._stateText(case, job), table.item(row, self.COLUMN_STATE)
             if item.text() != text:
                 item.setText(text)
                 item.setToolTip(case.text or text)
@@ -129,17 +158,17 @@ class BatchPanel:
         table.setVisible(bool(job.cases))
         self.update(self._parameterNode)
 
-    def _nameOf(self, case: BatchCase) -> str:
+    def _nameOf(self, case: BatchCase, job: BatchJob) -> str:
         """The file's place in the folder of the batch."""
         try:
-            folder = pathlib.Path(self.job.request.inputFolder).resolve()
+            folder = pathlib.Path(job.request.inputFolder).resolve()
             return str(pathlib.Path(case.name).relative_to(folder))
         except ValueError:
             return case.name
 
-    def _stateText(self, case: BatchCase) -> str:
+    def _stateText(self, case: BatchCase, job: BatchJob) -> str:
         if case.state is CaseState.RUNNING:
-            if not self.job.isRunning:
+            if not job.isRunning:
                 return _("not finished")
             return f"{100 * case.share:.0f} % {case.text}"
         if case.state is CaseState.DONE:

@@ -1,15 +1,20 @@
 """A synthetic volume against the real scan of the same anatomy."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.synthesis.request import VolumeSource
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis import ModelCard
 from AnatoMaskGANModule.synthesis.result import modelVoxels
 
 
@@ -18,34 +23,34 @@ class Comparison:
     """What a comparison gives: figures, and the nodes that show it."""
 
     figures: Mapping[str, float]
-    """By their keys in the core's `evaluation/metrics.py`."""
-    differenceVolume: Any
+    """By their keys in the core's `evaluation/metrics/definitions.py`."""
+    differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
-    tableNode: Any
+    tableNode: slicer.vtkMRMLTableNode
     """A row for each segment: voxels, means and deviations of both, their distance."""
-    chart: Any
+    chart: slicer.vtkMRMLPlotChartNode
     """The plot's chart node: a histogram for each label, all labels together first."""
     isResampled: bool
     """Whether the real scan had to be put on the synthetic volume's grid."""
 
 
 def compareVolumes(
-    syntheticNode,
-    realNode,
+    syntheticNode: slicer.vtkMRMLScalarVolumeNode,
+    realNode: slicer.vtkMRMLScalarVolumeNode,
     source: VolumeSource,
-    card,
-    record: Mapping[str, str],
+    card: ModelCard,
+    provenance: Mapping[str, str],
     isCancelled: Callable[[], bool],
 ) -> Comparison:
-    """The comparison by the model's window; `card` is the core's `ModelCard`.
+    """The comparison by the window of the model with this card.
 
-    record: how the synthetic volume was made. The figures are counted in a thread, so that the
+    provenance: how the synthetic volume was made. The figures are counted in a thread, so that the
     window works on meanwhile. Raises VolumeError or ValueError for what cannot be compared,
     SynthesisCancelledError when isCancelled says so, RuntimeError when a node was removed
     meanwhile; the scene is then as it was.
     """
-    from AnatoMaskGANLib.evaluation.case_metrics import paired_metrics, to_grid_case
-    from AnatoMaskGANLib.evaluation.label_histograms import label_histograms
+    from AnatoMaskGANLib.evaluation.metrics.case_metrics import paired_metrics, to_grid_case
+    from AnatoMaskGANLib.evaluation.metrics.label_intensities import label_histograms
     from AnatoMaskGANLib.mrml import (
         update_difference,
         update_figures,
@@ -68,14 +73,14 @@ def compareVolumes(
     labelMap = export.label_map
     synthetic, real = volume_of_node(syntheticNode), volume_of_node(realNode)
     synthetic = replace(
-        synthetic, voxels_kji=modelVoxels(synthetic.voxels_kji, record, card.window)
+        synthetic, voxels_kji=modelVoxels(synthetic.voxels_kji, provenance, card.window)
     )
     if not same_grid(synthetic, labelMap):
         raise ValueError(
             f"{syntheticNode.GetName()!r} is no longer on the grid of its segmentation. "
             "Synthesize it again, then compare."
         )
-    if labelMap.sha256() != record["LabelMapSHA256"]:
+    if labelMap.sha256() != provenance["LabelMapSHA256"]:
         raise ValueError(
             f"{syntheticNode.GetName()!r} cannot be compared label by label: the segments "
             f"of {source.segmentationNode.GetName()!r} have changed since it was made. "
@@ -138,8 +143,8 @@ def segmentColumns(
         "Voxels": [float(row.num_voxels) for row in rows],
         "Real mean": [low + width * row.real_mean for row in rows],
         "Synthetic mean": [low + width * row.synthetic_mean for row in rows],
-        "Real standard deviation": [width * row.real_deviation for row in rows],
-        "Synthetic standard deviation": [width * row.synthetic_deviation for row in rows],
+        "Real standard deviation": [width * row.real_standard_deviation for row in rows],
+        "Synthetic standard deviation": [width * row.synthetic_standard_deviation for row in rows],
         "Wasserstein distance": [width * row.wasserstein for row in rows],
     }
 
@@ -150,7 +155,7 @@ def resultOfThread(function: Callable[[], Any], stopIfCancelled: Callable[[], No
     What stopIfCancelled raises is raised at once; the thread, which nothing can end, gives up when
     it calls that itself, and its result is dropped.
     """
-    outcome = {}
+    outcome: dict[str, Any] = {}
 
     def run() -> None:
         try:

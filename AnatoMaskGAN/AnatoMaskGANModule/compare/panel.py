@@ -1,6 +1,11 @@
 """The section that compares the output volume with a real scan."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.views import (
@@ -14,11 +19,29 @@ from AnatoMaskGANModule.host.views import (
     isInThreeD,
     showInThreeD,
 )
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+from AnatoMaskGANModule.readiness import Readiness, offer
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 # Which way a figure is better, as the table shows it.
 BETTER = {"higher": "\u2191", "lower": "\u2193", "one": "\u2192 1"}
+
+
+class CompareWidgets(Protocol):
+    """The widgets of the panel that `ComparePanel` owns."""
+
+    compareButton: qt.QPushButton
+    compareLabel: qt.QLabel
+    figuresTable: qt.QTableWidget
+    histogramComboBox: qt.QComboBox
+    plotButton: qt.QPushButton
+    renderingButton: qt.QPushButton
+    renderingComboBox: qt.QComboBox
+    sideBySideButton: qt.QPushButton
 
 
 class ComparePanel:
@@ -29,8 +52,16 @@ class ComparePanel:
 
     COLUMN_FIGURE, COLUMN_VALUE = range(2)
 
-    def __init__(self, ui, logic: AnatoMaskGANLogic, views: SideBySide) -> None:
-        self._ui, self._logic, self._views = ui, logic, views
+    def __init__(
+        self,
+        ui: CompareWidgets,
+        logic: AnatoMaskGANLogic,
+        work: PanelWork,
+        views: SideBySide,
+        packagesPanel: PackagesPanel,
+    ) -> None:
+        self._ui, self._logic, self._work, self._views = ui, logic, work, views
+        self._packagesPanel = packagesPanel
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._figures: dict[str, float] = {}
         self._labels: list[str] = []
@@ -39,12 +70,23 @@ class ComparePanel:
         ui.figuresTable.setVisible(False)
         ui.renderingComboBox.addItem(_("Gray values as in the slice views"))
         ui.renderingComboBox.addItems(list(PRESETS))
+        ui.compareButton.clicked.connect(self.compare)
+        ui.renderingButton.toggled.connect(self.onRendering)
         ui.histogramComboBox.activated.connect(self.onHistogramChosen)
         ui.sideBySideButton.toggled.connect(self.showSideBySide)
         ui.plotButton.clicked.connect(self.showPlot)
 
-    def problem(self, parameterNode: AnatoMaskGANParameterNode | None) -> str | None:
+    def showReadiness(self, readiness: Readiness) -> None:
+        offer(
+            self._ui.compareButton,
+            self._problem(),
+            readiness.isFree,
+            _("Compute the metrics and the difference"),
+        )
+
+    def _problem(self) -> str | None:
         """Why nothing can be compared yet, in words for the user."""
+        parameterNode = self._parameterNode
         if parameterNode is None or parameterNode.outputVolume is None:
             return _("Synthesize a volume first, or select one as output.")
         if not self._logic.isMadeHere(parameterNode.outputVolume):
@@ -59,7 +101,9 @@ class ComparePanel:
         """Show what the last comparison of the output volume made, if there was one."""
         self._parameterNode = parameterNode
         volume = self._output()
-        figures, labels, shown = {}, [], ""
+        figures: dict[str, float] = {}
+        labels: list[str] = []
+        shown = ""
         if volume is not None:
             from AnatoMaskGANLib import mrml
 
@@ -91,9 +135,19 @@ class ComparePanel:
         if not isCompared:
             self._ui.compareLabel.setText("")
 
-    def compare(self, parameterNode: AnatoMaskGANParameterNode) -> None:
-        """Compute the metrics and the difference and show them, and real, synthetic and difference
-        side by side."""
+    def compare(self) -> None:
+        """Compute the metrics and the difference, and show all volumes side by side."""
+        parameters = self._parameterNode
+        if parameters is None or not self._packagesPanel.ensure(Purpose.COMPARISON):
+            return
+        display = self._work.display
+        with self._work.running(_("The comparison failed."), isMeasured=False):
+            display.show(_("Comparing..."))
+            self._compare(parameters)
+            text = _("Compared in {seconds:.1f} s.")
+            display.show(text.format(seconds=display.seconds))
+
+    def _compare(self, parameterNode: AnatoMaskGANParameterNode) -> None:
         self._ui.compareLabel.setText("")  # what it says is of the last comparison
         comparison = self._logic.compare(parameterNode.outputVolume, parameterNode.realVolume)
         self.update(parameterNode)
@@ -113,6 +167,8 @@ class ComparePanel:
             self._views.hide()
             return
         volume = self._output()
+        if volume is None:
+            return
         columns = {
             REAL: mrml.compared_with(volume),
             SYNTHETIC: volume,
@@ -136,9 +192,16 @@ class ComparePanel:
         if chart is not None and label:
             mrml.show_histogram(chart, label)
 
-    def showInThreeD(self, isShown: bool) -> None:
+    def onRendering(self, isShown: bool) -> None:
+        with self._work.display.errorsShown(_("The volume could not be shown in 3-D.")):
+            self.showRendering(isShown)
+        self.update(self._parameterNode)
+
+    def showRendering(self, isShown: bool) -> None:
         """Show the output volume in the 3-D view by the chosen preset, or take it away."""
         volume = self._output()
+        if volume is None:
+            return
         if not isShown:
             hideInThreeD(volume)
             return
@@ -146,12 +209,13 @@ class ComparePanel:
         preset = PRESETS[number - 1] if number else AS_IN_SLICES
         showInThreeD(volume, preset)
 
-    def _output(self):
-        isReady = self._parameterNode is not None and not self._logic.missingPackages()
-        return self._parameterNode.outputVolume if isReady else None
+    def _output(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        if self._parameterNode is None or self._logic.missingPackages():
+            return None
+        return self._parameterNode.outputVolume
 
     def _fillFigures(self) -> None:
-        from AnatoMaskGANLib.evaluation.metrics import metric_named
+        from AnatoMaskGANLib.evaluation.metrics.definitions import metric_named
 
         table = self._ui.figuresTable
         known = {k: v for k, v in self._figures.items() if v == v}  # nan: not measurable
@@ -169,7 +233,7 @@ class ComparePanel:
             table.setFixedHeight(table.horizontalHeader().height + rows + 2 * table.frameWidth)
         table.setVisible(bool(known))
 
-    def _check(self, button, isChecked: bool) -> None:
+    def _check(self, button: qt.QPushButton, isChecked: bool) -> None:
         wasBlocked = button.blockSignals(True)
         button.setChecked(isChecked)
         button.blockSignals(wasBlocked)

@@ -1,14 +1,21 @@
 """Edits in a real scan: only where the segments changed does it become synthetic."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, VolumeSource
 
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.volumes import LabelTable, Volume
 
-def checkScan(scan) -> None:
+
+def checkScan(scan: slicer.vtkMRMLNode | None) -> None:
     """Raises ValueError for a node that holds no scan: labels and vectors are no intensities."""
     if scan is None:
         raise ValueError("No real scan is selected. Select the scan to edit.")
@@ -20,7 +27,9 @@ def checkScan(scan) -> None:
         )
 
 
-def rememberSegments(segmentationNode):
+def rememberSegments(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLSegmentationNode:
     """A hidden copy of a segmentation as it is now: what later edits are compared with."""
     name = _("{name} before").format(name=segmentationNode.GetName())
     scene = segmentationNode.GetScene()
@@ -35,12 +44,12 @@ def rememberSegments(segmentationNode):
 def editedScan(
     before: VolumeSource,
     after: VolumeSource,
-    labelTable,
+    labelTable: LabelTable,
     marginMm: float,
-    run: Callable[[Any], Sequence[Any]],
+    run: Callable[[SegmentationExport], Sequence[Volume]],
     seam: str = "smooth",
-) -> tuple[Any, Any]:
-    """The scan's edited `Volume`, and the export of the segments after the edit.
+) -> tuple[Volume, SegmentationExport]:
+    """The scan's edited volume, and the export of the segments after the edit.
 
     Both sources have the scan as reference volume. run makes the synthetic volume of an export.
     Raises ValueError where nothing was edited.
@@ -68,21 +77,25 @@ def editedScan(
     return edited, export
 
 
-def newEditedVolume(scan):
+def newEditedVolume(scan: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
     """An empty volume node for the edited copy of a scan."""
     scene = scan.GetScene()
     name = scene.GenerateUniqueName(f"{scan.GetName()} edited, synthetic")
     return scene.AddNewNodeByClass(SCALAR_VOLUME_CLASS, name)
 
 
-def showAsScan(editedNode, scan) -> None:
+def showAsScan(
+    editedNode: slicer.vtkMRMLScalarVolumeNode, scan: slicer.vtkMRMLScalarVolumeNode
+) -> None:
     """Window and level as those of the scan."""
     shown, made = scan.GetScalarVolumeDisplayNode(), editedNode.GetScalarVolumeDisplayNode()
     if shown is not None:
         made.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
 
 
-def differenceOfEdit(editedNode, scanNode):
+def differenceOfEdit(
+    editedNode: slicer.vtkMRMLScalarVolumeNode, scanNode: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLScalarVolumeNode:
     """The volume node with edited minus scan, beside the edited one; ValueError on other grids."""
     from AnatoMaskGANLib.mrml import update_edit_difference
 

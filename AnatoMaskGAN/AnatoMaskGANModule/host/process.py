@@ -62,9 +62,10 @@ class CommandProcess:
     ) -> None:
         from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, start_options
 
-        self._temporary = None if folder else pathlib.Path(tempfile.mkdtemp(prefix="anatomaskgan-"))
+        self._temporary: pathlib.Path | None = None
+        if folder is None:
+            folder = self._temporary = pathlib.Path(tempfile.mkdtemp(prefix="anatomaskgan-"))
         self._onLog = onLog or (lambda line: None)
-        folder = folder or self._temporary
         folder.mkdir(parents=True, exist_ok=True)
         command = [pythonExecutable(), "-m", "AnatoMaskGANLib.cli", *arguments, "--attached"]
         outPath, logPath = folder / f"{name}.out", folder / f"{name}.log"
@@ -78,6 +79,8 @@ class CommandProcess:
                 cwd=folder,  # where no file can pass itself off as a package
                 **start_options(),
             )
+        assert self._process.stdin is not None  # it is a pipe
+        self._input = self._process.stdin
         self._out, self._log = GrowingFile(outPath), GrowingFile(logPath)
         self.lastWords = ""
         """The last line that the process said; of a process that failed the reason."""
@@ -118,7 +121,7 @@ class CommandProcess:
                 self.results.append(line)
         if isOver:
             self._removeFolder()
-        elif self.isStopping and time.monotonic() > self._stopTime + STOP_SECONDS:
+        elif self._stopTime is not None and time.monotonic() > self._stopTime + STOP_SECONDS:
             self.kill()
         return events
 
@@ -128,15 +131,15 @@ class CommandProcess:
             self._stopTime = time.monotonic()
             self.setGoesOn(False)
             with contextlib.suppress(OSError):
-                self._process.stdin.close()
+                self._input.close()
 
     def setGoesOn(self, goesOn: bool) -> None:
         """Whether the process goes on when this application ends."""
         from AnatoMaskGANLib.commands.parent_process import END, GO_ON
 
         with contextlib.suppress(OSError, ValueError):  # it has ended, or was told to
-            self._process.stdin.write(f"{GO_ON if goesOn else END}\n".encode())
-            self._process.stdin.flush()
+            self._input.write(f"{GO_ON if goesOn else END}\n".encode())
+            self._input.flush()
 
     def kill(self) -> None:
         """End the process with all that it started, at once."""
@@ -157,7 +160,7 @@ class CommandProcess:
         """Let the process go on without this application."""
         self.setGoesOn(True)
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._input.close()
 
     def _removeFolder(self) -> None:
         if self._temporary is not None:

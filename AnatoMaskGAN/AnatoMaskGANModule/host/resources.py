@@ -1,9 +1,10 @@
 """The files that come with the module: the folder Resources, and the bundled sample in it."""
 
+from __future__ import annotations
+
 import json
 import logging
 import pathlib
-from typing import Any
 
 import slicer
 
@@ -45,7 +46,7 @@ def registerSampleData() -> None:
     )
 
 
-def loadSampleData() -> tuple[Any, Any]:
+def loadSampleData() -> tuple[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLScalarVolumeNode]:
     """The bundled brain: its segmentation node, with named segments, and its real T1 volume."""
     from AnatoMaskGANLib.mrml import name_segments
     from AnatoMaskGANLib.volumes import load_label_table

@@ -1,10 +1,23 @@
-"""The segments of one segmentation: watched, and edited in the panel by Slicer's Segment Editor."""
+"""The segments of one segmentation: shown, watched, and edited by Slicer's Segment Editor."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
+
+if TYPE_CHECKING:
+    import ctk
+
+
+def showSegments(segmentationNode: slicer.vtkMRMLSegmentationNode | None, isShown: bool) -> None:
+    """Show or hide all segments in all views; nothing for None."""
+    if segmentationNode is not None and segmentationNode.GetDisplayNode() is not None:
+        segmentationNode.GetDisplayNode().SetVisibility(isShown)
 
 
 class SegmentsObserver(VTKObservationMixin):
@@ -15,9 +28,9 @@ class SegmentsObserver(VTKObservationMixin):
     def __init__(self, onSegments: Callable[[], None], onDisplay: Callable[[], None]) -> None:
         VTKObservationMixin.__init__(self)
         self._onSegments, self._onDisplay = onSegments, onDisplay
-        self._observed = (None, None)
+        self._observed: tuple[Any, Any] = (None, None)
 
-    def observe(self, segmentationNode) -> None:
+    def observe(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Watch this segmentation and no other; None: none."""
         segmentation = segmentationNode.GetSegmentation() if segmentationNode is not None else None
         if (segmentationNode, segmentation) == self._observed:
@@ -38,15 +51,15 @@ class SegmentsObserver(VTKObservationMixin):
         ):
             self.addObserver(segmentation, event, self._onSegmentModified)
 
-    def _onSegmentationReplaced(self, caller, event=None) -> None:
+    def _onSegmentationReplaced(self, caller: Any, event: Any = None) -> None:
         """Others, such as a sequence browser, put another segmentation object into the node."""
         self.observe(caller)
         self._onSegments()
 
-    def _onSegmentModified(self, caller=None, event=None) -> None:
+    def _onSegmentModified(self, caller: Any = None, event: Any = None) -> None:
         self._onSegments()
 
-    def _onDisplayModified(self, caller=None, event=None) -> None:
+    def _onDisplayModified(self, caller: Any = None, event: Any = None) -> None:
         self._onDisplay()
 
 
@@ -54,21 +67,33 @@ EDITOR_TAG = "AnatoMaskGANSegmentEditor"
 UNDO_STATES = 10
 
 
+class SegmentEditorWidgets(Protocol):
+    """The widgets of the panel that `SegmentEditorSection` owns."""
+
+    segmentEditorCollapsibleButton: ctk.ctkCollapsibleButton
+    segmentEditorLabel: qt.QLabel
+
+
 class SegmentEditorSection:
     """Made when its section is unfolded for the first time: the editor takes a moment to load."""
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: SegmentEditorWidgets) -> None:
         self._ui = ui
-        self._segmentationNode = self._sourceVolume = None
+        self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
+        self._sourceVolume: slicer.vtkMRMLScalarVolumeNode | None = None
         self._isEntered = True
-        self.editor = None
+        self.editor: slicer.qMRMLSegmentEditorWidget | None = None
         ui.segmentEditorCollapsibleButton.contentsCollapsed.connect(self._onFolded)
 
     @property
     def isShown(self) -> bool:
         return not self._ui.segmentEditorCollapsibleButton.collapsed
 
-    def update(self, segmentationNode, sourceVolume) -> None:
+    def update(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        sourceVolume: slicer.vtkMRMLScalarVolumeNode | None,
+    ) -> None:
         """Edit this segmentation, over this volume; None for none."""
         self._segmentationNode, self._sourceVolume = segmentationNode, sourceVolume
         isThere = segmentationNode is not None
@@ -77,7 +102,7 @@ class SegmentEditorSection:
         self._ui.segmentEditorLabel.setVisible(not isThere)
         if self.editor is None or not self.isShown:
             return
-        self._observeScene()
+        self._observeScene(self.editor)
         self.editor.setVisible(isThere)
         if self.editor.segmentationNode() is not segmentationNode:
             self.editor.setSegmentationNode(segmentationNode)
@@ -110,20 +135,21 @@ class SegmentEditorSection:
 
     def _onFolded(self, isFolded: bool) -> None:
         if not isFolded and self.editor is None:
-            self._make()
+            self.editor = self._made()
         self._work(not isFolded)
         self.update(self._segmentationNode, self._sourceVolume)
 
-    def _make(self) -> None:
-        self.editor = slicer.qMRMLSegmentEditorWidget()
-        self.editor.setMaximumNumberOfUndoStates(UNDO_STATES)
-        self.editor.setMRMLScene(slicer.mrmlScene)
-        self._ui.segmentEditorCollapsibleButton.layout().addWidget(self.editor)
-        self._observeScene()
+    def _made(self) -> slicer.qMRMLSegmentEditorWidget:
+        editor = slicer.qMRMLSegmentEditorWidget()
+        editor.setMaximumNumberOfUndoStates(UNDO_STATES)
+        editor.setMRMLScene(slicer.mrmlScene)
+        self._ui.segmentEditorCollapsibleButton.layout().addWidget(editor)
+        self._observeScene(editor)
+        return editor
 
-    def _observeScene(self) -> None:
+    def _observeScene(self, editor: slicer.qMRMLSegmentEditorWidget) -> None:
         """Give the editor its own node; one that a saved scene holds is used again."""
-        if self.editor.mrmlSegmentEditorNode() is not None:
+        if editor.mrmlSegmentEditorNode() is not None:
             return
         scene = slicer.mrmlScene
         node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
@@ -132,7 +158,7 @@ class SegmentEditorSection:
             node.UnRegister(None)
             node.SetSingletonTag(EDITOR_TAG)
             node = scene.AddNode(node)
-        self.editor.setMRMLSegmentEditorNode(node)
+        editor.setMRMLSegmentEditorNode(node)
 
     def _work(self, isWorking: bool) -> None:
         """Take the views' mouse and the keys of the effects, or leave them to others."""

@@ -1,51 +1,63 @@
 """What the user reads: the line that tells how the work goes, with its bar, and the log."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+if TYPE_CHECKING:
+    import ctk
+
 WARNING_COLOR = "#d2691e"
+"""Of what the user should not overlook, all over the panel."""
+# Before this share of a piece of work nothing can be said of its end.
+FIRST_ESTIMATE = 0.05
 
 
-def showText(label, text: str, isWarning: bool = False, color: str = "") -> None:
+def showText(label: qt.QLabel, text: str, isWarning: bool = False, color: str = "") -> None:
     """Show a text in a label; color: of a text that does not warn, the panel's own if empty."""
     shown = WARNING_COLOR if isWarning else color
     label.setStyleSheet(f"color: {shown}" if shown else "")
     label.setText(text)
 
 
-# Before this share of a run nothing can be said of its end.
-FIRST_ESTIMATE = 0.05
+class StatusWidgets(Protocol):
+    """The widgets of the panel that `StatusDisplay` owns."""
+
+    progressBar: qt.QProgressBar
+    statusLabel: qt.QLabel
 
 
-class RunDisplay:
-    """Shows one run after the other; nothing any more when the panel was closed."""
+class StatusDisplay:
+    """Shows how one piece of work after the other goes; nothing once the panel was closed."""
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: StatusWidgets) -> None:
         self._ui = ui
         self._startTime = 0.0
         self._isClosed = False
-        self.told = ("", False)
-        """What was told last, and whether it warned."""
+        self.shown = ("", False)
+        """The line that is shown, and whether it warns."""
         ui.progressBar.setVisible(False)
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Since the work began."""
         return time.monotonic() - self._startTime
 
     def begin(self, isMeasured: bool = True) -> None:
-        """isMeasured: whether the run tells how far it is."""
+        """isMeasured: whether the work tells how far it is."""
         self._startTime = time.monotonic()
         self._ui.progressBar.setMaximum(100 if isMeasured else 0)
         self._ui.progressBar.setValue(0)
         self._ui.progressBar.setVisible(True)
-        self.tell(_("Starting..."))
+        self.show(_("Starting..."))
         slicer.app.processEvents()
 
     def end(self) -> None:
@@ -67,7 +79,7 @@ class RunDisplay:
         slicer.app.processEvents()
 
     def close(self) -> None:
-        """The panel goes away; a run that is going on ends at its next look."""
+        """The panel goes away; work that is going on ends at its next look."""
         self._isClosed = True
 
     @contextlib.contextmanager
@@ -78,18 +90,18 @@ class RunDisplay:
                 yield
         except Exception as error:
             logging.debug(message, exc_info=True)
-            self.tell(str(error), isWarning=True)
+            self.show(str(error), isWarning=True)
 
-    def tell(self, text: str, isWarning: bool = False) -> None:
-        """Show this line until another one is told."""
+    def show(self, text: str, isWarning: bool = False) -> None:
+        """Show this line until the next one."""
         if self._isClosed:
             return
-        self.told = (text, isWarning)
+        self.shown = (text, isWarning)
         showText(self._ui.statusLabel, text, isWarning)
 
 
 def remainingSeconds(seconds: float, share: float) -> float | None:
-    """What is left of a run when this share of it took so long; None: too early to say."""
+    """What is left of the work when this share of it took so long; None: too early to say."""
     if share <= FIRST_ESTIMATE:
         return None
     return seconds * (1 - share) / share
@@ -105,10 +117,19 @@ def inWords(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+class LogWidgets(Protocol):
+    """The widgets of the panel that `LogPane` owns."""
+
+    clearLogButton: qt.QPushButton
+    copyLogButton: qt.QPushButton
+    logCollapsibleButton: ctk.ctkCollapsibleButton
+    logText: qt.QPlainTextEdit
+
+
 class LogPane:
     """Shows lines with their time and source, and gives them to the application's log as well."""
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: LogWidgets) -> None:
         self._ui = ui
         ui.copyLogButton.clicked.connect(self.copy)
         ui.clearLogButton.clicked.connect(self.clear)

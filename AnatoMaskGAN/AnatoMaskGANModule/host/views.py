@@ -1,7 +1,8 @@
 """The application's views: slice views side by side, and a volume in 3-D."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -30,7 +31,11 @@ class SideBySide:
         manager = slicer.app.layoutManager()
         return manager is not None and self._layoutBefore is not None and _isOurs(manager.layout)
 
-    def show(self, volumes: Mapping[str, Any], chart: Any = None) -> None:
+    def show(
+        self,
+        volumes: Mapping[str, slicer.vtkMRMLScalarVolumeNode],
+        chart: slicer.vtkMRMLPlotChartNode | None = None,
+    ) -> None:
         """volumes: REAL, SYNTHETIC or DIFFERENCE to its node, in the order of the columns.
 
         chart: the chart node that is shown below, None for no plot.
@@ -63,14 +68,16 @@ class SideBySide:
             slicer.app.layoutManager().setLayout(self._layoutBefore)
         self._layoutBefore = None
 
-    def showVolume(self, volumeNode, isFitted: bool = False) -> None:
+    def showVolume(
+        self, volumeNode: slicer.vtkMRMLScalarVolumeNode, isFitted: bool = False
+    ) -> None:
         """Show a volume that was made: in its column, or in all views when there are no columns."""
         if self.isShown:
             self._fill(SYNTHETIC, volumeNode)
         else:
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=isFitted)
 
-    def _fill(self, column: str, volumeNode) -> None:
+    def _fill(self, column: str, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         for orientation in ORIENTATIONS:
             logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(column + orientation)
             if logic is None:
@@ -125,7 +132,9 @@ AS_IN_SLICES = ""
 PRESETS = ("MR-Default", "MR-T2-Brain", "CT-Bone", "CT-Soft-Tissue", "CT-Cardiac", "CT-Lung")
 
 
-def showInThreeD(volumeNode, preset: str = AS_IN_SLICES):
+def showInThreeD(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, preset: str = AS_IN_SLICES
+) -> slicer.vtkMRMLVolumeRenderingDisplayNode:
     """The volume rendering display node, shown; a volume has one, also after several calls.
 
     preset: of Slicer's presets, or AS_IN_SLICES. Raises ValueError for one that is not there.
@@ -146,12 +155,12 @@ def showInThreeD(volumeNode, preset: str = AS_IN_SLICES):
     return display
 
 
-def hideInThreeD(volumeNode) -> None:
+def hideInThreeD(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
     display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volumeNode)
     if display is not None:
         display.SetVisibility(False)
 
 
-def isInThreeD(volumeNode) -> bool:
+def isInThreeD(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> bool:
     display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volumeNode)
     return display is not None and bool(display.GetVisibility())

@@ -1,23 +1,30 @@
 """The models of this computer and of a catalog: listed, checked, downloaded and removed."""
 
+from __future__ import annotations
+
 import html
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.process import CommandProcess
 
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry
+    from AnatoMaskGANLib.volumes import LabelTable
+
 
 class KnownModels:
-    """The cards (the core's `ModelCard`) of the bundled and the installed models, read once."""
+    """The cards of the bundled and the installed models, read once."""
 
     def __init__(self) -> None:
-        self._cards: dict[str, Any] = {}
+        self._cards: dict[str, ModelCard] = {}
 
-    def cards(self, isReadAgain: bool = False) -> dict[str, Any]:
+    def cards(self, isReadAgain: bool = False) -> dict[str, ModelCard]:
         """Name to card."""
         from AnatoMaskGANLib.synthesis import list_models
 
@@ -29,8 +36,8 @@ class KnownModels:
         """Read the cards again when they are wanted next."""
         self._cards = {}
 
-    def labelTable(self, model: str) -> Any:
-        """The core's `LabelTable` of a model; ValueError when there is no such model."""
+    def labelTable(self, model: str) -> LabelTable:
+        """The label table of a model; ValueError when there is no such model."""
         from AnatoMaskGANLib.volumes import label_table_of_model
 
         if model not in self.cards() and model not in self.cards(isReadAgain=True):
@@ -43,13 +50,13 @@ class KnownModels:
 
         return any((folder / model / WEIGHTS_FILE).is_file() for folder in model_folders()[1:])
 
-    def verify(self, model: str) -> Any:
+    def verify(self, model: str) -> ModelCard:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""
         from AnatoMaskGANLib.synthesis.models.archive import verify_model
 
         return verify_model(model)
 
-    def install(self, path: str, isReplaced: bool = False) -> Any:
+    def install(self, path: str, isReplaced: bool = False) -> ModelCard:
         """The card of a model installed from its archive, folder or weights' file.
 
         Raises CheckpointError for anything else, and for a name that is taken unless isReplaced.
@@ -73,18 +80,24 @@ class ListedModel:
     where: str
     """Bundled, installed, or the size of a download."""
     licence: str
-    card: Any = None
-    """The core's `ModelCard`; None for a model that is not on this computer."""
-    offer: Any = None
-    """The core's `CatalogEntry`, where the catalog names it."""
+    card: ModelCard | None = None
+    """None for a model that is not on this computer."""
+    offer: CatalogEntry | None = None
+    """Where the catalog names it; a listed model has a card, an offer, or both."""
 
     @property
     def isHere(self) -> bool:
         return self.card is not None
 
+    @property
+    def _known(self) -> ModelCard | CatalogEntry:
+        known = self.card or self.offer
+        assert known is not None  # or it would not be listed
+        return known
+
     def matches(self, search: str) -> bool:
         """Whether every word is found in what the card or the catalog says."""
-        known = self.card or self.offer
+        known = self._known
         texts = [self.name, self.licence, known.description, known.training_data, known.not_for]
         if self.card is not None:
             texts += self.card.label_table["labels"].values()
@@ -93,7 +106,7 @@ class ListedModel:
 
     def details(self) -> str:
         """The card, or what the catalog says, as HTML."""
-        known = self.card or self.offer
+        known = self._known
         lines = {
             _("Makes"): known.description,
             _("Not for"): known.not_for,
@@ -107,7 +120,7 @@ class ListedModel:
                 _("Labels"): str(len(self.card.label_table["labels"])),
                 "SHA-256": self.card.sha256[:16] + "...",
             }
-        else:
+        elif self.offer is not None:
             lines |= {
                 _("Comes from"): self.offer.place,
                 "SHA-256": self.offer.sha256[:16] + "...",
@@ -117,7 +130,7 @@ class ListedModel:
 
 
 def listedModels(
-    cards: dict[str, Any], installed: Sequence[str], offers: Sequence[Any]
+    cards: dict[str, ModelCard], installed: Sequence[str], offers: Sequence[CatalogEntry]
 ) -> list[ListedModel]:
     """What is here first, then what can be downloaded."""
     byName = {offer.name: offer for offer in offers}

@@ -1,12 +1,24 @@
 """What a synthesis will take of this computer's memory, told before it runs."""
 
+from __future__ import annotations
+
 import os
 import pathlib
+import platform
+import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import slicer
 from slicer.i18n import tr as _
 
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.synthesis.engine.memory_plan import MemoryNeed
+
 GIB = 2**30
+# What the drivers of NVIDIA (on Linux, in WSL, on Windows) and AMD put there.
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll", "/dev/kfd")
 
 
 @dataclass(frozen=True)
@@ -17,21 +29,29 @@ class Advice:
     isWarning: bool = False
 
 
-def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice:
+def memoryAdvice(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+    referenceVolume: slicer.vtkMRMLScalarVolumeNode | None,
+    card: ModelCard,
+    device: str,
+) -> Advice:
     """How much memory the segments need on the device, by the box around them; reads no voxel.
 
-    card: the core's `ModelCard`; device: as `AnatoMaskGANLogic.synthesize` takes it.
+    device: as `AnatoMaskGANLogic.synthesize` takes it. PyTorch, which takes long to import, is
+    asked only where there may be a GPU, and not before there is something to synthesize.
     """
     from AnatoMaskGANLib.synthesis import DeviceError
-    from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
 
+    shape_sjk = regionShape(segmentationNode, card)
+    isCPU = device == "cpu" or (device == "auto" and not mayHaveGPU())
+    if not isCPU and shape_sjk is None:
+        return Advice(_("Runs on the GPU if PyTorch can use it."))
     try:
-        chosen = pick_device(device)
+        chosen = None if isCPU else _pickedDevice(device)
     except DeviceError as error:
         return Advice(str(error), isWarning=True)
     name = deviceName(chosen)
-    shape_sjk = regionShape(segmentationNode, card)
     if shape_sjk is None or card.generator.kind != "anatomaskgan":
         return Advice(_("Runs on the {device}.").format(device=name))
     need = _need(shape_sjk, referenceVolume, card)
@@ -55,7 +75,24 @@ def memoryAdvice(segmentationNode, referenceVolume, card, device: str) -> Advice
     return Advice(text.format(free=free / GIB, **values), isTight)
 
 
-def regionShape(segmentationNode, card) -> tuple[int, int, int] | None:
+def mayHaveGPU() -> bool:
+    """Whether PyTorch may find a GPU in this computer; tells it without PyTorch."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    return any(os.path.exists(driver) for driver in GPU_DRIVERS)
+
+
+def _pickedDevice(device: str) -> Any:
+    """The `torch.device` of a name; None for the CPU, DeviceError for one that is not there."""
+    from AnatoMaskGANLib.synthesis.devices import pick_device
+
+    chosen = pick_device(device)
+    return None if chosen.type == "cpu" else chosen
+
+
+def regionShape(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, card: ModelCard
+) -> tuple[int, int, int] | None:
     """About how many slices, rows and columns of the model's grid hold segments; None: no segment.
 
     The segments' box along right, anterior and superior; the axes of an oblique grid differ a
@@ -77,18 +114,20 @@ def regionShape(segmentationNode, card) -> tuple[int, int, int] | None:
     return int(slices) + 1, rows, columns
 
 
-def deviceName(device) -> str:
-    """A device of PyTorch in words for the user."""
+def deviceName(device: Any) -> str:
+    """A `torch.device`, None for the CPU, in words for the user."""
+    if device is None:
+        return _("CPU")
     if device.type == "cuda":
         import torch
 
         return _("GPU {name}").format(name=torch.cuda.get_device_name(device))
-    return {"cpu": _("CPU"), "mps": _("GPU (Apple)")}[device.type]
+    return _("GPU (Apple)")
 
 
-def freeMemory(device) -> int | None:
-    """Bytes that are free on the device; None where that cannot be told."""
-    if device.type == "cuda":
+def freeMemory(device: Any) -> int | None:
+    """Bytes that are free on the device, None for the CPU; None where that cannot be told."""
+    if device is not None and device.type == "cuda":
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
@@ -104,7 +143,11 @@ def freeMemory(device) -> int | None:
         return None
 
 
-def _need(shape_sjk: tuple[int, int, int], referenceVolume, card):
+def _need(
+    shape_sjk: tuple[int, int, int],
+    referenceVolume: slicer.vtkMRMLScalarVolumeNode | None,
+    card: ModelCard,
+) -> MemoryNeed:
     from AnatoMaskGANLib.synthesis.engine.memory_plan import memory_need
 
     slices, rows, columns = shape_sjk

@@ -1,25 +1,49 @@
 """The section that lists the models, tells what each is, and lets them come and go."""
 
+from __future__ import annotations
+
+import functools
 import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AnatoMaskGANModule.host.status import WARNING_COLOR, LogPane, showText
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.host.status import WARNING_COLOR, LogPane, StatusDisplay, showText
 from AnatoMaskGANModule.models.library import ListedModel, ModelDownload, listedModels
-from AnatoMaskGANModule.packages.job import Purpose
-from AnatoMaskGANModule.packages.panel import PackagesPanel
+from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis.models.catalog import CatalogEntry
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 CATALOG_SETTING = "AnatoMaskGAN/ModelCatalog"
+
+
+class ModelsWidgets(Protocol):
+    """The widgets of the panel that `ModelsPanel` owns."""
+
+    cancelDownloadButton: qt.QPushButton
+    downloadModelButton: qt.QPushButton
+    downloadProgressBar: qt.QProgressBar
+    downloadWidget: qt.QWidget
+    installModelButton: qt.QPushButton
+    modelCatalogButton: qt.QToolButton
+    modelCatalogEdit: qt.QLineEdit
+    modelDetailsLabel: qt.QLabel
+    modelSearchEdit: qt.QLineEdit
+    modelStateLabel: qt.QLabel
+    modelsTable: qt.QTableWidget
+    removeModelButton: qt.QPushButton
+    verifyModelButton: qt.QPushButton
 
 
 class ModelsPanel:
     """Shows the models that are here and those of the catalog.
 
-    onChanged is called when a model came or went; onStatus with what the user should read.
+    onChanged is called when a model came or went.
     """
 
     COLUMN_NAME, COLUMN_WHERE, COLUMN_LICENSE = range(3)
@@ -27,16 +51,15 @@ class ModelsPanel:
 
     def __init__(
         self,
-        ui,
+        ui: ModelsWidgets,
         logic: AnatoMaskGANLogic,
+        display: StatusDisplay,
         log: LogPane,
         packagesPanel: PackagesPanel,
         onChanged: Callable[[], None],
-        onStatus: Callable[[str, bool], None],
     ) -> None:
-        self._ui, self._logic, self._log = ui, logic, log
-        self._packagesPanel = packagesPanel
-        self._onChanged, self._onStatus = onChanged, onStatus
+        self._ui, self._logic, self._display, self._log = ui, logic, display, log
+        self._packagesPanel, self._onChanged = packagesPanel, onChanged
         self._models: list[ListedModel] = []
         self.download: ModelDownload | None = None
         header = ui.modelsTable.horizontalHeader()
@@ -48,6 +71,12 @@ class ModelsPanel:
         ui.modelCatalogEdit.setText(qt.QSettings().value(CATALOG_SETTING, "") or "")
         ui.modelCatalogEdit.textChanged.connect(self._onCatalogChanged)
         ui.modelCatalogButton.clicked.connect(self._chooseCatalog)
+        for button, action in (
+            (ui.verifyModelButton, self.verify),
+            (ui.installModelButton, self.install),
+            (ui.removeModelButton, self.remove),
+        ):
+            button.clicked.connect(functools.partial(self._onAction, action))
         ui.downloadModelButton.clicked.connect(self.startDownload)
         ui.cancelDownloadButton.clicked.connect(self.cancelDownload)
         ui.downloadWidget.setVisible(False)
@@ -69,13 +98,15 @@ class ModelsPanel:
     def update(self, isReadAgain: bool = True) -> None:
         """List the models, as they lie on the disk now; the selected one stays selected."""
         self._models = []
-        if not self._logic.missingPackages():
+        isReady = not self._logic.missingPackages()
+        self._ui.installModelButton.setEnabled(isReady)
+        if isReady:
             cards = self._logic.models(isReadAgain)
             installed = [name for name in cards if self._logic.isInstalled(name)]
             self._models = listedModels(cards, installed, self._offers())
         self._fillTable()
 
-    def _offers(self) -> list:
+    def _offers(self) -> list[CatalogEntry]:
         """What the catalog names; none, with the reason in the panel, for one that is not right."""
         from AnatoMaskGANLib.synthesis import CheckpointError
         from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
@@ -113,8 +144,9 @@ class ModelsPanel:
         """What the selected model is, and what can be done with it."""
         model, isLoading = self.selected, self.download is not None and self.download.isRunning
         isHere = model is not None and model.isHere
+        isInstalled = isHere and model is not None and self._logic.isInstalled(model.name)
         self._ui.verifyModelButton.setEnabled(isHere)
-        self._ui.removeModelButton.setEnabled(isHere and self._logic.isInstalled(model.name))
+        self._ui.removeModelButton.setEnabled(isInstalled)
         canLoad = model is not None and not model.isHere
         self._ui.downloadModelButton.setEnabled(canLoad and not isLoading)
         text = model.details() if model is not None else _("No model contains all of these words.")
@@ -123,11 +155,21 @@ class ModelsPanel:
     def showState(self, text: str, isWarning: bool = False) -> None:
         """Tell the user something, in this section and where the panel tells everything."""
         showText(self._ui.modelStateLabel, text, isWarning)
-        self._onStatus(text, isWarning)
+        self._display.show(text, isWarning)
 
-    def verify(self) -> str:
+    def _onAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
+        """Verify, install or remove a model, and tell what became of it."""
+        with self._display.errorsShown(_("The model could not be verified, installed or removed.")):
+            text = action()
+            if text is not None:
+                self.showState(text)
+
+    def verify(self) -> str | None:
         """Read the selected model whole; what was found, in words for the user."""
-        card = self._logic.verifyModel(self.selectedName)
+        name = self.selectedName
+        if name is None:
+            return None
+        card = self._logic.verifyModel(name)
         text = _("{name} is complete and undamaged. SHA-256 {hash}")
         return text.format(name=card.name, hash=card.sha256)
 
@@ -143,6 +185,8 @@ class ModelsPanel:
     def remove(self) -> str | None:
         """Remove the selected model when the user agrees; None when not."""
         name = self.selectedName
+        if name is None:
+            return None
         question = _("Remove the model {name} from this computer?").format(name=name)
         if not slicer.util.confirmOkCancelDisplay(question, _("Remove model")):
             return None
@@ -178,6 +222,8 @@ class ModelsPanel:
 
     def _pollDownload(self) -> None:
         download = self.download
+        if download is None:
+            return
         isOver = not download.isRunning
         download.poll()
         self._ui.downloadProgressBar.setValue(round(100 * download.share))

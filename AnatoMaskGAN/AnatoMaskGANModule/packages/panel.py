@@ -1,13 +1,16 @@
 """The section that tells which packages each part needs, and installs them on the user's click."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AnatoMaskGANModule.host.status import WARNING_COLOR, LogPane, showText
+from AnatoMaskGANModule.host.status import WARNING_COLOR, LogPane, StatusDisplay, showText
 from AnatoMaskGANModule.packages.job import (
     InstallationError,
     PackageGroup,
@@ -16,7 +19,25 @@ from AnatoMaskGANModule.packages.job import (
     packageGroup,
 )
 
+if TYPE_CHECKING:
+    import ctk
+
 WHEELS_SETTING = "AnatoMaskGAN/WheelsFolder"
+
+
+class PackagesWidgets(Protocol):
+    """The widgets of the panel that `PackagesPanel` owns."""
+
+    installButton: qt.QPushButton
+    installPackagesButton: qt.QPushButton
+    packageDetailsLabel: qt.QLabel
+    packagesCollapsibleButton: ctk.ctkCollapsibleButton
+    packagesFrame: qt.QFrame
+    packagesLabel: qt.QLabel
+    packagesStateLabel: qt.QLabel
+    packagesTable: qt.QTableWidget
+    wheelsButton: qt.QToolButton
+    wheelsEdit: qt.QLineEdit
 
 
 class PackagesPanel:
@@ -24,8 +45,14 @@ class PackagesPanel:
 
     COLUMN_TITLE, COLUMN_PACKAGES, COLUMN_STATE = range(3)
 
-    def __init__(self, ui, log: LogPane, onInstalled: Callable[[], None]) -> None:
-        self._ui, self._log, self._onInstalled = ui, log, onInstalled
+    def __init__(
+        self,
+        ui: PackagesWidgets,
+        display: StatusDisplay,
+        log: LogPane,
+        onInstalled: Callable[[], None],
+    ) -> None:
+        self._ui, self._display, self._log, self._onInstalled = ui, display, log, onInstalled
         self._isInstalling = False
         header = ui.packagesTable.horizontalHeader()
         modes = qt.QHeaderView.ResizeMode
@@ -36,6 +63,7 @@ class PackagesPanel:
         ui.wheelsEdit.textChanged.connect(self._onWheelsChanged)
         ui.wheelsButton.clicked.connect(self._chooseWheels)
         ui.installPackagesButton.clicked.connect(self._onInstallClicked)
+        ui.installButton.clicked.connect(self._onInstallForSynthesis)
         self._fillTable()
         ui.packagesTable.selectRow(0)
         self._ui.packagesStateLabel.setVisible(False)
@@ -45,7 +73,11 @@ class PackagesPanel:
         return list(Purpose)[max(0, self._ui.packagesTable.currentRow())]
 
     def update(self) -> None:
-        """Look again at what is installed."""
+        """Look again at what is installed; above all sections stands what the synthesis lacks."""
+        group = packageGroup(Purpose.SYNTHESIS)
+        self._ui.packagesFrame.setVisible(bool(group.missing))
+        text = _("Synthesis needs packages that this Slicer does not have: {names}.")
+        self._ui.packagesLabel.setText(text.format(names=group.missingText))
         self._fillTable()
         self._showDetails()
 
@@ -134,11 +166,15 @@ class PackagesPanel:
     def _chooseWheels(self) -> None:
         chooseFolder(self._ui.wheelsEdit, _("Folder of wheels"))
 
+    def _onInstallForSynthesis(self) -> None:
+        if not self.install(Purpose.SYNTHESIS):
+            self._display.show(self._ui.packagesStateLabel.text, isWarning=True)
+
     def _onInstallClicked(self) -> None:
         self.install(self.selectedPurpose)
 
 
-def chooseFolder(edit, title: str) -> None:
+def chooseFolder(edit: qt.QLineEdit, title: str) -> None:
     """Let the user choose a folder for a line edit; it stays as it is when the dialog is closed."""
     path = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, edit.text)
     if path:

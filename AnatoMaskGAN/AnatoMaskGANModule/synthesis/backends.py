@@ -1,15 +1,22 @@
 """Who runs the model: this process, or one beside it so that the window stays free."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.process import pythonExecutable
 from AnatoMaskGANModule.synthesis.request import SynthesisRequest
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 POLL_SECONDS = 0.02
 
@@ -18,32 +25,23 @@ class DirectBackend:
     """Runs the model in this process and keeps it loaded; for scripts, which wait anyway."""
 
     def __init__(self) -> None:
-        self._synthesizer = None
-        self._loaded = None
+        self._synthesizer: Synthesizer | None = None
+        self._loaded: tuple[str, str] | None = None
 
     def run(
         self,
         request: SynthesisRequest,
         report: Callable[[float, str], None],
         isCancelled: Callable[[], bool],
-    ) -> list[Any]:
+    ) -> list[Volume]:
         """The volumes of the request; SynthesisCancelledError when isCancelled says so."""
-        from AnatoMaskGANLib.synthesis import Synthesizer
+        from AnatoMaskGANLib.synthesis import Progress, Synthesizer
 
-        settings = request.settings
-        if self._loaded != (settings.model, settings.device):
-            self._synthesizer = Synthesizer.from_checkpoint(settings.model, settings.device)
-            self._loaded = (settings.model, settings.device)
-        volumes = self._synthesizer.synthesize_samples(
-            request.labelMap,
-            settings.seeds,
-            settings.noiseStrength,
-            report,
-            isCancelled,
-            request.unmatched,
-            request.userTable,
-            settings.noiseLengthScale,
-        )
+        if self._synthesizer is None or self._loaded != (request.model, request.device):
+            self._synthesizer = Synthesizer.from_checkpoint(request.model, request.device)
+            self._loaded = (request.model, request.device)
+        progress = Progress(report, isCancelled)
+        volumes = self._synthesizer.synthesize_samples(request.labelMap, request.options, progress)
         return list(volumes)
 
     def close(self) -> None:
@@ -67,14 +65,14 @@ class ProcessBackend:
     """
 
     def __init__(self) -> None:
-        self._client = None
+        self._client: WorkerClient | None = None
         self._asked: dict[int, Asked] = {}  # the requests that are waited for, by their numbers
         self.onLog: Callable[[str], None] = lambda line: None
         """Called with what the process logs."""
 
     @property
-    def client(self):
-        """The core's `WorkerClient`; its process starts with the first request."""
+    def client(self) -> WorkerClient:
+        """Its process starts with the first request."""
         from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
 
         if self._client is None:
@@ -88,21 +86,13 @@ class ProcessBackend:
 
     def ask(self, request: SynthesisRequest, isLive: bool = False) -> Asked:
         """A request, which waits for its turn; isLive: for one volume, which `update` follows."""
-        settings = request.settings
-        number = self.client.synthesize(
-            request.labelMap,
-            settings.model,
-            settings.device,
-            settings.seeds,
-            settings.noiseStrength,
-            request.unmatched,
-            request.userTable,
-            live=isLive,
-            noise_length_scale=settings.noiseLengthScale,
-        )
+        from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice
+
+        choice = ModelChoice(request.model, request.device)
+        number = self.client.synthesize(request.labelMap, choice, request.options, isLive)
         return self._waitedFor(number)
 
-    def update(self, labelMap) -> Asked:
+    def update(self, labelMap: LabelMap) -> Asked:
         """A request to let the live synthesis follow an edited label map."""
         return self._waitedFor(self.client.update(labelMap))
 
@@ -124,7 +114,7 @@ class ProcessBackend:
         return self._asked.get(asked.number) is asked
 
     def _handOut(self) -> None:
-        from AnatoMaskGANLib.synthesis.worker.client import LogLine
+        from AnatoMaskGANLib.synthesis.worker.messages import LogLine
 
         for message in self.client.poll():
             if isinstance(message, LogLine):
@@ -151,22 +141,24 @@ class ProcessBackend:
         request: SynthesisRequest,
         report: Callable[[float, str], None],
         isCancelled: Callable[[], bool],
-    ) -> list[Any]:
+    ) -> list[Volume]:
         """The volumes of the request; cancelling ends the process with all that it started.
 
         Raises RuntimeError with the words of any error that the process had.
         """
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
-        from AnatoMaskGANLib.synthesis.worker import client as messages
+        from AnatoMaskGANLib.synthesis.worker import messages
 
         report(0.0, _("Starting the synthesis process"))
         asked = self.ask(request)
-        volumes = {}  # by seed: a process that was started again makes each once more
+        volumes: dict[
+            int, Volume
+        ] = {}  # by seed: a process that was started again makes each once more
         try:
             while True:
                 for message in self.answers(asked):
-                    if isinstance(message, messages.Progress):
-                        report(message.share, message.text)
+                    if isinstance(message, messages.ProgressMade):
+                        report(message.fraction, message.text)
                     elif isinstance(message, messages.VolumeMade):
                         volumes[message.seed] = message.volume
                     elif isinstance(message, messages.Failed):
@@ -175,7 +167,7 @@ class ProcessBackend:
                     elif isinstance(message, messages.Cancelled):
                         raise SynthesisCancelledError("The synthesis was cancelled.")
                     elif isinstance(message, messages.Finished):
-                        return [volumes[seed] for seed in request.settings.seeds]
+                        return [volumes[seed] for seed in request.options.seeds]
                 slicer.app.processEvents()
                 if isCancelled():
                     self.close()
@@ -188,7 +180,7 @@ class ProcessBackend:
         """End the process and all that it started; requests that are waited for are cancelled."""
         if self._client is None:
             return
-        from AnatoMaskGANLib.synthesis.worker.client import Cancelled
+        from AnatoMaskGANLib.synthesis.worker.messages import Cancelled
 
         self._client.close()
         self._client = None

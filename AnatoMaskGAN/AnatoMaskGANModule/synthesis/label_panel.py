@@ -1,29 +1,46 @@
 """The label table: which segments are taken, and which label of the model each becomes and why."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.status import WARNING_COLOR
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
-from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, SegmentChoice
-from AnatoMaskGANModule.synthesis.segment_match import SegmentMatch
+from AnatoMaskGANModule.parameters import (
+    AnatoMaskGANParameterNode,
+    SegmentChoice,
+    UnmatchedSegments,
+)
+from AnatoMaskGANModule.synthesis.segment_match import SegmentMatch, takenSegmentIDs
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 COLUMN_SEGMENT, COLUMN_LABEL, COLUMN_RULE = range(3)
+
+
+class LabelWidgets(Protocol):
+    """The widgets of the panel that `LabelPanel` owns."""
+
+    labelSummaryLabel: qt.QLabel
+    labelTable: qt.QTableWidget
+    unmatchedWidget: qt.QWidget
 
 
 class LabelPanel:
     """Shows the matches of the parameter node's segmentation and writes the user's choices to it.
 
-    The panel's sections are the widgets of the .ui file; `matches` are those of the taken segments.
+    `matches` are those of the segments that are taken.
     """
 
-    def __init__(self, ui, logic: AnatoMaskGANLogic) -> None:
+    def __init__(self, ui: LabelWidgets, logic: AnatoMaskGANLogic) -> None:
         self._ui, self._logic = ui, logic
-        self._parameterNode = None
+        self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._rows: list[SegmentMatch] = []
-        self._content = None
+        self._content: object = None
         header = ui.labelTable.horizontalHeader()
         header.setSectionResizeMode(COLUMN_SEGMENT, qt.QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(COLUMN_LABEL, qt.QHeaderView.ResizeMode.Stretch)
@@ -42,40 +59,61 @@ class LabelPanel:
     def update(self, parameterNode: AnatoMaskGANParameterNode | None, model: str | None) -> None:
         """Bring the table up to date; model None: there is none that could be matched with."""
         self._parameterNode = parameterNode
-        segmentationNode = parameterNode.inputSegmentation if parameterNode is not None else None
         self._rows = []
         choice = None
-        if segmentationNode is not None and model is not None:
+        hasSegments = parameterNode is not None and parameterNode.inputSegmentation is not None
+        if parameterNode is not None and hasSegments and model is not None:
             choice = parameterNode.segmentChoice
             userLabels = dict(parameterNode.userLabels.items())
-            takenIDs = self._logic.takenSegmentIDs(parameterNode)
             self._rows = self._logic.matchSegments(
-                segmentationNode, model, userLabels, takenIDs=takenIDs
+                parameterNode.inputSegmentation,
+                model,
+                userLabels,
+                takenIDs=takenSegmentIDs(parameterNode),
             )
         content = (model, choice, self._rows)
         if content != self._content:
             self._content = content
-            self._fillTable()
+            self._fillTable(canTick=choice is SegmentChoice.CHOSEN)
         self._ui.labelTable.setVisible(bool(self._rows))
         self._showSummary()
 
-    def _fillTable(self) -> None:
+    def problem(self) -> str | None:
+        """Why these segments cannot be synthesized, in words for the user."""
+        parameterNode = self._parameterNode
+        if parameterNode is None or parameterNode.inputSegmentation is None:
+            return _("Select a segmentation.")
+        matches, unmatched = self.matches, self.unmatchedNames
+        if not matches:
+            segmentation = parameterNode.inputSegmentation.GetSegmentation()
+            if segmentation.GetNumberOfSegments() == 0:
+                return _("The segmentation has no segments yet.")
+            return _("No segment is chosen: show or tick at least one.")
+        if len(unmatched) == len(matches):
+            return _("No segment is known to this model: choose labels in the table.")
+        if unmatched and parameterNode.unmatched is UnmatchedSegments.STOP:
+            return _(
+                "Decide on the unmatched segments: choose labels, or treat them as background."
+            )
+        return None
+
+    def _fillTable(self, canTick: bool) -> None:
         table = self._ui.labelTable
         wasBlocked = table.blockSignals(True)
         table.clearContents()
         table.setRowCount(len(self._rows))
         for row, match in enumerate(self._rows):
-            self._fillRow(row, match)
+            self._fillRow(row, match, canTick)
         table.blockSignals(wasBlocked)
 
-    def _fillRow(self, row: int, match: SegmentMatch) -> None:
+    def _fillRow(self, row: int, match: SegmentMatch, canTick: bool) -> None:
         table = self._ui.labelTable
         swatch = qt.QPixmap(12, 12)
         swatch.fill(qt.QColor.fromRgbF(*match.color))
         segmentItem = qt.QTableWidgetItem(match.segmentName)
         segmentItem.setIcon(qt.QIcon(swatch))
         segmentItem.setToolTip(match.segmentName)
-        if self._parameterNode.segmentChoice is SegmentChoice.CHOSEN:
+        if canTick:
             states = qt.Qt.CheckState
             segmentItem.setCheckState(states.Checked if match.isTaken else states.Unchecked)
         labelItem = qt.QTableWidgetItem(match.modelLabel if match.isTaken else "")
@@ -95,9 +133,9 @@ class LabelPanel:
         if self._rows[row].isTaken:
             self._addLabelChooser(row)
 
-    def onItemChanged(self, item) -> None:
+    def onItemChanged(self, item: qt.QTableWidgetItem) -> None:
         """A segment was ticked or unticked."""
-        if item.column() != COLUMN_SEGMENT:
+        if self._parameterNode is None or item.column() != COLUMN_SEGMENT:
             return
         left = set(self._parameterNode.leftOutSegments)
         segmentID = self._rows[item.row()].segmentID
@@ -109,6 +147,8 @@ class LabelPanel:
 
     def _addLabelChooser(self, row: int) -> None:
         """Let the user choose the model's label of the segment in this row."""
+        if self._parameterNode is None:
+            return
         match = self._rows[row]
         modelLabels = self._logic.modelLabels(self._parameterNode.model)
         chooser = qt.QComboBox()
@@ -122,7 +162,9 @@ class LabelPanel:
         chooser.activated.connect(self._whenChosen(chooser, match.segmentID, modelLabels))
         self._ui.labelTable.setCellWidget(row, COLUMN_LABEL, chooser)
 
-    def _whenChosen(self, chooser, segmentID: str, modelLabels: list[str]) -> Callable[[], None]:
+    def _whenChosen(
+        self, chooser: qt.QComboBox, segmentID: str, modelLabels: list[str]
+    ) -> Callable[[], None]:
         def onChosen() -> None:
             index = chooser.currentIndex
             label = None if index == 0 else "" if index == 1 else modelLabels[index - 2]
@@ -132,6 +174,8 @@ class LabelPanel:
 
     def onLabelChosen(self, segmentID: str, modelLabel: str | None) -> None:
         """modelLabel: "" is background, None leaves the segment to the rules."""
+        if self._parameterNode is None:
+            return
         labels = dict(self._parameterNode.userLabels.items())
         names = [row.segmentName for row in self._rows if row.segmentID == segmentID]
         for key in (segmentID, *names):  # scenes of earlier versions have it by name

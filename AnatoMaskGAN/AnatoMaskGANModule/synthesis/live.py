@@ -1,10 +1,13 @@
 """Live resynthesis: the volume follows its segmentation while it is edited."""
 
+from __future__ import annotations
+
 import enum
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import qt
@@ -13,13 +16,21 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 from vtk import vtkCommand
 
-from AnatoMaskGANModule.host.status import showText
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.synthesis.backends import Asked
+from AnatoMaskGANModule.synthesis.backends import Asked, ProcessBackend
 from AnatoMaskGANModule.synthesis.live_output import LiveOutput
-from AnatoMaskGANModule.synthesis.request import VolumeSource, requestOf, settingsOfPanel
-from AnatoMaskGANModule.synthesis.result import OutputStyle
+from AnatoMaskGANModule.synthesis.request import (
+    VolumeSource,
+    requestOf,
+    settingsOfPanel,
+    sourceOfPanel,
+)
+from AnatoMaskGANModule.synthesis.result import MadeVolumes, OutputStyle, checkOutput
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.synthesis.worker.messages import VolumeChanged
+    from AnatoMaskGANLib.volumes import Volume
 
 
 class LiveState(enum.Enum):
@@ -30,6 +41,15 @@ class LiveState(enum.Enum):
     RUNNING = "running"
     UP_TO_DATE = "up to date"
     FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a request was made of."""
+
+    source: VolumeSource
+    export: SegmentationExport
+    style: OutputStyle
 
 
 class LiveResynthesis(VTKObservationMixin):
@@ -49,25 +69,25 @@ class LiveResynthesis(VTKObservationMixin):
 
     def __init__(
         self,
-        logic: AnatoMaskGANLogic,
+        backend: ProcessBackend,
         onChanged: Callable[[], None],
         onFirstVolume: Callable[[Any], None],
         onLog: Callable[[str], None],
     ) -> None:
         VTKObservationMixin.__init__(self)
-        self._logic, self._onChanged = logic, onChanged
+        self._backend, self._onChanged = backend, onChanged
         self._onFirstVolume, self._onLog = onFirstVolume, onLog
         self.state, self.text = LiveState.OFF, ""
         self._parameterNode: AnatoMaskGANParameterNode | None = None
-        self._observed = None
+        self._observed: tuple[Any, ...] | None = None
         self._request: Asked | None = None
-        self._source: VolumeSource | None = None  # of the running or the last request
-        self._export = None
-        self._settings: tuple[Any, ...] | None = None
-        self._style = OutputStyle()
-        self._output = LiveOutput(logic)
-        self._target = None  # the volume that the request fills; None: a new one
-        self._selected = None  # the panel's output volume when the request was sent
+        self._sent: _Sent | None = None  # with the running or the last request
+        self._settings: tuple[Any, ...] | None = None  # of that request; None: begin anew
+        self._output = LiveOutput()
+        # the volume that the request fills; None: a new one
+        self._target: slicer.vtkMRMLScalarVolumeNode | None = None
+        # the panel's output volume when the request was sent
+        self._selected: slicer.vtkMRMLScalarVolumeNode | None = None
         self._isAgainNeeded = False
         self._begin = 0.0
         self._delayTimer = qt.QTimer()
@@ -86,7 +106,7 @@ class LiveResynthesis(VTKObservationMixin):
         """Make the volume of the parameter node's settings, and follow every edit from now on."""
         self.stop()
         self._parameterNode = parameterNode
-        self._tell(LiveState.PENDING)
+        self._setState(LiveState.PENDING)
         self._delayTimer.start(0)
 
     def stop(self) -> None:
@@ -97,37 +117,37 @@ class LiveResynthesis(VTKObservationMixin):
         self._pollTimer.stop()
         self.removeObservers()
         if self._request is not None:
-            self._logic.backend.cancel(self._request)
-        self._parameterNode = self._observed = self._request = self._settings = None
-        self._source = self._export = self._target = self._selected = None
+            self._backend.cancel(self._request)
+        self._parameterNode = self._observed = self._request = None
+        self._sent = self._settings = self._target = self._selected = None
         self._output.forget()
         self._isAgainNeeded = False
-        self._tell(LiveState.OFF)
+        self._setState(LiveState.OFF)
 
-    def onEdited(self, caller=None, event=None) -> None:
+    def onEdited(self, caller: Any = None, event: Any = None) -> None:
         """Something changed that the volume depends on, or may."""
         if not self.isOn:
             return
         if self._request is not None:
             self._isAgainNeeded = True
         else:
-            self._tell(LiveState.PENDING)
+            self._setState(LiveState.PENDING)
             self._delayTimer.start(self.DELAY_MS)
 
-    def _tell(self, state: LiveState, text: str = "") -> None:
+    def _setState(self, state: LiveState, text: str = "") -> None:
         self.state, self.text = state, text
         self._onChanged()
 
-    def onOutputModified(self, caller=None, event=None) -> None:
+    def onOutputModified(self, caller: Any = None, event: Any = None) -> None:
         """Others may have moved the volume, or given it another shape."""
         if self.state is LiveState.UP_TO_DATE and not self._output.isInPlace:
             self.onEdited()
 
-    def _observe(self) -> None:
+    def _observe(self, parameters: AnatoMaskGANParameterNode) -> None:
         """Watch what the volume depends on, and the volume itself."""
-        segmentationNode = self._parameterNode.inputSegmentation
+        segmentationNode = parameters.inputSegmentation
         segmentation = segmentationNode.GetSegmentation() if segmentationNode else None
-        reference, output = self._parameterNode.referenceVolume, self._output.node
+        reference, output = parameters.referenceVolume, self._output.node
         if (segmentation, reference, output) == self._observed:
             return
         self.removeObservers()
@@ -157,57 +177,59 @@ class LiveResynthesis(VTKObservationMixin):
     def _submit(self) -> None:
         """Ask for what the edits so far need; nothing when they left every label as it was."""
         parameters = self._parameterNode
-        segmentationNode = parameters.inputSegmentation if parameters is not None else None
-        if segmentationNode is None:
+        if parameters is None or parameters.inputSegmentation is None:
             self.stop()
             return
-        self._observe()
+        self._observe(parameters)
         try:
             self._submitEdits(parameters)
         except (ValueError, RuntimeError, OSError) as error:  # such as the last segment removed
             self._settings = None
-            self._tell(LiveState.FAILED, str(error))
+            self._setState(LiveState.FAILED, str(error))
 
     def _submitEdits(self, parameters: AnatoMaskGANParameterNode) -> None:
         from AnatoMaskGANLib.volumes import same_grid
 
-        source = self._logic.sourceOf(parameters)
+        source = sourceOfPanel(parameters)
         export = source.labelMapExport()
         request = requestOf(source, export, settingsOfPanel(parameters))
         style = OutputStyle(parameters.intensities, parameters.displayPreset)
-        labelMap, previous = export.label_map, self._export
+        labelMap, previous = export.label_map, self._sent.export if self._sent else None
         settings = (
-            *(request.settings, request.unmatched, request.userTable),
+            *(request.model, request.device, request.options),
             *(labelMap.names, labelMap.codes, style.intensities),
             *(source.segmentationNode, source.referenceVolume),
             tuple((entry.segment_id, entry.label_value) for entry in export.entries),
         )
         isSame = (
             settings == self._settings
+            and previous is not None
             and self._output.node is not None
             and self._output.node is parameters.outputVolume
             and self._output.isInPlace
             and self._output.isOn(export.grid)
             and same_grid(labelMap, previous.label_map)
         )
-        if isSame and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji):
-            self._tell(LiveState.UP_TO_DATE, _("nothing to do"))
+        if (
+            isSame
+            and previous is not None
+            and np.array_equal(labelMap.labels_kji, previous.label_map.labels_kji)
+        ):
+            self._setState(LiveState.UP_TO_DATE, _("nothing to do"))
             return
-        backend = self._logic.backend
-        if isSame and backend.isLive:
+        if isSame and self._backend.isLive:
             self._target = self._output.node
-            asked = backend.update(labelMap)
+            asked = self._backend.update(labelMap)
         else:
             self._target = self._output.volumeToFill(parameters)
-            self._logic.checkOutput(self._target)
-            asked = backend.ask(request, isLive=True)
-        self._source, self._export, self._settings = source, export, settings
+            checkOutput(self._target)
+            asked = self._backend.ask(request, isLive=True)
+        self._sent, self._settings = _Sent(source, export, style), settings
         self._selected = parameters.outputVolume
-        self._style = style
         self._request = asked
         self._isAgainNeeded = False
         self._begin = time.monotonic()
-        self._tell(LiveState.RUNNING)
+        self._setState(LiveState.RUNNING)
         self._pollTimer.start()
 
     def _poll(self) -> None:
@@ -216,7 +238,7 @@ class LiveResynthesis(VTKObservationMixin):
         if request is None:
             return
         try:
-            for message in self._logic.backend.answers(request):
+            for message in self._backend.answers(request):
                 self._take(message)
                 if self._request is not request:
                     return
@@ -225,11 +247,11 @@ class LiveResynthesis(VTKObservationMixin):
             if self._request is request:
                 self._fail(str(error) or type(error).__name__)
 
-    def _take(self, message) -> None:
-        from AnatoMaskGANLib.synthesis.worker import client as messages
+    def _take(self, message: Any) -> None:
+        from AnatoMaskGANLib.synthesis.worker import messages
 
-        if isinstance(message, messages.Progress):
-            self._tell(LiveState.RUNNING, message.text)
+        if isinstance(message, messages.ProgressMade):
+            self._setState(LiveState.RUNNING, message.text)
         elif isinstance(message, messages.VolumeMade):
             self._takeVolume(message.volume, message.seed)
         elif isinstance(message, messages.VolumeChanged):
@@ -254,33 +276,37 @@ class LiveResynthesis(VTKObservationMixin):
         self._finish(LiveState.FAILED, text)
 
     def _finish(self, state: LiveState, text: str) -> None:
-        self._logic.backend.forget(self._request)
+        if self._request is not None:
+            self._backend.forget(self._request)
         self._request = None
         self._pollTimer.stop()
-        self._tell(state, text)
+        self._setState(state, text)
         if self._isAgainNeeded:
             self._isAgainNeeded = False
-            self._tell(LiveState.PENDING)
+            self._setState(LiveState.PENDING)
             self._delayTimer.start(0)
 
-    def _takeVolume(self, volume, seed: int) -> None:
+    def _takeVolume(self, volume: Volume, seed: int) -> None:
         """Fill the target, a new volume when there is none, which is then selected."""
-        if self._source.segmentationNode.GetScene() is None or self._isTargetGone():
+        parameters, sent = self._parameterNode, self._sent
+        if parameters is None or sent is None:
+            return
+        if sent.source.segmentationNode.GetScene() is None or self._isTargetGone():
             self.stop()
             return
-        reference = self._source.referenceVolume
+        reference = sent.source.referenceVolume
         isReferenceGone = reference is not None and reference.GetScene() is None
-        if isReferenceGone or self._parameterNode.outputVolume is not self._selected:
+        if isReferenceGone or parameters.outputVolume is not self._selected:
             self._beginAnew()  # on another grid, or in the volume that was selected meanwhile
             return
-        self._output.put(self._source, self._target, volume, seed, self._export, self._style)
-        self._target = self._output.node
-        if self._parameterNode.outputVolume is not self._target:
-            self._parameterNode.outputVolume = self._target
+        made = MadeVolumes(sent.source, sent.export, [seed], [volume])
+        self._target = self._output.put(made, self._target, sent.style)
+        if parameters.outputVolume is not self._target:
+            parameters.outputVolume = self._target
             self._onFirstVolume(self._target)
-        self._observe()
+        self._observe(parameters)
 
-    def _takeChange(self, message) -> None:
+    def _takeChange(self, message: VolumeChanged) -> None:
         """Write the changed box, unless the volume became another one meanwhile."""
         if self._isTargetGone():
             self.stop()
@@ -291,19 +317,3 @@ class LiveResynthesis(VTKObservationMixin):
 
     def _isTargetGone(self) -> bool:
         return self._target is not None and self._target.GetScene() is None
-
-
-def showLiveState(ui, live: LiveResynthesis) -> None:
-    """Tick the box while the volume follows, and tell whether it is up to date."""
-    texts = {
-        LiveState.OFF: "",
-        LiveState.PENDING: _("Edited; the update starts shortly..."),
-        LiveState.RUNNING: _("Running: {text}"),
-        LiveState.UP_TO_DATE: _("Up to date ({text})"),
-        LiveState.FAILED: _("Not up to date: {text}"),
-    }
-    text = texts[live.state].format(text=live.text)
-    showText(ui.liveStateLabel, text, live.state is LiveState.FAILED)
-    wasBlocked = ui.liveCheckBox.blockSignals(True)
-    ui.liveCheckBox.setChecked(live.isOn)
-    ui.liveCheckBox.blockSignals(wasBlocked)

@@ -1,79 +1,122 @@
 """The volume that live resynthesis fills: written whole, or where an edit changed it."""
 
-from typing import Any
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 from vtk import vtkMatrix4x4
 
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.synthesis.request import SEGMENTATION_ROLE, VolumeSource
-from AnatoMaskGANModule.synthesis.result import OutputStyle
+from AnatoMaskGANModule.synthesis.request import SEGMENTATION_ROLE
+from AnatoMaskGANModule.synthesis.result import MadeVolumes, OutputStyle, putVolumes, volumeToFill
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import NodeGrid
+    from AnatoMaskGANLib.synthesis import ChangedRegion
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the node was filled with."""
+
+    grid: NodeGrid
+    dtype: np.dtype
+    window: tuple[float, float] | None
+    """The model's."""
+    style: OutputStyle
+    provenance: Mapping[str, str]
 
 
 class LiveOutput:
     """node: the volume that was filled; None before the first."""
 
-    def __init__(self, logic: AnatoMaskGANLogic) -> None:
-        self._logic = logic
-        self.forget()
+    def __init__(self) -> None:
+        self.node: slicer.vtkMRMLScalarVolumeNode | None = None
+        # all volumes that were filled, one a segmentation
+        self._filled: list[slicer.vtkMRMLScalarVolumeNode] = []
+        self._content: _Content | None = None
 
     def forget(self) -> None:
         """The next volume is the first one."""
-        self.node: Any = None
-        self._made: list[Any] = []  # all volumes that were filled, one a segmentation
-        self._grid = self._dtype = self._window = self._record = None
-        self._style = OutputStyle()
+        self.node, self._filled, self._content = None, [], None
 
-    def volumeToFill(self, parameterNode: AnatoMaskGANParameterNode) -> Any:
+    def volumeToFill(
+        self, parameterNode: AnatoMaskGANParameterNode
+    ) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The selected volume, unless it is of another segmentation or one of several samples.
 
         None: a new one, beside the samples, which would be lost in it.
         With the next patient's segmentation the volume of the one before is kept; it is followed
         again when its own segmentation is selected again.
         """
-        volume = self._logic.volumeToFill(parameterNode)
+        volume = volumeToFill(parameterNode)
         if volume is None:
             return None
-        for candidate in (volume, *self._made):
+        for candidate in (volume, *self._filled):
             if self._isForLive(candidate, parameterNode.inputSegmentation):
                 return candidate
         return None
 
-    def _isForLive(self, volume, segmentationNode) -> bool:
-        if volume.GetScene() is None or self._logic.samplesBrowser(volume) is not None:
+    def _isForLive(
+        self,
+        volume: slicer.vtkMRMLScalarVolumeNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+    ) -> bool:
+        from AnatoMaskGANLib.mrml import samples_browser
+
+        if volume.GetScene() is None or samples_browser(volume) is not None:
             return False
         return volume.GetNodeReference(SEGMENTATION_ROLE) in (None, segmentationNode)
 
     def put(
-        self, source: VolumeSource, target, volume, seed: int, export, style: OutputStyle
-    ) -> None:
-        """Fill the target, None for a new node, with a core `Volume` of the source's export."""
-        self.node = self._logic.putVolumes(source, target, [volume], [seed], export, style)
-        if self.node not in self._made:
-            self._made.append(self.node)
-        self._grid, self._style, self._window = export.grid, style, volume.window
-        self._dtype = slicer.util.arrayFromVolume(self.node).dtype
-        self._record = self._logic.provenance(self.node)
+        self, made: MadeVolumes, target: slicer.vtkMRMLScalarVolumeNode | None, style: OutputStyle
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """The target, a new node if None, filled with the one volume that was made."""
+        from AnatoMaskGANLib.mrml import provenance_of
 
-    def change(self, changed, voxels_kji, provenance) -> None:
+        node = putVolumes(made, target, style, logging.info)
+        if node not in self._filled:
+            self._filled.append(node)
+        dtype = slicer.util.arrayFromVolume(node).dtype
+        (volume,) = made.volumes
+        self._content = _Content(made.export.grid, dtype, volume.window, style, provenance_of(node))
+        self.node = node
+        return node
+
+    def change(
+        self,
+        changed: ChangedRegion | None,
+        voxels_kji: np.ndarray | None,
+        provenance: Mapping[str, str],
+    ) -> None:
         """Write the box that changed, None for none; the node keeps its window and its place.
 
         Only where `isInPlace`.
         """
+        from AnatoMaskGANLib.mrml import provenance_of, update_record
+
+        content = self._content
+        if self.node is None or content is None:
+            return
         with slicer.util.NodeModify(self.node):
-            if changed is not None:
-                slicer.util.arrayFromVolume(self.node)[changed.slices] = self._style.voxels(
-                    voxels_kji, self._window
+            if changed is not None and voxels_kji is not None:
+                slicer.util.arrayFromVolume(self.node)[changed.slices] = content.style.voxels(
+                    voxels_kji, content.window
                 )
                 slicer.util.arrayFromVolumeModified(self.node)
-            self._logic.updateRecord(self.node, self._style.record(provenance))
-        self._record = self._logic.provenance(self.node)
+            update_record(self.node, content.style.provenance(provenance))
+        self._content = replace(content, provenance=provenance_of(self.node))
 
-    def isOn(self, grid) -> bool:
-        """Whether this is the core's `NodeGrid` that the node got, below the same transform."""
-        mine = self._grid
+    def isOn(self, grid: NodeGrid) -> bool:
+        """Whether this is the grid that the node got, below the same transform."""
+        if self._content is None:
+            return False
+        mine = self._content.grid
         isSame = (mine.shape_kji, mine.transform_node_id) == (
             grid.shape_kji,
             grid.transform_node_id,
@@ -84,17 +127,19 @@ class LiveOutput:
     def isInPlace(self) -> bool:
         """Whether the node still has the shape, the kind of voxels and the place that it got.
 
-        And the record: else something else was synthesized into it.
+        And the provenance: else something else was synthesized into it.
         """
-        node, grid = self.node, self._grid
-        if node is None or node.GetImageData() is None:
+        from AnatoMaskGANLib.mrml import provenance_of
+
+        node, content = self.node, self._content
+        if node is None or content is None or node.GetImageData() is None:
             return False
-        voxels = slicer.util.arrayFromVolume(node)
-        if voxels.shape != tuple(grid.shape_kji) or voxels.dtype != self._dtype:
+        voxels, grid = slicer.util.arrayFromVolume(node), content.grid
+        if voxels.shape != tuple(grid.shape_kji) or voxels.dtype != content.dtype:
             return False
         ijkToNode = vtkMatrix4x4()
         node.GetIJKToRASMatrix(ijkToNode)
         isMoved = not np.allclose(slicer.util.arrayFromVTKMatrix(ijkToNode), grid.ijk_to_node)
-        if isMoved or self._logic.provenance(node) != self._record:
+        if isMoved or provenance_of(node) != content.provenance:
             return False
-        return node.GetTransformNodeID() == grid.transform_node_id
+        return bool(node.GetTransformNodeID() == grid.transform_node_id)

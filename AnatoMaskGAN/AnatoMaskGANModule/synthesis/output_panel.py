@@ -1,100 +1,161 @@
 """The part of the panel that tells of the output volume: its samples, and how it was made."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+from AnatoMaskGANModule.host.segments import showSegments
+from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+from AnatoMaskGANModule.readiness import Readiness
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
 FILE_KINDS = "NRRD (*.nrrd);;NIfTI (*.nii.gz *.nii);;MetaImage (*.mha)"
 
 
-class RecordPanel:
-    """Shows the record of the output volume as a line, and whole in a folded table."""
+class OutputWidgets(Protocol):
+    """The widgets of the panel that `OutputPanel` owns."""
+
+    copyRecordButton: qt.QPushButton
+    makeAgainButton: qt.QPushButton
+    provenanceLabel: qt.QLabel
+    provenanceWidget: qt.QWidget
+    recordTable: qt.QTableWidget
+    sampleComboBox: qt.QComboBox
+    sampleLabel: qt.QLabel
+    saveVolumeButton: qt.QPushButton
+    showSegmentsCheckBox: qt.QCheckBox
+
+
+class OutputPanel:
+    """Shows which sample is seen, and the provenance of the volume: as a line, and as a table."""
 
     COLUMN_KEY, COLUMN_VALUE = range(2)
 
-    def __init__(self, ui, logic: AnatoMaskGANLogic) -> None:
-        self._ui, self._logic = ui, logic
-        self._volumeNode, self._record = None, {}
+    def __init__(self, ui: OutputWidgets, logic: AnatoMaskGANLogic, work: PanelWork) -> None:
+        self._ui, self._logic, self._work = ui, logic, work
+        self._parameterNode: AnatoMaskGANParameterNode | None = None
+        self._provenance: dict[str, str] = {}
+        self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
+        self._seeds: list[str] = []
         header = ui.recordTable.horizontalHeader()
         header.setSectionResizeMode(self.COLUMN_VALUE, qt.QHeaderView.ResizeMode.Stretch)
         ui.recordTable.setWordWrap(False)
         ui.copyRecordButton.clicked.connect(self.copy)
+        ui.saveVolumeButton.clicked.connect(self.save)
+        ui.makeAgainButton.clicked.connect(self.makeAgain)
+        ui.sampleComboBox.activated.connect(self.onSampleChosen)
+        ui.showSegmentsCheckBox.toggled.connect(self.onShowSegments)
 
-    def update(self, volumeNode) -> None:
-        """Show the record of the volume; nothing for a volume without one, or for None."""
-        isMade = volumeNode is not None and not self._logic.missingPackages()
-        record = self._logic.provenance(volumeNode) if isMade else {}
-        self._volumeNode = volumeNode
-        self._ui.provenanceWidget.setVisible("Model" in record)
-        canRepeat = bool(record) and self._logic.isMadeHere(volumeNode)
+    def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
+        """Show what is known of the output volume; nothing where there is none."""
+        self._parameterNode = parameterNode
+        node = parameterNode.inputSegmentation if parameterNode is not None else None
+        displayNode = node.GetDisplayNode() if node is not None else None
+        self._ui.showSegmentsCheckBox.setEnabled(displayNode is not None)
+        if displayNode is not None:
+            self._ui.showSegmentsCheckBox.setChecked(bool(displayNode.GetVisibility()))
+        volume = self._volume()
+        self._showProvenance(volume)
+        self._showSamples(volume)
+
+    def showReadiness(self, readiness: Readiness) -> None:
+        self._ui.makeAgainButton.setEnabled(readiness.isFree)
+        self._ui.provenanceWidget.setEnabled(not readiness.isRunning)
+
+    def makeAgain(self) -> None:
+        """The selected synthetic volume once more, beside it, by its provenance."""
+        self._work.make(self._madeAgain)
+
+    def copy(self) -> None:
+        """The provenance as text, for a lab book or a mail."""
+        lines = [f"{key}: {value}" for key, value in sorted(self._provenance.items())]
+        qt.QApplication.clipboard().setText("\n".join(lines))
+
+    def save(self) -> None:
+        """Save the volume where the user says, with its provenance."""
+        with self._work.display.errorsShown(_("The volume could not be saved.")):
+            volume = self._volume()
+            path = self.askForFile(f"{volume.GetName()}.nrrd") if volume is not None else ""
+            if path:
+                self._logic.saveVolume(volume, path)
+                self._work.display.show(_("Saved with its provenance: {path}").format(path=path))
+
+    def askForFile(self, name: str) -> str:
+        title = _("Save the volume with its provenance")
+        return qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, FILE_KINDS)
+
+    def onSampleChosen(self) -> None:
+        """Show another sample by the sequence browser, as the browser's own toolbar does."""
+        if self._browser is not None:
+            self._browser.SetSelectedItemNumber(self._ui.sampleComboBox.currentIndex)
+
+    def onShowSegments(self, isShown: bool) -> None:
+        if self._parameterNode is not None:
+            showSegments(self._parameterNode.inputSegmentation, isShown)
+
+    def _volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The output volume; None where there is none, or nothing to read it with."""
+        if self._parameterNode is None or self._logic.missingPackages():
+            return None
+        return self._parameterNode.outputVolume
+
+    def _madeAgain(self, note: Callable[[str], None]) -> slicer.vtkMRMLScalarVolumeNode:
+        device = self._parameterNode.device.value if self._parameterNode is not None else "auto"
+        return self._logic.makeAgain(
+            self._volume(),
+            device=device,
+            progressCallback=self._work.display.report,
+            logCallback=note,
+        )
+
+    def _showProvenance(self, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        provenance = self._logic.provenance(volume) if volume is not None else {}
+        self._ui.provenanceWidget.setVisible("Model" in provenance)
+        canRepeat = bool(provenance) and self._logic.isMadeHere(volume)
         self._ui.makeAgainButton.setVisible(canRepeat)
         text = _("Synthetic, not for diagnosis. Model {model} ({hash}), seed {seed}.")
         self._ui.provenanceLabel.setText(
             text.format(
-                model=record.get("Model", ""),
-                hash=record.get("ModelSHA256", "")[:8],
-                seed=record.get("Seed", ""),
+                model=provenance.get("Model", ""),
+                hash=provenance.get("ModelSHA256", "")[:8],
+                seed=provenance.get("Seed", ""),
             )
         )
-        if record != self._record:
-            self._record = record
+        if provenance != self._provenance:
+            self._provenance = provenance
             self._fillTable()
 
     def _fillTable(self) -> None:
         table = self._ui.recordTable
-        table.setRowCount(len(self._record))
-        for row, (key, value) in enumerate(sorted(self._record.items())):
+        table.setRowCount(len(self._provenance))
+        for row, (key, value) in enumerate(sorted(self._provenance.items())):
             for column, text in ((self.COLUMN_KEY, key), (self.COLUMN_VALUE, value)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
                 table.setItem(row, column, item)
         table.resizeColumnToContents(self.COLUMN_KEY)
 
-    def copy(self) -> None:
-        """The record as text, for a lab book or a mail."""
-        lines = [f"{key}: {value}" for key, value in sorted(self._record.items())]
-        qt.QApplication.clipboard().setText("\n".join(lines))
-
-    def save(self) -> str | None:
-        """Save the volume where the user says, with its record; None when there was no choice."""
-        path = self.askForFile(f"{self._volumeNode.GetName()}.nrrd")
-        if not path:
-            return None
-        self._logic.saveVolume(self._volumeNode, path)
-        return _("Saved with its provenance: {path}").format(path=path)
-
-    def askForFile(self, name: str) -> str:
-        title = _("Save the volume with its provenance")
-        return qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, FILE_KINDS)
-
-
-class SamplesChooser:
-    """A list of seeds; it drives the sequence browser, as the browser's own toolbar does."""
-
-    def __init__(self, ui, logic: AnatoMaskGANLogic) -> None:
-        self._ui, self._logic = ui, logic
-        self._browser = None
-        self._seeds: list[str] = []
-        ui.sampleComboBox.activated.connect(self.onChosen)
-
-    def update(self, volumeNode) -> None:
-        """Show the samples of the volume; nothing for a volume of one, or for None."""
-        isKnown = volumeNode is not None and not self._logic.missingPackages()
-        self._browser = self._logic.samplesBrowser(volumeNode) if isKnown else None
+    def _showSamples(self, volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """The seeds of a volume of several samples; nothing for a volume of one."""
+        self._browser = self._logic.samplesBrowser(volume) if volume is not None else None
         sequence = self._browser.GetMasterSequenceNode() if self._browser is not None else None
-        count = sequence.GetNumberOfDataNodes() if sequence is not None else 0
-        seeds = [sequence.GetNthIndexValue(number) for number in range(count)]
+        seeds: list[str] = []
+        if sequence is not None:
+            count = sequence.GetNumberOfDataNodes()
+            seeds = [sequence.GetNthIndexValue(number) for number in range(count)]
         for widget in (self._ui.sampleLabel, self._ui.sampleComboBox):
             widget.setVisible(bool(seeds))
         if seeds != self._seeds:
             self._seeds = seeds
             self._ui.sampleComboBox.clear()
             self._ui.sampleComboBox.addItems(seeds)
-        if seeds:
+        if self._browser is not None and seeds:
             self._ui.sampleComboBox.setCurrentIndex(self._browser.GetSelectedItemNumber())
-
-    def onChosen(self) -> None:
-        if self._browser is not None:
-            self._browser.SetSelectedItemNumber(self._ui.sampleComboBox.currentIndex)

@@ -1,14 +1,24 @@
 """What is to be made: of which segments, and how; kept with the volume, to make it again."""
 
+from __future__ import annotations
+
+import enum
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, cast
 
+import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, UnmatchedSegments
 from AnatoMaskGANModule.synthesis.segment_match import takenSegmentIDs
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.synthesis import ModelCard, SynthesisOptions
+    from AnatoMaskGANLib.synthesis.options import Unmatched
+    from AnatoMaskGANLib.volumes import LabelMap, LabelTable
 
 SEGMENTATION_ROLE = "AnatoMaskGAN.Segmentation"
 REFERENCE_ROLE = "AnatoMaskGAN.Reference"
@@ -19,8 +29,8 @@ SCALAR_VOLUME_CLASS = "vtkMRMLScalarVolumeNode"
 class VolumeSource:
     """A segmentation, and how its segments become the label map."""
 
-    segmentationNode: Any
-    referenceVolume: Any = None
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None
     """Gives the grid; None: the segmentation's own."""
     segmentIDs: Sequence[str] | None = None
     """The segments that are taken; None for all."""
@@ -42,16 +52,16 @@ class VolumeSource:
             kind = reference.GetClassName()
             raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
 
-    def labelMapExport(self) -> Any:
-        """The core's `SegmentationExport`; VolumeError when there is no voxel of a segment."""
+    def labelMapExport(self) -> SegmentationExport:
+        """The segments as a label map; VolumeError when there is no voxel of a segment."""
         from AnatoMaskGANLib.mrml import label_map_from_segmentation
 
         return label_map_from_segmentation(
             self.segmentationNode, self.referenceVolume, self.segmentIDs, self.labelValues
         )
 
-    def attributes(self, export) -> dict[str, str]:
-        """What the volume's record tells of its source, beside the two nodes."""
+    def attributes(self, export: SegmentationExport) -> dict[str, str]:
+        """What the volume's provenance tells of its source, beside the two nodes."""
         labelValues = {entry.segment_id: entry.label_value for entry in export.entries}
         return {
             "Segmentation": self.segmentationNode.GetName(),
@@ -60,7 +70,7 @@ class VolumeSource:
             "Unmatched": self.unmatched,
         }
 
-    def linkFrom(self, volumeNode) -> None:
+    def linkFrom(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Let the volume refer to the nodes that it is made from; scenes keep such references."""
         reference = self.referenceVolume
         volumeNode.SetNodeReferenceID(SEGMENTATION_ROLE, self.segmentationNode.GetID())
@@ -78,42 +88,48 @@ def sourceOfPanel(parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
     )
 
 
-def sourceOfVolume(volumeNode, record: Mapping[str, str]) -> VolumeSource:
-    """The source of a synthetic volume by its record; ValueError when it is not there any more."""
+def sourceOfVolume(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, provenance: Mapping[str, str]
+) -> VolumeSource:
+    """The source of a synthetic volume by its provenance; ValueError when it is gone."""
     segmentationNode = volumeNode.GetNodeReference(SEGMENTATION_ROLE)
     if segmentationNode is None:
-        name = record.get("Segmentation", "")
+        name = provenance.get("Segmentation", "")
         raise ValueError(
             f"The segmentation {name!r} that {volumeNode.GetName()!r} was made from is "
             "not in the scene. Load the scene that contains both."
         )
-    labelValues = json.loads(record["Segments"])
+    labelValues = json.loads(provenance["Segments"])
     return VolumeSource(
         segmentationNode,
         volumeNode.GetNodeReference(REFERENCE_ROLE),
         list(labelValues),
-        json.loads(record["UserLabels"]),
-        record["Unmatched"],
+        json.loads(provenance["UserLabels"]),
+        provenance["Unmatched"],
         labelValues,
     )
 
 
-def unchangedSource(volumeNode, record: Mapping[str, str], card) -> VolumeSource:
+def unchangedSource(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    provenance: Mapping[str, str],
+    card: ModelCard | None,
+) -> VolumeSource:
     """The source of a synthetic volume, from which the same voxels can be made again.
 
-    card: of the model that the record names, None when it is not installed. Raises ValueError when
-    the model or the segmentation is another one now, or is not there any more.
+    card: of the model that the provenance names, None when it is not installed. Raises ValueError
+    when the model or the segmentation is another one now, or is not there any more.
     """
-    name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, record)
-    if card is None or card.sha256 != record["ModelSHA256"]:
+    name, source = volumeNode.GetName(), sourceOfVolume(volumeNode, provenance)
+    if card is None or card.sha256 != provenance["ModelSHA256"]:
         found = (
             "it is not installed" if card is None else f"the installed one has {card.sha256[:8]}"
         )
         raise ValueError(
-            f"{name!r} was made by the model {record['Model']!r} with the SHA-256 "
-            f"{record['ModelSHA256'][:8]}..., but {found}. Install that model."
+            f"{name!r} was made by the model {provenance['Model']!r} with the SHA-256 "
+            f"{provenance['ModelSHA256'][:8]}..., but {found}. Install that model."
         )
-    if source.labelMapExport().label_map.sha256() != record["LabelMapSHA256"]:
+    if source.labelMapExport().label_map.sha256() != provenance["LabelMapSHA256"]:
         raise ValueError(
             f"{name!r} cannot be made again: the segmentation "
             f"{source.segmentationNode.GetName()!r} or its grid has changed since then. "
@@ -127,78 +143,100 @@ class SynthesisSettings:
     """How volumes are made, whatever they are made of."""
 
     model: str
-    device: str = "auto"
-    seeds: Sequence[int] = (0,)
-    """One volume each."""
-    noiseStrength: float = 1.0
-    noiseLengthScale: float = 1.0
-    """The noise's correlation lengths over those of the training, 0.25 to 4."""
+    device: str
+    options: SynthesisOptions
+    """Without the user's table, which belongs to one label map."""
 
 
 @dataclass(frozen=True)
 class SynthesisRequest:
     """One volume a seed, of one label map."""
 
-    labelMap: Any
-    """The core's `LabelMap`."""
-    settings: SynthesisSettings
-    unmatched: str = "stop"
-    userTable: Mapping[str, str | None] = field(default_factory=dict)
-    """Name or value in the label map -> label of the model that the user chose."""
+    labelMap: LabelMap
+    options: SynthesisOptions
+    model: str
+    device: str
 
 
-def requestOf(source: VolumeSource, export, settings: SynthesisSettings) -> SynthesisRequest:
+def requestOf(
+    source: VolumeSource, export: SegmentationExport, settings: SynthesisSettings
+) -> SynthesisRequest:
     """The request for volumes of a source; export: the core's `SegmentationExport` of it."""
     from AnatoMaskGANLib.mrml import user_table
 
     userTable = user_table(export.entries, source.labels)
-    return SynthesisRequest(export.label_map, settings, source.unmatched, userTable)
+    unmatched = cast("Unmatched", source.unmatched)  # `check` has refused anything else
+    options = replace(settings.options, unmatched=unmatched, user_table=userTable)
+    return SynthesisRequest(export.label_map, options, settings.model, settings.device)
+
+
+def camelCase(name: str) -> str:
+    """A name of the core as the panel and scripts spell it: noise_strength is noiseStrength."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def samplingNames() -> list[str]:
+    """The core's names of the settings that all volumes of a synthesis share."""
+    from AnatoMaskGANLib.synthesis.options import SamplingSettings
+
+    return [one.name for one in fields(SamplingSettings)]
+
+
+def samplingOfPanel(parameterNode: AnatoMaskGANParameterNode) -> dict[str, Any]:
+    """These settings as the panel has them, by the names that scripts use.
+
+    A setting of the core is a parameter of the same name, so that a new one needs nothing here.
+    """
+    values = {name: getattr(parameterNode, name) for name in map(camelCase, samplingNames())}
+    return {
+        name: value.value if isinstance(value, enum.Enum) else value
+        for name, value in values.items()
+    }
 
 
 def settingsOfPanel(parameterNode: AnatoMaskGANParameterNode) -> SynthesisSettings:
     """How one volume is made by the panel's settings."""
-    return SynthesisSettings(
-        parameterNode.model,
-        parameterNode.device.value,
-        [parameterNode.seed],
-        parameterNode.noiseStrength,
-        parameterNode.noiseLengthScale,
-    )
+    from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+
+    named = samplingOfPanel(parameterNode)
+    sampling = {name: named[camelCase(name)] for name in samplingNames()}
+    options = SynthesisOptions(seeds=(parameterNode.seed,), **sampling)
+    return SynthesisSettings(parameterNode.model, parameterNode.device.value, options)
 
 
-def settingsOfRecord(record: Mapping[str, str], device: str) -> SynthesisSettings:
-    """How the volume with this record was made; the device is of now."""
-    return SynthesisSettings(
-        record["Model"],
-        device,
-        [int(record["Seed"])],
-        float(record["NoiseStrength"]),
-        float(record.get("NoiseLengthScale", "1.0")),
-    )
+def settingsOfProvenance(provenance: Mapping[str, str], device: str) -> SynthesisSettings:
+    """How the volume with this provenance was made; the device is of now."""
+    from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+
+    options = SynthesisOptions.from_provenance(provenance)
+    return SynthesisSettings(provenance["Model"], device, options)
 
 
-def labelLosses(export, request: SynthesisRequest, labelTable) -> list[str]:
+def unmappedSegments(
+    export: SegmentationExport, request: SynthesisRequest, labelTable: LabelTable
+) -> list[str]:
     """A sentence for each kind of loss: empty, cut, overlapping and dropped segments.
 
     export: the core's `SegmentationExport` that the request was made of; labelTable: the model's.
     """
     from AnatoMaskGANLib.volumes import match_labels
 
-    told = []
+    messages = []
     if export.empty_segments:
         names = ", ".join(export.empty_segments)
-        told.append(_("Segments without any voxel on this grid: {names}.").format(names=names))
+        messages.append(_("Segments without any voxel on this grid: {names}.").format(names=names))
     for name, count in export.voxels_left_out.items():
         text = _("{count} voxels of {name} are outside the grid and are left out.")
-        told.append(text.format(count=count, name=name))
+        messages.append(text.format(count=count, name=name))
     if export.num_overlapping_voxels:
         text = _(
             "Segments overlap in {count} voxels; the segment that is last in the list is used "
             "there."
         )
-        told.append(text.format(count=export.num_overlapping_voxels))
-    matches = match_labels(request.labelMap, labelTable, request.userTable)
+        messages.append(text.format(count=export.num_overlapping_voxels))
+    matches = match_labels(request.labelMap, labelTable, request.options.user_table)
     dropped = [match.name for match in matches if match.rule == "unmatched"]
-    if dropped and request.unmatched == UnmatchedSegments.BACKGROUND.value:
-        told.append(_("Treated as background: {names}.").format(names=", ".join(dropped)))
-    return told
+    if dropped and request.options.unmatched == UnmatchedSegments.BACKGROUND.value:
+        messages.append(_("Treated as background: {names}.").format(names=", ".join(dropped)))
+    return messages

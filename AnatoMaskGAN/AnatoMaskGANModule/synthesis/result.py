@@ -1,9 +1,12 @@
 """The volume node that gets what was made: its intensities, provenance, display and place."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -15,6 +18,10 @@ from AnatoMaskGANModule.parameters import (
 )
 from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, VolumeSource
 
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentationExport
+    from AnatoMaskGANLib.volumes import Volume
+
 INTENSITIES_ATTRIBUTE = "Intensities"
 
 
@@ -25,28 +32,35 @@ class OutputStyle:
     intensities: Intensities = Intensities.MODEL
     preset: DisplayPreset = DisplayPreset.MODEL
 
-    def applied(self, volume) -> Any:
-        """A core `Volume` of the model, in these intensities."""
+    def applied(self, volume: Volume) -> Volume:
+        """A volume of the model, in these intensities."""
         from AnatoMaskGANLib.volumes import Volume
 
         if self.intensities is Intensities.MODEL:
-            record = self.record(volume.provenance)
-            return Volume(volume.voxels_kji, volume.ijk_to_ras, volume.window, volume.unit, record)
+            provenance = self.provenance(volume.provenance)
+            return replace(volume, provenance=provenance)
         voxels = self.voxels(volume.voxels_kji, volume.window)
-        return Volume(voxels, volume.ijk_to_ras, (0.0, 1.0), "", self.record(volume.provenance))
+        provenance = self.provenance(volume.provenance)
+        return Volume(voxels, volume.ijk_to_ras, (0.0, 1.0), "", provenance)
 
-    def voxels(self, voxels_kji, window: tuple[float, float]):
+    def voxels(self, voxels_kji: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
         """Voxels in the model's unit, in these intensities; window: the model's."""
         if self.intensities is Intensities.MODEL:
             return voxels_kji
+        assert window is not None  # every model's volume has one
         low, high = window
         return ((voxels_kji - low) / (high - low)).astype(voxels_kji.dtype)
 
-    def record(self, provenance: Mapping[str, str]) -> dict[str, str]:
+    def provenance(self, provenance: Mapping[str, str]) -> dict[str, str]:
         """How the volume was made, with its intensities."""
         return {**provenance, INTENSITIES_ATTRIBUTE: self.intensities.value}
 
-    def show(self, volumeNode, referenceVolume, unit: str) -> str | None:
+    def show(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None,
+        unit: str,
+    ) -> str | None:
         """Set the display of a new volume; what the user should know of that, or None.
 
         unit: of the model; the presets for CT are in Hounsfield units.
@@ -69,20 +83,32 @@ class OutputStyle:
         return None
 
 
-def modelVoxels(voxels_kji, record, window: tuple[float, float]):
-    """Voxels of a volume with this record, in the model's unit; window: the model's."""
-    if record.get(INTENSITIES_ATTRIBUTE, Intensities.MODEL.value) == Intensities.MODEL.value:
+@dataclass(frozen=True)
+class OutputChoice:
+    """Where in the scene the volumes of a synthesis go."""
+
+    volume: slicer.vtkMRMLScalarVolumeNode | None = None
+    """The node that is filled; None: a new one."""
+    manySamples: ManySamples = ManySamples.SEQUENCE
+    style: OutputStyle = field(default_factory=OutputStyle)
+
+
+def modelVoxels(
+    voxels_kji: np.ndarray, provenance: Mapping[str, str], window: tuple[float, float]
+) -> np.ndarray:
+    """Voxels of a volume with this provenance, in the model's unit; window: the model's."""
+    if intensitiesOf(provenance) is Intensities.MODEL:
         return voxels_kji
     low, high = window
     return voxels_kji * (high - low) + low
 
 
-def intensitiesOf(record) -> Intensities:
-    """In which intensities the volume with this record is."""
-    return Intensities(record.get(INTENSITIES_ATTRIBUTE, Intensities.MODEL.value))
+def intensitiesOf(provenance: Mapping[str, str]) -> Intensities:
+    """In which intensities the volume with this provenance is."""
+    return Intensities(provenance.get(INTENSITIES_ATTRIBUTE, Intensities.MODEL.value))
 
 
-def checkOutput(outputVolume) -> None:
+def checkOutput(outputVolume: slicer.vtkMRMLNode | None) -> None:
     """Raises ValueError for a node that must not be filled; None is a new volume."""
     from AnatoMaskGANLib.mrml import is_synthetic
 
@@ -98,12 +124,14 @@ def checkOutput(outputVolume) -> None:
         )
 
 
-def isEditedScan(record: Mapping[str, str]) -> bool:
-    """Whether the volume with this record is a real scan, of which only an edit is synthetic."""
-    return "EditedInPlace" in record
+def isEditedScan(provenance: Mapping[str, str]) -> bool:
+    """Whether the volume is a real scan, of which only an edit is synthetic."""
+    return "EditedInPlace" in provenance
 
 
-def volumeToFill(parameterNode: AnatoMaskGANParameterNode):
+def volumeToFill(
+    parameterNode: AnatoMaskGANParameterNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The selected output volume; None without one, and for an edited scan, which is kept."""
     from AnatoMaskGANLib.mrml import provenance_of
 
@@ -112,7 +140,7 @@ def volumeToFill(parameterNode: AnatoMaskGANParameterNode):
     return None if isKept else output
 
 
-def checkStillThere(*nodes) -> None:
+def checkStillThere(*nodes: slicer.vtkMRMLNode | None) -> None:
     """Raises RuntimeError when a node was removed while a synthesis ran; None is no node."""
     for node in nodes:
         if node is not None and node.GetScene() is None:
@@ -122,23 +150,32 @@ def checkStillThere(*nodes) -> None:
             )
 
 
+@dataclass(frozen=True)
+class MadeVolumes:
+    """What a synthesis made of a source."""
+
+    source: VolumeSource
+    export: SegmentationExport
+    """The label map that they were made of."""
+    seeds: Sequence[int]
+    volumes: Sequence[Volume]
+    """One a seed, in the model's intensities."""
+
+
 def putVolumes(
-    source: VolumeSource,
-    outputVolume,
-    volumes: Sequence,
-    seeds: Sequence[int],
-    export,
+    made: MadeVolumes,
+    outputVolume: slicer.vtkMRMLScalarVolumeNode | None,
     style: OutputStyle,
     note: Callable[[str], None],
-):
-    """The node with these volumes and their record; a new one beside the segmentation if None.
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node with these volumes and their provenance; a new one beside the segmentation if None.
 
-    volumes: one core `Volume` a seed; several become a sequence. export: the core's
-    `SegmentationExport` that they are of. note gets what the user should know of the display.
+    Several volumes become a sequence. note gets what the user should know of the display.
     """
     from AnatoMaskGANLib import mrml
 
-    unit, volumes = volumes[0].unit, [style.applied(volume) for volume in volumes]
+    source, unit = made.source, made.volumes[0].unit
+    volumes = [style.applied(volume) for volume in made.volumes]
     scene, name = source.segmentationNode.GetScene(), source.segmentationNode.GetName()
     isShownAnew = outputVolume is None or mrml.in_other_intensities(outputVolume, volumes[0])
     if outputVolume is None:
@@ -148,32 +185,26 @@ def putVolumes(
     elif "synthetic" not in outputVolume.GetName().lower():
         outputVolume.SetName(f"{outputVolume.GetName()} (synthetic)")
     source.linkFrom(outputVolume)
-    attributes = source.attributes(export)
-    mrml.update_volume_samples(outputVolume, volumes, seeds, export.grid, attributes)
+    attributes = source.attributes(made.export)
+    mrml.update_volume_samples(outputVolume, volumes, made.seeds, made.export.grid, attributes)
     mrml.place_beside(outputVolume, source.segmentationNode)
-    told = style.show(outputVolume, source.referenceVolume, unit) if isShownAnew else None
-    if told is not None:
-        note(told)
+    remark = style.show(outputVolume, source.referenceVolume, unit) if isShownAnew else None
+    if remark is not None:
+        note(remark)
     return outputVolume
 
 
 def putSamples(
-    source: VolumeSource,
-    outputVolume,
-    volumes: Sequence,
-    seeds: Sequence[int],
-    export,
-    manySamples: ManySamples,
-    style: OutputStyle,
-    note: Callable[[str], None],
-):
+    made: MadeVolumes, output: OutputChoice, note: Callable[[str], None]
+) -> slicer.vtkMRMLScalarVolumeNode:
     """As `putVolumes`; several volumes become a sequence or a node each, the first given back."""
-    if manySamples is ManySamples.SEQUENCE or len(volumes) == 1:
-        return putVolumes(source, outputVolume, volumes, seeds, export, style, note)
+    if output.manySamples is ManySamples.SEQUENCE or len(made.volumes) == 1:
+        return putVolumes(made, output.volume, output.style, note)
     first = None
-    for volume, seed in zip(volumes, seeds, strict=True):
-        target = outputVolume if first is None else None
-        node = putVolumes(source, target, [volume], [seed], export, style, note)
+    for volume, seed in zip(made.volumes, made.seeds, strict=True):
+        target = output.volume if first is None else None
+        single = replace(made, seeds=[seed], volumes=[volume])
+        node = putVolumes(single, target, output.style, note)
         if target is None:
             node.SetName(_("{name}, seed {seed}").format(name=node.GetName(), seed=seed))
         first = node if first is None else first

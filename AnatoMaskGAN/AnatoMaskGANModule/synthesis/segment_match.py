@@ -1,12 +1,19 @@
 """The segments that are taken, and which label of the model each becomes and why."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode, SegmentChoice
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.mrml import SegmentEntry
+    from AnatoMaskGANLib.volumes import LabelTable
+    from AnatoMaskGANLib.volumes.label_matching import LabelMatch
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,12 @@ class SegmentMatch:
 
 
 def matchedSegments(
-    entries: Sequence, labelTable, labels: Mapping[str, str], taken: Sequence | None = None
+    entries: Sequence[SegmentEntry],
+    labelTable: LabelTable,
+    labels: Mapping[str, str],
+    taken: Sequence[SegmentEntry] | None = None,
 ) -> list[SegmentMatch]:
-    """A match for each of the core's `SegmentEntry`.
+    """A match for each of the entries.
 
     taken: the entries of those that take part, numbered by themselves; None for all. They are
     matched without the others, whose names decide whether label values count.
@@ -61,8 +71,10 @@ def matchedSegments(
     return rows
 
 
-def _matchesByID(entries: Sequence, labelTable, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Segment ID to the core's `LabelMatch`."""
+def _matchesByID(
+    entries: Sequence[SegmentEntry], labelTable: LabelTable, labels: Mapping[str, str]
+) -> dict[str, LabelMatch]:
+    """Segment ID to match."""
     from AnatoMaskGANLib.mrml import label_map_of_entries, user_table
     from AnatoMaskGANLib.volumes import match_labels
 

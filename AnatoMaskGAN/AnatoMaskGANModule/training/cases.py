@@ -1,5 +1,7 @@
 """The segmentations of the open scene, each with its scan, as cases to train with."""
 
+from __future__ import annotations
+
 import functools
 import json
 import pathlib
@@ -7,25 +9,28 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 # What was written by an earlier export, and only that, is removed by the next one.
-RECORD_FILE = "exported-cases.json"
+EXPORTED_FILE = "exported-cases.json"
 
 
 @dataclass(frozen=True)
 class ScenePair:
     """A segmentation and the scan that it is of."""
 
-    segmentationNode: Any
-    volumeNode: Any
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None
 
 
-def scanOf(segmentationNode, volumeNodes: Sequence[Any]):
+def scanOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The volume that the segmentation was most likely drawn on; None when there is none."""
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
     reference = segmentationNode.GetNodeReference(role)
@@ -63,10 +68,10 @@ def exportCases(
             raise ValueError(text.format(name=pair.segmentationNode.GetName()))
     cases = folder / "cases"
     cases.mkdir(parents=True, exist_ok=True)
-    record = folder / RECORD_FILE
-    _removeEarlier(cases, record)
+    exported = folder / EXPORTED_FILE
+    _removeEarlier(cases, exported)
     names = caseNames([pair.segmentationNode.GetName() for pair in pairs])
-    record.write_text(json.dumps(names), encoding="utf-8")
+    exported.write_text(json.dumps(names), encoding="utf-8")
     for number, (name, pair) in enumerate(zip(names, pairs, strict=True)):
         if onCase is not None:
             onCase(number, name)
@@ -93,13 +98,20 @@ def caseNames(nodeNames: Sequence[str]) -> list[str]:
     return names
 
 
-def _removeEarlier(cases: pathlib.Path, record: pathlib.Path) -> None:
+def _removeEarlier(cases: pathlib.Path, exported: pathlib.Path) -> None:
     try:
-        names = json.loads(record.read_text(encoding="utf-8"))
+        names = json.loads(exported.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     for name in caseNames([str(name) for name in names] if isinstance(names, list) else []):
         shutil.rmtree(cases / name, ignore_errors=True)
+
+
+class ScenePairsWidgets(Protocol):
+    """The widgets of the panel that `ScenePairsTable` owns."""
+
+    trainPairsLabel: qt.QLabel
+    trainPairsTable: qt.QTableWidget
 
 
 class ScenePairsTable:
@@ -107,7 +119,7 @@ class ScenePairsTable:
 
     COLUMN_SEGMENTATION, COLUMN_SCAN = range(2)
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: ScenePairsWidgets) -> None:
         self._ui = ui
         self._leftOut: set[str] = set()  # IDs of segmentations that are not ticked
         self._scans: dict[str, str] = {}  # ID of a segmentation -> ID of the chosen volume
@@ -158,11 +170,11 @@ class ScenePairsTable:
             if node.GetID() not in self._leftOut
         ]
 
-    def _segmentations(self) -> list:
+    def _segmentations(self) -> list[slicer.vtkMRMLSegmentationNode]:
         nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
         return [node for node in nodes if not node.GetHideFromEditors()]
 
-    def _volumes(self) -> list:
+    def _volumes(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
         """Scans: neither label maps nor what this module made."""
         nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         return [
@@ -172,16 +184,22 @@ class ScenePairsTable:
             and "synthetic" not in node.GetName().lower()
         ]
 
-    def _scanOf(self, node, volumes: list):
+    def _scanOf(
+        self,
+        node: slicer.vtkMRMLSegmentationNode,
+        volumes: list[slicer.vtkMRMLScalarVolumeNode],
+    ) -> slicer.vtkMRMLScalarVolumeNode | None:
         chosenID = self._scans.get(node.GetID())
         if chosenID is None:
             return scanOf(node, volumes)
         return next((volume for volume in volumes if volume.GetID() == chosenID), None)
 
-    def _onScanChosen(self, chooser, segmentationID: str, volumeIDs: list[str], *_index) -> None:
+    def _onScanChosen(
+        self, chooser: qt.QComboBox, segmentationID: str, volumeIDs: list[str], *_index: int
+    ) -> None:
         self._scans[segmentationID] = volumeIDs[chooser.currentIndex]
 
-    def _onItemChanged(self, item) -> None:
+    def _onItemChanged(self, item: qt.QTableWidgetItem) -> None:
         node = self._segmentations()[item.row()]
         if item.checkState() == qt.Qt.CheckState.Checked:
             self._leftOut.discard(node.GetID())

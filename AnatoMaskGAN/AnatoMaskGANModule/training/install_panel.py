@@ -1,6 +1,9 @@
 """The part of the training section that makes a model of a run and installs it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 import slicer
@@ -8,9 +11,19 @@ from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.process import CommandProcess
 from AnatoMaskGANModule.host.status import LogPane, showText
-from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.training.pictures import RunPictures
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+
+
+class InstallRunWidgets(Protocol):
+    """The widgets of the panel that `InstallRunPanel` owns."""
+
+    trainCheckpointComboBox: qt.QComboBox
+    trainInstallButton: qt.QPushButton
+    trainStateLabel: qt.QLabel
 
 
 class InstallRunPanel:
@@ -20,7 +33,7 @@ class InstallRunPanel:
 
     def __init__(
         self,
-        ui,
+        ui: InstallRunWidgets,
         logic: AnatoMaskGANLogic,
         log: LogPane,
         pictures: RunPictures,
@@ -42,7 +55,9 @@ class InstallRunPanel:
     def install(self) -> None:
         """Begin, or say why it cannot be."""
         parameters = self._parameterNode
-        if self._process is not None and self._process.isRunning:
+        folder = self._pictures.folder
+        isBusy = self._process is not None and self._process.isRunning
+        if parameters is None or folder is None or isBusy:
             return
         try:
             self._name = self._checkedName(parameters.trainModelName.strip())
@@ -56,7 +71,7 @@ class InstallRunPanel:
                     )
             if not self._mayReplace(self._name):
                 return
-            run = self._pictures.folder.resolve()
+            run = folder.resolve()
             store = run.parent / "store"
             description = parameters.trainDescription.strip()  # the run's where it is empty
             arguments = [
@@ -97,17 +112,20 @@ class InstallRunPanel:
 
     def poll(self) -> None:
         """Follow the process; called by a timer."""
-        isOver = not self._process.isRunning
-        self._process.poll()
+        process = self._process
+        if process is None:
+            return
+        isOver = not process.isRunning
+        process.poll()
         if not isOver:
             return
         self._timer.stop()
         self._ui.trainInstallButton.setEnabled(True)
-        if self._process.exitCode == 0:
+        if process.exitCode == 0:
             self._showState(_("Installed the model {name}.").format(name=self._name))
             self._onInstalled(self._name)
         else:
-            self._showState(self._process.lastWords, isWarning=True)
+            self._showState(process.lastWords, isWarning=True)
 
     def close(self) -> None:
         """End the process; the module is being closed."""

@@ -193,7 +193,7 @@ class TrainingJob:
         return self.state
 
 
-def howItFailed(code: int, words: str) -> str:
+def howItFailed(code: int | None, words: str) -> str:
     """The reason that the process gave, or what a sudden end means."""
     if code == 1:
         return words

@@ -1,24 +1,53 @@
 """The section that trains a model: its cases, its course, and what it became."""
 
+from __future__ import annotations
+
 import pathlib
+from typing import TYPE_CHECKING, Protocol
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.status import LogPane, showText
-from AnatoMaskGANModule.packages.job import Purpose
-from AnatoMaskGANModule.packages.panel import PackagesPanel, chooseFolder
+from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose, chooseFolder
 from AnatoMaskGANModule.parameters import (
     AnatoMaskGANParameterNode,
     LengthUnit,
     TrainingPreset,
     TrainingSource,
 )
-from AnatoMaskGANModule.training.cases import ScenePairsTable, exportCases
+from AnatoMaskGANModule.training.cases import ScenePairsTable, ScenePairsWidgets, exportCases
 from AnatoMaskGANModule.training.job import TrainingJob, TrainingState
-from AnatoMaskGANModule.training.pictures import RunPictures
+from AnatoMaskGANModule.training.pictures import RunPictures, RunWidgets
 from AnatoMaskGANModule.training.request import TrainingRequest
+
+if TYPE_CHECKING:
+    from AnatoMaskGANModule.logic import AnatoMaskGANLogic
+
+
+class TrainWidgets(ScenePairsWidgets, RunWidgets, Protocol):
+    """The widgets of the panel that `TrainPanel` owns."""
+
+    trainCasesButton: qt.QToolButton
+    trainCasesEdit: qt.QLineEdit
+    trainCasesLabel: qt.QLabel
+    trainCasesWidget: qt.QWidget
+    trainCheckButton: qt.QPushButton
+    trainFolderButton: qt.QToolButton
+    trainFolderEdit: qt.QLineEdit
+    trainFurtherEdit: qt.QLineEdit
+    trainGoesOnCheckBox: qt.QCheckBox
+    trainLengthSpinBox: qt.QSpinBox
+    trainPairsWidget: qt.QWidget
+    trainProgressBar: qt.QProgressBar
+    trainSettingsButton: qt.QToolButton
+    trainSettingsEdit: qt.QLineEdit
+    trainSettingsLabel: qt.QLabel
+    trainSettingsWidget: qt.QWidget
+    trainStartButton: qt.QPushButton
+    trainStateLabel: qt.QLabel
+    trainStopButton: qt.QPushButton
 
 
 class TrainPanel:
@@ -29,8 +58,14 @@ class TrainPanel:
 
     POLL_MS = 300
 
-    def __init__(self, ui, log: LogPane, packagesPanel: PackagesPanel) -> None:
-        self._ui, self._log, self._packagesPanel = ui, log, packagesPanel
+    def __init__(
+        self,
+        ui: TrainWidgets,
+        logic: AnatoMaskGANLogic,
+        log: LogPane,
+        packagesPanel: PackagesPanel,
+    ) -> None:
+        self._ui, self._logic, self._log, self._packagesPanel = ui, logic, log, packagesPanel
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self.job: TrainingJob | None = None
         self._lookedFor = ""
@@ -68,11 +103,12 @@ class TrainPanel:
             ui.trainLengthSpinBox.setEnabled(hasLength)
             if isScene:
                 self.pairs.update()
-            self._lookIntoFolder()
+            self._lookIntoFolder(parameterNode.trainFolder.strip())
         canStart = parameterNode is not None and not self.isRunning
         ui.trainCheckButton.setEnabled(canStart)
         ui.trainStartButton.setEnabled(canStart)
-        ui.trainStopButton.setEnabled(self.isRunning and not self.job.isStopping)
+        job = self.job
+        ui.trainStopButton.setEnabled(job is not None and job.isRunning and not job.isStopping)
 
     def check(self) -> None:
         self._begin(isCheck=True)
@@ -83,14 +119,16 @@ class TrainPanel:
     def stop(self) -> None:
         if self.job is not None:
             self.job.stop()
-            self._show()
+            self._show(self.job)
 
     def poll(self) -> None:
         """Follow the processes; called by a timer."""
+        if self.job is None:
+            return
         self.job.poll()
         if not self.isRunning:
             self._timer.stop()
-        self._show()
+        self._show(self.job)
 
     def close(self) -> None:
         """The module is being closed: the training ends too, unless the user said otherwise."""
@@ -100,6 +138,9 @@ class TrainPanel:
 
     def _begin(self, isCheck: bool) -> None:
         """Start, or say why it cannot be."""
+        parameters = self._parameterNode
+        if parameters is None:
+            return
         if self.isRunning:
             self._showState(_("A training is running. Stop it first."), isWarning=True)
             return
@@ -107,27 +148,26 @@ class TrainPanel:
             for purpose in (Purpose.SYNTHESIS, Purpose.TRAINING):
                 if not self._packagesPanel.ensure(purpose):
                     raise ValueError(_("Install the packages for training first."))
-            request = self._request()
+            request = self._request(parameters)
             request.check()
             if TrainingJob.found(request) is not None:
                 self._lookedFor = ""
                 raise ValueError(
                     _("Another training is running in this folder. Choose another folder.")
                 )
-            if self._parameterNode.trainSource is TrainingSource.SCENE:
+            if parameters.trainSource is TrainingSource.SCENE:
                 exportCases(self.pairs.pairs(), request.folder, self._onExported)
-            self.job = TrainingJob(
+            self.job = self._logic.startTraining(
                 request, isCheck, self._ui.trainGoesOnCheckBox.checked, self._onLog
             )
         except (ValueError, OSError) as error:
             self._showState(str(error), isWarning=True)
             return
-        self._lookedFor = self._parameterNode.trainFolder.strip()
+        self._lookedFor = parameters.trainFolder.strip()
         self._timer.start()
-        self._show()
+        self._show(self.job)
 
-    def _request(self) -> TrainingRequest:
-        parameters = self._parameterNode
+    def _request(self, parameters: AnatoMaskGANParameterNode) -> TrainingRequest:
         if not parameters.trainFolder.strip():
             raise ValueError(_("Choose the training folder."))
         folder = pathlib.Path(parameters.trainFolder.strip())
@@ -151,9 +191,8 @@ class TrainPanel:
             parameters.device.value,
         )
 
-    def _lookIntoFolder(self) -> None:
+    def _lookIntoFolder(self, text: str) -> None:
         """Show what an earlier training left in the folder, and follow one that goes on there."""
-        text = self._parameterNode.trainFolder.strip()
         isOfClosedScene = not text and self.job is not None
         if self.isRunning or text == self._lookedFor or isOfClosedScene:
             return
@@ -168,12 +207,12 @@ class TrainPanel:
         if job is not None:
             self.job = job
             self._timer.start()
-            self._show()
+            self._show(job)
         elif self.pictures.hasCheckpoint:
             self._showState(_("This folder contains a training. Start training continues it."))
 
-    def _show(self) -> None:
-        job, bar = self.job, self._ui.trainProgressBar
+    def _show(self, job: TrainingJob) -> None:
+        bar = self._ui.trainProgressBar
         bar.setVisible(job.isRunning)
         bar.setMaximum(max(0, job.steps))  # 0: it moves without telling how far
         bar.setValue(job.step)

@@ -1,9 +1,12 @@
 """Curves and picture sheets of a training, as they come."""
 
+from __future__ import annotations
+
 import math
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import qt
 from slicer.i18n import tr as _
@@ -26,7 +29,7 @@ class Plot:
     isLogarithmic: bool = False
 
 
-def curvePixmap(rows: Sequence[Sequence[Plot]], width: int, rowHeight: int):
+def curvePixmap(rows: Sequence[Sequence[Plot]], width: int, rowHeight: int) -> qt.QPixmap:
     """The plots, row below row, each row over the whole width."""
     pixmap = qt.QPixmap(width, rowHeight * len(rows))
     pixmap.fill(qt.QColor("white"))
@@ -44,7 +47,9 @@ def curvePixmap(rows: Sequence[Sequence[Plot]], width: int, rowHeight: int):
     return pixmap
 
 
-def _drawPlot(painter, plot: Plot, place: tuple[int, int, int, int], hasLegend: bool) -> None:
+def _drawPlot(
+    painter: qt.QPainter, plot: Plot, place: tuple[int, int, int, int], hasLegend: bool
+) -> None:
     """place: left, top, width and height in pixels."""
     left, top, width, height = place
     area = (
@@ -83,7 +88,7 @@ def _drawPlot(painter, plot: Plot, place: tuple[int, int, int, int], hasLegend: 
             painter.drawText(x + 16, y, _shortened(curve.name))
 
 
-def _drawCurve(painter, curve: Curve, color: str, scale: "_Scale") -> None:
+def _drawCurve(painter: qt.QPainter, curve: Curve, color: str, scale: _Scale) -> None:
     _setPen(painter, color, 2, isDashed=curve.isReference)
     points = [(scale.x(s), scale.y(v)) for s, v in zip(curve.steps, curve.values, strict=True)]
     for first, second in zip(points, points[1:], strict=False):
@@ -93,7 +98,7 @@ def _drawCurve(painter, curve: Curve, color: str, scale: "_Scale") -> None:
             painter.drawEllipse(x - 2, y - 2, 4, 4)
 
 
-def _setPen(painter, color: str, width: int = 1, isDashed: bool = False) -> None:
+def _setPen(painter: qt.QPainter, color: str, width: int = 1, isDashed: bool = False) -> None:
     pen = qt.QPen(qt.QColor(color))
     pen.setWidth(width)
     if isDashed:
@@ -143,12 +148,23 @@ class _Scale:
         return [10**place if self._isLogarithmic else place for place in places]
 
 
+class RunWidgets(Protocol):
+    """The widgets of the panel that `RunPictures` owns."""
+
+    trainCheckpointComboBox: qt.QComboBox
+    trainCurvesLabel: qt.QLabel
+    trainInstallButton: qt.QPushButton
+    trainSheetComboBox: qt.QComboBox
+    trainSheetPicture: qt.QLabel
+    trainSheetWidget: qt.QWidget
+
+
 class RunPictures:
     """Shows the files of one run in the panel; what has not changed is not drawn again."""
 
     WIDTH, ROW_HEIGHT = 410, 140
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui: RunWidgets) -> None:
         self._ui = ui
         self._run: RunFolder | None = None
         self._drawn: object = None
@@ -198,11 +214,10 @@ class RunPictures:
                 )
             )
             self._ui.trainCurvesLabel.setVisible(True)
-        self._updateSheets()
-        self._updateCheckpoints()
+        self._updateSheets(self._run.sheets())
+        self._updateCheckpoints(self._run.checkpoints())
 
-    def _updateSheets(self) -> None:
-        sheets = self._run.sheets()
+    def _updateSheets(self, sheets: dict[int, pathlib.Path]) -> None:
         if sheets == self._sheets:
             return
         chooser = self._ui.trainSheetComboBox
@@ -213,12 +228,14 @@ class RunPictures:
         wasBlocked = chooser.blockSignals(True)
         chooser.clear()
         chooser.addItems([_("step {step}").format(step=step) for step in sheets])
-        isKept = not wasNewest and shown in sheets
-        chooser.setCurrentIndex(list(sheets).index(shown) if isKept else len(sheets) - 1)
+        index = len(sheets) - 1
+        if shown is not None and shown in sheets and not wasNewest:
+            index = list(sheets).index(shown)  # the user's choice is kept
+        chooser.setCurrentIndex(index)
         chooser.blockSignals(wasBlocked)
         self._showSheet()
 
-    def _showSheet(self, *_index) -> None:
+    def _showSheet(self, *_index: int) -> None:
         paths, index = list(self._sheets.values()), self._ui.trainSheetComboBox.currentIndex
         pixmap = qt.QPixmap(str(paths[index])) if 0 <= index < len(paths) else qt.QPixmap()
         self._ui.trainSheetWidget.setVisible(not pixmap.isNull())
@@ -226,8 +243,8 @@ class RunPictures:
             smooth = qt.Qt.TransformationMode.SmoothTransformation
             self._ui.trainSheetPicture.setPixmap(pixmap.scaledToWidth(self.WIDTH, smooth))
 
-    def _updateCheckpoints(self) -> None:
-        chooser, found = self._ui.trainCheckpointComboBox, self._run.checkpoints()
+    def _updateCheckpoints(self, found: list[str]) -> None:
+        chooser = self._ui.trainCheckpointComboBox
         listed = [chooser.itemText(index) for index in range(chooser.count)]
         if listed != found:
             chooser.clear()

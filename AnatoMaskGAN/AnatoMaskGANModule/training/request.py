@@ -41,6 +41,7 @@ class TrainingRequest:
     def config(self) -> pathlib.Path:
         """The settings file."""
         if self.preset is TrainingPreset.FILE:
+            assert self.settingsFile is not None  # or `check` has refused the request
             return self.settingsFile
         return pathlib.Path(resourceFile(f"Examples/{self.preset.value}"))
 

@@ -1,4 +1,4 @@
-"""The images that need no learning, beside which every model stands, and the comparison itself."""
+"""The baselines of a case, with which every model is compared, and the comparison itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ NEAREST = "nearest training subject"
 
 
 def as_methods(volumes: Mapping[str, Volume]) -> dict[str, Method]:
-    return {name: lambda case, volume=volume: volume for name, volume in volumes.items()}
+    """Methods that give these volumes, whatever the case."""
+    return {name: _method_of(volume) for name, volume in volumes.items()}
+
+
+def _method_of(volume: Volume) -> Method:
+    return lambda case: volume
 
 
 def labels_without_mean(label_map: LabelMap, card: ModelCard) -> tuple[str, ...]:
-    """Value and name of the labels of the map that no training subject of the model had."""
+    """Value and name of the map's labels that no training subject of the model had."""
     from AnatoMaskGANLib.evaluation import LabelMeans
 
     missing = LabelMeans.from_json(card.label_statistics).missing_from(label_map)
@@ -29,7 +34,7 @@ def labels_without_mean(label_map: LabelMap, card: ModelCard) -> tuple[str, ...]
 
 
 def label_mean_volume(case: EvaluationCase, card: ModelCard) -> Volume:
-    """The label-mean image of the case from the training means in the model's card."""
+    """The label-mean image of the case, from the training means in the model's card."""
     from AnatoMaskGANLib.evaluation import LabelMeans, label_mean_image
 
     means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
@@ -37,7 +42,7 @@ def label_mean_volume(case: EvaluationCase, card: ModelCard) -> Volume:
 
 
 def label_gaussian_volume(case: EvaluationCase, card: ModelCard, seed: int) -> Volume:
-    """The per-label Gaussian image of the case from the statistics in the model's card."""
+    """The per-label Gaussian image of the case, from the statistics in the model's card."""
     from AnatoMaskGANLib.evaluation import LabelMeans, label_gaussian_image
 
     means = LabelMeans.from_json(card.label_statistics).covering(case.label_map)
@@ -47,7 +52,7 @@ def label_gaussian_volume(case: EvaluationCase, card: ModelCard, seed: int) -> V
 def compare(
     case: EvaluationCase, volumes: Mapping[str, Volume], card: ModelCard
 ) -> tuple[Row, ...]:
-    """A row of figures for every volume, by the protocol of the metrics."""
+    """A row of metrics for every volume, by the paper's protocol."""
     from AnatoMaskGANLib.evaluation import evaluate_cases
 
     return evaluate_cases([case], as_methods(volumes), card.window, card.spacing_ijk_mm).rows

@@ -1,10 +1,11 @@
-"""The cases of an evaluation, the training cases beside them, and volumes made elsewhere."""
+"""The cases of an evaluation, its training cases, and volumes that were made elsewhere."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
     volume_suffix,
 )
-from AnatoMaskGANLib.commands.synthesize import Unmatched, describe_matches
+from AnatoMaskGANLib.commands.synthesize import describe_matches
+from AnatoMaskGANLib.synthesis.options import Unmatched
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase
-    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.baselines import TrainingCase
     from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
     from AnatoMaskGANLib.volumes import LabelMap, Volume
     from AnatoMaskGANLib.volumes.case_store import CaseStore, StoredCase
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseFolder:
-    """A subject's files."""
+    """A case as files: a label map and its scan."""
 
     name: str
     label_map: Path
@@ -37,12 +39,12 @@ class CaseFolder:
 
     @property
     def place(self) -> Path:
-        """The file of its label map."""
+        """Where the case lies: the file of its label map."""
         return self.label_map
 
     @property
     def subject(self) -> str:
-        """As names in BIDS tell it (sub-01_ses-2, sub-01/ses-2 are of sub-01), else the name."""
+        """The subject by BIDS names (sub-01_ses-2, sub-01/ses-2: sub-01), else the case's name."""
         from AnatoMaskGANLib.preparation.case_folders import subject_of
 
         found = subject_of(f"{self.label_map.resolve().parent.parent.name}/{self.name}")
@@ -58,25 +60,25 @@ class StoreCase:
 
     @property
     def name(self) -> str:
-        """As in the store."""
+        """The case's name in the store."""
         return self.stored.name
 
     @property
     def place(self) -> Path:
-        """The store."""
+        """Where the case lies: the folder of the store."""
         return self.store.folder
 
     @property
     def subject(self) -> str:
-        """As in the store."""
+        """The case's subject in the store."""
         return self.stored.subject
 
 
 def find_evaluated(place: Path) -> Sequence[CaseFolder | StoreCase]:
-    """The cases in a folder, or those of a case store that are held out from training: its test
-    split, the validation split where that is empty.
+    """The cases in a folder, or the held-out cases of a case store.
 
-    Raises ValueError when there is none.
+    Those of a store are its test split, or its validation split if that is empty. Raises ValueError
+    if there is none.
     """
     from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
 
@@ -100,7 +102,7 @@ def find_evaluated(place: Path) -> Sequence[CaseFolder | StoreCase]:
 def find_cases(folder: Path) -> list[CaseFolder]:
     """The cases in a folder: the folder itself, or the folders in it at any depth.
 
-    Raises ValueError when there is none, or a label map without its scan.
+    Raises ValueError if there is none, or for a label map without its scan.
     """
     label_maps = [file for file in volume_files(folder) if volume_stem(file) == SEGMENTATION_NAME]
     if not label_maps:
@@ -112,7 +114,7 @@ def find_cases(folder: Path) -> list[CaseFolder]:
 
 
 def each_once(cases: Iterable[CaseFolder | StoreCase]) -> list[CaseFolder | StoreCase]:
-    """The cases, those that several inputs stand for taken once.
+    """The cases, each once even if several inputs stand for it.
 
     Raises ValueError for two cases with one name.
     """
@@ -147,14 +149,14 @@ def _is_volume_named(file: Path, name: str) -> bool:
 
 @dataclass
 class CaseReader:
-    """Reads label maps in the model's classes; how labels were matched is told once."""
+    """Reads label maps in the model's classes; reports once how labels were matched."""
 
     synthesizer: Synthesizer
     labels: Path | None = None
     """JSON file with names for label maps whose files do not name their labels."""
     unmatched: Unmatched = "stop"
-    told: set[str] = field(default_factory=set)
-    """What was said already."""
+    reported: set[str] = field(default_factory=set)
+    """Reports of matches that were logged before."""
 
     def read(self, case: CaseFolder | StoreCase) -> EvaluationCase:
         """The case with its scan."""
@@ -179,15 +181,15 @@ class CaseReader:
 
         matches = self.synthesizer.match(label_map)
         text = describe_matches(matches)
-        if text not in self.told:
-            self.told.add(text)
+        if text not in self.reported:
+            self.reported.add(text)
             _log.info("%s: %s", name, text)
         return apply_matches(label_map, matches, self.unmatched)
 
 
 def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
     """The training split of a case store, or every case of a folder of case folders."""
-    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.baselines import TrainingCase
     from AnatoMaskGANLib.volumes.case_store import INDEX, open_store
 
     if (place / INDEX).is_file():
@@ -199,24 +201,21 @@ def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
         ]
     return [
         TrainingCase(
-            case.name,
-            case.subject,
-            reader.read_labels(case),
-            lambda image=case.image: read_scan(image),
+            case.name, case.subject, reader.read_labels(case), partial(read_scan, case.image)
         )
         for case in find_cases(place)
     ]
 
 
 def _stored_training_case(store: CaseStore, case: StoredCase, reader: CaseReader) -> TrainingCase:
-    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.baselines import TrainingCase
 
     label_map = reader.matched(stored_label_map(store, case), case.name)
     return TrainingCase(case.name, case.subject, label_map, lambda: stored_volume(store, case))
 
 
 def check_prepared_for(card: ModelCard, store: CaseStore) -> None:
-    """Raises ValueError for a store whose grid, window or labels are not the model's."""
+    """Raises ValueError for a store whose grid, window or labels differ from the model's."""
     labels = {int(value): name for value, name in store.label_table["labels"].items()}
     known = {int(value): name for value, name in card.label_table["labels"].items()}
     ours = (tuple(card.spacing_ijk_mm), tuple(card.window), known)
@@ -230,11 +229,15 @@ def check_prepared_for(card: ModelCard, store: CaseStore) -> None:
 
 
 def notes_on_windows(cases: Sequence[CaseFolder | StoreCase], card: ModelCard) -> Iterator[str]:
-    """A sentence where stored cases have windows of their own, or a store's is not the model's."""
+    """Notes on stored cases with windows of their own, and on stores with another window."""
     stored = [case for case in cases if isinstance(case, StoreCase)]
-    own = [c for c in stored if c.stored.window is not None and c.stored.window != c.store.window]
+    own = [
+        f"{case.name} {_window_text(case.stored.window)}"
+        for case in stored
+        if case.stored.window is not None and case.stored.window != case.store.window
+    ]
     if own:
-        windows = ", ".join(f"{c.name} {_window_text(c.stored.window)}" for c in own)
+        windows = ", ".join(own)
         yield (
             "These cases are compared in their own windows, found by percentiles and "
             f"mapped onto the window of the store: {windows}. Errors in the unit of the "
@@ -254,7 +257,7 @@ def _window_text(window: Sequence[float]) -> str:
 
 
 def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:
-    """The label map of a stored case, on a grid that begins at the origin of RAS."""
+    """The label map of a stored case, on a grid whose first voxel is at the origin of RAS."""
     import numpy as np
 
     from AnatoMaskGANLib.volumes import LabelMap
@@ -272,8 +275,9 @@ def stored_label_map(store: CaseStore, case: StoredCase) -> LabelMap:
 def stored_volume(store: CaseStore, case: StoredCase) -> Volume:
     """The image of a stored case in the store's window, on the grid of its label map.
 
-    A case with a window of its own, found by percentiles, is laid onto the store's, which a model's
-    synthetic volumes get: it was trained on 0 to 1 of each case, whatever the scanner's gain.
+    A case with a window of its own, found by percentiles, is mapped to the store's window, which
+    the synthetic volumes of a model have: the model was trained on 0 to 1 of each case, whatever
+    the gain of the scanner.
     """
     import numpy as np
 
@@ -287,9 +291,9 @@ def stored_volume(store: CaseStore, case: StoredCase) -> Volume:
 
 
 def read_scan(path: Path) -> Volume:
-    """A volume whose voxels are all numbers, so that no figure leaves it out unseen.
+    """A volume whose voxels are all numbers, so that no mean leaves it out silently.
 
-    Raises VolumeError for another one.
+    Raises VolumeError for a volume with voxels that are no numbers.
     """
     from AnatoMaskGANLib.volumes import read_volume
     from AnatoMaskGANLib.volumes.volume import refuse_non_finite
@@ -300,8 +304,8 @@ def read_scan(path: Path) -> Volume:
 def find_volume(folder: Path, case_name: str) -> Path:
     """The one volume file of a case in a folder of volumes that were made elsewhere.
 
-    It is named as the case, or lies in a folder of that name, as `anatomaskgan synthesize` writes
-    it. Raises ValueError for none or several.
+    It has the name of the case, or lies in a folder of that name, as `anatomaskgan synthesize`
+    writes it. Raises ValueError for none or several.
     """
     found = [
         file

@@ -1,4 +1,4 @@
-"""`anatomaskgan evaluate`: synthetic against real images, beside the baselines."""
+"""`anatomaskgan evaluate`: compares synthetic images with real ones, next to the baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib import __version__
-from AnatoMaskGANLib.commands.batch import OnProgress, part_of_progress, run_batch
+from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.evaluate.baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
@@ -47,24 +47,26 @@ from AnatoMaskGANLib.commands.evaluate.training import (
 )
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import make_folder
-from AnatoMaskGANLib.commands.synthesize import Device, Unmatched
+from AnatoMaskGANLib.commands.synthesize import Device
+from AnatoMaskGANLib.synthesis.options import Progress, Unmatched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from AnatoMaskGANLib.evaluation import EvaluationCase, Measurements, Row
-    from AnatoMaskGANLib.evaluation.features import Extractor
-    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
-    from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+    from AnatoMaskGANLib.evaluation.baselines import TrainingCase
+    from AnatoMaskGANLib.evaluation.metrics.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.slice_sets import SliceSets
+    from AnatoMaskGANLib.evaluation.suite import Sampler
     from AnatoMaskGANLib.synthesis import ModelCard, Synthesizer
     from AnatoMaskGANLib.volumes import Volume
 
-SHOWN_FIGURES = (
+SHOWN_METRICS = (
     *("psnr", "ssim", "lpips", "feature_distance", "dz_ratio", "label_deviation_ratio"),
     *("label_wasserstein", "dice_ratio", "diversity", "samples_dice"),
 )
 EMBEDDED_PICTURES = 6
-"""Cases whose pictures stand in the report; those of all lie beside it."""
+"""Cases whose pictures are in the report; the pictures of all cases are next to it."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,13 +75,13 @@ _log = logging.getLogger(__name__)
 class EvaluateOptions:
     """Compare synthetic volumes with real scans and with images that need no learning."""
 
+    output: Path
+    """Folder for report.html, figures.csv, labels.csv, figures.json and one picture for each case.
+    """
     inputs: tuple[Path, ...] = positional()
     """Case folders, each with a label map named seg and a scan named image (seg.nii.gz,
     image.nii.gz) on the same grid; folders of case folders; or case stores, whose test split is
     used. No subject in them may have been used for training."""
-    output: Path
-    """Folder for report.html, figures.csv, labels.csv, figures.json and one picture for each case.
-    """
     model: tuple[str, ...] = ("brain-t1",)
     """One or more models, by name (see: anatomaskgan models list) or by path of a model folder. The
     classes, grid and window of the first one are used for all."""
@@ -140,7 +142,7 @@ class EvaluateOptions:
 
 
 def evaluate(options: EvaluateOptions) -> int:
-    """0 when every case was compared, 1 when one failed; prints the table of mean figures."""
+    """Returns 0 if every case was compared and 1 if one failed; prints the table of means."""
     cases = each_once(case for folder in options.inputs for case in find_evaluated(folder))
     evaluation = _Evaluation.of(options, {case.name: case.subject for case in cases})
     for note in notes_on_windows(cases, evaluation.card):
@@ -158,7 +160,7 @@ def evaluate(options: EvaluateOptions) -> int:
 
 @dataclass
 class _Evaluation:
-    """What is compared, by what, and what was found so far."""
+    """What is compared, by which measurements, and what was found so far."""
 
     options: EvaluateOptions
     synthesizers: tuple[Synthesizer, ...]
@@ -172,18 +174,18 @@ class _Evaluation:
     notes: list[str]
     rows: list[Row] = field(default_factory=list)
     training_rows: list[Row] = field(default_factory=list)
-    """Real against real: the level of the figures that compare no pairs of voxels."""
+    """Real against real: the level of the metrics that compare no pairs of voxels."""
     pictures: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: EvaluateOptions, subject_of_case: Mapping[str, str]) -> _Evaluation:
-        """Loads and checks everything before the first case is made.
+        """Loads and checks everything before the first case is compared.
 
         subject_of_case: name of each case -> its subject.
         """
         from AnatoMaskGANLib.evaluation import Measurements
-        from AnatoMaskGANLib.evaluation.perceptual import load_lpips
-        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+        from AnatoMaskGANLib.evaluation.metrics.perceptual import load_lpips
+        from AnatoMaskGANLib.evaluation.metrics.slice_sets import SliceSets
         from AnatoMaskGANLib.synthesis import Synthesizer
         from AnatoMaskGANLib.synthesis.devices import pick_device
 
@@ -233,12 +235,12 @@ class _Evaluation:
 
     @property
     def card(self) -> ModelCard:
-        """Of the first model, whose grid, window and classes hold for all."""
+        """The card of the first model, whose grid, window and classes hold for all."""
         return self.synthesizers[0].card
 
     def _take_training(self, subject_of_case: Mapping[str, str]) -> None:
-        """Reads the training cases; those of evaluated subjects are left out, and that is said."""
-        from AnatoMaskGANLib.evaluation.case_metrics import to_grid_case
+        """Reads the training cases; leaves out those of evaluated subjects, with a note."""
+        from AnatoMaskGANLib.evaluation.metrics.case_metrics import to_grid_case
 
         if self.options.training is None:
             return
@@ -268,25 +270,24 @@ class _Evaluation:
             self.sets.add_training(case.subject, grid.real_kji, grid.labels_kji)
 
     def note(self, text: str) -> None:
+        """Adds a note to the report, and logs it, unless it was given before."""
         if text not in self.notes:
             self.notes.append(text)
             _log.warning("%s", text)
 
     def run_case(self, case_folder: CaseFolder | StoreCase, on_progress: OnProgress) -> None:
         """Makes the case's volumes by every method and measures them."""
-        from AnatoMaskGANLib.evaluation import draw_three_planes, evaluate_cases
-        from AnatoMaskGANLib.evaluation.slice_sets import SliceSets
+        from AnatoMaskGANLib.evaluation import ThreePlanes, draw_three_planes, evaluate_cases
+        from AnatoMaskGANLib.evaluation.metrics.slice_sets import SliceSets
 
         case = self.reader.read(case_folder)
         samples = self._synthesize(case, on_progress)
         on_progress(0.7, "comparing")
-        volumes = {name: made[0] for name, made in samples.items()} | self._others(case)
+        volumes = {name: found[0] for name, found in samples.items()} | self._others(case)
         sets = SliceSets(step=self.options.slice_step)
         measurements = self.measurements
         if self.options.samples > 1:
-            samplers = {
-                name: lambda case, seed, made=made: made[seed] for name, made in samples.items()
-            }
+            samplers = {name: _sampler_of(found) for name, found in samples.items()}
             measurements = replace(measurements, samplers=samplers)
         table = evaluate_cases(
             [case],
@@ -297,14 +298,14 @@ class _Evaluation:
             sets,
         )
         picture = self.options.output / f"{case.name}.png"
-        draw_three_planes(
-            picture,
+        planes = ThreePlanes(
             case.label_map,
             {**volumes, "Real": case.real},
             self.card.window,
             self.synthesizers[0].label_table,
             title=f"{case.name}: synthetic volumes and the real scan",
         )
+        draw_three_planes(picture, planes)
         if self.training:
             self.training_rows.extend(training_rows(case, self.training, self.card))
         self.sets.merge(sets)
@@ -312,7 +313,7 @@ class _Evaluation:
         self.pictures[case.name] = picture
 
     def _synthesize(self, case: EvaluationCase, on_progress: OnProgress) -> dict[str, list[Volume]]:
-        """Method -> its volumes, one a seed; a model without noise is one method."""
+        """Method -> its volumes, one per seed; a model without noise is one method."""
         options = self.options
         seeds = range(options.seed, options.seed + options.samples)
         jobs = [
@@ -320,25 +321,25 @@ class _Evaluation:
             for synthesizer in self.synthesizers
             for strength in (options.noise_strength if _has_noise(synthesizer.card) else (0.0,))
         ]
-        made: dict[str, list[Volume]] = {}
+        samples: dict[str, list[Volume]] = {}
         for number, (synthesizer, strength) in enumerate(jobs):
             card = synthesizer.card
             name = f"{card.name}, noise {strength:g}" if _has_noise(card) else card.name
-            progress = part_of_progress(on_progress, number, len(jobs))
-            made[name] = list(
+            progress = Progress(on_progress).span(number / len(jobs), (number + 0.7) / len(jobs))
+            samples[name] = list(
                 synthesizer.synthesize_samples(
                     case.label_map,
-                    seeds,
+                    progress=progress,
+                    seeds=seeds,
                     noise_strength=strength,
-                    on_progress=lambda share, text, p=progress: p(0.7 * share, text),
                     unmatched=options.unmatched,
                 )
             )
-        return made
+        return samples
 
     def _others(self, case: EvaluationCase) -> dict[str, Volume]:
-        """The volumes made elsewhere and the baselines."""
-        from AnatoMaskGANLib.evaluation.nearest_subject import nearest_training_image
+        """The volumes that were made elsewhere, and the baselines."""
+        from AnatoMaskGANLib.evaluation.baselines import nearest_training_image
 
         volumes = {
             name: read_scan(find_volume(folder, case.name)) for name, folder in self.volumes.items()
@@ -360,15 +361,13 @@ class _Evaluation:
         return volumes
 
     def write(self, failed: Mapping[str, str]) -> bool:
-        """Writes the report and prints its table; False when figures of sets could not be found."""
-        from AnatoMaskGANLib.evaluation import Table, write_report
+        """Writes the report and prints its table; False if metrics of sets failed."""
+        from AnatoMaskGANLib.evaluation import ReportContents, Table, write_report
 
-        set_metrics, plots, is_whole = self._figures_of_sets()
+        set_metrics, plots, is_whole = self._metrics_of_sets()
         table = Table((*self.rows, *self.training_rows), set_metrics)
         shown = dict(list(self.pictures.items())[:EMBEDDED_PICTURES])
-        report = write_report(
-            self.options.output,
-            table,
+        contents = ReportContents(
             title=f"Evaluation of {', '.join(s.card.name for s in self.synthesizers)}",
             baseline=LABEL_MEAN,
             settings=self._settings(failed),
@@ -377,24 +376,28 @@ class _Evaluation:
             pictures=shown,
             plots=plots,
         )
-        print(table.to_text([key for key in SHOWN_FIGURES if key in table.keys]))
+        report = write_report(self.options.output, table, contents)
+        print(table.to_text([key for key in SHOWN_METRICS if key in table.keys]))
         print(f"All metrics and pictures: {report}")
         return is_whole
 
-    def _figures_of_sets(
+    def _metrics_of_sets(
         self,
     ) -> tuple[dict[str, dict[str, float]], dict[str, Figure], bool]:
-        """FID and the like, and the embedding; what cannot be found must not lose the rest."""
-        from AnatoMaskGANLib.evaluation.embedding import embedding_figure
-        from AnatoMaskGANLib.evaluation.features import thumbnail_features
-        from AnatoMaskGANLib.evaluation.slice_sets import set_metrics
+        """FID and the like, the embedding plot, and whether all of them could be computed.
+
+        Metrics that cannot be computed must not lose the rest of the evaluation.
+        """
+        from AnatoMaskGANLib.evaluation.metrics.features import thumbnail_features
+        from AnatoMaskGANLib.evaluation.metrics.slice_sets import set_metrics
+        from AnatoMaskGANLib.evaluation.report.plots import embedding_figure
 
         resolutions = self.options.resolutions if self.options.mm_fid else ()
-        figures: dict[str, dict[str, float]] = {}
+        metrics: dict[str, dict[str, float]] = {}
         plots: dict[str, Figure] = {}
         try:
-            figures = set_metrics(self.sets, self.extractors, resolutions)
-            figures = {method: found for method, found in figures.items() if found}
+            metrics = set_metrics(self.sets, self.extractors, resolutions)
+            metrics = {method: found for method, found in metrics.items() if found}
             if self.options.embedding_plot:
                 name, extractor = next(
                     iter(self.extractors.items()), ("pixels of 32x32", thumbnail_features)
@@ -405,8 +408,8 @@ class _Evaluation:
                 )
         except ValueError as error:
             self.note(f"The metrics of image sets are missing: {error}")
-            return figures, plots, False
-        return figures, plots, True
+            return metrics, plots, False
+        return metrics, plots, True
 
     def _settings(self, failed: Mapping[str, str]) -> dict[str, str]:
         options = self.options
@@ -429,8 +432,13 @@ class _Evaluation:
         }
 
 
+def _sampler_of(samples: Sequence[Volume]) -> Sampler:
+    """Gives the volume of a seed from volumes that were made before."""
+    return lambda case, seed: samples[seed]
+
+
 def _notes_on_what_is_left_out(options: EvaluateOptions) -> list[str]:
-    """What was not asked for, so that nobody takes its absence for a good sign."""
+    """A note on what was not asked for, so that nobody takes its absence for a good sign."""
     left_out = {
         "LPIPS (--lpips)": options.lpips is None,
         "Dice and perceptual distance by a segmenter (--segmenter)": options.segmenter is None,
@@ -446,6 +454,7 @@ def _notes_on_what_is_left_out(options: EvaluateOptions) -> list[str]:
 
 
 def _check_comparable(cards: Sequence[ModelCard]) -> None:
+    """Raises ValueError for models of one name, or of different windows."""
     names = [card.name for card in cards]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -462,6 +471,7 @@ def _check_comparable(cards: Sequence[ModelCard]) -> None:
 
 
 def _refuse_other_names(hashes: Mapping[str, str], places: Mapping[str, str]) -> None:
+    """Raises ValueError for a hash of an extractor that was not given."""
     other = [name for name in hashes if name not in places]
     if other:
         raise ValueError(

@@ -1,6 +1,4 @@
-"""The discriminator of a run as a feature extractor: what a network learned that had to tell real
-images from synthetic ones.
-"""
+"""The discriminator of a run as a feature extractor: it had to tell real images from synthetic."""
 
 from __future__ import annotations
 
@@ -11,15 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.features import Extractor
+    from AnatoMaskGANLib.training.run_networks import Discriminator
 
 SLICES_AT_A_TIME = 8
 
 
 def discriminator_features(run: Path, device: str) -> Extractor:
-    """Slices [N,H,W] to the mean of the discriminator's last features [N,D], all scales together.
+    """Maps slices [N,H,W] to the means [N,D] of the discriminator's last features, all scales.
 
     Every slice is seen alone, and without its label map: a discriminator of image and labels gets
     background everywhere. Raises ValueError for a run without a discriminator.
@@ -28,18 +27,21 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     import torch
 
     from AnatoMaskGANLib.synthesis.devices import pick_device
-    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
-    from AnatoMaskGANLib.training.run_state import read_tensors
+    from AnatoMaskGANLib.training.checkpoints import (
+        LATEST,
+        find_checkpoint,
+        read_tensors,
+        tensors_of,
+    )
 
     tensors, metadata = read_tensors(find_checkpoint(run, LATEST))
-    prefix = "module/discriminator/"
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    if not weights:
+    weights = tensors_of(tensors, "discriminator")
+    network = _discriminator(metadata) if weights else None
+    if network is None:
         raise ValueError(
             f"{run} has no discriminator, so it provides no features. Give a run with "
             "adversarial losses, a segmenter or a TorchScript file."
         )
-    network = _discriminator(metadata)
     network.load_state_dict(weights)
     chosen = pick_device(device)
     network = network.to(chosen).eval().requires_grad_(False)
@@ -57,8 +59,8 @@ def discriminator_features(run: Path, device: str) -> Extractor:
     return extract
 
 
-def _discriminator(metadata: dict[str, Any]) -> nn.Module:
-    """The network of the run, without its weights."""
+def _discriminator(metadata: dict[str, Any]) -> Discriminator | None:
+    """The discriminator of the run, without its weights."""
     import torch
 
     from AnatoMaskGANLib.config import settings_from_dict
@@ -70,8 +72,8 @@ def _discriminator(metadata: dict[str, Any]) -> nn.Module:
     return build_networks(settings, num_classes, torch.device("cpu")).discriminator
 
 
-def _last_features(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """[N,1,1,H,W] images to [N,D]: means of the last features before the logits."""
+def _last_features(network: Discriminator) -> Callable[[Tensor], Tensor]:
+    """Maps images [N,1,1,H,W] to the means [N,D] of the last features before the logits."""
     import torch
 
     from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator

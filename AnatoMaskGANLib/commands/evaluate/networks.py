@@ -1,4 +1,4 @@
-"""The frozen networks that an evaluation measures with: segmenter and feature extractors."""
+"""The frozen networks with which an evaluation measures: segmenter and feature extractors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from AnatoMaskGANLib.commands.evaluate.discriminator import discriminator_featur
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch import Tensor
 
-    from AnatoMaskGANLib.evaluation.faithfulness import Segmenter
-    from AnatoMaskGANLib.evaluation.feature_distance import FeatureMaps
-    from AnatoMaskGANLib.evaluation.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.faithfulness import Segmenter
+    from AnatoMaskGANLib.evaluation.metrics.features import Extractor
+    from AnatoMaskGANLib.evaluation.metrics.perceptual import FeatureMaps
+    from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
     from AnatoMaskGANLib.synthesis import ModelCard
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -42,20 +44,27 @@ def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str)
         if is_run(path)
         else VolumeSegmenter.from_checkpoint(place, device)
     )
-    # The convolutions of a CPU are nearly twice as fast in this order.
-    segmenter.network.to(memory_format=torch.channels_last)
+    # Convolutions on a CPU are nearly twice as fast in this memory order.
+    segmenter.network = segmenter.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return segmenter
 
 
 def _segmenter_of_run(run: Path, device: str) -> VolumeSegmenter:
+    """The best checkpoint of a run as a segmenter, or its latest one if it has no best one."""
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.training.checkpoints import BEST, LATEST, checkpoint_file
-    from AnatoMaskGANLib.training.export import export_run
+    from AnatoMaskGANLib.training.export import RunCheckpoint, export_run
+    from AnatoMaskGANLib.training.settings import CardSettings
 
     checkpoint = BEST if checkpoint_file(run, BEST).is_file() else LATEST
+    texts = CardSettings(
+        description="A segmenter for an evaluation.",
+        training_data="that of the run",
+        licence="that of the run's data",
+    )
     with TemporaryDirectory() as folder:
-        texts = ("A segmenter for an evaluation.", "that of the run", "that of the run's data")
-        model = export_run(run, "segmenter", Path(folder), *texts, checkpoint=checkpoint)
+        source = RunCheckpoint(run, checkpoint)
+        model = export_run(source, "segmenter", Path(folder), texts)
         return VolumeSegmenter.from_checkpoint(model, device)
 
 
@@ -89,7 +98,7 @@ def _scripted_segmenter(
 def as_segmenter(segmenter: VolumeSegmenter, reader: CaseReader) -> Segmenter:
     """The segmenter with its labels in the evaluated model's classes, matched by their names.
 
-    What it finds beside them is background.
+    Labels that match no class become background.
     """
     from AnatoMaskGANLib.volumes import apply_matches
 
@@ -106,65 +115,73 @@ def as_segmenter(segmenter: VolumeSegmenter, reader: CaseReader) -> Segmenter:
 
 
 def encoder_features(segmenter: VolumeSegmenter) -> Extractor:
-    """Slices [N,H,W] to the mean features [N,D] of the deepest level of a segmenter's U-Net.
+    """Maps slices [N,H,W] to the mean features [N,D] of the deepest level of a segmenter's U-Net.
 
-    Every slice is seen alone, its neighbors beyond it being empty: an extractor, not a
+    Every slice is seen alone, with empty neighbors, because this is an extractor and no
     segmentation. Raises ValueError for a network that is no U-Net of this program.
     """
     import numpy as np
 
-    _check_encoder(segmenter)
+    network = _with_encoder(segmenter)
 
     def extract(slices: np.ndarray) -> np.ndarray:
         batches = np.array_split(slices, max(len(slices) // 8, 1))
-        deepest = (_levels(segmenter, batch[:, None])[-1] for batch in batches)
+        deepest = (_levels(network, batch[:, None], segmenter.device)[-1] for batch in batches)
         return np.concatenate([maps.mean(axis=(2, 3)) for maps in deepest])
 
     return extract
 
 
 def encoder_maps(segmenter: VolumeSegmenter) -> FeatureMaps:
-    """Neighboring slices [N,H,W] to the maps [N,C,h,w] of every level of the encoder.
+    """Maps neighboring slices [N,H,W] to the maps [N,C,h,w] of every level of the encoder.
 
     Raises ValueError for a network that is no U-Net of this program.
     """
-    _check_encoder(segmenter)
-    return lambda slices: _levels(segmenter, slices[None])
+    network = _with_encoder(segmenter)
+    return lambda slices: _levels(network, slices[None], segmenter.device)
 
 
 def has_encoder(segmenter: VolumeSegmenter) -> bool:
-    """Whether it is a U-Net of this program, whose levels can be looked at."""
+    """Whether the segmenter is a U-Net of this program, whose levels can be read."""
     from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
 
     return isinstance(segmenter.network, SegmenterNetwork)
 
 
-def _check_encoder(segmenter: VolumeSegmenter) -> None:
-    if not has_encoder(segmenter):
+def _with_encoder(segmenter: VolumeSegmenter) -> SegmenterNetwork:
+    """The segmenter's network; raises ValueError unless it is a U-Net of this program."""
+    from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter as SegmenterNetwork
+
+    if not isinstance(segmenter.network, SegmenterNetwork):
         raise ValueError(
             "Only a segmenter that this program trained provides features; the encoder of "
             "a TorchScript segmenter cannot be reached. Give the encoder as a separate "
             "extractor."
         )
+    return segmenter.network
 
 
-def _levels(segmenter: VolumeSegmenter, stacks: np.ndarray) -> list[np.ndarray]:
-    """What the levels give for stacks of slices [B,S,H,W]: maps [B*S,C,h,w], the deepest last."""
+def _levels(
+    network: SegmenterNetwork, stacks: np.ndarray, device: torch.device
+) -> list[np.ndarray]:
+    """Maps [B*S,C,h,w] of every level, the deepest last, for stacks of slices [B,S,H,W]."""
     import numpy as np
     import torch
 
     with torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(stacks, dtype=np.float32))
-        levels = segmenter.network.levels(images[:, :, None].to(segmenter.device))
+        levels = network.levels(images[:, :, None].to(device))
     return [level.float().cpu().numpy() for level in levels]
 
 
 def load_extractor(place: str, sha256: str | None, device: str) -> Extractor:
-    """Features of a TorchScript file ([N,3,H,W] in [0,1] to [N,D], checked by its hash), of the
-    encoder of a segmenter, by a model's name, a model folder or a run's folder, or of the
-    discriminator of a run that trained a generator.
+    """The feature extractor that a text names.
+
+    It is a TorchScript file, which maps [N,3,H,W] in [0,1] to [N,D] and is checked by its hash; or
+    a segmenter (a model's name, a model folder or a run's folder), whose encoder is taken; or the
+    folder of a run that trained a generator, whose discriminator is taken.
     """
-    from AnatoMaskGANLib.evaluation.features import torchscript_features
+    from AnatoMaskGANLib.evaluation.metrics.features import torchscript_features
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 
@@ -185,8 +202,7 @@ def is_run(path: Path) -> bool:
 
 def direction_of_run(run: Path) -> str:
     """mask2image, image2mask or image+labels."""
-    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint
-    from AnatoMaskGANLib.training.run_state import read_tensors
+    from AnatoMaskGANLib.training.checkpoints import LATEST, find_checkpoint, read_tensors
 
     _, metadata = read_tensors(find_checkpoint(run, LATEST))
     return metadata["settings"].get("direction", "mask2image")

@@ -1,4 +1,4 @@
-"""The subjects that a model was trained on: which are evaluated too, and what real ones reach."""
+"""The training subjects: which of them are evaluated too, and what real against real reaches."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation import EvaluationCase, Row
-    from AnatoMaskGANLib.evaluation.nearest_subject import TrainingCase
+    from AnatoMaskGANLib.evaluation.baselines import TrainingCase
     from AnatoMaskGANLib.synthesis import ModelCard
 
 MOST_OTHER_SUBJECTS = 20
-"""Training subjects, spread over all, that are held against each evaluated one."""
+"""Training subjects, spread over all, that are compared with each evaluated one."""
 
 
 def cases_in_card(card: ModelCard, split: str) -> tuple[str, ...]:
-    """The cases of train, validation or test that a model's card names; none where it is silent."""
+    """The cases of train, validation or test that a model's card names; none if it names none."""
     return _listed(card, f"{split} cases")
 
 
@@ -25,13 +25,15 @@ def _listed(card: ModelCard, key: str) -> tuple[str, ...]:
 
 
 def is_same_case(name: str, in_card: str) -> bool:
-    """Whether a case folder is the case that a card names: brain-t1-sub-19 is sub-19."""
+    """Whether a case folder is the case that a card names, as brain-t1-sub-19 is sub-19."""
     return name == in_card or name.endswith((f"-{in_card}", f"_{in_card}"))
 
 
 def is_of_seen_subject(name: str, subject: str, in_card: str) -> bool:
-    """Whether a case is one that a card names, or another one of its subject, where the names tell
-    subjects: sub-01_ses-2 is of the subject of sub-01_ses-1."""
+    """Whether a case is one that a card names, or another one of the same subject.
+
+    The subject is known by names as in BIDS: sub-01_ses-2 has the subject of sub-01_ses-1.
+    """
     from AnatoMaskGANLib.preparation.case_folders import subject_of
 
     known = (in_card, subject_of(in_card))
@@ -41,7 +43,7 @@ def is_of_seen_subject(name: str, subject: str, in_card: str) -> bool:
 def notes_on_seen_cases(
     cards: Sequence[ModelCard], subject_of_case: Mapping[str, str]
 ) -> Iterator[str]:
-    """A sentence a model that saw evaluated cases or subjects, or does not say what it saw.
+    """Notes on models that saw evaluated cases or subjects, or do not say what they saw.
 
     subject_of_case: name of each evaluated case -> its subject.
     """
@@ -70,7 +72,7 @@ def notes_on_seen_cases(
 def _among(
     subject_of_case: Mapping[str, str], in_card: Sequence[str], card: ModelCard, split: str
 ) -> list[str]:
-    """The evaluated cases that a card names; of those whose subject it names, that is said."""
+    """The evaluated cases that a card names, and those whose subject it names."""
     found = []
     for name, subject in subject_of_case.items():
         if any(is_same_case(name, other) for other in in_card):
@@ -84,7 +86,7 @@ def _among(
 
 
 def trained_cases(found: Sequence[TrainingCase], card: ModelCard) -> list[TrainingCase]:
-    """Those that the card names as training cases; all where it names none of them."""
+    """The cases that the card names as training cases; all of them if it names none."""
     names = cases_in_card(card, "train")
     known = [case for case in found if any(is_same_case(case.name, name) for name in names)]
     return known or list(found)
@@ -93,11 +95,14 @@ def trained_cases(found: Sequence[TrainingCase], card: ModelCard) -> list[Traini
 def training_rows(
     case: EvaluationCase, training: Sequence[TrainingCase], card: ModelCard
 ) -> list[Row]:
-    """A row a training subject: its real scan against the real scan of the case."""
+    """A row per training subject: its real scan against the real scan of the case."""
     from AnatoMaskGANLib.evaluation import Row
-    from AnatoMaskGANLib.evaluation.case_metrics import to_grid_case
-    from AnatoMaskGANLib.evaluation.real_against_real import Subject, unpaired_metrics
-    from AnatoMaskGANLib.evaluation.slice_sets import TRAINING
+    from AnatoMaskGANLib.evaluation.metrics.case_metrics import (
+        Subject,
+        to_grid_case,
+        unpaired_metrics,
+    )
+    from AnatoMaskGANLib.evaluation.metrics.slice_sets import TRAINING
 
     step = -(-len(training) // MOST_OTHER_SUBJECTS)
     grid = to_grid_case(case.real, case.real, case.label_map, card.window, card.spacing_ijk_mm)
@@ -106,7 +111,7 @@ def training_rows(
     for other in training[::step]:
         image = other.read_image()
         grid = to_grid_case(image, image, other.label_map, card.window, card.spacing_ijk_mm)
-        figures, labels = unpaired_metrics(own, Subject(grid.real_kji, grid.labels_kji))
+        metrics, labels = unpaired_metrics(own, Subject(grid.real_kji, grid.labels_kji))
         name = f"{case.name} against {other.name}"
-        rows.append(Row(TRAINING, name, case.subject or case.name, figures, labels))
+        rows.append(Row(TRAINING, name, case.subject or case.name, metrics, labels))
     return rows

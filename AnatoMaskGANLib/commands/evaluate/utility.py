@@ -49,13 +49,13 @@ class UtilityOptions:
     continues where it was stopped, and processes with different seeds may share an output
     folder."""
 
+    output: Path
+    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
+    each segmenter."""
     store: Path = positional()
     """Case store (anatomaskgan prepare) on the grid of the model. Its training split provides label
     maps and scans; its test split (or its validation split, if the test split is empty) provides
     the held-out subjects."""
-    output: Path
-    """Folder for report.html, utility.csv, figures.json, the synthetic images and the results of
-    each segmenter."""
     held_out: tuple[Literal["test", "validation"], ...] = ("test",)
     """Splits whose subjects are used to measure the segmenters."""
     model: str = "brain-t1"
@@ -83,8 +83,8 @@ class UtilityOptions:
 
 
 def evaluate_utility(options: UtilityOptions) -> int:
-    """0 when all segmenters were trained and measured; prints the table of Dice."""
-    from AnatoMaskGANLib.evaluation import write_report
+    """Returns 0 if all segmenters were trained and measured; prints the table of Dice."""
+    from AnatoMaskGANLib.evaluation import ReportContents, write_report
     from AnatoMaskGANLib.evaluation.utility import UtilityTable
     from AnatoMaskGANLib.synthesis import Synthesizer
     from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
@@ -106,31 +106,31 @@ def evaluate_utility(options: UtilityOptions) -> int:
         for seed in options.seeds
         for source in dict.fromkeys(options.sources)
     ]
-    done = {planned: planned.measured(experiment) for planned in plan}
-    missing = [planned for planned in plan if done[planned] is None]
-    made = _make_images(options, store, training, synthesizer) if missing else {}
+    kept = {planned: planned.measured(experiment) for planned in plan}
+    missing = [planned for planned in plan if kept[planned] is None]
+    sources = _make_images(options, store, training, synthesizer) if missing else {}
     with logging_redirect_tqdm(), tqdm(missing, disable=None, unit="segmenter") as bar:
         for planned in bar:
             bar.set_postfix_str(f"{planned.source}, {planned.size} subjects, seed {planned.seed}")
             chosen = set(_draw(subjects, planned.size, planned.seed))
-            cases = [case for case in made[planned.source] if case.subject in chosen]
+            cases = [case for case in sources[planned.source] if case.subject in chosen]
             seeded = replace(settings, seed=planned.seed)
             segmenter = _train(seeded, store, cases, options.device)
-            done[planned] = _measure(segmenter, store, held_out, planned)
-            planned.keep(done[planned], experiment)
-    runs = [run for run in done.values() if run is not None]
+            run = _measure(segmenter, store, held_out, planned)
+            planned.keep(run, experiment)
+            kept[planned] = run
+    runs = [run for run in kept.values() if run is not None]
     table = UtilityTable(tuple(runs), {case.name: case.subject for case in held_out})
     labels = {int(value): name for value, name in store.label_table["labels"].items()}
     csv = options.output / "utility.csv"
     write_bytes(csv, ".csv", table.to_csv(labels).encode)
-    report = write_report(
-        options.output,
-        table.as_table(),
+    contents = ReportContents(
         title=f"Utility of {synthesizer.card.name} for training a segmenter",
         settings=_described(options, settings, synthesizer, held_out),
         notes=_notes(synthesizer),
         plots={"Dice by the number of real subjects": table.figure()},
     )
+    report = write_report(options.output, table.as_table(), contents)
     print(table.to_text())
     print(f"Every label: {csv}; report: {report}")
     return 0
@@ -138,7 +138,7 @@ def evaluate_utility(options: UtilityOptions) -> int:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A segmenter of the experiment and the file that keeps what it reached."""
+    """A segmenter of the experiment, and the file that keeps what it reached."""
 
     source: Source
     size: int
@@ -146,7 +146,7 @@ class _Planned:
     file: Path
 
     def measured(self, experiment: str) -> UtilityRun | None:
-        """What the file keeps, if it is of this very experiment."""
+        """The run that the file keeps; None without one, or if it is of another experiment."""
         from AnatoMaskGANLib.evaluation.utility import UtilityRun
 
         if not self.file.is_file():
@@ -177,7 +177,7 @@ def _experiment_hash(
     held_out: Sequence[StoredCase],
     synthesizer: Synthesizer,
 ) -> str:
-    """The same for runs that belong into one table, whatever folders and seeds they have."""
+    """Equal for runs that belong into one table, whatever folders and seeds they have."""
     from AnatoMaskGANLib.config import settings_to_dict
     from AnatoMaskGANLib.training.run_identity import describe_store
 
@@ -211,14 +211,14 @@ def _held_out(store: CaseStore, splits: Sequence[str]) -> list[StoredCase]:
 
 
 def _sizes(fractions: Sequence[float], num_subjects: int) -> list[int]:
-    """Numbers of subjects, each once; Raises ValueError for shares above 1."""
+    """Numbers of subjects, each once. Raises ValueError for fractions above 1."""
     if max(fractions) > 1:
         raise ValueError(f"fractions are {fractions}; expected fractions above 0 and up to 1")
     return sorted({max(1, round(fraction * num_subjects)) for fraction in fractions})
 
 
 def _draw(subjects: Sequence[str], size: int, seed: int) -> list[str]:
-    """The subjects of a seed; a larger number holds all of a smaller one."""
+    """The subjects of a seed; a larger number contains all subjects of a smaller one."""
     order = np.random.default_rng([seed, 0xD1CE]).permutation(len(subjects))
     return [subjects[position] for position in order[:size]]
 
@@ -263,25 +263,26 @@ def _make_images(
     training: Sequence[StoredCase],
     synthesizer: Synthesizer,
 ) -> dict[str, list[StoredCase]]:
-    """Source -> its training cases. What is made lies as arrays in the output folder."""
-    made: dict[str, list[StoredCase]] = {"real": list(training)}
+    """Source -> its training cases; images that are made are written to the output folder."""
+    sources: dict[str, list[StoredCase]] = {"real": list(training)}
     wanted = set(options.sources)
     if wanted & {"synthetic", "both"}:
-        made["synthetic"] = _written(options, store, training, synthesizer, "synthetic")
+        sources["synthetic"] = _write_images(options, store, training, synthesizer, "synthetic")
     if "gaussian" in wanted:
-        made["gaussian"] = _written(options, store, training, synthesizer, "gaussian")
+        sources["gaussian"] = _write_images(options, store, training, synthesizer, "gaussian")
     if "both" in wanted:
-        made["both"] = made["real"] + made["synthetic"]
-    return {source: made[source] for source in dict.fromkeys(options.sources)}
+        sources["both"] = sources["real"] + sources["synthetic"]
+    return {source: sources[source] for source in dict.fromkeys(options.sources)}
 
 
-def _written(
+def _write_images(
     options: UtilityOptions,
     store: CaseStore,
     training: Sequence[StoredCase],
     synthesizer: Synthesizer,
     source: str,
 ) -> list[StoredCase]:
+    """Makes the images of a source for all training label maps; returns their stored cases."""
     from AnatoMaskGANLib.evaluation import EvaluationCase
     from AnatoMaskGANLib.volumes.case_store import open_case, write_case
 
@@ -331,7 +332,7 @@ def _anatomies(
 def _train(
     settings: TrainingSettings, store: CaseStore, cases: Sequence[StoredCase], device: str
 ) -> VolumeSegmenter:
-    """The averaged segmenter after all steps on these cases."""
+    """The averaged segmenter after all training steps on these cases."""
     from AnatoMaskGANLib.synthesis.devices import pick_device
     from AnatoMaskGANLib.synthesis.models.folder import ModelCard
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
@@ -354,7 +355,7 @@ def _train(
         window=store.window,
         unit=store.unit,
         training_data="cases of the experiment",
-        licence="that of the data",
+        licence="same as the data",
         not_for="anything but this experiment",
     )
     return VolumeSegmenter(card, trainer.ema, chosen)
@@ -366,7 +367,7 @@ def _measure(
     held_out: Sequence[StoredCase],
     planned: _Planned,
 ) -> UtilityRun:
-    from AnatoMaskGANLib.evaluation.faithfulness import dice_by_label
+    from AnatoMaskGANLib.evaluation.metrics.faithfulness import dice_by_label
     from AnatoMaskGANLib.evaluation.utility import UtilityRun
 
     dice = {}

@@ -2,22 +2,28 @@
 
 # Differs from the source: its noise is dropout, drawn anew at every call; here noise enters beside
 the labels, so that a seed gives the same image again.
+
+For synthesis, synthesis/engine/slice_pass.py calls it slice by slice; it has no other twin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.config import GeneratorSettings
-from AnatoMaskGANLib.networks.slice_batch import slice_batch
-from AnatoMaskGANLib.networks.spade import LEAK, normalization
+from AnatoMaskGANLib.networks.normalization import normalization
+from AnatoMaskGANLib.networks.slice_batch import (
+    GeneratorOutput,
+    ImageGenerator,
+    NoisyLabelField,
+    SliceBatch,
+)
+from AnatoMaskGANLib.networks.spade import LEAK
 
 
-class UNetGenerator(nn.Module):
+class UNetGenerator(ImageGenerator):
     """Every slice by itself. Level l has the features channels[-1 - l] on a grid of stride 2^l."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
@@ -50,33 +56,16 @@ class UNetGenerator(nn.Module):
         )
         self.image = nn.Conv2d(2 * features[0], 1, 3, padding=1)
 
-    def forward(
-        self,
-        labels: Tensor,
-        positions_mm: Tensor,
-        noise: Tensor | None = None,
-        strength: Tensor | float = 1.0,
-        spacing_ji_mm: Sequence[float] = (1.0, 1.0),
-        halo: int = 0,
-    ) -> Tensor:
-        """Image [B,S,1,H,W] in [0,1]; arguments as those of `Generator.forward`."""
+    def forward(self, batch: SliceBatch) -> GeneratorOutput:
         settings = self.settings
-        slices = slice_batch(
-            labels,
-            positions_mm.shape[1],
-            noise,
-            strength,
-            spacing_ji_mm,
-            settings.noise_sigmas_mm,
-            halo,
-            settings.stride,
-        )
-        one_hot = functional.one_hot(slices.labels, settings.num_classes)
-        state = self.start(torch.cat([one_hot.permute(0, 3, 1, 2).float(), slices.noise_at(1)], 1))
+        padded = batch.padded_to(settings.stride)
+        noise = padded.slice_noise(settings.noise_sigmas_mm)
+        field = NoisyLabelField(padded.inner_labels.flatten(0, 1), settings.num_classes, noise)
+        state = self.start(field.condition(1))
         skips = [state]
         for layer in self.down:
             skips.append(layer(skips[-1]))
         state = skips.pop()
         for layer in self.up:
             state = torch.cat([layer(state), skips.pop()], dim=1)
-        return slices.as_stack(torch.sigmoid(self.image(functional.relu(state))))
+        return GeneratorOutput(batch.as_stacks(torch.sigmoid(self.image(functional.relu(state)))))

@@ -8,7 +8,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from AnatoMaskGANLib.config import DiscriminatorSettings
-from AnatoMaskGANLib.networks.spade import LEAK, normalization
+from AnatoMaskGANLib.networks.normalization import normalization
+from AnatoMaskGANLib.networks.spade import LEAK
 
 
 class PatchDiscriminator(nn.Module):
@@ -83,7 +84,7 @@ class MultiScaleDiscriminator(nn.Module):
             detail = self.settings.detail_gain * _detail(images)
             judged = torch.cat([judged, with_neighbors(detail, self.settings.slices_seen)], dim=1)
         if self.label_embedding is not None:
-            embedded = self._embed(labels.flatten(0, 1))
+            embedded = _embedded(self.label_embedding, labels.flatten(0, 1))
             judged = torch.cat([judged, embedded.to(judged.dtype)], dim=1)
         outputs = []
         for number, scale in enumerate(self.scales):
@@ -92,10 +93,12 @@ class MultiScaleDiscriminator(nn.Module):
             outputs.append(scale(judged))
         return outputs
 
-    def _embed(self, labels: Tensor) -> Tensor:
-        if labels.dim() == 3:
-            return self.label_embedding(labels).permute(0, 3, 1, 2)
-        return torch.einsum("nchw,cf->nfhw", labels, self.label_embedding.weight)
+
+def _embedded(embedding: nn.Embedding, labels: Tensor) -> Tensor:
+    """[N,F,H,W] of class indices [N,H,W], or of shares of the classes [N,C,H,W]."""
+    if labels.dim() == 3:
+        return embedding(labels).permute(0, 3, 1, 2)
+    return torch.einsum("nchw,cf->nfhw", labels, embedding.weight)
 
 
 def _detail(images: Tensor) -> Tensor:

@@ -77,11 +77,13 @@ class WaveletDiscriminator(nn.Module):
         height, width = judged.shape[2:]
         stride = 2 ** (self.settings.num_layers + 1)
         judged = functional.pad(judged, (0, -width % stride, 0, -height % stride), value=-1.0)
-        state: Tensor | None = None
-        for from_bands, block in zip(self.from_bands, self.blocks, strict=True):
+        entering = []  # at every level, finest first
+        for from_bands in self.from_bands:
             bands = haar_bands(judged)
-            entering = functional.leaky_relu(from_bands(bands), LEAK)
-            state = block(entering if state is None else state + entering)
+            entering.append(functional.leaky_relu(from_bands(bands), LEAK))
             judged = bands[:, : judged.shape[1]] / 2  # the mean of 2x2 pixels
+        state = self.blocks[0](entering[0])
+        for block, bands in zip(self.blocks[1:], entering[1:], strict=True):
+            state = block(state + bands)
         state = self.last(minibatch_deviation(state))
         return self.logit(state.mean((2, 3)))

@@ -12,20 +12,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.noise import SliceNoise
 from AnatoMaskGANLib.networks.slice_graph import SliceGraphFusion
 from AnatoMaskGANLib.networks.spade import LEAK
 from AnatoMaskGANLib.synthesis.engine.fast_layers import (
     Convolution,
     Pointwise,
+    bias_of,
+    convolutions_of,
     image_of,
     matrix_of,
     rows_of,
 )
-from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, SliceNoise, StageLabels, strips
+from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, StageLabels, strips
 from AnatoMaskGANLib.synthesis.engine.workspace import Workspace, Workspaces
 
 
@@ -48,18 +51,20 @@ class FastGenerator:
         self.settings = generator.settings
         self.dtype = dtype
         self.fusion_stride = generator.fusion_stride
-        self.stages = [FastStage(stage, dtype) for stage in generator.stages]
+        self.stages = [
+            FastStage(generator.stage(number), dtype) for number in range(len(generator.stages))
+        ]
+        self.weight_bytes = sum(p.numel() * p.element_size() for p in generator.parameters())
         self.fusion: FastFusion | None = None
         self._mask_layers: list[Convolution] = []
         if self.settings.use_gnn_fusion:
-            self.fusion = FastFusion(generator.fusion, dtype)
-            layers = generator.mask_encoder.layers
-            self._mask_layers = [Convolution(layers[0], dtype), Convolution(layers[2], dtype)]
+            self.fusion = FastFusion(generator.fusion, generator.log_tau_mm, dtype)
+            layers = convolutions_of(generator.mask_encoder.layers)
+            self._mask_layers = [Convolution(layer, dtype) for layer in layers]
         self._start = Convolution(generator.start, dtype)
         weight = generator.image.weight.to(dtype)  # [1,F,3,3]
         self._image_taps = weight[0].flatten(1).t().contiguous()  # [9,F]
-        self._image_bias = float(generator.image.bias)
-
+        self._image_bias = float(bias_of(generator.image))
         self.workspaces = Workspaces(dtype, self.device)
 
     @property
@@ -102,31 +107,36 @@ class FastGenerator:
         """
         height, width = state.shape[2:]
         rows = rows_of(state)
-        maps = workspace.take("first", 9, rows.shape[0])
-        for top, end in strips((0, height), width, rows.shape[1], rows.device):
-            part = slice(top * width, end * width)
-            band = torch.mul(rows[part], LEAK, out=workspace.take("strip", *rows[part].shape))
-            torch.maximum(rows[part], band, out=band)  # the leaky rectifier
-            torch.mm(self._image_taps, band.t(), out=maps[:, part])
         image = torch.zeros(height + 2, width + 2, device=rows.device)
-        for tap in range(9):
-            row, column = 2 - tap // 3, 2 - tap % 3
-            image[row : row + height, column : column + width] += maps[tap].view(height, width)
+        with workspace.tap_maps.lent(9, rows.shape[0]) as maps:
+            for top, end in strips((0, height), width, rows.shape[1], rows.device):
+                part = slice(top * width, end * width)
+                with workspace.strip.lent(*rows[part].shape) as strip:
+                    torch.mul(rows[part], LEAK, out=strip)
+                    torch.maximum(rows[part], strip, out=strip)  # the leaky rectifier
+                    torch.mm(self._image_taps, strip.t(), out=maps[:, part])
+            for tap in range(9):
+                row, column = 2 - tap // 3, 2 - tap % 3
+                image[row : row + height, column : column + width] += maps[tap].view(height, width)
         return torch.sigmoid(image[1:-1, 1:-1] + self._image_bias)
 
 
 class FastFusion:
     """GNN-SIF of one slice at a time; names as in `SliceGraphFusion`."""
 
-    def __init__(self, fusion: SliceGraphFusion, dtype: torch.dtype) -> None:
+    def __init__(self, fusion: SliceGraphFusion, log_tau_mm: Tensor, dtype: torch.dtype) -> None:
         self.rounds = fusion.rounds
-        self._dilated = [Convolution(layer, dtype) for layer in fusion.dilated]
+        # float32 on the CPU whatever the device: the same graph for every slab and every edit
+        self.tau_mm = log_tau_mm.detach().float().cpu().exp()
+        self._dilated = [Convolution(layer, dtype) for layer in convolutions_of(fusion.dilated)]
         self._merge = Pointwise(fusion.merge, dtype)
-        self._value = [matrix_of(layer, dtype) for layer in fusion.value]
+        self._value = [matrix_of(layer, dtype) for layer in convolutions_of(fusion.value)]
         self._stack_value = [
-            (layer.weight.to(dtype), layer.bias.to(dtype)) for layer in fusion.stack_value
+            (layer.weight.to(dtype), layer.bias.to(dtype))
+            for layer in fusion.stack_value
+            if isinstance(layer, nn.Linear)
         ]
-        self._message = [Pointwise(layer, dtype) for layer in fusion.message]
+        self._message = [Pointwise(layer, dtype) for layer in convolutions_of(fusion.message)]
         self._graph_hidden = (fusion.graph_hidden.weight, fusion.graph_hidden.bias)
         self._graph_gate = (fusion.graph_gate.weight, fusion.graph_gate.bias)
         self._spatial_gate = Convolution(fusion.spatial_gate, dtype)
@@ -156,9 +166,9 @@ class FastFusion:
         height, width = like.shape[2:]
         return self._message[number](image_of(neighbor_sum + stack, height, width))
 
-    def modulate(self, features: Tensor, window: Tensor, state: Tensor) -> Tensor:
-        """Y (1 + gamma) + beta; window: [1,(2K+2)^2] of `graph_windows`."""
-        hidden = functional.leaky_relu(functional.linear(window, *self._graph_hidden), LEAK)
+    def modulate(self, features: Tensor, patch: Tensor, state: Tensor) -> Tensor:
+        """Y (1 + gamma) + beta; patch: [1,(2K+2)^2] of `graph_patches`."""
+        hidden = functional.leaky_relu(functional.linear(patch, *self._graph_hidden), LEAK)
         gate = functional.linear(hidden, *self._graph_gate)[:, :, None, None].to(features.dtype)
         gate = torch.sigmoid(gate + self._spatial_gate(features)).mul_(2)
         gated = functional.leaky_relu(gate.mul_(features), LEAK)

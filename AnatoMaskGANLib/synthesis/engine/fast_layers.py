@@ -1,5 +1,5 @@
-"""The layers of a frozen generator: convolutions on padded bands of rows, and label-decided
-modulation with everything constant folded in.
+"""The layers of the fast generator: convolutions on padded bands of rows, and label-decided
+modulation with everything constant folded in. They are those of networks/spade.py and noise.py.
 
 Features lie as rows [n,F] of n = h * w pixels (channels last), which is the order that gathers
 write, that 1x1 convolutions multiply, and in which convolutions are fastest on a CPU.
@@ -7,14 +7,18 @@ write, that 1x1 convolutions multiply, and in which convolutions are fastest on 
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from AnatoMaskGANLib.networks.label_words import LabelBranch
 from AnatoMaskGANLib.networks.noise import NoiseInjection
-from AnatoMaskGANLib.networks.spade import LEAK, SPADE, FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.normalization import FrozenBatchNorm2d
+from AnatoMaskGANLib.networks.spade import LEAK, SPADE
 from AnatoMaskGANLib.synthesis.engine.winograd import (
     winograd_convolution,
     winograd_pays,
@@ -36,19 +40,18 @@ class Modulation:
 class FastSPADE:
     """The label branch of a SPADE layer, with the frozen statistics folded into its weights.
 
-    gamma and beta become scale = (1 + gamma) / sigma and shift = beta - mean scale. It is a
-    `LabelBranch`, in float32. bias [F]: of the convolution before the layer; folded as well.
+    gamma and beta become scale = (1 + gamma) / sigma and shift = beta - mean scale, the two halves
+    of `branch`, in float32. bias [F]: of the convolution before the layer; folded as well.
     """
 
     def __init__(self, layer: SPADE, bias: Tensor | None = None) -> None:
-        self.hidden = layer.hidden
         self.normalize = layer.normalize
-        self.is_folded = isinstance(layer.normalize, FrozenBatchNorm2d)
-        weight = layer.modulation.weight.float()  # [2F,hidden,3,3]
-        gamma_weight, beta_weight = weight.chunk(2)
-        gamma_bias, beta_bias = layer.modulation.bias.float().chunk(2)
+        self.is_folded = False
+        gamma_weight, beta_weight = layer.branch.kernel.float().chunk(2)  # [F,hidden,3,3] each
+        gamma_bias, beta_bias = layer.branch.bias.float().chunk(2)
         scale_weight, scale_bias = gamma_weight, 1 + gamma_bias
-        if self.is_folded:
+        if isinstance(layer.normalize, FrozenBatchNorm2d):
+            self.is_folded = True
             inverse = (layer.normalize.running_var + layer.normalize.eps).rsqrt()
             mean = layer.normalize.running_mean
             if bias is not None:
@@ -57,53 +60,61 @@ class FastSPADE:
             scale_bias = scale_bias * inverse
             beta_weight = beta_weight - mean[:, None, None, None] * scale_weight
             beta_bias = beta_bias - mean * scale_bias
-        self.modulation = nn.Conv2d(1, 1, 1)  # a holder of two tensors
-        self.modulation.weight = nn.Parameter(torch.cat([scale_weight, beta_weight]), False)
-        self.modulation.bias = nn.Parameter(torch.cat([scale_bias, beta_bias]), False)
-        self.modulation.padding = (1, 1)
+        self.branch = LabelBranch(
+            layer.branch.hidden_kernel,
+            layer.branch.hidden_bias,
+            torch.cat([scale_weight, beta_weight]),
+            torch.cat([scale_bias, beta_bias]),
+        )
 
 
 class Convolution:
-    """A convolution in channels-last order, of any dilation and grouping."""
+    """A convolution in channels-last order, of any dilation and grouping; for several threads."""
 
-    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype, adds_bias: bool = True) -> None:
         self.weight = layer.weight.to(dtype, memory_format=torch.channels_last)
-        self.bias = None if layer.bias is None else layer.bias.to(dtype)
-        self._padding = tuple(layer.padding)
-        self._options = (tuple(layer.stride), tuple(layer.dilation), layer.groups)
+        self.bias = None if layer.bias is None or not adds_bias else layer.bias.to(dtype)
+        self._padding = _pair(layer.padding)
+        self._stride, self._dilation = _pair(layer.stride), _pair(layer.dilation)
+        self._groups = layer.groups
         self._winograd: Tensor | None = None  # made where it is first of use
-        is_square = layer.kernel_size == (3, 3) and len({*layer.padding, *layer.dilation}) == 1
-        self._may_be_winograd = is_square and layer.groups == 1 and tuple(layer.stride) == (1, 1)
+        self._winograd_lock = threading.Lock()
+        is_square = layer.kernel_size == (3, 3) and len({*self._padding, *self._dilation}) == 1
+        self._may_be_winograd = is_square and layer.groups == 1 and self._stride == (1, 1)
 
     def __call__(self, features: Tensor) -> Tensor:
         num_outputs, num_inputs = self.weight.shape[:2]
-        dilation = self._options[1][0]
+        height, width = features.shape[2:]
         is_plain = features.device.type == "cpu" and features.dtype == torch.float32
         if (
             is_plain
             and self._may_be_winograd
-            and winograd_pays(num_inputs, num_outputs, tuple(features.shape[2:]), dilation)
+            and winograd_pays(num_inputs, num_outputs, (height, width), self._dilation[0])
         ):
+            weight = self._winograd_weight()
+            return winograd_convolution(features, weight, self.bias, self._dilation[0])
+        return self._on(features, self._padding)
+
+    def _winograd_weight(self) -> Tensor:
+        with self._winograd_lock:
             if self._winograd is None:
                 self._winograd = winograd_weight(self.weight)
-            return winograd_convolution(features, self._winograd, self.bias, dilation)
-        return self._on(features, self._padding)
+            return self._winograd
 
     def on_padded_rows(self, features: Tensor) -> Tensor:
         """Of features that hold the rows above and below: [1,F,h+2,w] -> [1,Fout,h,w]."""
         return self._on(features, (0, self._padding[1]))
 
-    def _on(self, features: Tensor, padding: tuple[int, ...]) -> Tensor:
-        stride, dilation, groups = self._options
+    def _on(self, features: Tensor, padding: tuple[int, int]) -> Tensor:
+        options = (self._stride, padding, self._dilation, self._groups)
         if features.device.type == "cpu" and features.dtype == torch.float32 and HAS_ONEDNN:
             # PyTorch's own choice for small grids is a slower convolution.
+            stride, padding, dilation, groups = options
             out = torch.mkldnn_convolution(
                 features, self.weight, self.bias, padding, stride, dilation, groups
             )
         else:
-            out = functional.conv2d(
-                features, self.weight, self.bias, stride, padding, dilation, groups
-            )
+            out = functional.conv2d(features, self.weight, self.bias, *options)
         return out.contiguous(memory_format=torch.channels_last)
 
 
@@ -112,7 +123,7 @@ class Pointwise:
 
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
         self._matrix = matrix_of(layer, dtype)
-        self._bias = layer.bias.to(dtype)
+        self._bias = bias_of(layer).to(dtype)
 
     def __call__(self, features: Tensor) -> Tensor:
         height, width = features.shape[2:]
@@ -128,21 +139,18 @@ class BlockConvolution:
     def __init__(self, layer: nn.Module, dtype: torch.dtype, adds_bias: bool) -> None:
         self._pointwise: Tensor | None = None  # [Fin,Fout]
         self._pointwise_bias: Tensor | None = None
-        if isinstance(layer, nn.Sequential):
-            depthwise, pointwise = layer
-            self._spatial = Convolution(depthwise, dtype)
-            self._spatial.bias = None
-            self._pointwise = matrix_of(pointwise, dtype)
-            # A constant goes through a 1x1 convolution as a constant.
-            self.bias = pointwise.bias + pointwise.weight.flatten(1) @ depthwise.bias
-            self._pointwise_bias = self.bias.to(dtype) if adds_bias else None
-            self.num_outputs = pointwise.out_channels
-        else:
-            self._spatial = Convolution(layer, dtype)
-            self.bias = layer.bias
-            if not adds_bias:
-                self._spatial.bias = None
+        if isinstance(layer, nn.Conv2d):
+            self._spatial = Convolution(layer, dtype, adds_bias)
+            self.bias = bias_of(layer)
             self.num_outputs = layer.out_channels
+            return
+        depthwise, pointwise = convolutions_of(layer)
+        self._spatial = Convolution(depthwise, dtype, adds_bias=False)
+        self._pointwise = matrix_of(pointwise, dtype)
+        # A constant goes through a 1x1 convolution as a constant.
+        self.bias = bias_of(pointwise) + pointwise.weight.flatten(1) @ bias_of(depthwise)
+        self._pointwise_bias = self.bias.to(dtype) if adds_bias else None
+        self.num_outputs = pointwise.out_channels
 
     def rows(self, padded: Tensor, out: Tensor) -> Tensor:
         """[n,Fout] of [1,Fin,h+2,w]; out: memory for them that may be used."""
@@ -153,7 +161,7 @@ class BlockConvolution:
         return out if self._pointwise_bias is None else out.add_(self._pointwise_bias)
 
     def add_rows(self, padded: Tensor, total: Tensor) -> None:
-        """Adds them to the rows [n,Fout]."""
+        """Adds the outputs of [1,Fin,h+2,w] to the rows [n,Fout] of the total."""
         found = rows_of(self._spatial.on_padded_rows(padded))
         if self._pointwise is None:
             total.add_(found)
@@ -164,19 +172,36 @@ class BlockConvolution:
 
 
 class FastNoise:
-    """3D-SNI of one stage, all 1x1 convolutions as matrices."""
+    """3D-SNI of one stage, all 1x1 convolutions as matrices: `NoiseInjection`."""
 
     def __init__(self, noise: NoiseInjection, dtype: torch.dtype) -> None:
         self.projection = matrix_of(noise.projection, dtype)  # [Z,F]
         self.gate = matrix_of(noise.gate, dtype)  # [Z,F]
-        self.class_gate = (noise.class_gate.weight + noise.gate.bias).to(dtype)  # [C,F]
-        self.refine_first = Convolution(noise.refinement[0], dtype)
-        last, scale = noise.refinement[2], noise.refinement_scale
+        self.class_gate = (noise.class_gate.weight + bias_of(noise.gate)).to(dtype)  # [C,F]
+        first, last = convolutions_of(noise.refinement)
+        scale = noise.refinement_scale  # [F,1,1]
+        self.refine_first = Convolution(first, dtype)
         self.refine_last = Convolution(last, dtype)
         self.refine_last.weight = (last.weight * scale[..., None]).to(
             dtype, memory_format=torch.channels_last
         )
-        self.refine_last.bias = (last.bias * scale[:, 0, 0]).to(dtype)
+        self.refine_last.bias = (bias_of(last) * scale[:, 0, 0]).to(dtype)
+
+
+def convolutions_of(module: nn.Module) -> list[nn.Conv2d]:
+    """The convolutions among the direct parts of a sequence or list of layers."""
+    return [layer for layer in module.children() if isinstance(layer, nn.Conv2d)]
+
+
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """[Fout] of a convolution that has one."""
+    return cast(Tensor, layer.bias)
+
+
+def _pair(size: tuple[int, ...] | str) -> tuple[int, int]:
+    """A convolution's padding, stride or dilation by axis; the networks give it as numbers."""
+    rows, columns = cast(tuple[int, int], size)
+    return rows, columns
 
 
 def modulate(source: Tensor, target: Tensor, scale: Tensor, shift: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""One stage of a frozen generator, band of rows by band of rows.
+"""One stage of the fast generator, band of rows by band of rows: `Stage` of networks/generator.py.
 
 A band is what is convolved at once; a strip is a part of it that stays in a core's second-level
 cache while everything that treats pixels by themselves is done to it. A convolution reads one row
@@ -10,15 +10,15 @@ Shape letters: n pixels of a stage's grid h x w, F features, Z noise octaves, C 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from AnatoMaskGANLib.networks.generator import Stage
-from AnatoMaskGANLib.networks.noise import pooled_standard_deviation
+from AnatoMaskGANLib.networks.noise import SliceNoise
 from AnatoMaskGANLib.networks.spade import LEAK
 from AnatoMaskGANLib.synthesis.engine.fast_layers import (
     BlockConvolution,
@@ -30,7 +30,7 @@ from AnatoMaskGANLib.synthesis.engine.fast_layers import (
     modulate,
     rows_of,
 )
-from AnatoMaskGANLib.synthesis.engine.workspace import Workspace
+from AnatoMaskGANLib.synthesis.engine.workspace import Scratch, Workspace
 
 BAND_VALUES = 1 << 20
 """Values of a band: fewer and larger bands convolve faster, while the memory of their results
@@ -51,30 +51,6 @@ class StageLabels:
     modulations: tuple[Modulation, Modulation]
 
 
-@dataclass(frozen=True)
-class SliceNoise:
-    """Noise of one slice, and how strongly it enters."""
-
-    values: Tensor  # [1,Z,H,W], unit variance
-    strength: float
-    spacing_ji_mm: tuple[float, float]
-    sigmas_mm: tuple[float, ...]
-    _averages: dict[int, Tensor] = field(default_factory=dict, repr=False)
-
-    def pooled(self, stride: int) -> Tensor:
-        """[1,Z,h,w] averaged over the cells of a stage, of unit variance."""
-        if stride == 1:
-            return self.values
-        scale = _pooled_scale(stride, self.spacing_ji_mm, self.sigmas_mm)
-        return self._average(stride) * self.values.new_tensor(scale).view(1, -1, 1, 1)
-
-    def _average(self, stride: int) -> Tensor:
-        if stride not in self._averages:
-            finer = self.values if stride == 2 else self._average(stride // 2)
-            self._averages[stride] = functional.avg_pool2d(finer, 2)
-        return self._averages[stride]
-
-
 class FastStage:
     """One resolution of the decoder: context, noise and a SPADE residual block."""
 
@@ -86,7 +62,7 @@ class FastStage:
         self.layers = (FastSPADE(block.spade0), FastSPADE(block.spade1, self._first.bias))
         self.context_tables: list[Tensor] = []
         if stage.context is not None:
-            self.context_tables = [table.weight for table in stage.context.offsets]
+            self.context_tables = stage.context.tables
         self._noise = None if stage.noise is None else FastNoise(stage.noise, dtype)
         self._shortcut: Tensor | None = None  # [Fin,Fout]
         if isinstance(block.shortcut, nn.Conv2d):
@@ -102,14 +78,16 @@ class FastStage:
         height, width = labels.grid
         num_inputs, num_middle = state.shape[1], self._first.num_outputs
         num_outputs = self._second.num_outputs
-        total = workspace.take(f"state {self.stride.bit_length() % 2}", height * width, num_outputs)
-        first = workspace.take_padded("first", height, width, num_inputs)
-        self._before_first(state, labels, noise, workspace, first, total)
-        second = workspace.take_padded("second", height, width, num_middle)
-        self._between(first, second, labels, workspace)
-        padded = image_of(second.flatten(0, 1), height + 2, width)
-        for top, end in bands(labels.grid, max(num_middle, num_outputs), state.device):
-            self._second.add_rows(padded[:, :, top : end + 2], total[top * width : end * width])
+        total = workspace.next_state(height * width, num_outputs)
+        with (
+            workspace.first_input.padded(height, width, num_inputs) as first,
+            workspace.second_input.padded(height, width, num_middle) as second,
+        ):
+            self._before_first(state, labels, noise, workspace, first, total)
+            self._between(first, second, labels, workspace)
+            padded = image_of(second.flatten(0, 1), height + 2, width)
+            for top, end in bands(labels.grid, max(num_middle, num_outputs), state.device):
+                self._second.add_rows(padded[:, :, top : end + 2], total[top * width : end * width])
         return image_of(total, height, width)
 
     def _before_first(
@@ -121,70 +99,96 @@ class FastStage:
         first: Tensor,
         total: Tensor,
     ) -> None:
-        """The first convolution's input, and what goes around both: the shortcut."""
+        """The first convolution's input [h+2,w,F], and what goes around both: the shortcut.
+
+                                                   .-> shortcut -----------------> total
+            state --enlarged--> + noise + context -+
+                                                   '-> SPADE, leaky rectifier ---> first
+
+        All of it treats pixels by themselves, so it is done strip by strip, one strip through
+        the whole of it while it is in the cache. Only a normalization over the slice (group,
+        instance) has to see all pixels before the first of them can go on to `first`: they wait in
+        `unnormalized`. The statistics of batch normalization are in the tables already.
+        """
         height, width = labels.grid
         num_inputs = state.shape[1]
-        folded = self.layers[0].is_folded
         coarse = state[0].permute(1, 2, 0)  # [h,w,F] or [h/2,w/2,F]
-        whole: Tensor | None = None  # kept for a normalization over the slice
-        if not folded:
-            whole = workspace.take("whole", height * width, num_inputs)
-        injection = None
-        if self._noise is not None and noise is not None:
-            injection = _Injection(self._noise, noise, self.stride, labels, workspace)
-        for band in bands(labels.grid, num_inputs, state.device):
-            if injection is not None:
-                injection.refine(*band)
-            for top, end in strips(band, width, num_inputs, state.device):
-                part = slice(top * width, end * width)
-                if whole is not None:
-                    rows = whole[part]
-                elif self._shortcut is None:
-                    rows = total[part]
-                else:
-                    rows = workspace.take("strip", (end - top) * width, num_inputs)
-                _enlarge(coarse, rows.view(end - top, width, num_inputs), top, height)
-                if injection is not None:
-                    injection.add_to(rows, top, end)
-                if labels.context is not None:
-                    table, index = labels.context
-                    rows += _gathered(workspace, "scale", table, index[part])
-                if self._shortcut is not None:
-                    torch.mm(rows, self._shortcut, out=total[part])
-                elif whole is not None:
-                    total[part] = rows
-                if folded:
-                    target = first[top + 1 : end + 1].flatten(0, 1)
-                    _modulate(rows, target, labels.modulations[0], part, workspace)
+        with ExitStack() as lent:
+            whole: Tensor | None = None
+            if not self.layers[0].is_folded:
+                whole = lent.enter_context(workspace.unnormalized.lent(height * width, num_inputs))
+            injection: _Injection | None = None
+            if self._noise is not None and noise is not None:
+                injection = lent.enter_context(
+                    _injection(self._noise, noise, self.stride, labels, workspace)
+                )
+            for band in bands(labels.grid, num_inputs, state.device):
+                band_noise = None if injection is None else injection.of_band(*band)
+                for top, end in strips(band, width, num_inputs, state.device):
+                    part = slice(top * width, end * width)  # of the grid's h * w pixels
+                    with self._strip(part, whole, total, num_inputs, workspace) as rows:
+                        _enlarge(coarse, rows.view(end - top, width, num_inputs), top, height)
+                        if band_noise is not None:
+                            band_noise.add_to(rows, top, end, workspace)
+                        if labels.context is not None:
+                            table, index = labels.context
+                            with _gathered(workspace.addend, table, index[part]) as context:
+                                rows += context
+                        if self._shortcut is not None:
+                            torch.mm(rows, self._shortcut, out=total[part])
+                        elif whole is not None:
+                            total[part] = rows
+                        if whole is None:
+                            # Row 0 of `first` is a row of zeros, so row r of the grid is its r + 1.
+                            target = first[top + 1 : end + 1].flatten(0, 1)
+                            _modulate(rows, target, labels.modulations[0], part, workspace)
+            if whole is not None:
+                self._modulate_normalized(0, whole, first, labels, workspace)
+
+    @contextmanager
+    def _strip(
+        self,
+        part: slice,
+        whole: Tensor | None,
+        total: Tensor,
+        num_features: int,
+        workspace: Workspace,
+    ) -> Iterator[Tensor]:
+        """Where the pixels [n,F] of a strip are put together: where they are needed anyway."""
         if whole is not None:
-            self._modulate_normalized(0, whole, first, labels, workspace)
+            yield whole[part]
+        elif self._shortcut is None:  # these pixels go around the convolutions as they are
+            yield total[part]
+        else:
+            with workspace.strip.lent(part.stop - part.start, num_features) as rows:
+                yield rows
 
     def _between(
         self, first: Tensor, second: Tensor, labels: StageLabels, workspace: Workspace
     ) -> None:
-        """The second convolution's input from that of the first one."""
+        """The second convolution's input from that of the first one, both [h+2,w,F]."""
         height, width = labels.grid
         num_middle = second.shape[2]
-        folded = self.layers[1].is_folded
-        whole: Tensor | None = None
-        if not folded:
-            whole = workspace.take("whole", height * width, num_middle)
         padded = image_of(first.flatten(0, 1), height + 2, width)
-        for band in bands(labels.grid, max(first.shape[2], num_middle), first.device):
-            start, stop = band
-            spare = workspace.take("band", (stop - start) * width, num_middle)
-            made = self._first.rows(padded[:, :, start : stop + 2], spare)
+        with ExitStack() as lent:
+            whole: Tensor | None = None  # as in `_before_first`
+            if not self.layers[1].is_folded:
+                whole = lent.enter_context(workspace.unnormalized.lent(height * width, num_middle))
+            for band in bands(labels.grid, max(first.shape[2], num_middle), first.device):
+                start, stop = band
+                with workspace.first_output.lent((stop - start) * width, num_middle) as spare:
+                    made = self._first.rows(padded[:, :, start : stop + 2], spare)
+                    if whole is not None:
+                        bias = self._first.bias.to(made.dtype)
+                        torch.add(made, bias, out=whole[start * width : stop * width])
+                        continue
+                    for top, end in strips(band, width, num_middle, first.device):
+                        rows = made[(top - start) * width : (end - start) * width]
+                        target = second[top + 1 : end + 1].flatten(0, 1)
+                        part = slice(top * width, end * width)
+                        _modulate(rows, target, labels.modulations[1], part, workspace)
             if whole is not None:
-                bias = self._first.bias.to(made.dtype)
-                torch.add(made, bias, out=whole[start * width : stop * width])
-                continue
-            for top, end in strips(band, width, num_middle, first.device):
-                rows = made[(top - start) * width : (end - start) * width]
-                target = second[top + 1 : end + 1].flatten(0, 1)
-                part = slice(top * width, end * width)
-                _modulate(rows, target, labels.modulations[1], part, workspace)
-        if whole is not None:
-            self._modulate_normalized(1, whole, second, labels, workspace)
+                self._modulate_normalized(1, whole, second, labels, workspace)
 
     def _modulate_normalized(
         self, number: int, rows: Tensor, padded: Tensor, labels: StageLabels, workspace: Workspace
@@ -198,55 +202,75 @@ class FastStage:
             _modulate(normalized[part], target, labels.modulations[number], part, workspace)
 
 
+@dataclass(frozen=True)
 class _Injection:
     """The noise of one slice at one stage."""
 
-    def __init__(
-        self,
-        weights: FastNoise,
-        noise: SliceNoise,
-        stride: int,
-        labels: StageLabels,
-        workspace: Workspace,
-    ) -> None:
-        self._weights = weights
-        self._workspace = workspace
-        self._classes = labels.classes
-        self._width = labels.grid[1]
-        self._strength = noise.strength
-        self._projection = weights.projection * noise.strength
-        height, width = labels.grid
-        pooled = noise.pooled(stride)[0].permute(1, 2, 0)  # [h,w,Z]
-        self._values = workspace.take_padded("noise", height, width, pooled.shape[2])
-        self._values[1:-1] = pooled
-        num_hidden = weights.refine_first.weight.shape[0]
-        hidden = workspace.take_padded("hidden noise", height, width, num_hidden)
-        padded = image_of(self._values.flatten(0, 1), height + 2, width)
+    weights: FastNoise
+    strength: float
+    projection: Tensor  # [Z,F] times the strength
+    labels: StageLabels
+    values: Tensor  # [h+2,w,Z]
+    hidden: Tensor  # [1,8,h+2,w] of the refinement
+
+    def of_band(self, top: int, end: int) -> _BandNoise:
+        """The noise of the rows top to end - 1."""
+        refined = self.weights.refine_last.on_padded_rows(self.hidden[:, :, top : end + 2])
+        return _BandNoise(self, rows_of(refined), top)
+
+
+@dataclass(frozen=True)
+class _BandNoise:
+    """The noise of a band of rows."""
+
+    injection: _Injection
+    refined: Tensor  # [n,F] the refinement's output in the band
+    first_row: int  # of the band
+
+    def add_to(self, rows: Tensor, top: int, end: int, workspace: Workspace) -> None:
+        """Adds the noise to the pixels [n,F] of rows top to end - 1, which are of the band."""
+        injection = self.injection
+        width, weights = injection.labels.grid[1], injection.weights
+        values = injection.values[top + 1 : end + 1].flatten(0, 1)  # [n,Z]
+        classes = injection.labels.classes[top * width : end * width]
+        with (
+            _gathered(workspace.factor, weights.class_gate, classes) as gate,
+            workspace.addend.lent(*rows.shape) as projected,
+        ):
+            gate.addmm_(values, weights.gate).sigmoid_()
+            rows.addcmul_(gate, torch.mm(values, injection.projection, out=projected))
+        start = self.first_row
+        refined = self.refined[(top - start) * width : (end - start) * width]
+        rows.add_(refined, alpha=injection.strength)
+
+
+@contextmanager
+def _injection(
+    weights: FastNoise, noise: SliceNoise, stride: int, labels: StageLabels, workspace: Workspace
+) -> Iterator[_Injection]:
+    """The noise of a slice on the grid of a stage, in the workspace until the context ends."""
+    height, width = labels.grid
+    strength = float(noise.strength)
+    pooled = noise.pooled(stride)[0].permute(1, 2, 0)  # [h,w,Z]
+    num_hidden = weights.refine_first.weight.shape[0]
+    with (
+        workspace.noise.padded(height, width, pooled.shape[2]) as values,
+        workspace.refinement.padded(height, width, num_hidden) as hidden,
+    ):
+        values[1:-1] = pooled
+        padded = image_of(values.flatten(0, 1), height + 2, width)
         for top, end in bands(labels.grid, num_hidden, hidden.device):
             found = weights.refine_first.on_padded_rows(padded[:, :, top : end + 2])
             functional.leaky_relu_(found, LEAK)
             hidden[top + 1 : end + 1] = found[0].permute(1, 2, 0)
-        self._hidden = image_of(hidden.flatten(0, 1), height + 2, width)
-        self._refined: Tensor | None = None  # [n,F] of a band
-        self._first_row = 0  # of the band
-
-    def refine(self, top: int, end: int) -> None:
-        """Prepares the band of rows top to end - 1."""
-        refined = self._weights.refine_last.on_padded_rows(self._hidden[:, :, top : end + 2])
-        self._refined, self._first_row = rows_of(refined), top
-
-    def add_to(self, rows: Tensor, top: int, end: int) -> None:
-        """Adds the noise to the pixels of rows top to end - 1, which are of the band."""
-        width, weights = self._width, self._weights
-        values = self._values[top + 1 : end + 1].flatten(0, 1)  # [n,Z]
-        classes = self._classes[top * width : end * width]
-        gate = _gathered(self._workspace, "scale", weights.class_gate, classes)
-        gate.addmm_(values, weights.gate).sigmoid_()
-        projected = self._workspace.take("shift", *rows.shape)
-        rows.addcmul_(gate, torch.mm(values, self._projection, out=projected))
-        start = self._first_row
-        refined = self._refined[(top - start) * width : (end - start) * width]
-        rows.add_(refined, alpha=self._strength)
+        yield _Injection(
+            weights,
+            strength,
+            weights.projection * strength,
+            labels,
+            values,
+            image_of(hidden.flatten(0, 1), height + 2, width),
+        )
 
 
 def _modulate(
@@ -254,18 +278,21 @@ def _modulate(
 ) -> None:
     """LeakyReLU(source scale + shift) of some pixels."""
     if modulation.index is None:
-        scale, shift = modulation.scale[part], modulation.shift[part]
-    else:
-        index = modulation.index[part]
-        scale = _gathered(workspace, "scale", modulation.scale, index)
-        shift = _gathered(workspace, "shift", modulation.shift, index)
-    modulate(source, target, scale, shift)
+        modulate(source, target, modulation.scale[part], modulation.shift[part])
+        return
+    index = modulation.index[part]
+    with (
+        _gathered(workspace.factor, modulation.scale, index) as scale,
+        _gathered(workspace.addend, modulation.shift, index) as shift,
+    ):
+        modulate(source, target, scale, shift)
 
 
-def _gathered(workspace: Workspace, name: str, table: Tensor, index: Tensor) -> Tensor:
-    """The table's rows at the index."""
-    out = workspace.take(name, index.shape[0], table.shape[1])
-    return torch.index_select(table, 0, index, out=out)
+@contextmanager
+def _gathered(scratch: Scratch, table: Tensor, index: Tensor) -> Iterator[Tensor]:
+    """The table's rows at the index, until the context ends."""
+    with scratch.lent(index.shape[0], table.shape[1]) as rows:
+        yield torch.index_select(table, 0, index, out=rows)
 
 
 def _enlarge(coarse: Tensor, rows: Tensor, top: int, height: int) -> None:
@@ -305,11 +332,3 @@ def _cut(
         size = max(2, most_values // row_values // 2 * 2)
     for top in range(first, last, size):
         yield top, min(last, top + size)
-
-
-@lru_cache(maxsize=256)
-def _pooled_scale(
-    stride: int, spacing_ji_mm: tuple[float, float], sigmas_mm: tuple[float, ...]
-) -> tuple[float, ...]:
-    deviations = pooled_standard_deviation(stride, spacing_ji_mm, sigmas_mm)
-    return tuple(1 / deviation for deviation in deviations)

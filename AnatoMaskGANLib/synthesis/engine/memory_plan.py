@@ -37,6 +37,19 @@ def largest_share(stride: int) -> float:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What is kept in memory beyond one pass, as far as the memory limit allows."""
+
+    labels: bool = False
+    """What was found of the labels, because several passes or updates will use it."""
+    slices: bool = False
+    """What every slice has encoded, because few slices will be made again."""
+
+
+NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True)
 class MemoryNeed:
     """Of the whole process, in bytes."""
 
@@ -46,7 +59,7 @@ class MemoryNeed:
 
     @property
     def least(self) -> int:
-        """Without which not even one slice can be made."""
+        """Smallest limit that allows one slice."""
         return math.ceil(self.fixed + self.per_slice)
 
 
@@ -56,15 +69,15 @@ def memory_need(
     num_voxels: int,
     threads: int,
     weights_bytes: int,
-    keeps_states: bool = False,
+    kept: Kept = NOTHING_KEPT,
 ) -> MemoryNeed:
-    """What a region of this many slices, rows and columns takes; the rest as `slab_size_within`."""
+    """What a box of this many slices, rows and columns takes; the rest as `slab_size_within`."""
     pixels = shape_sjk[1] * shape_sjk[2]
     fixed = (
         PROGRAM_BYTES
         + 2 * weights_bytes
         + _PER_VOXEL * num_voxels
-        + _bytes_of_passes(settings, pixels, shape_sjk[0], threads, keeps_states)
+        + _bytes_of_passes(settings, pixels, shape_sjk[0], threads, kept)
     )
     return MemoryNeed(fixed, pixels * (_NUMBERING + _table_bytes_per_pixel(settings)))
 
@@ -72,30 +85,29 @@ def memory_need(
 def slab_size_within(
     limit_bytes: int,
     settings: GeneratorSettings,
-    region: SynthesisBox,
+    box: SynthesisBox,
     num_voxels: int,
     threads: int,
     weights_bytes: int,
-    keeps_states: bool = False,
+    kept: Kept = NOTHING_KEPT,
 ) -> int:
-    """Slices whose labels are prepared at once, at most those of the region.
+    """Slices whose labels are prepared at once, at most those of the box.
 
     limit_bytes: of the whole process. num_voxels: of the label map or the model grid, the larger.
-    keeps_states: whether what every slice encoded is kept, as a session does.
     Raises MemoryLimitError where not even one slice fits, with the least that does.
     """
-    need = memory_need(settings, region.shape_sjk, num_voxels, threads, weights_bytes, keeps_states)
+    need = memory_need(settings, box.shape_sjk, num_voxels, threads, weights_bytes, kept)
     if need.least > limit_bytes:
         raise MemoryLimitError(
             f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
             f"{math.ceil(need.least / 2**20)} MiB. Raise the limit, crop the label map, or "
             "resample it to larger voxels."
         )
-    return max(1, min(region.shape_sjk[0], int((limit_bytes - need.fixed) // need.per_slice)))
+    return max(1, min(box.shape_sjk[0], int((limit_bytes - need.fixed) // need.per_slice)))
 
 
 def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
-    """Of the tables when as many neighborhoods are distinct as a dictionary may hold."""
+    """Of the tables when as many neighborhoods are distinct as they may hold."""
     total = 0.0
     for number, (inputs, outputs) in enumerate(
         zip(settings.channels[:-1], settings.channels[1:], strict=True)
@@ -107,17 +119,16 @@ def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
 
 
 def _bytes_of_passes(
-    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int, keeps_states: bool
+    settings: GeneratorSettings, pixels: int, num_slices: int, threads: int, kept: Kept
 ) -> float:
     """Noise, states between encoding and decoding, and the features of the slices in work."""
     octaves = len(settings.noise_sigmas_mm)
     noise = 2 * BLOCK_SIZE * pixels * _VALUE * (octaves + 4)
     fused = settings.channels[settings.fusion_stage + 1]
     fused_pixels = pixels / (settings.stride // 2**settings.fusion_stage) ** 2
-    kept = num_slices
-    if not keeps_states:
-        kept = min(kept, BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1))
-    states = kept * 4 * fused * fused_pixels * _VALUE
+    in_work = BLOCK_SIZE + 4 * settings.fusion_rounds * (settings.stack_radius + 1)
+    num_states = num_slices if kept.slices else min(num_slices, in_work)
+    states = num_states * 4 * fused * fused_pixels * _VALUE
     widest = max(
         max(pair) / (settings.stride // 2**number) ** 2
         for number, pair in enumerate(

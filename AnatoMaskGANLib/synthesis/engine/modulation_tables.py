@@ -1,8 +1,8 @@
-"""Everything that the labels of some slices decide, found once: the label dictionary.
+"""Everything that the labels of some slices decide, found once: tables and where to look them up.
 
-SPADE's label branches are a function of the 5x5 label neighborhood ("word") of a pixel. A
-dictionary holds the distinct words of its slices, the modulation of every word for every layer, and
-where each word stands. Nothing in it depends on noise, so all samples of a label map share it.
+SPADE's label branches are a function of the 5x5 label neighborhood ("word") of a pixel. The tables
+hold the modulation of every distinct word of their slices for every layer, and where each word
+stands. Nothing in them depends on noise, so all samples of a label map share them.
 
 Shape letters: S slices, H rows, W columns, n pixels of a stage's grid, F features, C classes.
 """
@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField, LabelWords, number
+from AnatoMaskGANLib.networks.label_grids import DenseLabelField, LabelField
+from AnatoMaskGANLib.networks.label_words import LabelWords, number
 from AnatoMaskGANLib.synthesis.engine.fast_generator import CoarseLabels, FastGenerator
 from AnatoMaskGANLib.synthesis.engine.fast_layers import FastSPADE, Modulation
 from AnatoMaskGANLib.synthesis.engine.fast_stage import FastStage, StageLabels
@@ -26,7 +27,7 @@ third-level cache holds. All at once, the products of a stage take longer and hu
 
 
 class ModulationTables:
-    """The dictionary of neighboring slices.
+    """The tables of neighboring slices.
 
     labels: [S,H,W] class indices, any integer type; H and W are multiples of the stride.
     check: called between the stages; what it raises ends the making.
@@ -39,10 +40,10 @@ class ModulationTables:
         self._generator = generator
         self._labels = labels
         whole = LabelField(labels, generator.settings.num_classes)
-        self._stages: list[_StageDictionary] = []
+        self._stages: list[_StageTables] = []
         for stage in generator.stages:
             check()
-            self._stages.append(_StageDictionary(generator, stage, whole))
+            self._stages.append(_StageTables(generator, stage, whole))
         self._coarse: dict[int, CoarseLabels] = {}
 
     @property
@@ -69,7 +70,7 @@ class ModulationTables:
         return self._coarse[slice_number]
 
 
-class _StageDictionary:
+class _StageTables:
     """Words, tables and classes of the slices on the grid of one stage."""
 
     def __init__(self, generator: FastGenerator, stage: FastStage, whole: LabelField) -> None:
@@ -98,18 +99,18 @@ class _StageDictionary:
             field = DenseLabelField(
                 self._labels[slice_number : slice_number + 1], self._num_classes
             )
-            modulations = tuple(self._convolved(layer, field) for layer in self._layers)
+            first, second = (self._convolved(layer, field) for layer in self._layers)
         else:
             index = self._index[slice_number]
-            modulations = tuple(Modulation(*table, index) for table in self._tables)
+            first, second = (Modulation(*table, index) for table in self._tables)
         classes = self._labels[slice_number].flatten()
-        return StageLabels(self._grid, classes, context, modulations)
+        return StageLabels(self._grid, classes, context, (first, second))
 
     def _table(self, words: LabelWords, layer: FastSPADE) -> tuple[Tensor, Tensor]:
         """[U5,F] scale and [U5,F] shift."""
-        hidden = words.hidden(layer)
-        kernels = layer.modulation.weight.chunk(2)
-        biases = layer.modulation.bias.chunk(2)
+        hidden = words.hidden(layer.branch)
+        kernels = layer.branch.kernel.chunk(2)
+        biases = layer.branch.bias.chunk(2)
         scale, shift = (
             self._rows(words, hidden, kernel, bias)
             for kernel, bias in zip(kernels, biases, strict=True)
@@ -129,7 +130,7 @@ class _StageDictionary:
         return table
 
     def _convolved(self, layer: FastSPADE, field: DenseLabelField) -> Modulation:
-        both = field.modulation(layer, 1)[0].flatten(1).t()
+        both = field.modulation(layer.branch, 1)[0].flatten(1).t()
         return Modulation(*self._halves(both), None)
 
     def _halves(self, both: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,9 +167,9 @@ def _stage_context(
     num_slices = labels.shape[0] - len(tables) + 1
     columns = [sampled[offset : offset + num_slices].contiguous() for offset in range(len(tables))]
     index, places = _number_columns(columns, num_classes)
-    table = sum(
-        weight[column.reshape(-1)[places]] for weight, column in zip(tables, columns, strict=True)
-    )
+    table = torch.zeros(())
+    for weight, column in zip(tables, columns, strict=True):
+        table = table + weight[column.reshape(-1)[places]]
     return table.to(dtype), index.flatten(1).to(torch.int32)
 
 

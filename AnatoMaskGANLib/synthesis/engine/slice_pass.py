@@ -1,74 +1,92 @@
 """Synthesis with the generators that treat every slice by itself (OASIS, U-Net).
 
-The same face as `SlabCache` and `VolumePass`, without what these do for AnatoMaskGAN's own
-generator: no dictionary, no messages between slices.
+No tables and no messages between slices: the network itself makes every image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
-from AnatoMaskGANLib.networks.noise import noise_field
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
-from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
-from AnatoMaskGANLib.synthesis.engine.volume_pass import VolumePass
+from AnatoMaskGANLib.networks.slice_batch import ImageGenerator, SliceBatch
+from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.passes import Check, NoiseChoice, go_on
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox
 
 _BLOCK_SIZE = 8  # slices whose noise is drawn together
 
 
-class SliceLabels:
-    """The labels of a region. Slices have their numbers on the model grid."""
+class SliceEngine:
+    """The `Engine` of a generator that treats every slice by itself."""
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        labels_kji: np.ndarray,
-        region: SynthesisBox,
-        spacing_ijk_mm: Sequence[float],
-        device: torch.device,
-    ) -> None:
+    dtype = torch.float32
+
+    def __init__(self, generator: ImageGenerator, device: torch.device) -> None:
         self.generator = generator
-        self.labels_kji = labels_kji
-        self.region = region
-        self.spacing_ijk_mm = spacing_ijk_mm
         self.device = device
-        self.first, self.end = region.slices
-        self.slab_size = 1  # slices that share what was found of their labels: nothing is found
-        self.check: Callable[[], None] = lambda: None
+
+    def labels_of(
+        self,
+        labels: BoxLabels,
+        kept: Kept,
+        limit_bytes: int,
+        num_voxels: int,
+        previous: SliceLabels | None = None,
+        changed: Iterable[int] = (),
+    ) -> SliceLabels:
+        """The labels as they are: nothing is found of them, so nothing is kept or taken over."""
+        return SliceLabels(labels)
+
+    def start_pass(self, labels: SliceLabels, noise: NoiseChoice, kept: Kept) -> SlicePass:
+        """A pass through the slices of these labels."""
+        return SlicePass(self.generator, labels, noise, self.device)
+
+
+class SliceLabels:
+    """The labels of a box."""
+
+    def __init__(self, labels: BoxLabels) -> None:
+        self.labels = labels
+        self.slab_size = 1
+
+    @property
+    def box(self) -> SynthesisBox:
+        """The part of the grid that is synthesized."""
+        return self.labels.box
 
     @property
     def numbers(self) -> range:
-        """The slices of the region."""
-        return range(self.first, self.end)
+        """The slices of the box."""
+        return self.labels.numbers
 
 
 class SlicePass:
-    """Synthesizes slices of a region with the noise of one seed."""
+    """Synthesizes slices of a box with the noise of one seed."""
 
     def __init__(
         self,
+        generator: ImageGenerator,
         labels: SliceLabels,
-        seed: int,
-        noise_strength: float,
-        noise_length_scale: float = 1.0,
+        noise: NoiseChoice,
+        device: torch.device,
     ) -> None:
+        self.generator = generator
         self.labels = labels
-        self.seed = seed
-        self.noise_strength = noise_strength
-        self.noise_length_scale = noise_length_scale
+        self.noise = noise
+        self.device = device
 
-    def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def images(
+        self, numbers: Iterable[int] | None = None, check: Check = go_on
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order."""
         wanted = sorted(self.labels.numbers if numbers is None else numbers)
         while wanted:
             block = [number for number in wanted if number < wanted[0] + _BLOCK_SIZE]
-            noise = self._noise(block[0], block[-1] + 1)
+            noise = self._drawn(range(block[0], block[-1] + 1))
             for number in block:
-                self.labels.check()
+                check()
                 own = None if noise is None else noise[:, number - block[0]][None, :, None]
                 yield number, self._image(number, own)
             wanted = wanted[len(block) :]
@@ -78,41 +96,19 @@ class SlicePass:
         self.labels = labels
         return sorted(changed & set(labels.numbers))
 
-    def _noise(self, first: int, end: int) -> torch.Tensor | None:
-        """[Z,S,H,W] on the lattice of the whole grid."""
-        labels, settings = self.labels, self.labels.generator.settings
-        if not settings.use_noise3d or self.noise_strength == 0:
+    def _drawn(self, slices: range) -> torch.Tensor | None:
+        """[Z,S,H,W] noise of some slices, where the generator adds any."""
+        settings = self.generator.settings
+        if not self.noise.is_added_by(settings):
             return None
-        region = labels.region
-        return noise_field(
-            self.seed,
-            (first, *region.start_kji[1:]),
-            (end - first, *region.shape_sjk[1:]),
-            [step / self.noise_length_scale for step in reversed(labels.spacing_ijk_mm)],
-            settings.noise_sigmas_mm,
-            labels.device,
-        )
+        return self.noise.drawn(settings, self.labels.labels, slices, self.device)
 
     def _image(self, number: int, noise: torch.Tensor | None) -> np.ndarray:
-        labels, spacing = self.labels, self.labels.spacing_ijk_mm
-        part = labels.region.cut(labels.labels_kji, (number, number + 1))
-        classes = torch.from_numpy(part.astype(np.int64)).to(labels.device)[None]
-        position = torch.full((1, 1), number * spacing[2], device=labels.device)
-        noise_spacing = [spacing[axis] / self.noise_length_scale for axis in (1, 0)]
-        made = labels.generator(classes, position, noise, self.noise_strength, tuple(noise_spacing))
-        return made[0, 0, 0].float().cpu().numpy()
-
-
-def start_pass(
-    labels: SlabCache | SliceLabels,
-    seed: int,
-    noise_strength: float,
-    keeps_all: bool = False,
-    noise_length_scale: float = 1.0,
-) -> VolumePass | SlicePass:
-    """The pass that fits the labels' generator; keeps_all as for `VolumePass`."""
-    if isinstance(labels, SliceLabels):
-        return SlicePass(labels, seed, noise_strength, noise_length_scale)
-    return VolumePass(
-        labels, seed, noise_strength, keeps_all=keeps_all, noise_length_scale=noise_length_scale
-    )
+        labels = self.labels.labels
+        classes = torch.from_numpy(labels.cut(number, number + 1)).to(self.device)[None]
+        position = torch.full((1, 1), number * labels.spacing_ijk_mm[2], device=self.device)
+        _, *spacing_ji_mm = self.noise.spacing_kji_mm(labels)
+        batch = SliceBatch(
+            classes, position, noise, self.noise.strength, (spacing_ji_mm[0], spacing_ji_mm[1])
+        )
+        return self.generator(batch).image[0, 0, 0].float().cpu().numpy()

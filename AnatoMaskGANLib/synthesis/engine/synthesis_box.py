@@ -22,7 +22,10 @@ class SynthesisBox:
     @property
     def shape_sjk(self) -> tuple[int, int, int]:
         """Number of slices, rows and columns."""
-        return tuple(end - start for start, end in (self.slices, self.rows, self.columns))
+        slices, rows, columns = (
+            end - start for start, end in (self.slices, self.rows, self.columns)
+        )
+        return slices, rows, columns
 
     @property
     def start_kji(self) -> tuple[int, int, int]:
@@ -45,10 +48,29 @@ class SynthesisBox:
         voxels_kji[number][source] = image[target]
 
 
-def labeled_box(labels_kji: np.ndarray, stride: int) -> SynthesisBox | None:
-    """The region of all labels: slices as they are, rows and columns grown to cells of the stride.
+@dataclass(frozen=True, eq=False)
+class BoxLabels:
+    """A label map on the model grid, and the box of it that is synthesized."""
 
-    The cells start at index 0 of the grid, so that an edit inside them leaves the region as it is.
+    labels_kji: np.ndarray
+    """Model classes on the whole grid, any integer type."""
+    box: SynthesisBox
+    spacing_ijk_mm: tuple[float, float, float]
+
+    @property
+    def numbers(self) -> range:
+        """The slices of the box, by their numbers on the model grid."""
+        return range(*self.box.slices)
+
+    def cut(self, first: int, end: int) -> np.ndarray:
+        """[end-first,H,W] int64 classes of some slices; beyond the grid lies background."""
+        return self.box.cut(self.labels_kji, (first, end)).astype(np.int64)
+
+
+def labeled_box(labels_kji: np.ndarray, stride: int) -> SynthesisBox | None:
+    """The box of all labels: slices as they are, rows and columns grown to cells of the stride.
+
+    The cells start at index 0 of the grid, so that an edit inside them leaves the box as it is.
     None where nothing is labeled.
     """
     is_labeled = labels_kji != 0

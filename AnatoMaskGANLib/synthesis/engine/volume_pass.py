@@ -13,30 +13,83 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from AnatoMaskGANLib.networks.noise import noise_field
+from AnatoMaskGANLib.networks.generator import Generator
+from AnatoMaskGANLib.networks.noise import SliceNoise
 from AnatoMaskGANLib.networks.slice_graph import NEIGHBOR_RADIUS, stack_means, stack_sums
-from AnatoMaskGANLib.synthesis.engine.fast_stage import SliceNoise
-from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE
-from AnatoMaskGANLib.synthesis.engine.slab_cache import SlabCache
+from AnatoMaskGANLib.synthesis.engine.fast_generator import FastFusion, FastGenerator
+from AnatoMaskGANLib.synthesis.engine.memory_plan import (
+    BLOCK_SIZE,
+    NOTHING_KEPT,
+    Kept,
+    slab_size_within,
+)
+from AnatoMaskGANLib.synthesis.engine.passes import Check, NoiseChoice, go_on
+from AnatoMaskGANLib.synthesis.engine.slab_cache import BoxGraph, SlabCache
+from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels
 
 MOST_THREADS = 8
 """Slices evaluated side by side; beyond that, Python itself becomes the bottleneck."""
 
 _logger = logging.getLogger(__name__)
-Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Run(Protocol):
+    """Runs a function on slices and gives the results in order."""
+
+    def __call__(
+        self, function: Callable[[int], Result], numbers: Iterable[int], /
+    ) -> Iterator[Result]: ...
+
+
+class VolumeEngine:
+    """The `Engine` of AnatoMaskGAN's own generators: slices share tables and exchange messages."""
+
+    def __init__(self, generator: Generator, dtype: torch.dtype = torch.float32) -> None:
+        self.fast = FastGenerator(generator, dtype)
+        self.dtype = dtype
+
+    def labels_of(
+        self,
+        labels: BoxLabels,
+        kept: Kept,
+        limit_bytes: int,
+        num_voxels: int,
+        previous: SlabCache | None = None,
+        changed: Iterable[int] = (),
+    ) -> SlabCache:
+        """Tables and graph, found slab by slab; half of the limit is for tables that are kept."""
+        slab_size = slab_size_within(
+            limit_bytes,
+            self.fast.settings,
+            labels.box,
+            num_voxels,
+            min(torch.get_num_threads(), MOST_THREADS),
+            self.fast.weight_bytes,
+            kept,
+        )
+        table_bytes = limit_bytes // 2 if kept.labels else 0
+        return SlabCache(self.fast, labels, slab_size, table_bytes, previous, changed)
+
+    def start_pass(self, labels: SlabCache, noise: NoiseChoice, kept: Kept) -> VolumePass:
+        """A pass through the slices of these labels."""
+        return VolumePass(labels, noise, kept)
 
 
 @dataclass
 class _EncodedSlice:
-    """What is kept of a slice between its encoding and its decoding."""
+    """What is kept of a slice between its encoding and its decoding.
+
+    Round r reads features[r] and makes values[r] and sums[r], which the slice sends, and
+    features[r + 1], after it has received.
+    """
 
     state: Tensor  # [1,F,h,w] Y
     foreground: Tensor  # [1,1,h,w]
@@ -44,49 +97,53 @@ class _EncodedSlice:
     values: list[Tensor] = field(default_factory=list)  # of each round
     sums: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # of each round
 
-    def keep_rounds(self, number: int) -> None:
-        """Forgets what came after the start of this round."""
-        del self.features[number + 1 :], self.values[number + 1 :], self.sums[number + 1 :]
+    def forget_after(self, round_number: int) -> None:
+        """Keeps the features before this round and what was sent in it, forgets all that came
+        after.
+        """
+        del self.features[round_number + 1 :]
+        del self.values[round_number + 1 :]
+        del self.sums[round_number + 1 :]
 
 
 class VolumePass:
-    """Synthesizes slices of a region with the noise of one seed.
+    """Synthesizes slices of a box with the noise of one seed.
 
-    Slices have their numbers on the model grid. keeps_all: what slices have encoded is kept when
+    Slices have their numbers on the model grid. kept.slices: what slices have encoded is kept when
     they are made, so that `replace_labels` can make few of them again.
     """
 
     def __init__(
         self,
         labels: SlabCache,
-        seed: int,
-        noise_strength: float,
-        keeps_all: bool = False,
+        noise: NoiseChoice,
+        kept: Kept = NOTHING_KEPT,
         threads: int | None = None,
-        noise_length_scale: float = 1.0,
     ) -> None:
         self.labels = labels
-        self.settings = labels.frozen.settings
-        self.seed = seed
-        self.noise_strength = noise_strength
-        self.noise_length_scale = noise_length_scale
-        self.keeps_all = keeps_all
+        self.fast = labels.fast
+        self.settings = labels.fast.settings
+        self.noise = noise
+        self.kept = kept
         self._threads = threads
         self._encoded: dict[int, _EncodedSlice] = {}
-        self._noise: dict[int, tuple[int, Tensor]] = {}  # block -> first slice, [Z,S,H,W]
+        self._drawn: dict[int, tuple[int, Tensor]] = {}  # block -> first slice, [Z,S,H,W]
         self._noise_lock = threading.Lock()
 
-    def images(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def images(
+        self, numbers: Iterable[int] | None = None, check: Check = go_on
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Number and image [H,W] float32 in [0,1] of the slices, or of these, in order.
 
         A GPU that has too little memory gets smaller slabs; MemoryError where that does not help.
         """
+        self.labels.check = check  # asked while tables are made, too
         wanted = sorted(self.labels.numbers if numbers is None else numbers)
         with side_by_side(self.labels.device, self._threads) as run_all:
 
-            def run(function: Callable[[int], Result], items: Iterable[int]) -> Iterator[Result]:
+            def run(function: Callable[[int], Result], items: Iterable[int], /) -> Iterator[Result]:
                 for result in run_all(function, items):
-                    self.labels.check()
+                    check()
                     yield result
 
             while wanted:
@@ -104,7 +161,7 @@ class VolumePass:
     def replace_labels(self, labels: SlabCache, changed: set[int]) -> list[int]:
         """Goes over to an edited label map in the same rows and columns; what must be made again.
 
-        changed: slices whose labels differ, or that only one of the two regions has. Everything
+        changed: slices whose labels differ, or that only one of the two boxes has. Everything
         that none of them reaches, by edges, stack nodes or context, is kept as it is.
         """
         old, self.labels = self.labels, labels
@@ -113,18 +170,20 @@ class VolumePass:
         labels.take_from(old, numbers - changed, numbers - in_sight)
         for number in changed:
             self._encoded.pop(number, None)
-        if old.region != labels.region:
-            self._noise.clear()
-        if labels.graph is None:
+        if old.box != labels.box:
+            self._drawn.clear()
+        if labels.graph is None or old.graph is None:
             return sorted(in_sight & numbers)
+        # After round r everything at most r + 1 reaches from a changed slice is another one, and
+        # what has other edges, and from then on what these reach.
         dirty = set(changed)
-        changed_edges = _numbers_that_differ(_edges_of(old), _edges_of(labels))
+        changed_edges = _numbers_that_differ(old.graph.edges(), labels.graph.edges())
         for round_number in range(self.settings.fusion_rounds):
             dirty = _grown(dirty, self._reach) | changed_edges
             for number in dirty & self._encoded.keys():
-                self._encoded[number].keep_rounds(round_number)
-        changed_windows = _numbers_that_differ(_windows_of(old), _windows_of(labels))
-        return sorted((in_sight | dirty | changed_windows) & numbers)
+                self._encoded[number].forget_after(round_number)
+        changed_patches = _numbers_that_differ(_patches_of(old.graph), _patches_of(labels.graph))
+        return sorted((in_sight | dirty | changed_patches) & numbers)
 
     @property
     def _reach(self) -> int:
@@ -132,123 +191,126 @@ class VolumePass:
         return max(NEIGHBOR_RADIUS, self.settings.stack_radius)
 
     def _prepare(self, block: Sequence[int], run: Run) -> None:
-        """Everything that decoding these slices needs, in the order of dependence."""
-        rounds = self.settings.fusion_rounds if self.labels.graph is not None else 0
+        """Everything that decoding these slices needs, in the order of dependence.
+
+        A slice is ready after round r when all slices within its reach were ready after round
+        r - 1. So round r needs the neighbors of what round r + 1 needs, and the block is what is
+        needed after the last one. With two rounds and a reach of 2, for a block of one slice x:
+
+            needed[2]   . . . . x . . . .     encoded, send in round 0
+            needed[1]       . . x . .         receive in round 0, send in round 1
+            needed[0]           x             receives in round 1, is decoded
+
+        What slices were found to be in earlier blocks is kept, so most of this is done already.
+        """
+        fusion, graph = self.fast.fusion, self.labels.graph
+        rounds = 0 if fusion is None else fusion.rounds
         needed = [set(block)]
         for _ in range(rounds):
             needed.append(_grown(needed[-1], self._reach) & set(self.labels.numbers))
         missing = sorted(needed[rounds] - self._encoded.keys())
         for number, encoded in zip(missing, run(self._encode, missing), strict=True):
             self._encoded[number] = encoded
+        if fusion is None or graph is None:
+            return
         for round_number in range(rounds):
             senders = sorted(needed[rounds - round_number])
-            list(run(lambda n, r=round_number: self._send(n, r), senders))
+            _finish(run(partial(self._send, fusion, round_number), senders))
             receivers = [
-                n
-                for n in sorted(needed[rounds - round_number - 1])
-                if len(self._encoded[n].features) <= round_number + 1
+                number
+                for number in sorted(needed[rounds - round_number - 1])
+                if len(self._encoded[number].features) <= round_number + 1
             ]
-            list(run(lambda n, r=round_number: self._receive(n, r), receivers))
+            _finish(run(partial(self._receive, fusion, graph, round_number), receivers))
 
     def _encode(self, number: int) -> _EncodedSlice:
-        frozen = self.labels.frozen
         coarse = self.labels.coarse(number)
         noise = self._noise_of(number)
-        state = frozen.encode(coarse, self.labels.stage_labels(number), noise)
-        encoded = _EncodedSlice(state, coarse.foreground.to(frozen.dtype))
-        if frozen.fusion is not None:
-            encoded.features.append(frozen.fusion.slice_features(coarse.mask_features, state))
+        state = self.fast.encode(coarse, self.labels.stage_labels(number), noise)
+        encoded = _EncodedSlice(state, coarse.foreground.to(self.fast.dtype))
+        if self.fast.fusion is not None and coarse.mask_features is not None:
+            features = self.fast.fusion.slice_features(coarse.mask_features, state)
+            encoded.features.append(features)
         return encoded
 
-    def _send(self, number: int, round_number: int) -> None:
+    def _send(self, fusion: FastFusion, round_number: int, number: int) -> None:
         """Values and part of the stack's mean that a slice gives in a round."""
         encoded = self._encoded[number]
         if len(encoded.values) <= round_number:
             features = encoded.features[round_number]
-            values = self.labels.frozen.fusion.slice_values(round_number, features)
+            values = fusion.slice_values(round_number, features)
             sums = stack_sums(features.float(), encoded.foreground.float())
             encoded.values.append(values)  # both or none, whatever stops it
             encoded.sums.append(sums)
 
-    def _receive(self, number: int, round_number: int) -> None:
+    def _receive(self, fusion: FastFusion, graph: BoxGraph, round_number: int, number: int) -> None:
         """The features of a slice after a round."""
-        graph = self.labels.graph
         encoded = self._encoded[number]
-        row = number - self.labels.first
         neighbor_sum = torch.zeros_like(encoded.values[round_number])
+        # One after the other, in the order of the slices: a product of matrices would round
+        # otherwise by their number, and an update has to equal a synthesis of the whole volume.
         for other in self._within(number, NEIGHBOR_RADIUS):
-            weight = float(graph.edges[0, row, other - self.labels.first])
-            neighbor_sum.add_(self._encoded[other].values[round_number], alpha=weight)
-        parts = [
-            self._encoded[other].sums[round_number]
-            for other in self._within(number, graph.stack_radius)
-        ]
-        means = stack_means(sum(part[0] for part in parts), sum(part[1] for part in parts))
+            values = self._encoded[other].values[round_number]
+            neighbor_sum.add_(values, alpha=graph.edge(number, other))
+        sums, areas = torch.zeros(()), torch.zeros(())
+        for other in self._within(number, graph.graph.stack_radius):
+            sums_of_other, areas_of_other = self._encoded[other].sums[round_number]
+            sums, areas = sums + sums_of_other, areas + areas_of_other
         features = encoded.features[round_number]
-        to_stack = graph.to_stack[0, row : row + 1].to(features.device)
-        message = self.labels.frozen.fusion.message_from(
-            round_number, neighbor_sum, means.to(features.dtype), to_stack, features
+        message = fusion.message_from(
+            round_number,
+            neighbor_sum,
+            stack_means(sums, areas).to(features.dtype),
+            graph.to_stack(number).to(features.device),
+            features,
         )
         encoded.features.append(features + message)
 
     def _image(self, number: int) -> np.ndarray:
-        frozen = self.labels.frozen
         encoded = self._encoded[number]
         state = encoded.state
-        if frozen.fusion is not None:
-            row = number - self.labels.first
-            window = self.labels.windows[row : row + 1].to(state.device)
-            state = frozen.fusion.modulate(encoded.features[-1], window, state)
+        if self.fast.fusion is not None and self.labels.graph is not None:
+            patch = self.labels.graph.patch(number).to(state.device)
+            state = self.fast.fusion.modulate(encoded.features[-1], patch, state)
         labels = self.labels.stage_labels(number)
-        return frozen.decode(state, labels, self._noise_of(number)).cpu().numpy()
+        return self.fast.decode(state, labels, self._noise_of(number)).cpu().numpy()
 
     def _noise_of(self, number: int) -> SliceNoise | None:
-        if not self.settings.use_noise3d or self.noise_strength == 0:
+        if not self.noise.is_added_by(self.settings):
             return None
-        spacing = self._noise_spacing_ijk_mm
         block = number // BLOCK_SIZE
         with self._noise_lock:
-            if block not in self._noise:
-                self._noise[block] = self._drawn(block)
-            first, drawn = self._noise[block]
-        values = drawn[:, number - first][None].contiguous(memory_format=torch.channels_last)
+            if block not in self._drawn:
+                self._drawn[block] = self._draw(block)
+            first, drawn = self._drawn[block]
+        _, *spacing_ji_mm = self.noise.spacing_kji_mm(self.labels.labels)
         return SliceNoise(
-            values,
-            self.noise_strength,
-            (spacing[1], spacing[0]),
-            tuple(self.settings.noise_sigmas_mm),
-        )
-
-    @property
-    def _noise_spacing_ijk_mm(self) -> tuple[float, ...]:
-        """In which the noise is drawn: voxels this much closer make its lengths so much longer."""
-        return tuple(step / self.noise_length_scale for step in self.labels.spacing_ijk_mm)
-
-    def _drawn(self, block: int) -> tuple[int, Tensor]:
-        """First slice of a block, and its noise [Z,S,H,W]."""
-        first = max(self.labels.first, block * BLOCK_SIZE)
-        end = min(self.labels.end, (block + 1) * BLOCK_SIZE)
-        region = self.labels.region
-        return first, noise_field(
-            self.seed,
-            (first, *region.start_kji[1:]),
-            (end - first, *region.shape_sjk[1:]),
-            self._noise_spacing_ijk_mm[::-1],
+            drawn[:, number - first][None].contiguous(memory_format=torch.channels_last),
+            self.noise.strength,
+            (spacing_ji_mm[0], spacing_ji_mm[1]),
             self.settings.noise_sigmas_mm,
-            self.labels.device,
+            halves=True,
         )
+
+    def _draw(self, block: int) -> tuple[int, Tensor]:
+        """First slice of a block in the box, and the noise [Z,S,H,W] of the block."""
+        numbers = self.labels.numbers
+        first = max(numbers.start, block * BLOCK_SIZE)
+        end = min(numbers.stop, (block + 1) * BLOCK_SIZE)
+        labels, device = self.labels.labels, self.labels.device
+        return first, self.noise.drawn(self.settings, labels, range(first, end), device)
 
     def _within(self, number: int, radius: int) -> range:
-        first, end = self.labels.first, self.labels.end
-        return range(max(first, number - radius), min(end, number + radius + 1))
+        numbers = self.labels.numbers
+        return range(max(numbers.start, number - radius), min(numbers.stop, number + radius + 1))
 
     def _forget_before(self, number: int) -> None:
         self.labels.forget_before(number)
-        kept_noise = sum(drawn.numel() * drawn.element_size() for _, drawn in self._noise.values())
-        if not self.keeps_all or kept_noise > self.labels.keep_bytes // 4:
-            for old in [block for block in self._noise if (block + 1) * BLOCK_SIZE <= number]:
-                del self._noise[old]
-        if not self.keeps_all:
+        noise_bytes = sum(drawn.numel() * drawn.element_size() for _, drawn in self._drawn.values())
+        if not self.kept.slices or noise_bytes > self.labels.table_bytes // 4:
+            for old in [block for block in self._drawn if (block + 1) * BLOCK_SIZE <= number]:
+                del self._drawn[old]
+        if not self.kept.slices:
             reach = self.settings.fusion_rounds * self._reach
             for old in [other for other in self._encoded if other < number - reach]:
                 del self._encoded[old]
@@ -270,8 +332,8 @@ class VolumePass:
             size // 2,
         )
         self.labels.forget()
-        self.labels.frozen.workspaces.forget()
-        self._noise.clear()
+        self.fast.workspaces.forget()
+        self._drawn.clear()
         if self.labels.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -286,7 +348,7 @@ def side_by_side(device: torch.device, threads: int | None = None) -> Iterator[R
     before = torch.get_num_threads()
     wanted = min(before if threads is None else threads, MOST_THREADS)
     if device.type != "cpu" or wanted == 1:
-        yield map
+        yield _one_after_the_other
         return
     with ThreadPoolExecutor(wanted, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         # PyTorch's setting is each thread's own, but the last one set is what new threads get: all
@@ -297,8 +359,8 @@ def side_by_side(device: torch.device, threads: int | None = None) -> Iterator[R
         started.wait()
         torch.set_num_threads(before)
 
-        def run(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-            return pool.map(torch.inference_mode()(function), items)
+        def run(function: Callable[[int], Result], numbers: Iterable[int], /) -> Iterator[Result]:
+            return pool.map(torch.inference_mode()(function), numbers)
 
         try:
             yield run
@@ -306,7 +368,16 @@ def side_by_side(device: torch.device, threads: int | None = None) -> Iterator[R
             pool.shutdown(cancel_futures=True)
 
 
-Run = Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]
+def _one_after_the_other(
+    function: Callable[[int], Result], numbers: Iterable[int], /
+) -> Iterator[Result]:
+    return map(function, numbers)
+
+
+def _finish(results: Iterator[None]) -> None:
+    """Waits until all have been made."""
+    for _ in results:
+        pass
 
 
 def _grown(numbers: Iterable[int], radius: int) -> set[int]:
@@ -314,19 +385,8 @@ def _grown(numbers: Iterable[int], radius: int) -> set[int]:
     return {n + d for n in numbers for d in range(-radius, radius + 1)}
 
 
-def _edges_of(labels: SlabCache) -> dict[int, tuple[Tensor, ...]]:
-    """Slice -> its edges to those within reach, and to the stack node."""
-    graph = labels.graph
-    padded = functional.pad(graph.edges[0], (NEIGHBOR_RADIUS, NEIGHBOR_RADIUS))
-    width = 2 * NEIGHBOR_RADIUS + 1
-    return {
-        number: (padded[row, row : row + width], graph.to_stack[0, row])
-        for row, number in enumerate(labels.numbers)
-    }
-
-
-def _windows_of(labels: SlabCache) -> dict[int, tuple[Tensor, ...]]:
-    return {number: (labels.windows[row],) for row, number in enumerate(labels.numbers)}
+def _patches_of(graph: BoxGraph) -> dict[int, tuple[Tensor, ...]]:
+    return {number: (graph.patch(number),) for number in graph.numbers}
 
 
 def _numbers_that_differ(

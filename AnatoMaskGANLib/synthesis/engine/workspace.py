@@ -15,31 +15,83 @@ import torch
 from torch import Tensor
 
 
-class Workspace:
-    """Named pieces of memory for one slice at a time; a name's content lives until it is taken
-    again.
-    """
+class Scratch:
+    """A piece of memory for one use at a time; it grows to the largest use and is kept."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype = dtype
         self._device = device
-        self._held: dict[str, Tensor] = {}
+        self._held: Tensor | None = None
+        self._is_lent = False
 
-    def take(self, name: str, *shape: int) -> Tensor:
-        """Memory of this shape, with whatever it holds."""
+    @contextmanager
+    def lent(self, *shape: int) -> Iterator[Tensor]:
+        """Memory of this shape, with whatever it holds, until the context ends.
+
+        Raises RuntimeError where another use has not ended.
+        """
+        if self._is_lent:
+            raise RuntimeError(
+                f"Scratch memory for {shape} is asked for where it is in use; expected an end of "
+                "that use first. Give the new use a field of its own in Workspace."
+            )
+        self._is_lent = True
+        try:
+            yield self.overwritten(*shape)
+        finally:
+            self._is_lent = False
+
+    @contextmanager
+    def padded(self, height: int, width: int, num_features: int) -> Iterator[Tensor]:
+        """[h+2,w,F] whose first and last rows are zero, until the context ends."""
+        with self.lent(height + 2, width, num_features) as padded:
+            padded[0].zero_()
+            padded[-1].zero_()
+            yield padded
+
+    def overwritten(self, *shape: int) -> Tensor:
+        """Memory of this shape, whether or not it is in use."""
         size = math.prod(shape)
-        held = self._held.get(name)
-        if held is None or held.numel() < size:
-            self._held.pop(name, None)  # before the larger one is made
-            held = self._held[name] = torch.empty(size, dtype=self._dtype, device=self._device)
-        return held[:size].view(shape)
+        if self._held is None or self._held.numel() < size:
+            self._held = None  # before the larger one is made
+            self._held = torch.empty(size, dtype=self._dtype, device=self._device)
+        return self._held[:size].view(shape)
 
-    def take_padded(self, name: str, height: int, width: int, num_features: int) -> Tensor:
-        """[h+2,w,F] whose first and last rows are zero."""
-        padded = self.take(name, height + 2, width, num_features)
-        padded[0].zero_()
-        padded[-1].zero_()
-        return padded
+
+class Workspace:
+    """The scratch memory of one slice at a time, a field for every use.
+
+    Shape letters: h x w the grid of a stage, n pixels of it or of a part, F features.
+    """
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self.first_input = Scratch(dtype, device)
+        """[h+2,w,F] input of a stage's first convolution, between two rows of zeros."""
+        self.second_input = Scratch(dtype, device)
+        """[h+2,w,F] input of the second one."""
+        self.first_output = Scratch(dtype, device)
+        """[n,F] output of the first one in a band."""
+        self.unnormalized = Scratch(dtype, device)
+        """[h*w,F] all pixels, for a normalization that needs the whole slice."""
+        self.strip = Scratch(dtype, device)
+        """[n,F] pixels of a strip while they are put together."""
+        self.factor = Scratch(dtype, device)
+        """[n,F] what the pixels of a strip are multiplied by: SPADE's scale, the noise's gate."""
+        self.addend = Scratch(dtype, device)
+        """[n,F] what is added to the pixels of a strip: SPADE's shift, context, noise."""
+        self.noise = Scratch(dtype, device)
+        """[h+2,w,Z] noise on the grid of a stage, between two rows of zeros."""
+        self.refinement = Scratch(dtype, device)
+        """[h+2,w,8] hidden layer of the noise's refinement, between two rows of zeros."""
+        self.tap_maps = Scratch(dtype, device)
+        """[9,h*w] of the last convolution, a map for every tap."""
+        self._states = (Scratch(dtype, device), Scratch(dtype, device))
+        self._last_state = 0
+
+    def next_state(self, num_pixels: int, num_features: int) -> Tensor:
+        """[h*w,F] for a stage's result. The result before stays, the one before that is gone."""
+        self._last_state = 1 - self._last_state
+        return self._states[self._last_state].overwritten(num_pixels, num_features)
 
 
 class Workspaces:

@@ -27,7 +27,6 @@ from AnatoMaskGANLib.synthesis.models.folder import (
     ModelCard,
     bundled_models_folder,
     card_text,
-    file_sha256,
     find_model,
     model_folders,
     read_card,
@@ -36,6 +35,7 @@ from AnatoMaskGANLib.synthesis.models.folder import (
 )
 from AnatoMaskGANLib.volumes.abandoned_files import remove_abandoned
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
 
 CARD_FILE = "card.md"

@@ -95,7 +95,7 @@ def shown_url(url: str) -> str:
         parts = urlsplit(url)
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
     except ValueError:
-        return "that is no address"
+        return "that is not an address"
 
 
 def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:

@@ -34,7 +34,9 @@ OnProgress = Callable[[float, str], None]
 class _AllowedRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect goes no further than a catalog's address may."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str):  # noqa: ANN401, ANN201
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
         """The request for the new address; CheckpointError where it is not allowed."""
         check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

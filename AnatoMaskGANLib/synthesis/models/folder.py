@@ -6,7 +6,6 @@ is ever unpickled. Cards are listed and read without importing PyTorch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -26,6 +25,7 @@ from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -187,7 +187,7 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
     """
     import safetensors.torch
 
-    from AnatoMaskGANLib.networks.kinds import build_generator
+    from AnatoMaskGANLib.networks.generator import build_generator
     from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
 
     folder = find_model(name_or_path)
@@ -259,15 +259,6 @@ def card_text(card: ModelCard) -> str:
         lines += ["", "## Training", ""]
         lines += [f"- {name}: {value}" for name, value in card.training.items()]
     return "\n".join(lines) + "\n"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _header(path: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from AnatoMaskGANLib.synthesis.engine.memory_plan import DEFAULT_LIMIT_BYTES
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
+from AnatoMaskGANLib.synthesis.options import Progress
 from AnatoMaskGANLib.synthesis.session import SynthesisSession
 from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
 from AnatoMaskGANLib.synthesis.worker.exchange import (
@@ -34,24 +35,13 @@ from AnatoMaskGANLib.synthesis.worker.exchange import (
     decoded,
     encoded,
 )
+from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice, SynthesizeRequest
+from AnatoMaskGANLib.volumes import ChangedRegion, Volume
 
 GPU_FAILED = 3
 """Exit code after an error of the GPU, with which PyTorch cannot go on in the same process."""
 
 _PROGRESS_SECONDS = 0.05
-_SYNTHESIZE_KEYS = {
-    "label_map",
-    "model",
-    "device",
-    "seeds",
-    "noise_strength",
-    "noise_length_scale",
-    "unmatched",
-    "user_table",
-    "live",
-    "half_precision",
-    "memory_limit_bytes",
-}
 
 
 class Worker:
@@ -64,7 +54,7 @@ class Worker:
         self._cancelled: set[int] = set()  # written by `read`, asked by `serve`
         self._newest_update = -1
         self._synthesizer: Synthesizer | None = None
-        self._loaded: tuple[Any, ...] | None = None
+        self._loaded: ModelChoice | None = None
         self._session: SynthesisSession | None = None
 
     def read(self, stream: IO[bytes]) -> None:
@@ -129,57 +119,42 @@ class Worker:
         label_map = self._exchange.take_label_map(request.get("label_map"))
         if is_cancelled():
             raise SynthesisCancelledError
-        on_progress = _Progress(number, self._answer)
+        progress = Progress(_ProgressAnswers(number, self._answer), is_cancelled)
         if is_update:
             if self._session is None:
                 raise MessageError("There is no live synthesis to update; synthesize with live")
-            _, changed = self._session.update(label_map, on_progress, is_cancelled)
-            self._answer(self._change(number, changed))
+            volume, changed = self._session.update(label_map, progress)
+            self._answer(self._change(number, volume, changed))
             return "finished"
-        unknown = request.keys() - _SYNTHESIZE_KEYS - {"kind", "request"}
-        if unknown:
-            raise MessageError(f"Synthesis has no option {sorted(unknown)[0]!r}")
-        synthesizer = self._load(request)
-        options = {
-            "noise_strength": request.get("noise_strength", 1.0),
-            "noise_length_scale": request.get("noise_length_scale", 1.0),
-            "on_progress": on_progress,
-            "is_cancelled": is_cancelled,
-            "unmatched": request.get("unmatched", "stop"),
-            "user_table": request.get("user_table"),
-        }
-        seeds = request.get("seeds", [0])
-        if not (isinstance(seeds, list) and seeds and all(isinstance(s, int) for s in seeds)):
-            raise MessageError(f"The seeds are {seeds!r}; expected a list of whole numbers")
+        asked = SynthesizeRequest.from_message(
+            {name: request[name] for name in request.keys() - {"kind", "request", "label_map"}}
+        )
+        synthesizer = self._load(asked.choice)
         self._session = None  # its memory is needed, and its map is not the newest any more
-        if request.get("live", False):
-            if len(seeds) != 1:
-                raise MessageError(f"A live synthesis has one seed, not {len(seeds)}")
-            self._session = synthesizer.session(label_map, seeds[0], **options)
+        if asked.live:
+            self._session = synthesizer.session(label_map, asked.options, progress)
             volumes = iter([self._session.volume])
         else:
-            volumes = synthesizer.synthesize_samples(label_map, seeds, **options)
-        for seed, volume in zip(seeds, volumes, strict=True):
+            volumes = synthesizer.synthesize_samples(label_map, asked.options, progress)
+        for seed, volume in zip(asked.options.seeds, volumes, strict=True):
             part = self._exchange.volume_message(volume)
             self._answer({"kind": "volume", "request": number, "seed": seed, "volume": part})
         return "finished"
 
-    def _load(self, request: dict[str, Any]) -> Synthesizer:
-        """The synthesizer that the request asks for, loaded when it is another than before."""
-        wanted = (
-            str(request.get("model", "brain-t1")),
-            str(request.get("device", "auto")),
-            bool(request.get("half_precision", False)),
-            int(request.get("memory_limit_bytes") or DEFAULT_LIMIT_BYTES),
-        )
-        if self._loaded != wanted:
+    def _load(self, choice: ModelChoice) -> Synthesizer:
+        """The synthesizer that a request asks for, loaded when it is another than before."""
+        if self._synthesizer is None or self._loaded != choice:
             self._synthesizer, self._loaded, self._session = None, None, None
-            self._synthesizer = Synthesizer.from_checkpoint(*wanted)
-            self._loaded = wanted
+            self._synthesizer = Synthesizer.from_checkpoint(
+                str(choice.model),
+                str(choice.device),
+                bool(choice.half_precision),
+                int(choice.memory_limit_bytes or DEFAULT_LIMIT_BYTES),
+            )
+            self._loaded = choice
         return self._synthesizer
 
-    def _change(self, number: int, changed: Any) -> dict[str, Any]:
-        volume = self._session.volume
+    def _change(self, number: int, volume: Volume, changed: ChangedRegion | None) -> dict[str, Any]:
         answer: dict[str, Any] = {"kind": "changed", "request": number, "box": None, "array": None}
         if changed is not None:
             answer["box"] = [list(changed.start_kji), list(changed.stop_kji)]
@@ -188,20 +163,20 @@ class Worker:
         return answer
 
 
-class _Progress:
-    """Tells progress, not more often than a window can show it."""
+class _ProgressAnswers:
+    """Reports progress, not more often than a window can show it."""
 
     def __init__(self, number: int, answer: Callable[[dict[str, Any]], None]) -> None:
         self._number = number
         self._answer = answer
-        self._told = 0.0
+        self._reported = 0.0
 
-    def __call__(self, share: float, text: str) -> None:
+    def __call__(self, fraction: float, text: str) -> None:
         now = time.monotonic()
-        if now - self._told >= _PROGRESS_SECONDS or share >= 1:
-            self._told = now
+        if now - self._reported >= _PROGRESS_SECONDS or fraction >= 1:
+            self._reported = now
             self._answer(
-                {"kind": "progress", "request": self._number, "share": share, "text": text}
+                {"kind": "progress", "request": self._number, "share": fraction, "text": text}
             )
 
 
@@ -210,10 +185,10 @@ class _LogAnswers(logging.Handler):
 
     def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(logging.INFO)
-        self._told = answer
+        self._answer = answer
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._told({"kind": "log", "level": record.levelname, "text": record.getMessage()})
+        self._answer({"kind": "log", "level": record.levelname, "text": record.getMessage()})
 
 
 def _failure(number: int | None, error: BaseException) -> dict[str, Any]:

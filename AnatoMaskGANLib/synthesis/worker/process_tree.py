@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _GRACE_SECONDS = 2.0
 
 def start_options() -> dict[str, Any]:
     """What `subprocess.Popen` needs so that `end_tree` finds all of the tree, without a window."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
@@ -30,7 +31,7 @@ def core_environment(environment: dict[str, str]) -> dict[str, str]:
 
 def end_tree(process: subprocess.Popen) -> None:
     """Ends a process and all that it started; it holds nothing that would be lost."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         subprocess.run(
             ["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False
         )

@@ -1,0 +1,64 @@
+"""The panel's work that takes time: one piece after the other, with what the user sees of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import slicer
+from slicer.i18n import tr as _
+
+from AnatoMaskGANModule.host.status import LogPane, StatusDisplay
+
+
+class PanelWork:
+    """Runs a synthesis, an edit or a comparison, and tells how it goes and how it ends.
+
+    onBegun and onEnded are called with no argument, so that the panel shows what can be pressed.
+    """
+
+    def __init__(
+        self,
+        display: StatusDisplay,
+        log: LogPane,
+        onBegun: Callable[[], None],
+        onEnded: Callable[[], None],
+    ) -> None:
+        self.display, self._log = display, log
+        self._onBegun, self._onEnded = onBegun, onEnded
+        self.isRunning = False
+
+    @contextlib.contextmanager
+    def running(self, failure: str, isMeasured: bool = True) -> Iterator[None]:
+        """The panel while something runs; failure: the title of its errors.
+
+        isMeasured: whether it tells how far it is, by the display's `report`.
+        """
+        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+
+        self.isRunning = True
+        self.display.begin(isMeasured)
+        self._onBegun()
+        try:
+            with self.display.errorsShown(failure):
+                try:
+                    yield
+                except SynthesisCancelledError:
+                    self.display.show(_("Cancelled; nothing was changed."))
+        finally:
+            self.isRunning = False
+            shown = self.display.shown
+            self.display.end()
+            self._onEnded()
+            self.display.show(*shown)  # what became of the work, not what the next one lacks
+
+    def make(self, make: Callable[[Callable[[str], None]], slicer.vtkMRMLScalarVolumeNode]) -> None:
+        """Make a synthetic volume and tell of it; `make` is given what takes its notes."""
+        notes: list[str] = []
+        with self.running(_("The synthesis failed.")):
+            output = make(notes.append)
+            text = _("Made '{name}' in {seconds:.1f} s.")
+            text = text.format(name=output.GetName(), seconds=self.display.seconds)
+            self.display.show(" ".join([text, *notes]))
+            for line in (text, *notes):
+                self._log.add(_("synthesis"), line)
