@@ -22,7 +22,7 @@ from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.model_map import ModelMap, on_model_grid
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import LabelMap, Volume, label_table_of_model
 
 _logger = logging.getLogger(__name__)
 
