@@ -10,6 +10,7 @@ import pytest
 
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.volumes import LabelTable, VolumeError, label_table_of_model, load_label_table
+from AnatoMaskGANLib.volumes.label_names import read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
 from AnatoMaskGANLib.volumes.label_table import bundled_tables
 
@@ -193,3 +194,12 @@ def test_a_model_of_some_labels_gets_the_relatives_that_it_has_labels_for() -> N
 
 def bundled_relative(name: str) -> tuple[str, ...]:
     return load_label_table("freesurfer-brain").relatives[name]
+
+
+def test_further_values_are_names_and_no_classes() -> None:
+    table = load_label_table("mm-whs")
+    assert 421 not in table.labels and table.more_values == {421: "Left-Atrium"}
+    assert read_label_names("mm-whs")[421] == read_label_names("mm-whs")[420] == "Left-Atrium"
+    for more in ({"1": "a"}, {"5": "b"}):
+        with pytest.raises(VolumeError, match="expected a new value for one of its labels"):
+            LabelTable.from_dict({"name": "t", "labels": {"1": "a"}, "more_values": more})

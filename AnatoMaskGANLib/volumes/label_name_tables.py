@@ -121,6 +121,10 @@ def _of_json(path: Path, text: str) -> dict[int, str]:
 
 def _pairs_of_json(path: Path, content: Any) -> Iterator[tuple[int, str]]:
     if isinstance(content, Mapping):
+        more_values = content.get("more_values")  # of a label table
+        if isinstance(more_values, Mapping) and "labels" in content:
+            for key, entry in more_values.items():
+                yield from _pair_of(path, key, entry)
         inner = next(
             (content[key] for key in ("labels", "segmentAttributes") if key in content), None
         )

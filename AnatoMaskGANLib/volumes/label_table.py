@@ -25,7 +25,7 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name
 from AnatoMaskGANLib.volumes.terminology import is_code
 
-_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps", "relatives")
+_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps", "relatives", "more_values")
 
 SURROUNDING, BACKGROUND = "surrounding", "background"
 """What a relative may become instead of a label: the tissue around it, or background."""
@@ -55,6 +55,8 @@ class LabelTable:
     relatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Name of what is no label, "*" at its end as for aliases, to the names of the labels of which
     each of its voxels becomes the nearest; or to "surrounding" or "background" alone."""
+    more_values: Mapping[int, str] = field(default_factory=dict)
+    """Other values that label maps have for a label, to its name; no classes of a model."""
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -80,6 +82,11 @@ class LabelTable:
                 raise self._error(
                     f"{', '.join(targets)!r} for the relative {relative!r}",
                     "names of its labels, or surrounding or background alone",
+                )
+        for value, name in self.more_values.items():
+            if value in self.labels or name not in names:
+                raise self._error(
+                    f"the further value {value} for {name!r}", "a new value for one of its labels"
                 )
         self._check_unique(self.spellings())
         self._check_unique([(code, value) for value, code in self.codes.items()])
@@ -107,6 +114,7 @@ class LabelTable:
                     _text(name): tuple(_text(target) for target in _list(targets))
                     for name, targets in content.get("relatives", {}).items()
                 },
+                more_values={int(v): _text(n) for v, n in content.get("more_values", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, VolumeError):
@@ -119,6 +127,7 @@ class LabelTable:
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads."""
         relatives = {name: list(targets) for name, targets in self.relatives.items()}
+        more_values = {str(value): name for value, name in self.more_values.items()}
         return {
             "name": self.name,
             "description": self.description,
@@ -127,6 +136,7 @@ class LabelTable:
             "aliases": {str(value): list(names) for value, names in self.aliases.items()},
             "swaps": {str(value): other for value, other in self.swaps.items()},
             **({"relatives": relatives} if relatives else {}),
+            **({"more_values": more_values} if more_values else {}),
         }
 
     def spellings(self) -> list[tuple[str, int]]:
