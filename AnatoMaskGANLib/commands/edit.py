@@ -25,6 +25,7 @@ from AnatoMaskGANLib.commands.result_files import (
     volume_stem,
 )
 from AnatoMaskGANLib.commands.shards import shard_of
+from AnatoMaskGANLib.synthesis.options import Progress
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.editing import EditSettings
@@ -206,7 +207,6 @@ def _edit_case(
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing import ScanEditSession
     from AnatoMaskGANLib.editing.changes import changed_label_maps
-    from AnatoMaskGANLib.synthesis.options import Progress
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
     scan = read_volume(job.scan)

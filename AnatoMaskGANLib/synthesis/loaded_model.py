@@ -13,7 +13,7 @@ from torch import nn
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.synthesis.devices import half_precision_on
-from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
+from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
 from AnatoMaskGANLib.synthesis.engine.passes import Engine, EnginePass, NoiseChoice, PassLabels
 from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceEngine
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox, labeled_box
@@ -32,7 +32,7 @@ class LoadedModel:
 
     generator: of any kind that makes images (AnatoMaskGAN's own, OASIS, U-Net), as its card says.
     half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere, and with a
-    network of another kind, float32 goes on, and the log tells it. memory_limit_bytes: of the whole
+    network of another kind, float32 is used, and the log says so. memory_limit_bytes: of the whole
     process, within which slabs are sized. Raises CheckpointError for a network that makes no image.
     """
 
@@ -47,17 +47,17 @@ class LoadedModel:
         self.card = card
         self.device = device
         self.memory_limit_bytes = memory_limit_bytes
-        if not isinstance(generator, ImageGenerator):
+        if card.generator.kind == "segmenter" or not isinstance(generator, ImageGenerator):
             raise CheckpointError(
                 f"{card.name} makes label maps from images, not images; use it with: "
                 "anatomaskgan segment"
             )
-        self.generator = generator.to(device).eval().requires_grad_(False)
+        self.generator: ImageGenerator = generator.to(device).eval().requires_grad_(False)
         self.engine: Engine[Any]
-        if isinstance(generator, Generator):
-            self.engine = VolumeEngine(generator, _precision(device, half_precision))
+        if isinstance(self.generator, Generator):
+            self.engine = VolumeEngine(self.generator, _precision(device, half_precision))
         else:
-            self.engine = SliceEngine(generator, device)
+            self.engine = SliceEngine(self.generator, device)
             if half_precision:
                 _logger.warning(
                     "%s networks run in float32 only; continuing in float32", card.generator.kind
@@ -65,7 +65,7 @@ class LoadedModel:
         self.label_table = LabelTable.from_dict(card.label_table)
 
     def map_of(self, label_map: LabelMap, options: SynthesisOptions) -> ModelMap:
-        """A label map on the model's grid; what is refused is told by `on_model_grid`."""
+        """A label map on the model's grid; raises what `on_model_grid` raises."""
         return on_model_grid(label_map, self.card, self.label_table, options)
 
     def box_of(self, model_map: ModelMap) -> SynthesisBox | None:
@@ -80,10 +80,9 @@ class LoadedModel:
         previous: PassLabels | None = None,
         changed: Iterable[int] = (),
     ) -> PassLabels:
-        """The labels of a box for the engine.
+        """The labels of a box for the engine. Raises MemoryLimitError where the limit is too low.
 
-        previous: the labels before an edit of the slices `changed`. Raises MemoryLimitError where
-        the memory limit is too low.
+        previous: labels before an edit of the slices `changed`; what is still true is taken over.
         """
         labels_kji = model_map.on_grid.labels_kji
         return self.engine.labels_of(
@@ -95,23 +94,9 @@ class LoadedModel:
             changed,
         )
 
-    def change_labels(
-        self, images: EnginePass, model_map: ModelMap, box: SynthesisBox, changed: set[int]
-    ) -> list[int]:
-        """Lets a pass that keeps all go over to edited labels; the slices to be made again.
-
-        changed: the slices whose labels are other ones now. Where the memory limit is too low it
-        raises MemoryLimitError before anything is changed.
-        """
-        kept = Kept(labels=True, slices=True)
-        labels = self.labels_of(model_map, box, kept, images.labels, changed)
-        # What had to be forgotten is made again for few slices only.
-        labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
-        return images.replace_labels(labels, changed)
-
     def start_pass(
         self, labels: PassLabels, options: SynthesisOptions, seed: int, kept: Kept
-    ) -> EnginePass:
+    ) -> EnginePass[Any]:
         """A pass with the noise of a seed."""
         noise = NoiseChoice(seed, options.noise_strength, options.noise_length_scale)
         return self.engine.start_pass(labels, noise, kept)

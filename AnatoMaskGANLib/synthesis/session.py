@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.memory_plan import BLOCK_SIZE, Kept
 from AnatoMaskGANLib.synthesis.engine.passes import EnginePass
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import SynthesisBox
 from AnatoMaskGANLib.synthesis.loaded_model import LoadedModel
@@ -147,13 +147,15 @@ class SynthesisSession:
         if not changed:
             image.model_map = model_map
             return image
-        stale = self._model.change_labels(image.images, model_map, box, changed)
-        removed = set(old.numbers) - set(range(*box.slices))
+        labels = self._model.labels_of(model_map, box, _KEPT, old, changed)
+        # What had to be forgotten is made again for few slices only.
+        labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
+        removed = set(old.numbers) - set(labels.numbers)
         for number in removed:
             image.voxels_kji[number] = self._model.card.window[0]
         image.unreported |= removed
         image.stale -= removed
-        image.stale |= set(stale)
+        image.stale |= set(image.images.replace_labels(labels, changed))
         image.model_map = model_map
         return image
 
