@@ -16,8 +16,8 @@ def slab_cache(dtype: torch.dtype, slab_size: int) -> SlabCache:
     generator = tiny_generator(tiny_settings())
     box = SynthesisBox((0, 9), (0, 16), (0, 24))
     with torch.inference_mode():
-        fast = FastGenerator(generator, dtype)
-        return SlabCache(fast, BoxLabels(labels, box, SPACING_IJK_MM), slab_size)
+        engine = FastGenerator(generator, dtype)
+        return SlabCache(engine, BoxLabels(labels, box, SPACING_IJK_MM), slab_size)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
