@@ -199,10 +199,11 @@ class ScanEditSession:
 
     def _key(self, after: LabelMap, region: Region, settings: EditSettings, is_quick: bool) -> _Key:
         """What a region's voxels depend on, beside the scan and the map before."""
-        labels = np.ascontiguousarray(after.labels_kji[region.box]).astype(np.int64)
-        digest = hashlib.blake2b(labels.data, digest_size=16).hexdigest()
+        digest = hashlib.blake2b(digest_size=16)
+        for labels in after.labels_kji[region.box]:
+            digest.update(np.ascontiguousarray(labels, dtype=np.int64).data)
         box = tuple((side.start, side.stop) for side in region.box)
-        return (box, region.reach_mm, digest, repr(settings.record()), is_quick)
+        return (box, region.reach_mm, digest.hexdigest(), repr(settings.record()), is_quick)
 
     def _write(self, done: dict[_Key, FollowedRegion]) -> ChangedBox | None:
         """Puts regions into the scan, takes away those that are no more; the box that changed."""
