@@ -271,7 +271,8 @@ def test_names_come_from_the_given_table_the_file_the_folder_or_the_one_above(
     ("content", "words"),
     [
         ("not json", "cannot be read"),
-        ('["liver"]', "hold a list"),
+        ('["liver"]', "'liver'; expected an object"),
+        ("5", "hold a int"),
         ('{"one": "liver"}', "'one'"),
         ('{"1": 5}', "expected a whole number and a name"),
         ('{"-1": "liver"}', "'-1'"),

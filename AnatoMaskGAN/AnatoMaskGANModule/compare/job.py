@@ -66,9 +66,9 @@ def compareVolumes(
     )
     from AnatoMaskGANLib.synthesis import SynthesisCancelledError
     from AnatoMaskGANLib.volumes import (
-        LabelTable,
         Volume,
         apply_matches,
+        label_table_of_model,
         match_labels,
         same_grid,
         to_grid_of,
@@ -94,7 +94,7 @@ def compareVolumes(
     isResampled = not same_grid(real, labelMap)
     if isResampled:
         real = to_grid_of(real, labelMap)
-    table = LabelTable.from_dict(card.label_table)
+    table = label_table_of_model(card.label_table)
     matches = match_labels(labelMap, table, user_table(export.entries, source.labels))
     matched = apply_matches(labelMap, matches, "background")
 
