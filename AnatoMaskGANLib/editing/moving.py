@@ -87,8 +87,8 @@ def _move_tile(
     if grids.is_same:
         offsets = offsets[:, core[0], core[1], core[2]]
     else:
-        start = [a + side.start for a, side in zip(first, local, strict=True)]
-        offsets = _on_scan(offsets, is_off, grids.label_places(tile), start)
+        corner = [a + side.start for a, side in zip(first, local, strict=True)]
+        offsets = _on_scan(offsets, is_off, grids.label_places(tile), corner)
         offsets = np.einsum("ab,b...->a...", grids.turn.astype(np.float32), offsets)
     is_moved = np.abs(offsets).max(axis=0) > _STILL
     if not is_moved.any():

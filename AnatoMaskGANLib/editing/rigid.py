@@ -52,7 +52,8 @@ def put_shifts(
         inside = ((at >= 0) & (at < before.shape)).all(axis=1)
         spots, at = spots[inside], at[inside]
         right = before[tuple(at.T)] == label
-        places[(slice(None), *spots[right].T)] = at[right].T
+        k, j, i = spots[right].T
+        places[:, k, j, i] = at[right].T
 
 
 def _dice(is_old: np.ndarray, new: np.ndarray, offset: np.ndarray, num_old: int) -> float:

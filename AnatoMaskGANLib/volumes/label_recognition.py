@@ -245,11 +245,7 @@ def _none(label_map: LabelMap, own: LabelTable, fits: Sequence[_Fit]) -> Recogni
     file_of_names = 'a file of names, such as --labels names.json with {"1": "liver"}'
     if best is None:
         is_small = _is_too_small_to_judge(label_map)
-        text += (
-            "It is too small to be judged. "
-            if is_small
-            else "No known table has all of them. "
-        )
+        text += "It is too small to be judged. " if is_small else "No known table has all of them. "
         text += f"Give {file_of_names}"
     else:
         option = "model" if best.table is own else best.table.name
