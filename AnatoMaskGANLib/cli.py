@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(text, USAGE_ERROR)
     try:
         whole = with_joined_numbers(with_joined_words(arguments), _number_lists())
-        namespace = build_parser().parse_args(whole)
+        namespace = build_parser().parse_args([in_unicode(argument) for argument in whole])
     except ArgumentError as error:
         message = " ".join(str(error).split())
         return _tell(f"{message} (see {PROGRAM} --help)", USAGE_ERROR)
@@ -122,13 +124,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if values["attached"]:
         stop_with_input(sys.stdin)
     try:
-        return command.run(read_options(values, command.options_type))
+        return command.run(read_options(with_bytes_again(values), command.options_type))
     except KeyboardInterrupt:
         return _tell("interrupted", INTERRUPTED)
     except Exception as error:
         if values["debug"]:
             raise
         return _tell(error_line(error), USAGE_ERROR if isinstance(error, UsageError) else 1)
+
+
+# Bytes of file names that are no UTF-8, as those of Latin-1 disks, come as surrogates, which the
+# parser of options cannot take; they go through it as characters of private use.
+_FIRST_SURROGATE, _FIRST_PRIVATE, _NUM_BYTES = 0xDC80, 0xF0080, 128
+
+
+def in_unicode(argument: str) -> str:
+    """The argument with characters of private use for bytes that are no UTF-8."""
+    shift = _FIRST_PRIVATE - _FIRST_SURROGATE
+    table = {_FIRST_SURROGATE + n: _FIRST_SURROGATE + n + shift for n in range(_NUM_BYTES)}
+    return argument.translate(table)
+
+
+def with_bytes_again(values: Any) -> Any:
+    """The parsed values with the bytes that `in_unicode` put aside."""
+    shift = _FIRST_SURROGATE - _FIRST_PRIVATE
+    table = {_FIRST_PRIVATE + n: _FIRST_PRIVATE + n + shift for n in range(_NUM_BYTES)}
+    if isinstance(values, str):
+        return values.translate(table)
+    if isinstance(values, Path):
+        return type(values)(str(values).translate(table))
+    if isinstance(values, list | tuple):
+        return type(values)(map(with_bytes_again, values))
+    if isinstance(values, Namespace):
+        return Namespace(**{key: with_bytes_again(value) for key, value in vars(values).items()})
+    return values
 
 
 def let_output_take_every_name() -> None:

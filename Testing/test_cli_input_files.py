@@ -24,7 +24,7 @@ def test_a_folder_stands_for_its_seg_files_and_not_for_the_scans_beside_them(
 
 
 def test_a_folder_without_seg_files_stands_for_all_its_volume_files(tmp_path: Path) -> None:
-    wanted = [tmp_path / "a.seg.nrrd", tmp_path / "b.MHA"]
+    wanted = [tmp_path / "a.nrrd", tmp_path / "b.MHA"]
     touch(*wanted, tmp_path / "notes.txt", tmp_path / "slice.dcm")
     assert find_label_maps([tmp_path], tmp_path / "out") == wanted
 
@@ -80,3 +80,31 @@ def test_a_folder_with_results_only_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "out" / "seg_synthetic.nii.gz")
     with pytest.raises(ValueError, match="results in the output folder are not counted"):
         find_label_maps([tmp_path], tmp_path / "out")
+
+
+def test_what_slicer_saves_of_a_patient_is_one_label_map(tmp_path: Path) -> None:
+    touch(*(tmp_path / "p1" / name for name in ("MRHead.nrrd", "MRHead.seg.nrrd", "scene.mrml")))
+    assert find_label_maps([tmp_path], tmp_path / "out") == [tmp_path / "p1" / "MRHead.seg.nrrd"]
+
+
+def test_names_that_end_like_a_segmentation_leave_the_scans_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = [tmp_path / "MRHead-label.nrrd", tmp_path / "sub-01_dseg.nii.gz"]
+    touch(*wanted, tmp_path / "MRHead.nrrd", tmp_path / "sub-01_T1w.nii.gz")
+    with caplog.at_level("INFO"):
+        assert find_label_maps([tmp_path], tmp_path / "out") == wanted
+    assert "2 others are left out" in caplog.text
+
+
+def test_a_folder_of_masks_is_one_label_map(tmp_path: Path) -> None:
+    touch(*(tmp_path / "s1" / "segmentations" / f"{n}.nii.gz" for n in ("liver", "spleen")))
+    touch(tmp_path / "s1" / "ct.nii.gz")
+    found = find_label_maps([tmp_path], tmp_path / "out")
+    assert found == [tmp_path / "s1" / "ct.nii.gz", tmp_path / "s1" / "segmentations"]
+    assert find_label_maps([found[1]], tmp_path / "out") == [found[1]]
+
+
+def test_a_pair_is_there_once(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("a.hdr", "a.img", "b.hdr", "b.img.gz")))
+    assert find_label_maps([tmp_path], tmp_path / "out") == [tmp_path / "a.hdr", tmp_path / "b.hdr"]

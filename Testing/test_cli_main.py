@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from jsonargparse import Namespace
 
 from AnatoMaskGANLib import __version__, cli
 from AnatoMaskGANLib.cli import Command, main
@@ -184,3 +185,14 @@ def test_the_program_runs_as_a_module_and_tells_its_version() -> None:
 def test_the_program_starts_without_loading_torch() -> None:
     code = "import sys, AnatoMaskGANLib.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_bytes_of_a_name_that_are_no_utf_8_come_through_the_parser() -> None:
+    name = os.fsdecode(b"M\xfcller.nii.gz")
+    parsed = cli.in_unicode(name)
+    parsed.encode()  # raises for a surrogate
+    values = cli.with_bytes_again(
+        Namespace(inputs=[Path(parsed)], output=parsed, seed=3, names=(parsed,))
+    )
+    assert values.inputs == [Path(name)]
+    assert (values.output, values.seed, values.names) == (name, 3, (name,))

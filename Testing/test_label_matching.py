@@ -205,24 +205,29 @@ def test_any_set_of_labels_is_mapped_voxel_by_voxel(names: dict[int, str]) -> No
         assert expected[int(old)] == new
 
 
-def test_the_names_of_freesurfer_are_all_matched_but_those_of_no_class() -> None:
-    aseg = load_label_table("freesurfer-aseg")
-    labels = _map(dict(aseg.labels))
+@pytest.mark.parametrize("table", ["freesurfer-aseg", "synthseg", "fmriprep-tissues"])
+def test_every_name_of_a_stock_brain_segmentation_becomes_something(table: str) -> None:
+    labels = _map(dict(load_label_table(table).labels))
     matches = match_labels(labels, load_label_table("freesurfer-brain"))
-    unmatched = {match.name for match in matches if match.rule == "unmatched"}
-    assert unmatched == {
-        "CSF",
-        "5th-Ventricle",
-        "WM-hypointensities",
-        "non-WM-hypointensities",
-        "Optic-Chiasm",
-        "CC_Posterior",
-        "CC_Mid_Posterior",
-        "CC_Central",
-        "CC_Mid_Anterior",
-        "CC_Anterior",
-    }
+    assert [match.name for match in matches if match.rule == "unmatched"] == []
     assert all(match.name == match.model_name for match in matches if match.rule == "name")
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("CC_Central", "1 or 20, the nearest"),
+        ("WM-hypointensities", "1 or 20, the nearest"),
+        ("Left-Substancia-Nigra", "17"),
+        ("Optic-Chiasm", "17 or 33, the nearest"),
+        ("5th-Ventricle", "3 or 22, the nearest"),
+        ("non-WM-hypointensities", "as the tissue around it"),
+        ("CSF-ExtraCerebral", "background"),
+    ],
+)
+def test_near_relatives_of_the_brain_table_become_what_it_says(name: str, target: str) -> None:
+    (match,) = match_labels(_map({5: name}), load_label_table("freesurfer-brain"))
+    assert (match.rule, match.target()) == ("relative", target)
 
 
 @pytest.mark.parametrize(

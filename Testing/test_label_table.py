@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from AnatoMaskGANLib.resources import resources_folder
-from AnatoMaskGANLib.volumes import LabelTable, VolumeError, load_label_table
+from AnatoMaskGANLib.volumes import LabelTable, VolumeError, label_table_of_model, load_label_table
+from AnatoMaskGANLib.volumes.label_names import read_label_names
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name, side_of
+from AnatoMaskGANLib.volumes.label_table import bundled_tables
 
-BUNDLED = sorted(file.stem for file in (resources_folder() / "LabelTables").glob("*.json"))
+BUNDLED = sorted(bundled_tables())
 
 
 def test_the_brain_table_has_the_names_and_values_of_the_sample_subject() -> None:
@@ -121,7 +123,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str) -> Non
 
 
 def test_an_unknown_table_names_the_bundled_ones() -> None:
-    with pytest.raises(VolumeError, match="abdomen-ct-13, freesurfer-aseg, freesurfer-brain"):
+    with pytest.raises(VolumeError, match="abdomen-ct-13, chaos-mr, fmriprep-tissues"):
         load_label_table("freesurfer")
 
 
@@ -150,3 +152,54 @@ def test_names_have_one_spelling(name: str, normalized: str) -> None:
 )
 def test_the_side_is_a_word_of_its_own(name: str, side: str) -> None:
     assert side_of(name) == side
+
+
+def test_relatives_are_names_of_labels_or_stand_alone() -> None:
+    labels = {"1": "a", "2": "b"}
+    for targets in (["c"], [], ["a", "surrounding"]):
+        with pytest.raises(VolumeError, match="for the relative 'x'"):
+            LabelTable.from_dict({"name": "t", "labels": labels, "relatives": {"x": targets}})
+    content = {
+        "name": "t",
+        "labels": labels,
+        "relatives": {"x y": ["a", "b"], "z *": ["background"]},
+    }
+    table = LabelTable.from_dict(content)
+    assert LabelTable.from_dict(table.to_dict()) == table
+    assert table.relative_of("X_Y") == ("a", "b")
+    assert table.relative_of("z one") == ("background",)
+    assert table.relative_of("z") == table.relative_of("a") == ()
+
+
+def test_what_is_added_to_a_bundled_table_reaches_models_that_exist() -> None:
+    bundled = load_label_table("freesurfer-brain").to_dict()
+    model = {key: bundled[key] for key in ("name", "labels")} | {"codes": bundled["codes"]}
+    table = label_table_of_model(model)
+    assert table.aliases == load_label_table("freesurfer-brain").aliases
+    assert table.relative_of("CC_Central") == bundled_relative("CC_*")
+    own = label_table_of_model(model | {"labels": {"1": "Fin"}, "codes": {}})
+    assert (own.aliases, own.relatives) == ({}, {})
+    other = label_table_of_model(model | {"name": "elsewhere"})
+    assert (other.aliases, other.relatives) == ({}, {})
+
+
+def test_a_model_of_some_labels_gets_the_relatives_that_it_has_labels_for() -> None:
+    bundled = load_label_table("freesurfer-brain").to_dict()
+    labels = {v: name for v, name in bundled["labels"].items() if v in ("1", "20")}
+    table = label_table_of_model({"name": bundled["name"], "labels": labels})
+    assert table.relative_of("CC_Central") == bundled_relative("CC_*")
+    assert table.relative_of("Optic-Chiasm") == ()
+    assert set(table.aliases) == {1, 20}
+
+
+def bundled_relative(name: str) -> tuple[str, ...]:
+    return load_label_table("freesurfer-brain").relatives[name]
+
+
+def test_further_values_are_names_and_no_classes() -> None:
+    table = load_label_table("mm-whs")
+    assert 421 not in table.labels and table.more_values == {421: "Left-Atrium"}
+    assert read_label_names("mm-whs")[421] == read_label_names("mm-whs")[420] == "Left-Atrium"
+    for more in ({"1": "a"}, {"5": "b"}):
+        with pytest.raises(VolumeError, match="expected a new value for one of its labels"):
+            LabelTable.from_dict({"name": "t", "labels": {"1": "a"}, "more_values": more})

@@ -161,7 +161,7 @@ def test_a_segment_that_vanishes_is_filled_as_asked(logic, case) -> None:
     lines: list[str] = []
     around = logic.editScan(scan, segmentation, logCallback=lines.append)
     assert abs(voxels(around)[ball(11.5, 23.5, 33.5, 3)].mean() + 80) < 15
-    assert any("Gone, and filled as what is around" in line for line in lines)
+    assert any("Removed and filled like the surroundings" in line for line in lines)
     fluid = logic.editScan(scan, segmentation, fills={"kidney": "fluid"})
     assert abs(voxels(fluid)[ball(11.5, 23.5, 33.5, 3)].mean() - 8) < 5
 
@@ -462,7 +462,7 @@ def test_one_click_grows_moves_and_removes(edit_panel) -> None:
     choose(ui.scanEditChangeComboBox, "Remove")
     assert not ui.scanEditAmountEdit.enabled
     ui.scanEditChangeButton.click()
-    assert "Gone, and filled as what is around" in ui.scanEditWarningsLabel.text
+    assert "Removed and filled like the surroundings" in ui.scanEditWarningsLabel.text
     assert ui.scanEditQuestionsTable.visible
     chooser = ui.scanEditQuestionsTable.cellWidget(0, 1)
     assert chooser.currentText == "around"

@@ -110,7 +110,7 @@ def test_a_histogram_of_the_chosen_label_is_plotted_below_the_volumes(compared_p
 
 
 def test_what_was_compared_is_there_again_in_a_loaded_scene(compared_panel, tmp_path) -> None:
-    table = compared_panel.ui.figuresTable
+    table = compared_panel.ui.metricsTable
     figures = [table.item(row, 1).text() for row in range(table.rowCount)]
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     slicer.mrmlScene.Clear(0)
@@ -153,7 +153,7 @@ def test_a_preset_that_is_not_there_is_told(compared_panel) -> None:
 def test_a_click_on_cancel_ends_a_comparison_and_leaves_the_scene(
     compared_panel, monkeypatch
 ) -> None:
-    from AnatoMaskGANLib.evaluation import case_metrics as case_figures
+    from AnatoMaskGANLib.evaluation.metrics import case_metrics as case_figures
 
     panel, count = compared_panel, slicer.mrmlScene.GetNumberOfNodes()
     figures = panel.logic.compare(
@@ -176,7 +176,7 @@ def test_a_click_on_cancel_ends_a_comparison_and_leaves_the_scene(
     monkeypatch.setattr(case_figures, "to_grid_case", original)
     panel.ui.compareButton.click()
     assert "Compared in" in panel.ui.statusLabel.text
-    assert panel.comparePanel._figures == figures
+    assert panel.comparePanel._metrics == figures
 
 
 def slicer_timer(action: Callable[[], None]):
@@ -195,7 +195,7 @@ def slicer_timer(action: Callable[[], None]):
 def test_what_goes_while_it_is_compared_is_told_and_nothing_is_made(
     compared_panel, monkeypatch, gone: str
 ) -> None:
-    from AnatoMaskGANLib.evaluation import case_metrics as case_figures
+    from AnatoMaskGANLib.evaluation.metrics import case_metrics as case_figures
 
     panel, original = compared_panel, case_figures.to_grid_case
 

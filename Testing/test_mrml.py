@@ -42,6 +42,7 @@ from AnatoMaskGANLib.mrml import (  # noqa: E402
     update_figures,
     update_histograms,
     update_scalar_volume,
+    user_table,
     volume_for_file,
     volume_of_node,
 )
@@ -616,3 +617,56 @@ def test_an_edited_scan_on_another_grid_than_the_scan_is_refused() -> None:
     edited, scan = add_volume(SHAPE_KJI, name="Edited"), add_volume((3, 3, 3), name="Scan")
     with pytest.raises(VolumeError, match="'Edited' is not on the grid of 'Scan'.*Select"):
         update_edit_difference(edited, scan)
+
+
+def surface(radius: float, name: str = "Ball") -> slicer.vtkMRMLSegmentationNode:
+    """A segmentation of one sphere as a surface, without a reference geometry."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surfaces")
+    node.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(radius)
+    sphere.SetThetaResolution(40)
+    sphere.SetPhiResolution(40)
+    sphere.Update()
+    segment = slicer.vtkSegment()
+    segment.SetName(name)
+    segment.AddRepresentation("Closed surface", sphere.GetOutput())
+    node.GetSegmentation().AddSegment(segment)
+    return node
+
+
+def test_surfaces_without_a_reference_volume_get_voxels_of_a_millimeter() -> None:
+    node = surface(10)
+    labels = label_map_from_segmentation(node).label_map
+    assert np.allclose(labels.spacing_ijk_mm, 1)
+    assert np.count_nonzero(labels.labels_kji) == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.05)
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    assert node.GetSegmentation().GetConversionParameter(name) == ""
+
+
+def test_surfaces_too_large_for_voxels_of_a_millimeter_ask_for_a_reference_volume() -> None:
+    with pytest.raises(VolumeError, match="Select a reference volume"):
+        label_map_from_segmentation(surface(500))
+
+
+def test_labelmaps_too_fine_for_the_memory_ask_for_a_reference_volume(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = surface(10)
+    label_map_from_segmentation(node)
+    monkeypatch.setattr("AnatoMaskGANLib.mrml.own_grid.MOST_VOXELS", 1000)
+    with pytest.raises(VolumeError, match="expected at most .* million. Select a reference volume"):
+        label_map_from_segmentation(node)
+
+
+def test_a_choice_belongs_to_the_segment_and_not_to_its_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = add_segmentation(masks())
+    for segment_id in node.GetSegmentation().GetSegmentIDs():
+        node.GetSegmentation().GetSegment(segment_id).SetName("Left")
+    first, second = segment_entries(node)
+    assert user_table([first, second], {second.segment_id: "a"}) == {str(second.label_value): "a"}
+    assert not caplog.text
+    assert user_table([first, second], {"Left": ""}) == {str(first.label_value): None}
+    assert "first of 2 segments of this name" in caplog.text

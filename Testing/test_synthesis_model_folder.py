@@ -15,7 +15,12 @@ from tiny_models import tiny_card, tiny_generator, write_tiny_model
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import CheckpointError, list_models, read_model, write_model
-from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, find_model, read_card
+from AnatoMaskGANLib.synthesis.models.folder import (
+    WEIGHTS_FILE,
+    find_model,
+    read_card,
+    user_models_folder,
+)
 
 
 @pytest.fixture
@@ -215,3 +220,17 @@ def test_weights_that_do_not_fit_in_memory_are_told(
     monkeypatch.setattr(safetensors.torch, "load", fail)
     with pytest.raises(CheckpointError, match="safetensors cannot be read: no room for 3 GB"):
         read_model(folder)
+
+
+def test_a_user_without_a_home_folder_has_the_bundled_models(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ANATOMASKGAN_MODELS", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert "brain-t1" in [card.name for card in list_models()]
+    assert find_model("brain-t1").name == "brain-t1"
+    with pytest.raises(CheckpointError, match="no home folder.*ANATOMASKGAN_MODELS"):
+        user_models_folder()

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from AnatoMaskGANLib.commands.manifest import MANIFEST_PATTERN, read_records
 from AnatoMaskGANLib.commands.result_files import (
     SEGMENTATION_NAME,
+    SEGMENTATION_SUFFIX,
     deformed_label_file,
     volume_files,
     volume_stem,
+    volume_suffix,
 )
 
 _log = logging.getLogger(__name__)
+
+# How programs call label maps that lie beside scans: BIDS, Slicer, nnU-Net's copies.
+_SEGMENTATION_ENDING = re.compile(
+    r"[-_.](?:seg|dseg|label|labels|labelmap|segmentation)(?:[-_]\d+)?$", re.IGNORECASE
+)
 
 
 def find_label_maps(inputs: Iterable[Path], output: Path, deforms: bool = False) -> list[Path]:
     """The files of the inputs, each once; folders are searched.
 
-    A folder stands for the files named `seg` in it, at any depth; if there are none, for all its
-    volume files. A file that does not exist stays in the list, so that reading it gives the error.
-    Files in an output folder below an input count as results and are left out. So are the files
-    that the manifest of another output folder names, but its deformed label maps only if new ones
-    are made (`deforms`). Raises ValueError for a folder without any volume file.
+    A folder stands for the files named `seg` in it and the segmentations that Slicer saves
+    (.seg.nrrd), at any depth; when there is none, for the files whose names end in a word such as
+    `_dseg` or `-label`, and else for all its volume files. A folder that holds one mask a structure
+    (see `volumes/mask_folder.py`) stays a folder, which is one label map. A file that does not
+    exist stays in the list: reading it tells so. What lies in an output folder below an input
+    counts as a result and is left out, and so is what the manifest of another output folder names;
+    its deformed label maps only where new ones are made (`deforms`).
+    Raises ValueError for a folder without any volume file.
     """
     found: dict[Path, None] = {}
     for path in inputs:
@@ -42,8 +53,38 @@ def _files_in(folder: Path, output: Path, deforms: bool) -> list[Path]:
             "are not counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it "
             "or in its subfolders."
         )
-    segmentations = [file for file in volumes if volume_stem(file) == SEGMENTATION_NAME]
-    return segmentations or volumes
+    for is_segmentation in (_is_named_segmentation, _ends_like_segmentation):
+        segmentations = [file for file in volumes if is_segmentation(file)]
+        if segmentations:
+            _tell_left_out(folder, volumes, segmentations)
+            return segmentations
+    return _with_mask_folders(volumes)
+
+
+def _is_named_segmentation(file: Path) -> bool:
+    return volume_stem(file) == SEGMENTATION_NAME or volume_suffix(file) == SEGMENTATION_SUFFIX
+
+
+def _ends_like_segmentation(file: Path) -> bool:
+    return _SEGMENTATION_ENDING.search(volume_stem(file)) is not None
+
+
+def _tell_left_out(folder: Path, volumes: list[Path], taken: list[Path]) -> None:
+    if len(taken) < len(volumes):
+        _log.info(
+            "%s: %d files are taken for label maps by their names (such as %s); %d others are left "
+            "out",
+            *(folder, len(taken), taken[0].name, len(volumes) - len(taken)),
+        )
+
+
+def _with_mask_folders(volumes: list[Path]) -> list[Path]:
+    """The files, with a folder of masks in place of its files."""
+    from AnatoMaskGANLib.volumes.mask_folder import is_mask_folder
+
+    folders = {folder: is_mask_folder(folder) for folder in {file.parent for file in volumes}}
+    places = [file.parent if folders[file.parent] else file for file in volumes]
+    return list(dict.fromkeys(places))
 
 
 def _results_in(folder: Path, output: Path, deforms: bool) -> set[Path]:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 SEGMENTATION_NAME = "seg"
 SEGMENTATION_SUFFIX = ".seg.nrrd"
-# One file of a DICOM series is one slice, not a label map.
-SLICE_SUFFIX = ".dcm"
 # Ends of names that no folder of results is meant to have; ".v2" and the like are none.
 OTHER_FILE_SUFFIXES = (
     *(".dcm", ".hdr", ".img", ".minc", ".mnc", ".nifti", ".raw", ".vti", ".vtk", ".zraw"),
@@ -38,7 +36,7 @@ class Job:
 
 def volume_suffix(path: Path) -> str | None:
     """The file's suffix in lower case (`.nii.gz`, `.seg.nrrd`), None when it is no volume file."""
-    from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+    from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES, SLICE_SUFFIX
 
     # Longest first, so that `.nii.gz` and `.seg.nrrd` are found whole.
     suffixes = sorted((*READABLE_SUFFIXES, SEGMENTATION_SUFFIX), key=len, reverse=True)
@@ -54,11 +52,13 @@ def volume_stem(path: Path) -> str:
 
 def volume_files(folder: Path) -> list[Path]:
     """The volume files in the folder and below, also through links, without hidden ones; none for
-    a folder that is not there."""
+    a folder that is not there. A pair of header and voxels is there once, as its header."""
+    from AnatoMaskGANLib.volumes.files import VOXEL_FILE_SUFFIXES
     from AnatoMaskGANLib.volumes.source_files import all_files
 
     files = all_files(folder) if folder.is_dir() else []
-    return [file for file in files if volume_suffix(file) is not None]
+    suffixes = {file: volume_suffix(file) for file in files}
+    return [file for file in files if suffixes[file] not in (None, *VOXEL_FILE_SUFFIXES)]
 
 
 def is_file_name(output: Path) -> bool:

@@ -16,6 +16,7 @@ from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
+from AnatoMaskGANLib.commands.label_names import MODELS_OWN, names_given
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
@@ -60,8 +61,10 @@ class SynthesizeOptions(SamplingSettings):
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
     labels: Path | None = None
-    """Names for label maps whose files do not name their labels: a JSON file {"label value":
-    "name"}, or the name of a bundled label table, such as freesurfer-aseg."""
+    """File that names the values of the label maps: JSON ({"1": "liver"} or {"liver": 1}, nnU-Net's
+    dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
+    name of a bundled label table, such as freesurfer-aseg; or the word model where they are
+    numbered as the labels of the model."""
     deform: NonNegativeInt = 0
     """Number of new anatomies to make from each label map by bending, rotating, scaling and
     sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
@@ -138,9 +141,12 @@ def _synthesize_label_map(
 ) -> None:
     """Makes the volumes of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.volumes import read_label_map, write_volume
+    from AnatoMaskGANLib.volumes.mask_folder import is_mask_folder, read_mask_folder
 
-    if not job.source.is_file():
-        read_label_map(job.source, options.labels)  # tells what is wrong with it
+    names = names_given(options.labels, synthesizer.label_table)
+    is_masks = is_mask_folder(job.source)
+    if not job.source.is_file() and not is_masks:
+        read_label_map(job.source)  # tells what is wrong with it
     deformation_seed = (
         None if job.deformation is None else _deformation_seed(job.deformation, options)
     )
@@ -165,7 +171,7 @@ def _synthesize_label_map(
     if not open_targets:
         return
     try:
-        label_map = read_label_map(job.source, options.labels)
+        label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
             label_map = _deformed(label_map, job.deformation, options, synthesizer)
@@ -245,17 +251,15 @@ def _recipe(
     """Everything that decides what a volume is."""
     from AnatoMaskGANLib.volumes import files_read_with
     from AnatoMaskGANLib.volumes.file_hash import file_sha256
-    from AnatoMaskGANLib.volumes.label_table import label_table_path
 
     read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
     # the shared settings by their names, such as "noise_strength"
     sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
-        "source_sha256": file_sha256(source),
+        # of a folder of masks, all that is read is listed
+        "source_sha256": file_sha256(source) if source.is_file() else None,
         "read_with_sha256": read_with or None,
-        "labels_sha256": (
-            None if options.labels is None else file_sha256(label_table_path(options.labels))
-        ),
+        "labels_sha256": _sha256_of_names(options.labels),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
         "seed": seed,
@@ -263,6 +267,16 @@ def _recipe(
         "half_precision": options.half_precision,
         "version": __version__,
     }
+
+
+def _sha256_of_names(labels: Path | None) -> str | None:
+    """Hash of the file of names; None where there is none beside the model."""
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
+    from AnatoMaskGANLib.volumes.label_table import label_table_path
+
+    if labels is None or str(labels) == MODELS_OWN:
+        return None if labels is None else MODELS_OWN
+    return file_sha256(label_table_path(labels))
 
 
 def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
@@ -275,4 +289,16 @@ def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
     ]
     rules = ", ".join(f"{count} by {rule}" for rule, count in counts.items() if rule != "unmatched")
     text = f"{len(matches) - len(unmatched)} of {len(matches)} labels matched ({rules or 'none'})"
+    relatives = [f"{m.name} -> {_becomes(m)}" for m in matches if m.rule == "relative"]
+    if relatives:
+        text += f"; of near relatives: {', '.join(relatives)}"
     return f"{text}; the model does not know: {', '.join(unmatched)}" if unmatched else text
+
+
+def _becomes(match: LabelMatch) -> str:
+    """What a label becomes, in words."""
+    if match.as_surrounding:
+        return "the tissue around it"
+    if match.model_value is None:
+        return "background"
+    return f"{match.model_name} or its partner" if match.nearest else match.model_name

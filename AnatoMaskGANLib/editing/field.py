@@ -129,7 +129,7 @@ def _demons(
 ) -> torch.Tensor:
     """`count` steps on one grid; field [3,k,j,i] in cells, cell_lengths: over the shortest one."""
     source, target = (_smooth(values, settings.code_smoothing / cell_lengths) for values in pair)
-    length = torch.tensor(cell_lengths, dtype=torch.float32).reshape(3, 1, 1, 1)
+    length = torch.tensor(cell_lengths.tolist(), dtype=torch.float32).reshape(3, 1, 1, 1)
     grid = _grid(field.shape[1:])
     slope = _gradient(target)
     for _ in range(count):
@@ -138,11 +138,15 @@ def _demons(
         both = _gradient(moved)
         both += slope
         both *= 0.5  # [F,3,k,j,i]
-        force = torch.einsum("f...,fa...->a...", difference, both)
         # slopes in shortest cells, so that a millimetre counts the same along every axis
-        norm = (both.square().sum(0) / length.square()).sum(0)
-        norm += 0.5 * difference.square().sum(0) + 1e-4
-        force /= norm * length.square()
+        both /= length
+        force = torch.zeros_like(field)
+        norm = torch.full_like(field[:1], 1e-4)
+        for channel, slopes in zip(difference, both, strict=True):  # in one order on any machine
+            force.addcmul_(channel[None], slopes)
+            norm += slopes.square().sum(0, keepdim=True)
+            norm.addcmul_(channel[None], channel[None], value=0.5)
+        force /= norm * length
         field = field + _smooth(force, settings.step_smoothing / cell_lengths)
         field = _smooth(field, settings.field_smoothing / cell_lengths)
         field *= weight

@@ -12,6 +12,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from AnatoMaskGANLib.mrml.grid_reach import enlarged_geometry, ijk_to_node_of, voxels_outside
+from AnatoMaskGANLib.mrml.own_grid import make_binary_labelmaps, refuse_too_fine_grid
 from AnatoMaskGANLib.mrml.segments import SegmentEntry, codes_of, names_of, segment_entries
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError
 
@@ -77,7 +78,9 @@ def label_map_from_segmentation(
             f"The reference volume {reference_volume.GetName()!r} has no voxels; expected a loaded "
             "volume. Select another one, or none to take the segmentation's own grid."
         )
-    _make_binary_labelmaps(segmentation_node)
+    make_binary_labelmaps(segmentation_node)
+    if reference_volume is None:
+        refuse_too_fine_grid(segmentation_node, entries)
     image = _merged_labelmap(segmentation_node, reference_volume, entries)
     labels_kji = _voxels_of(image)
     present = set(np.unique(labels_kji).tolist())
@@ -99,20 +102,6 @@ def label_map_from_segmentation(
         found = voxels_outside(segmentation_node, entries, reference_volume)
         left_out = {name: count for name, count in found.items() if name not in empty}
     return SegmentationExport(label_map, entries, grid, empty, overlapping, left_out)
-
-
-def _make_binary_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Add binary labelmaps to a segmentation of surfaces, as Slicer's own export does."""
-    segmentation = segmentation_node.GetSegmentation()
-    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    if not segmentation.ContainsRepresentation(kind) and not segmentation.CreateRepresentation(
-        kind
-    ):
-        raise VolumeError(
-            f"The segmentation {segmentation_node.GetName()!r} is stored as "
-            f"{segmentation.GetSourceRepresentationName()!r} and cannot be turned into voxels. "
-            "Convert it to a binary labelmap in the Segmentations module."
-        )
 
 
 def _merged_labelmap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import slicer
 
 from AnatoMaskGANLib.volumes import LabelMap, LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.terminology import code_of_terminology_entry, terminology_entry
+
+_logger = logging.getLogger(__name__)
 
 # Names that Slicer makes up for segments of a file without names: their value in the file, which
 # says nothing of the anatomy.
@@ -89,15 +92,29 @@ def label_map_of_entries(entries: Sequence[SegmentEntry]) -> LabelMap:
 
 
 def user_table(entries: Sequence[SegmentEntry], labels: Mapping[str, str]) -> dict[str, str | None]:
-    """The user's choices by segment name ("" is background) as `match_labels` takes them.
+    """The user's choices by segment ID ("" is background) as `match_labels` takes them.
 
-    Choices for segments that are not there are left out: they may belong to another segmentation.
+    A name that is no segment's ID stands for the first segment that has it; that others have it as
+    well is told in a warning. Choices for segments that are not there are left out: they may belong
+    to another segmentation.
     """
-    return {
-        str(entry.label_value): labels[entry.name] or None
-        for entry in entries
-        if entry.name in labels
-    }
+    ids = {entry.segment_id for entry in entries}
+    chosen: dict[str, str | None] = {}
+    named: set[str] = set()
+    for entry in entries:
+        if entry.segment_id in labels:
+            chosen[str(entry.label_value)] = labels[entry.segment_id] or None
+        elif entry.name in labels and entry.name not in ids and entry.name not in named:
+            named.add(entry.name)
+            chosen[str(entry.label_value)] = labels[entry.name] or None
+            sharing = [other.segment_id for other in entries if other.name == entry.name]
+            if len(sharing) > 1:
+                _logger.warning(
+                    "the label chosen for %r is that of the first of %d segments of this name; "
+                    "choose by segment ID: %s",
+                    *(entry.name, len(sharing), ", ".join(sharing)),
+                )
+    return chosen
 
 
 def name_segments(

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
-from AnatoMaskGANLib.preparation.case_folders import stem_of
 from AnatoMaskGANLib.preparation.label_classes import all_named
 from AnatoMaskGANLib.preparation.settings import PreparationError
-from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map, read_volume
+from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
-from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
+from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names, stem_of_volume
 from AnatoMaskGANLib.volumes.label_spelling import side_of
+from AnatoMaskGANLib.volumes.mask_folder import mask_files, read_mask_folder
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
-
-# Masks of different organs may share this share of the smaller one: its rim.
-_LARGEST_OVERLAP = 0.01
 
 
 @dataclass
@@ -65,38 +62,10 @@ def read_masks(folder: Path, notes: list[str]) -> LabelMap:
     Where masks overlap a little, the first one stays, which is noted; raises PreparationError where
     they overlap by more than 1 % of the smaller one, or where their grids differ.
     """
-    paths = mask_files(folder)
-    merged: LabelMap | None = None
-    names: dict[int, str] = {}
-    for value, path in enumerate(paths, start=1):
-        mask = read_label_map(path)
-        names[value] = stem_of(path)
-        is_inside = mask.labels_kji > 0
-        if merged is None:
-            labels = np.zeros(mask.shape_kji, dtype=np.int32)
-            merged = replace(mask, labels_kji=labels, names={}, codes={})
-        check_same_grid(mask, merged, 1e-2)
-        overlap = is_inside & (merged.labels_kji > 0)
-        num_shared = int(np.count_nonzero(overlap))
-        if num_shared:
-            other = int(np.bincount(merged.labels_kji[overlap]).argmax())
-            smaller = min(np.count_nonzero(is_inside), np.count_nonzero(merged.labels_kji == other))
-            if num_shared > _LARGEST_OVERLAP * smaller:
-                raise PreparationError(
-                    f"In {folder} the masks {names[other]} and {names[value]} overlap in "
-                    f"{num_shared} voxels; expected one label for each voxel. Leave one "
-                    "of them out."
-                )
-            notes.append(f"{num_shared} voxels of {names[value]} belong to {names[other]} as well")
-        merged.labels_kji[is_inside & ~overlap] = value
-    if merged is None:
-        raise PreparationError(f"{folder} contains no mask file; expected one for each label.")
-    return replace(merged, names=names)
-
-
-def mask_files(folder: Path) -> list[Path]:
-    """The mask files of a folder in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and stem_of(path))
+    try:
+        return read_mask_folder(folder, notes)
+    except VolumeError as error:
+        raise PreparationError(str(error)) from error
 
 
 def names_in(files: CaseFiles) -> Mapping[int, str]:
@@ -108,7 +77,10 @@ def names_in(files: CaseFiles) -> Mapping[int, str]:
     if files.labels is None:
         return {}
     if files.labels.is_dir():
-        return {value: stem_of(path) for value, path in enumerate(mask_files(files.labels), 1)}
+        return {
+            value: stem_of_volume(path.name)
+            for value, path in enumerate(mask_files(files.labels), 1)
+        }
     beside = names_file_beside(files.labels)
     if beside is not None:
         return read_label_names(beside)

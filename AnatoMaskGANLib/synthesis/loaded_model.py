@@ -22,7 +22,7 @@ from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.model_map import ModelMap, on_model_grid
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
-from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume
+from AnatoMaskGANLib.volumes import LabelMap, Volume, label_table_of_model
 
 _logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class LoadedModel:
                 _logger.warning(
                     "%s networks run in float32 only; continuing in float32", card.generator.kind
                 )
-        self.label_table = LabelTable.from_dict(card.label_table)
+        self.label_table = label_table_of_model(card.label_table)
 
     def map_of(self, label_map: LabelMap, options: SynthesisOptions) -> ModelMap:
         """A label map on the model's grid; raises what `on_model_grid` raises."""

@@ -22,6 +22,7 @@ from AnatoMaskGANLib.volumes import (
     match_labels,
     to_model_grid,
 )
+from AnatoMaskGANLib.volumes.label_matching import with_unmatched
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.models.folder import ModelCard
@@ -49,7 +50,8 @@ class ModelMap:
         return tuple(
             match
             for match in self.matches
-            if match.model_value is not None and match.model_value not in self.on_grid.values
+            if match.model_value is not None
+            and not {match.model_value, *match.nearest} & set(self.on_grid.values)
         )
 
     def warn_of_lost(self) -> None:
@@ -72,9 +74,7 @@ class ModelMap:
             **options.provenance(seed),
             "LabelMapSHA256": self.label_map.sha256(),
             "LabelMatches": "; ".join(
-                f"{match.value}->{'background' if match.model_value is None else match.model_value}"
-                f" ({match.rule})"
-                for match in self.matches
+                f"{match.value}->{match.target()} ({match.rule})" for match in self.matches
             ),
             "LostLabels": _named(self.lost),
             "Licence": card.licence,
@@ -87,10 +87,10 @@ def on_model_grid(
 ) -> ModelMap:
     """The map on the model's grid; table: the label table of the card.
 
-    Raises UnmatchedLabelsError for labels that the model does not know, unless the options make
-    them background, and VolumeError where every label is too small for the model's spacing.
+    Raises UnmatchedLabelsError for labels that the model does not know, unless the options say what
+    becomes of them, and VolumeError where every label is too small for the model's spacing.
     """
-    matches = match_labels(label_map, table, options.user_table)
+    matches = with_unmatched(match_labels(label_map, table, options.user_table), options.unmatched)
     matched = apply_matches(label_map, matches, options.unmatched)
     model_map = ModelMap(label_map, to_model_grid(matched, card.spacing_ijk_mm), matches)
     if not model_map.on_grid.values:

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 
-Unmatched = Literal["stop", "background"]
+Unmatched = Literal["stop", "surrounding", "background"]
 
 UserTable = Mapping[str, str | int | None]
 """Name or value of the map to name or value of the model, None for background."""
@@ -49,8 +49,10 @@ class SamplingSettings:
     """Factor on the correlation lengths of the noise, 0.25 to 4. 1 is what the model was trained
     with; other values give a finer or coarser texture than that of the training scans."""
     unmatched: Unmatched = "stop"
-    """What to do with labels that the model does not know: stop with an error, or treat them as
-    background."""
+    """What becomes of labels that the model does not know: stop ends with an error that lists
+    them; surrounding makes each of their voxels the nearest label that the model knows, the tissue
+    around them; background makes a hole of them, dark as air: it does not ignore them. In a file of
+    names, the name surrounding or background says it for one label."""
 
     def __post_init__(self) -> None:
         ranges = {"noise_length_scale": NOISE_LENGTH_SCALES, "noise_strength": (0.0, MOST_NOISE)}

@@ -16,8 +16,8 @@ from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
 from AnatoMaskGANLib.volumes import (
     LabelMap,
-    LabelTable,
     Volume,
+    label_table_of_model,
     to_grid_of,
     to_model_grid,
     volume_to_model_grid,
@@ -54,7 +54,7 @@ class VolumeSegmenter:
         self.superpixels = superpixels
         self.network = network.to(device).eval().requires_grad_(False)
         table = card.output_labels if self._is_two_headed else card.label_table
-        self.label_table = LabelTable.from_dict(table)
+        self.label_table = label_table_of_model(table)
 
     @classmethod
     def from_checkpoint(

@@ -11,7 +11,11 @@ from AnatoMaskGANLib.volumes.label_matching import (
     apply_matches,
     match_labels,
 )
-from AnatoMaskGANLib.volumes.label_table import LabelTable, load_label_table
+from AnatoMaskGANLib.volumes.label_table import (
+    LabelTable,
+    label_table_of_model,
+    load_label_table,
+)
 from AnatoMaskGANLib.volumes.source_files import files_read_with
 from AnatoMaskGANLib.volumes.volume import ChangedRegion, Volume, same_grid
 
@@ -48,6 +52,7 @@ __all__ = [
     "VolumeError",
     "apply_matches",
     "files_read_with",
+    "label_table_of_model",
     "load_label_table",
     "match_labels",
     "read_label_map",

@@ -1,4 +1,4 @@
-"""Label maps and volumes in files: NIfTI, NRRD, MetaImage; MGH and DICOM series for reading."""
+"""Label maps and volumes in files: NIfTI, NRRD, MetaImage; for reading MGH and DICOM as well."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +15,14 @@ import numpy as np
 from AnatoMaskGANLib.volumes import itk_files, nifti_files
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 from AnatoMaskGANLib.volumes.errors import VolumeError
-from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type, values_present
-from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names
+from AnatoMaskGANLib.volumes.geometry import without_rounding_shear
+from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
+from AnatoMaskGANLib.volumes.label_names import (
+    names_file_beside,
+    read_label_names,
+    stem_of_volume,
+)
+from AnatoMaskGANLib.volumes.label_table import is_structure_name
 from AnatoMaskGANLib.volumes.slicer_segments import (
     check_segments,
     have_values_of_their_own,
@@ -23,17 +30,23 @@ from AnatoMaskGANLib.volumes.slicer_segments import (
     merged_layers,
     segments_of,
 )
-from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY, SCALING_KEY, StoredVolume
 from AnatoMaskGANLib.volumes.volume import Volume
+from AnatoMaskGANLib.volumes.whole_numbers import labels_of
 
 _logger = logging.getLogger(__name__)
 
 _Container = TypeVar("_Container", LabelMap, Volume)
 
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_PAIR_SUFFIXES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 _MGH_SUFFIXES = (".mgh", ".mgz")
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
-READABLE_SUFFIXES = _NIFTI_SUFFIXES + _MGH_SUFFIXES + _ITK_SUFFIXES
+READABLE_SUFFIXES = _NIFTI_SUFFIXES + _MGH_SUFFIXES + _ITK_SUFFIXES + _PAIR_SUFFIXES
+# the halves of pairs that hold only voxels; their headers stand for them in a folder
+VOXEL_FILE_SUFFIXES = (".img", ".img.gz")
+# one file of a DICOM series is one slice, not a label map
+SLICE_SUFFIX = ".dcm"
 # one file each, so that replacing it is one step
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -41,21 +54,17 @@ _METAIMAGE_SUFFIX = ".mha"
 # ITK refuses to read more in one field than 2^15 bytes with its name.
 _LONGEST_METAIMAGE_NOTE = 32_000
 
-# The atlases with the most structures have some hundreds; a 12-bit image has thousands of values.
-_MOST_LABELS = 1000
 
-# How far a label that was stored as a scaled or floating number may be from a whole one.
-_WHOLE_NUMBER_TOLERANCE = 1e-4
-
-
-def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMap:
+def read_label_map(
+    path: str | Path, table: str | Path | Mapping[int, str] | None = None
+) -> LabelMap:
     """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file.
 
-    Names come from `table` (a JSON file, value to name, or the name of a bundled table), else
-    from the file itself, else from a `labels.json` beside it or one folder up. Raises VolumeError
-    for a missing, unreadable or truncated file, for fewer or more than three dimensions, for a
-    geometry that is none, and for an intensity image: fractional, negative or more than 1000
-    different values.
+    Names come from `table` (a file in a form of `label_name_tables.py`, the name of a bundled
+    table, or value to name), else from the file itself, else from a file beside it (see
+    `label_names.py`). Raises VolumeError for a missing, unreadable or truncated file, for fewer or
+    more than three dimensions, for a geometry that is none, and for an intensity image: fractional,
+    negative or more than 1000 different values.
     """
     path = Path(path)
     stored = _read(path)
@@ -68,21 +77,32 @@ def read_label_map(path: str | Path, table: str | Path | None = None) -> LabelMa
     by_value = table if table is not None or has_names else names_file_beside(path)
     if array.ndim == 4 and segments:
         if by_value is not None and not have_values_of_their_own(segments):
+            given = "names by value" if isinstance(by_value, Mapping) else by_value
             raise VolumeError(
-                f"{path} has segments with the same label value in different layers, "
-                f"which {by_value} cannot tell apart; expected a different value for "
-                "each. Use the names in the file, or export the segmentation as a label "
-                "map."
+                f"{path} has segments with the same label value in different layers, which "
+                f"{given} cannot tell apart; expected a different value for each. Use the names "
+                "in the file, or export the segmentation as a label map."
             )
         array, segments = merged_layers(path, array, segments)
     if segments:
         names = {segment.value: segment.name for segment in segments if segment.name}
         codes = {segment.value: segment.code for segment in segments if segment.code}
-    if by_value is not None:
+    if isinstance(by_value, Mapping):
+        names = dict(by_value)
+    elif by_value is not None:
         names = read_label_names(by_value)
     if table is not None:
         codes = {}
-    return _of_file(path, lambda: LabelMap(_labels_of(array), stored.ijk_to_ras, names, codes))
+    scaling = stored.header.get(SCALING_KEY, "")
+    label_map = _of_file(
+        path,
+        lambda: LabelMap(labels_of(path, array, scaling), stored.ijk_to_ras, names, codes),
+    )
+    stem = stem_of_volume(path.name)
+    if not names and not codes and len(label_map.values) == 1 and is_structure_name(stem):
+        _logger.info("%s: its one label is named by the file, %s", path, stem)
+        return replace(label_map, names={label_map.values[0]: stem})
+    return label_map
 
 
 def read_volume(path: str | Path) -> Volume:
@@ -126,6 +146,20 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 
 def _read(path: Path) -> StoredVolume:
+    """What a file holds, with axes that are perpendicular but for a shear that is no rounding."""
+    stored = _read_as_it_is(path)
+    place, shift_mm = without_rounding_shear(stored.array.shape, stored.ijk_to_ras)
+    if not shift_mm:
+        return stored
+    _logger.warning(
+        "%s: its axes are not quite perpendicular, as numbers rounded in a header make them; made "
+        "perpendicular, which moves voxels by up to %.2g mm",
+        *(path, shift_mm),
+    )
+    return replace(stored, ijk_to_ras=place)
+
+
+def _read_as_it_is(path: Path) -> StoredVolume:
     if path.is_dir():
         return itk_files.read_dicom_series(path)
     if not path.exists():
@@ -142,9 +176,9 @@ def _read(path: Path) -> StoredVolume:
                 f"{path} needs the package nibabel. Install it, or convert the file to NIfTI."
             )
         return nifti_files.read_mgh(path, nibabel)
-    if suffix in _NIFTI_SUFFIXES:
+    if suffix in _NIFTI_SUFFIXES + _PAIR_SUFFIXES:
         if nibabel is None:
-            return itk_files.read_nifti_with_itk(path)
+            return nifti_files.read_nifti_alone(path)
         return nifti_files.read_nifti(path, nibabel)
     return itk_files.read_with_itk(path)
 
@@ -201,36 +235,6 @@ def _suffix_of(path: Path, suffixes: tuple[str, ...], verb: str) -> str:
         f"{path} cannot be {verb}: its file type is not supported; expected a name that "
         f"ends with one of {', '.join(suffixes)}."
     )
-
-
-def _labels_of(array: np.ndarray) -> np.ndarray:
-    """Whole numbers in the smallest type; VolumeError for what is an intensity image."""
-    advice = (
-        "Give a label map (a segmentation), in which every value stands for a structure, "
-        "and not the image that it was drawn on."
-    )
-    if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # NaN, and infinity less infinity
-            whole = np.rint(array)
-            is_off = ~(np.abs(array - whole) <= _WHOLE_NUMBER_TOLERANCE)  # true for NaN as well
-        if is_off.any():
-            raise VolumeError(
-                f"{np.count_nonzero(is_off)} of {array.size} values are fractional or not "
-                f"finite (such as {array[is_off][0]:g}), so this is an intensity image; "
-                f"expected whole numbers. {advice}"
-            )
-        if np.abs(whole).max() > np.iinfo(np.int64).max / 2:
-            raise VolumeError(f"Values reach {np.abs(whole).max():g}; expected labels. {advice}")
-        array = whole.astype(np.int64)
-    if array.dtype.kind not in "iu" or array.ndim != 3 or array.size == 0 or array.min() < 0:
-        return array  # LabelMap says what is wrong with it
-    values = values_present(array)
-    if len(values) > _MOST_LABELS:
-        raise VolumeError(
-            f"There are {len(values)} different values, so this is an intensity image; "
-            f"expected at most {_MOST_LABELS} labels. {advice}"
-        )
-    return in_smallest_type(array)
 
 
 def _noted_names(record: Mapping[str, Any]) -> tuple[dict[int, str], dict[int, str]]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+_logger = logging.getLogger(__name__)
+
+# What disks without locks say: Lustre without "-o flock", some NFS and FUSE.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY}
 
 
 class FolderLockedError(RuntimeError):
@@ -18,12 +24,22 @@ class FolderLockedError(RuntimeError):
 def hold_lock(path: Path) -> Iterator[None]:
     """Holds the lock that a file stands for; the system frees it when the process ends, however.
 
-    Raises FolderLockedError if another process holds it, OSError if the file cannot be written or
-    the disk has no locks.
+    On a disk that has no locks it goes on with a warning: there nobody keeps two processes apart.
+    Raises FolderLockedError if another process holds it, OSError if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as lock:
-        take_lock(lock)
+        try:
+            take_lock(lock)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _logger.warning(
+                "the disk of %s has no file locks (%s): let no second process write there at the "
+                "same time",
+                path.parent,
+                error.strerror,
+            )
         yield
 
 

@@ -18,6 +18,10 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 # accepts the axes of a NIfTI file: at the end of a 300 mm axis 0.03 mm.
 SHEAR_TOLERANCE = 1e-4
 
+# Beyond the tolerance an angle may still be a right one whose digits were rounded in a header; the
+# axes are made perpendicular where that moves no voxel by more than this part of the spacing.
+_LARGEST_REPAIR_VOXELS = 0.1
+
 # Below this a spacing is taken for zero; electron microscopy comes near 1e-6 mm.
 SMALLEST_SPACING_MM = 1e-7
 
@@ -72,6 +76,36 @@ def checked_ijk_to_ras(ijk_to_ras: np.ndarray) -> np.ndarray:
             )
     matrix.setflags(write=False)
     return matrix
+
+
+def without_rounding_shear(
+    shape_kji: Sequence[int], ijk_to_ras: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """The matrix with perpendicular axes and the largest shift in mm, where the shear is rounding.
+
+    The center of the volume and the spacing stay. A matrix that is no geometry, has no shear, or
+    has one that would move a voxel by more than a tenth of the spacing comes back as it was, with
+    a shift of 0.
+    """
+    matrix = np.array(ijk_to_ras, dtype=np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        return ijk_to_ras, 0.0
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if spacing.min() < SMALLEST_SPACING_MM:
+        return ijk_to_ras, 0.0
+    directions = matrix[:3, :3] / spacing
+    cosines = np.abs(directions.T @ directions - np.eye(3))
+    if cosines.max() <= SHEAR_TOLERANCE or abs(np.linalg.det(directions)) < 0.5:
+        return ijk_to_ras, 0.0
+    left, _, right = np.linalg.svd(directions)
+    squared = np.eye(4)
+    squared[:3, :3] = (left @ right) * spacing
+    middle = [(size - 1) / 2 for size in reversed(shape_kji[:3])]
+    squared[:3, 3] = matrix[:3, 3] + (matrix[:3, :3] - squared[:3, :3]) @ middle
+    shift_mm = largest_shift_mm(shape_kji[:3], matrix, squared)
+    if shift_mm > _LARGEST_REPAIR_VOXELS * spacing.min():
+        return ijk_to_ras, 0.0
+    return squared, shift_mm
 
 
 def spacing_ijk_mm_of(ijk_to_ras: np.ndarray) -> tuple[float, float, float]:

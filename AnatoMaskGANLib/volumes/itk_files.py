@@ -1,4 +1,4 @@
-"""NRRD, MetaImage, DICOM and, where nibabel is missing, NIfTI through SimpleITK.
+"""NRRD, MetaImage and DICOM through SimpleITK.
 
 SimpleITK counts in LPS; here, at the edge of the file, it becomes RAS and back.
 """
@@ -23,7 +23,8 @@ from AnatoMaskGANLib.volumes.dicom_header import (
 )
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import LPS_FROM_RAS, largest_shift_mm
-from AnatoMaskGANLib.volumes.nifti_header import place_of, read_whole_nifti
+from AnatoMaskGANLib.volumes.mitk_labels import names_of_mitk
+from AnatoMaskGANLib.volumes.nrrd_space import place_in_nrrd_space
 from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 from AnatoMaskGANLib.volumes.text_headers import check_text_header
 from AnatoMaskGANLib.volumes.text_units import mm_per_unit_of
@@ -39,8 +40,6 @@ _ITK_READERS = {
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
     ".dcm": "GDCMImageIO",
-    ".nii": "NiftiImageIO",
-    ".gz": "NiftiImageIO",
 }
 
 _POSITION_TAG = "0020|0032"
@@ -87,25 +86,10 @@ def read_with_itk(path: Path) -> StoredVolume:
     header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     array = SimpleITK.GetArrayFromImage(image)
     ijk_to_ras = _ijk_to_ras_of(image)
+    if path.suffix.lower() in (".nrrd", ".nhdr"):
+        ijk_to_ras = place_in_nrrd_space(path, ijk_to_ras)
     ijk_to_ras[:3] *= mm_per_unit_of(path)
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
-
-
-def read_nifti_with_itk(path: Path) -> StoredVolume:
-    """Array and place of a NIfTI file where nibabel is missing; ITK does not give its comments.
-
-    Raises VolumeError as `read_with_itk`, and for values that are not finite.
-    """
-    header, content = read_whole_nifti(path)
-    if header.float_type is not None:
-        num_voxels = int(np.prod(header.shape_ijk, dtype=np.int64))
-        voxels = np.frombuffer(content, header.float_type, num_voxels, header.bytes_before_voxels)
-        if not np.isfinite(voxels).all():
-            raise VolumeError(
-                f"{path} has values that are NaN or infinite, which SimpleITK would read as 0. "
-                "Install the package nibabel, or replace these values."
-            )
-    return StoredVolume(read_with_itk(path).array, place_of(path, header))
 
 
 def write_with_itk(
@@ -227,8 +211,10 @@ def _ijk_to_ras_of(image: SimpleITK.Image) -> np.ndarray:
 
 
 def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
+    """What this project noted in a header, or the names that MITK did; else empty."""
     if RECORD_KEY not in header:
-        return {}
+        names = names_of_mitk(path, header)
+        return {"names": {str(value): name for value, name in names.items()}} if names else {}
     try:
         record = json.loads(header[RECORD_KEY])
     except ValueError:

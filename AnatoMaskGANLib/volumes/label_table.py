@@ -4,14 +4,19 @@ Tables are JSON files in Resources/LabelTables, and stand inside every model:
 
     {"name": "...", "labels": {"1": "Left-Kidney", "2": "Right-Kidney"},
      "codes": {"1": "SCT:64033007+SCT:7771000"}, "aliases": {"1": ["left ren"]},
-     "swaps": {"1": 2, "2": 1}}
+     "swaps": {"1": 2, "2": 1},
+     "relatives": {"kidneys": ["Left-Kidney", "Right-Kidney"], "kidney stone": ["surrounding"]}}
+
+Aliases are other names of a label. Relatives are names of what is no label of the table, and what
+becomes of it: the nearest of some labels, the tissue around it, or background.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,13 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name
 from AnatoMaskGANLib.volumes.terminology import is_code
 
-_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps")
+_KEYS = ("name", "description", "labels", "codes", "aliases", "swaps", "relatives", "more_values")
+
+SURROUNDING, BACKGROUND = "surrounding", "background"
+"""What a relative may become instead of a label: the tissue around it, or background."""
+
+
+_ALONE = ((SURROUNDING,), (BACKGROUND,))
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,11 @@ class LabelTable:
     """Value to that of the other side, which it becomes when the map is flipped left to right."""
     description: str = ""
     """What the labels are and where they come from."""
+    relatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of what is no label, "*" at its end as for aliases, to the names of the labels of which
+    each of its voxels becomes the nearest; or to "surrounding" or "background" alone."""
+    more_values: Mapping[int, str] = field(default_factory=dict)
+    """Other values that label maps have for a label, to its name; no classes of a model."""
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -60,6 +76,18 @@ class LabelTable:
         for value, partner in self.swaps.items():
             if self.swaps.get(partner) != value or partner == value:
                 raise self._error(f"{value} swapped with {partner} but not back", "pairs")
+        names = set(self.labels.values())
+        for relative, targets in self.relatives.items():
+            if not targets or (set(targets) - names and targets not in _ALONE):
+                raise self._error(
+                    f"{', '.join(targets)!r} for the relative {relative!r}",
+                    "names of its labels, or surrounding or background alone",
+                )
+        for value, name in self.more_values.items():
+            if value in self.labels or name not in names:
+                raise self._error(
+                    f"the further value {value} for {name!r}", "a new value for one of its labels"
+                )
         self._check_unique(self.spellings())
         self._check_unique([(code, value) for value, code in self.codes.items()])
 
@@ -82,6 +110,11 @@ class LabelTable:
                 },
                 swaps={int(v): int(other) for v, other in content.get("swaps", {}).items()},
                 description=str(content.get("description", "")),
+                relatives={
+                    _text(name): tuple(_text(target) for target in _list(targets))
+                    for name, targets in content.get("relatives", {}).items()
+                },
+                more_values={int(v): _text(n) for v, n in content.get("more_values", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, VolumeError):
@@ -93,6 +126,8 @@ class LabelTable:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads."""
+        relatives = {name: list(targets) for name, targets in self.relatives.items()}
+        more_values = {str(value): name for value, name in self.more_values.items()}
         return {
             "name": self.name,
             "description": self.description,
@@ -100,6 +135,8 @@ class LabelTable:
             "codes": {str(value): code for value, code in self.codes.items()},
             "aliases": {str(value): list(names) for value, names in self.aliases.items()},
             "swaps": {str(value): other for value, other in self.swaps.items()},
+            **({"relatives": relatives} if relatives else {}),
+            **({"more_values": more_values} if more_values else {}),
         }
 
     def spellings(self) -> list[tuple[str, int]]:
@@ -110,6 +147,19 @@ class LabelTable:
                 ending = " *" if alias.endswith("*") else ""
                 spellings.append((normalized_name(alias) + ending, value))
         return spellings
+
+    def relative_of(self, name: str) -> tuple[str, ...]:
+        """What becomes of a name that is no label: labels, or "surrounding" or "background" alone;
+        nothing if the table does not say."""
+        normalized = normalized_name(name)
+        beginnings = {name: t for name, t in self.relatives.items() if name.endswith("*")}
+        for relative, targets in self.relatives.items():
+            if relative not in beginnings and normalized == normalized_name(relative):
+                return targets
+        for relative, targets in beginnings.items():
+            if normalized.startswith(normalized_name(relative) + " "):
+                return targets
+        return ()
 
     def _check_unique(self, keys: list[tuple[str, int]]) -> None:
         seen: dict[str, int] = {}
@@ -143,6 +193,47 @@ def load_label_table(name_or_path: str | Path) -> LabelTable:
         raise VolumeError(f"{path}: {error}") from error
 
 
+def label_table_of_model(content: Mapping[str, Any]) -> LabelTable:
+    """The table that stands in a model, with the aliases, codes and relatives of the bundled one.
+
+    Only a bundled table of the same name that calls the model's values alike counts, so that what
+    is added to a table in Resources reaches the models that were trained with it.
+    """
+    own = LabelTable.from_dict(content)
+    if own.name not in bundled_tables():
+        return own
+    bundled = load_label_table(own.name)
+    if any(bundled.labels.get(value) != name for value, name in own.labels.items()):
+        return own
+    names = set(own.labels.values())
+    return replace(
+        own,
+        codes={**{v: c for v, c in bundled.codes.items() if v in own.labels}, **own.codes},
+        aliases={v: names for v, names in bundled.aliases.items() if v in own.labels},
+        relatives={
+            **own.relatives,
+            **{n: t for n, t in bundled.relatives.items() if set(t) <= names or t in _ALONE},
+        },
+    )
+
+
+def bundled_tables() -> dict[str, Path]:
+    """Name to file of the tables that come with the program."""
+    folder = resources_folder() / "LabelTables"
+    return {file.stem: file for file in sorted(folder.glob("*.json")) if "." not in file.stem}
+
+
+def is_structure_name(name: str) -> bool:
+    """Whether a bundled label table has a structure of that name, or of that other name."""
+    return normalized_name(name) in _structure_names()
+
+
+@functools.cache
+def _structure_names() -> frozenset[str]:
+    tables = map(load_label_table, bundled_tables())
+    return frozenset(name for table in tables for name, _ in table.spellings())
+
+
 def label_table_path(name_or_path: str | Path) -> Path:
     """The file of a bundled table by its name, or the path itself.
 
@@ -151,8 +242,7 @@ def label_table_path(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    folder = resources_folder() / "LabelTables"
-    bundled = {file.stem: file for file in sorted(folder.glob("*.json"))}
+    bundled = bundled_tables()
     if str(name_or_path) not in bundled:
         raise VolumeError(
             f"There is no label table {str(name_or_path)!r}; expected the path of a JSON file or "

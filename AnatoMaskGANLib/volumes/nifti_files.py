@@ -17,9 +17,21 @@ import numpy as np
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import largest_shift_mm, without_trailing_ones
-from AnatoMaskGANLib.volumes.nifti_header import place_of, read_whole_nifti
+from AnatoMaskGANLib.volumes.nifti_extensions import record_of_nifti
+from AnatoMaskGANLib.volumes.nifti_header import (
+    NiftiHeader,
+    as_single_file,
+    place_of,
+    read_whole_nifti,
+)
+from AnatoMaskGANLib.volumes.nifti_voxels import voxels_of
 from AnatoMaskGANLib.volumes.packed_size import check_unpacked_size
-from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.stored_volume import (
+    LARGEST_FILE_VOXELS,
+    RECORD_KEY,
+    SCALING_KEY,
+    StoredVolume,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +50,9 @@ _FAILURES: tuple[type[Exception], ...] = (
 # NIfTI keeps positions as 32-bit numbers; a file whose voxel centers move by more is not written.
 _LARGEST_ROUNDING_MM = 1e-3
 
-_COMMENT_EXTENSION = 6
 _LONGEST_DESCRIPTION = 79
+# Of a file whose name does not say whether it is packed not more is read: 512^3 64-bit numbers.
+_LARGEST_MISNAMED_MGH = 1 << 30
 
 
 def nibabel_if_installed() -> ModuleType | None:
@@ -58,13 +71,29 @@ def read_nifti(path: Path, nibabel: ModuleType) -> StoredVolume:
     """
     header, content = read_whole_nifti(path)
     failures = _FAILURES + _failures_of(nibabel)
-    image_type = nibabel.Nifti1Image if _is_version_1(content) else nibabel.Nifti2Image
+    image_type = nibabel.Nifti1Image if header.version == 1 else nibabel.Nifti2Image
     try:
-        image = image_type.from_bytes(content)
+        image = image_type.from_bytes(as_single_file(header, content))
         array = _array_of(image, header.shape_ijk)
     except failures as error:
         raise _unreadable(path, error) from error
-    return StoredVolume(array, place_of(path, header), _record_of(path, image.header))
+    return _stored(path, header, content, array)
+
+
+def read_nifti_alone(path: Path) -> StoredVolume:
+    """Array, place and record of a NIfTI file where nibabel is missing.
+
+    Raises VolumeError as `read_nifti`, and for voxels that are no single numbers.
+    """
+    header, content = read_whole_nifti(path)
+    return _stored(path, header, content, voxels_of(path, header, content))
+
+
+def _stored(path: Path, header: NiftiHeader, content: bytes, array: np.ndarray) -> StoredVolume:
+    slope, inter = header.scale
+    scaling = {} if header.scale == (1.0, 0.0) else {SCALING_KEY: f"{slope:g} * value + {inter:g}"}
+    record = record_of_nifti(path, header, content)
+    return StoredVolume(array, place_of(path, header), record, scaling)
 
 
 def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
@@ -75,7 +104,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
     # an unknown type of numbers is a KeyError
     failures: tuple[type[Exception], ...] = (*_FAILURES, *_failures_of(nibabel), LookupError)
     try:
-        image = nibabel.load(path, mmap=False)
+        image = _opened_mgh(path, nibabel)
         shape = without_trailing_ones(image.shape)
         if len(shape) != 3:
             raise VolumeError(
@@ -88,6 +117,22 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
         raise
     except failures as error:
         raise _unreadable(path, error) from error
+
+
+def _opened_mgh(path: Path, nibabel: ModuleType) -> Any:
+    """The image of a file, packed or not, whatever its name says."""
+    with open(path, "rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    if is_packed == (path.suffix.lower() == ".mgz"):
+        return nibabel.load(path, mmap=False)
+    _logger.warning(
+        "%s is %s in spite of its name; read by its content",
+        path,
+        "packed" if is_packed else "not packed",
+    )
+    with gzip.open(path) if is_packed else open(path, "rb") as file:
+        content = file.read(_LARGEST_MISNAMED_MGH)
+    return nibabel.MGHImage.from_bytes(content)
 
 
 def nifti_bytes(
@@ -133,10 +178,6 @@ def short_description(record: Mapping[str, Any]) -> str:
     return text[:_LONGEST_DESCRIPTION]
 
 
-def _is_version_1(content: bytes) -> bool:
-    return content[344:348] == b"n+1\0"
-
-
 def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     """Raises VolumeError for more voxels than the file holds, before memory is taken for them."""
     num_voxels = math.prod(map(int, shape))  # of 32-bit numbers, whose product overflows
@@ -152,9 +193,36 @@ def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
 
 
 def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:
-    """[K,J,I], scaled as the header says, in this machine's byte order."""
-    array = np.asanyarray(image.dataobj).reshape(shape_ijk, order="F").T
+    """[K,J,I], scaled as the header says, in this machine's byte order.
+
+    Integers that are scaled to whole numbers, such as a CT stored with an offset of -1024, stay
+    integers.
+    """
+    array = _whole_numbers(image.dataobj)
+    if array is None:
+        array = np.asanyarray(image.dataobj)
+    array = array.reshape(shape_ijk, order="F").T
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _whole_numbers(stored: Any) -> np.ndarray | None:
+    """Scaled integers as integers, of the stored type or the first larger one that holds them; None
+    for others."""
+    slope, offset = float(stored.slope), float(stored.inter)
+    is_scaled = (slope, offset) != (1.0, 0.0)
+    if not is_scaled or np.dtype(stored.dtype).kind not in "iu":
+        return None
+    if not (slope.is_integer() and offset.is_integer()):
+        return None
+    array = np.asanyarray(stored.get_unscaled())
+    if array.size == 0:
+        return None
+    ends = [int(end) * int(slope) + int(offset) for end in (array.min(), array.max())]
+    for dtype in (array.dtype.newbyteorder("="), np.dtype(np.int16), np.dtype(np.int32)):
+        limits = np.iinfo(dtype)
+        if limits.min <= min(ends) and max(ends) <= limits.max:
+            return (array.astype(np.int64) * int(slope) + int(offset)).astype(dtype)
+    return None
 
 
 def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:
@@ -170,23 +238,3 @@ def _unreadable(path: Path, error: Exception) -> VolumeError:
         f"{path} cannot be read: {error}. Expected a complete NIfTI or MGH file. It is "
         "damaged, truncated or of another type; copy or export it again."
     )
-
-
-def _record_of(path: Path, header: Any) -> Mapping[str, Any]:
-    """What `nifti_bytes` noted in a comment; empty for files of others."""
-    for extension in header.extensions:
-        if extension.get_code() != _COMMENT_EXTENSION:
-            continue
-        content = extension.get_content()
-        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
-        if RECORD_KEY not in text:
-            continue
-        try:
-            record = json.loads(text.rstrip("\0 "))[RECORD_KEY]
-        except (ValueError, TypeError, KeyError):
-            _logger.warning(
-                "%s: the entry of this program in its header is damaged and is ignored", path
-            )
-            return {}
-        return record if isinstance(record, dict) else {}
-    return {}

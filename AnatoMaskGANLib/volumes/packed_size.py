@@ -5,6 +5,7 @@ Readers take the memory that a header asks for, or unpack all there is, before t
 
 from __future__ import annotations
 
+import io
 import zlib
 from pathlib import Path
 
@@ -14,14 +15,17 @@ _CHUNK = 1 << 16  # small, because what is behind the end of a gzip member is co
 _UNPACKED_CHUNK = 1 << 20
 
 
-def check_unpacked_size(path: Path, offset: int, num_bytes: int) -> None:
+def check_unpacked_size(
+    path: Path, offset: int, num_bytes: int, num_packed: int | None = None
+) -> None:
     """Raises VolumeError unless at least so many bytes come out of the file's packed part.
 
     offset: where the packed part begins; zlib or gzip, whichever it is, to the end of its stream,
-    where the checksum is. Memory: some megabytes, whatever the file unpacks to.
+    where the checksum is. num_packed: how many bytes the packed part has, None for all behind the
+    offset. Memory: some megabytes, whatever the file unpacks to.
     """
     try:
-        found = _unpacked_size(path, offset)
+        found = _unpacked_size(path, offset, num_packed)
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeError(
             f"{path} cannot be read: {error}. Expected complete compressed data. The file "
@@ -34,10 +38,11 @@ def check_unpacked_size(path: Path, offset: int, num_bytes: int) -> None:
         )
 
 
-def _unpacked_size(path: Path, offset: int) -> int:
+def _unpacked_size(path: Path, offset: int, num_packed: int | None) -> int:
     size, packed = 0, b""
-    with open(path, "rb") as file:
-        file.seek(offset)
+    with open(path, "rb") as opened:
+        opened.seek(offset)
+        file = opened if num_packed is None else io.BytesIO(opened.read(num_packed))
         while True:
             decoder = zlib.decompressobj(wbits=47)  # zlib or gzip
             while not decoder.eof:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_names import names_file_beside
+from AnatoMaskGANLib.volumes.nifti_header import voxel_file_of
 from AnatoMaskGANLib.volumes.text_headers import data_file_of
 
 
@@ -47,7 +48,7 @@ def files_read_with(path: Path) -> tuple[Path, ...]:
         files = [file for file in path.iterdir() if file.is_file()]
         return tuple(sorted({*files, *(data for file in files for data in _data_of(file))}))
     names = names_file_beside(path)
-    return (path, *_data_of(path), *([names] if names else []))
+    return (path, *_data_of(path), *voxel_file_of(path), *([names] if names else []))
 
 
 def _data_of(path: Path) -> list[Path]:

@@ -26,5 +26,8 @@ class StoredVolume:
 RECORD_KEY = "AnatoMaskGAN"
 """The name under which the record stands in file headers, as JSON."""
 
+SCALING_KEY = "scaling in the header"
+"""Under it stands how stored numbers became values, in a header that scales them."""
+
 # More voxels than any scan has: the header of a damaged or hostile file.
 LARGEST_FILE_VOXELS = 2_000_000_000

@@ -38,18 +38,17 @@ class KnownModels:
 
     def labelTable(self, model: str) -> LabelTable:
         """The label table of a model; ValueError when there is no such model."""
-        from AnatoMaskGANLib.volumes import LabelTable
+        from AnatoMaskGANLib.volumes import label_table_of_model
 
         if model not in self.cards() and model not in self.cards(isReadAgain=True):
             raise ValueError(f"There is no model {model!r}. Known: {', '.join(self.cards())}.")
-        return LabelTable.from_dict(self.cards()[model].label_table)
+        return label_table_of_model(self.cards()[model].label_table)
 
     def isInstalled(self, model: str) -> bool:
         """Whether the user installed the model, and so may remove it."""
-        from AnatoMaskGANLib.synthesis import user_models_folder
-        from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
+        from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE, model_folders
 
-        return (user_models_folder() / model / WEIGHTS_FILE).is_file()
+        return any((folder / model / WEIGHTS_FILE).is_file() for folder in model_folders()[1:])
 
     def verify(self, model: str) -> ModelCard:
         """The card of a model whose weights were all read and fit; CheckpointError if not."""

@@ -10,8 +10,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AnatoMaskGANModule.host.work import offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import offer
 
 LESION = "lesion"
 

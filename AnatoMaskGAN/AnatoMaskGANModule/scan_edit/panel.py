@@ -12,9 +12,8 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.host.segments import showSegments
 from AnatoMaskGANModule.host.status import showText
 from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySide
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness, offer
 from AnatoMaskGANModule.scan_edit import snapshot
 from AnatoMaskGANModule.scan_edit.change_panel import ChangePanel, ChangeWidgets
 from AnatoMaskGANModule.scan_edit.nodes_found import findScan

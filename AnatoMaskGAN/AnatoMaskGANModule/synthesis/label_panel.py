@@ -159,27 +159,29 @@ class LabelPanel:
             chooser.setCurrentIndex(modelLabels.index(match.modelLabel) + 2)
         elif match.rule == "user":
             chooser.setCurrentIndex(1)
-        chooser.activated.connect(self._whenChosen(chooser, match.segmentName, modelLabels))
+        chooser.activated.connect(self._whenChosen(chooser, match.segmentID, modelLabels))
         self._ui.labelTable.setCellWidget(row, COLUMN_LABEL, chooser)
 
     def _whenChosen(
-        self, chooser: qt.QComboBox, segmentName: str, modelLabels: list[str]
+        self, chooser: qt.QComboBox, segmentID: str, modelLabels: list[str]
     ) -> Callable[[], None]:
         def onChosen() -> None:
             index = chooser.currentIndex
             label = None if index == 0 else "" if index == 1 else modelLabels[index - 2]
-            self.onLabelChosen(segmentName, label)
+            self.onLabelChosen(segmentID, label)
 
         return onChosen
 
-    def onLabelChosen(self, segmentName: str, modelLabel: str | None) -> None:
+    def onLabelChosen(self, segmentID: str, modelLabel: str | None) -> None:
         """modelLabel: "" is background, None leaves the segment to the rules."""
         if self._parameterNode is None:
             return
         labels = dict(self._parameterNode.userLabels.items())
-        labels.pop(segmentName, None)
+        names = [row.segmentName for row in self._rows if row.segmentID == segmentID]
+        for key in (segmentID, *names):  # scenes of earlier versions have it by name
+            labels.pop(key, None)
         if modelLabel is not None:
-            labels[segmentName] = modelLabel
+            labels[segmentID] = modelLabel
         self._parameterNode.userLabels = labels
 
     def _showSummary(self) -> None:

@@ -39,6 +39,7 @@ class SegmentMatch:
             "code": _("terminology"),
             "name": _("name"),
             "alias": _("alias"),
+            "relative": _("near relative"),
             "value": _("label value"),
             "user": _("your choice"),
             "unmatched": _("unmatched"),

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AnatoMaskGANLib.commands.label_names import names_given
 from AnatoMaskGANLib.commands.result_files import (
     SEGMENTATION_NAME,
     volume_files,
@@ -171,7 +172,8 @@ class CaseReader:
         """The label map of the case."""
         from AnatoMaskGANLib.volumes import read_label_map
 
-        return self.matched(read_label_map(case.label_map, self.labels), case.name)
+        names = names_given(self.labels, self.synthesizer.label_table)
+        return self.matched(read_label_map(case.label_map, names), case.name)
 
     def matched(self, label_map: LabelMap, name: str) -> LabelMap:
         """The label map of that case with the model's values and names."""

@@ -133,11 +133,12 @@ class EvaluateOptions:
     device: Device = "auto"
     """Device on which the networks run; auto takes a GPU if there is one."""
     labels: Path | None = None
-    """Names for label maps whose files do not name their labels: a JSON file {"label value":
-    "name"}, or the name of a bundled label table, such as freesurfer-aseg."""
+    """File that names the values of the label maps, the name of a bundled label table, such as
+    freesurfer-aseg, or the word model where they are numbered as the labels of the model; as for
+    synthesize."""
     unmatched: Unmatched = "stop"
-    """What to do with labels that the model does not know: stop with an error, or treat them as
-    background."""
+    """What becomes of labels that the model does not know: stop ends with an error; surrounding
+    makes them the tissue around them; background makes a hole of them, dark as air."""
 
 
 def evaluate(options: EvaluateOptions) -> int:

@@ -28,6 +28,7 @@ from AnatoMaskGANLib.synthesis.models.folder import (
     bundled_models_folder,
     card_text,
     find_model,
+    model_folders,
     read_card,
     read_model,
     user_models_folder,
@@ -64,7 +65,7 @@ def check_model_name(name: str) -> str:
 def refuse_bundled_name(name: str, folder: Path) -> None:
     """Raises CheckpointError for a model that would lie among the user's and never be found: a
     bundled one of its name is."""
-    if folder.resolve() != user_models_folder().resolve():
+    if folder.resolve() not in [users.resolve() for users in model_folders()[1:]]:
         return
     bundled = {weights.parent.name.lower() for weights in bundled_models_folder().glob(_MODELS)}
     if name.lower() in bundled:

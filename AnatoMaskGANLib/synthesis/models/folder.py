@@ -75,20 +75,37 @@ def bundled_models_folder() -> Path:
 
 
 def user_models_folder() -> Path:
-    """Where models that the user installs are kept (ANATOMASKGAN_MODELS, else the user's data)."""
+    """Where models that the user installs are kept (ANATOMASKGAN_MODELS, else the user's data).
+
+    Raises CheckpointError for a user without a home folder, as a container may have.
+    """
     chosen = os.environ.get("ANATOMASKGAN_MODELS")
     if chosen:
         return Path(chosen)
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "AnatoMaskGAN" / "Models"
-    return Path.home() / ".local" / "share" / "anatomaskgan" / "models"
+    try:
+        if os.name == "nt":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "AnatoMaskGAN" / "Models"
+        return Path.home() / ".local" / "share" / "anatomaskgan" / "models"
+    except RuntimeError as error:
+        raise CheckpointError(
+            "this user has no home folder, so there is no place for installed models; name one in "
+            "ANATOMASKGAN_MODELS"
+        ) from error
+
+
+def model_folders() -> list[Path]:
+    """Where models are looked for: the bundled ones, and the user's where there is a home."""
+    try:
+        return [bundled_models_folder(), user_models_folder()]
+    except CheckpointError:
+        return [bundled_models_folder()]
 
 
 def list_models() -> list[ModelCard]:
     """Cards of the bundled and the installed models, each under the name of its folder, by which it
     is found; unreadable ones are left out."""
     cards: dict[str, ModelCard] = {}
-    for folder in (bundled_models_folder(), user_models_folder()):
+    for folder in model_folders():
         for weights in sorted(folder.glob(f"*/{WEIGHTS_FILE}")):
             name = weights.parent.name
             try:
@@ -136,7 +153,7 @@ def _model_named(name: str) -> Path | None:
     """The folder of the bundled or installed model of that name."""
     if Path(name).name != name or name in ("", ".", ".."):
         return None
-    places = (folder / name for folder in (bundled_models_folder(), user_models_folder()))
+    places = (folder / name for folder in model_folders())
     return next((place for place in places if (place / WEIGHTS_FILE).is_file()), None)
 
 

@@ -1,0 +1,6 @@
+from Testing.input_cases.checking import exits_with, makes, matches, never_says
+
+exits_with(0)
+makes("out/o.nii.gz")
+matches("out/o.nii.gz", "13->13 (value)")
+never_says("home directory")
