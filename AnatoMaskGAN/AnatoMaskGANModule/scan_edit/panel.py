@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.segments import showSegments
 from AnatoMaskGANModule.host.status import showText
-from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySide
+from AnatoMaskGANModule.host.views import DIFFERENCE, EDITED, REAL, SideBySide
 from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit import snapshot
@@ -145,11 +145,9 @@ class ScanEditPanel:
 
     def _showStart(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
         start = snapshot.snapshotOf(segmentation) if segmentation is not None else None
-        text = _("the segments as they were at first")
-        if start is None:
-            text = _("the segments, once a scan and a segmentation are selected")
-        elif snapshot.timeOf(start):
-            text = _("the segments as they were at {time}").format(time=snapshot.timeOf(start))
+        text = _("segments not remembered yet")
+        if start is not None:
+            text = _("segments of {time}").format(time=snapshot.timeOf(start))
         self._ui.scanEditStartStateLabel.setText(text)
         self._ui.scanEditStartButton.setEnabled(segmentation is not None)
         self._ui.scanEditUndoButton.setEnabled(start is not None)
@@ -257,9 +255,12 @@ class ScanEditPanel:
             self.showSideBySide()
         else:
             self._views.showVolume(edited, isFitted=isNew)
-        asked = [(one.name, one.kind) for one in self._logic.editQuestions]
-        self._showQuestions(parameters, asked)
+        self._showQuestions(parameters, self._logic.editQuestions)
         self._tell(countsText(edited, countsOf(edited)), warnings)
+        text = _("Made '{name}' in {seconds:.1f} s.")
+        self._work.display.show(
+            text.format(name=edited.GetName(), seconds=self._work.display.seconds)
+        )
 
     def _showQuestions(
         self, parameters: AnatoMaskGANParameterNode, asked: Sequence[tuple[str, str]]
@@ -269,7 +270,6 @@ class ScanEditPanel:
         self.questionsPanel.update(parameters, asked, names)
 
     def _tell(self, text: str, warnings: Sequence[str] = ()) -> None:
-        self._work.display.show(text)
         showText(self._ui.scanEditStateLabel, text)
         self._showWarnings(warnings)
 
@@ -298,7 +298,7 @@ class ScanEditPanel:
             return
         scan = self._parameterNode.followedScan
         difference = self._logic.differenceOfEdit(edited, scan)
-        self._views.show({REAL: scan, SYNTHETIC: edited, DIFFERENCE: difference})
+        self._views.show({REAL: scan, EDITED: edited, DIFFERENCE: difference})
         showSegments(self._parameterNode.inputSegmentation, False)
 
     def savePicture(self) -> None:
