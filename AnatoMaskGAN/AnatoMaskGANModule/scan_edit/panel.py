@@ -15,7 +15,12 @@ from AnatoMaskGANModule.host.views import DIFFERENCE, EDITED, REAL, SideBySide
 from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit import snapshot
-from AnatoMaskGANModule.scan_edit.change_panel import ChangePanel, ChangeWidgets
+from AnatoMaskGANModule.scan_edit.change_panel import (
+    LESION,
+    LOOK_OF_LESION,
+    ChangePanel,
+    ChangeWidgets,
+)
 from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
 from AnatoMaskGANModule.scan_edit.job import outputToFill
 from AnatoMaskGANModule.scan_edit.live import ScanFollower
@@ -183,6 +188,9 @@ class ScanEditPanel:
         if self._parameterNode is None:
             return
         parameters = self._parameterNode
+        if self.changePanel.isLesion():
+            looks = dict(parameters.editLooks.items())
+            parameters.editLooks = {LESION: LOOK_OF_LESION} | looks
         with self._work.running(_("The scan could not be edited.")):
             if self.changePanel.isSeries():
                 self.follower.stop()
@@ -373,7 +381,7 @@ def countsText(edited: slicer.vtkMRMLScalarVolumeNode, counts: Mapping[str, int]
     total = slicer.util.arrayFromVolume(edited).size
     text = _(
         "{moved:,} voxels moved, {filled:,} filled, {painted:,} painted: {volume:.1f} mL, "
-        "{share:.1f} % of the scan. The other voxels are those of the scan."
+        "{share:.2f} % of the scan. The other voxels are those of the scan."
     )
     return text.format(
         moved=counts["Moved"],

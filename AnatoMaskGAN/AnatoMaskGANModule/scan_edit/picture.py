@@ -136,6 +136,9 @@ def _writeText(
     vtk.vtkTextRenderer.GetInstance().RenderString(properties, text, image, [0, 0], dots)
     columns, lines, _one = image.GetDimensions()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(lines, columns, -1)[::-1]
+    isDrawn = pixels[..., 3] > 0
+    drawn = [np.flatnonzero(isDrawn.any(axis=axis)) for axis in (1, 0)]
+    pixels = pixels[drawn[0][0] : drawn[0][-1] + 1, drawn[1][0] : drawn[1][-1] + 1]
     left, top = place
     pixels = pixels[: canvas.shape[0] - top, : canvas.shape[1] - left]
     part = canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]]
