@@ -42,6 +42,9 @@ _ITK_READERS = {
     ".dcm": "GDCMImageIO",
 }
 
+_SOP_CLASS_TAG = "0008|0016"
+# Segmentation and label map segmentation, by segments or by values.
+_SEGMENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -61,6 +64,7 @@ def read_with_itk(path: Path) -> StoredVolume:
     reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
+        _refuse_segmentation_object(path, reader)
         size_ijk = list(reader.GetSize())
         while len(size_ijk) > 3 and size_ijk[-1] == 1:
             size_ijk.pop()
@@ -90,6 +94,19 @@ def read_with_itk(path: Path) -> StoredVolume:
         ijk_to_ras = place_in_nrrd_space(path, ijk_to_ras)
     ijk_to_ras[:3] *= mm_per_unit_of(path)
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
+
+
+def _refuse_segmentation_object(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+    """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
+    one label, and their slices would be stacked."""
+    has_class = reader.HasMetaDataKey(_SOP_CLASS_TAG)
+    sop_class = reader.GetMetaData(_SOP_CLASS_TAG).strip(" \0") if has_class else ""
+    if sop_class in _SEGMENTATION_CLASSES:
+        raise VolumeError(
+            f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
+            "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
+            "of dcmqi."
+        )
 
 
 def write_with_itk(

@@ -115,16 +115,17 @@ def match_labels(
         str(key): _decided(target, table, spellings) for key, target in (user or {}).items()
     }
     values = label_map.values
-    rule, notes = "", {}
+    rule, notes = "", dict[int, str]()
     if not any(value in label_map.names or value in label_map.codes for value in values):
         undecided = [value for value in values if str(value) not in decisions]
         found = recognized(label_map, table, undecided) if undecided else None
         if found is not None and found.table is None:
             notes = dict.fromkeys(undecided, found.reason)
-        elif found is not None and found.table.name == table.name:
-            rule = "value"
-        elif found is not None:
-            label_map = replace(label_map, names=found.table.labels)
+        elif found is not None and found.table is not None:
+            if found.table.name == table.name:
+                rule = "value"
+            else:
+                label_map = replace(label_map, names=found.table.labels)
     return tuple(
         _by_value(value, table)
         if rule == "value" and str(value) not in decisions
