@@ -26,13 +26,12 @@ from AnatoMaskGANModule.host.resources import MODULE_FOLDER, registerSampleData,
 from AnatoMaskGANModule.host.segments import SegmentEditorSection, SegmentsObserver
 from AnatoMaskGANModule.host.status import LogPane, StatusDisplay
 from AnatoMaskGANModule.host.views import SideBySide
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness
 from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 from AnatoMaskGANModule.models.chooser import ModelChooser
 from AnatoMaskGANModule.models.panel import ModelsPanel
 from AnatoMaskGANModule.packages.panel import PackagesPanel
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness
 from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
 from AnatoMaskGANModule.synthesis.label_panel import LabelPanel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -69,6 +70,28 @@ def test_every_name_in_code_that_a_recipe_changes_is_in_its_file() -> None:
         (name, path)
         for name, path in named
         if not re.search(rf"\b{name}\b", (REPOSITORY / path).read_text(encoding="utf-8"))
+    ]
+    assert wrong == []
+
+
+@functools.cache
+def names_of_tests() -> set[str]:
+    """The files of tests, and the tests and other functions in them."""
+    files = list((REPOSITORY / "Testing").glob("test_*.py"))
+    defined = [re.findall(r"^ *def (\w+)", file.read_text("utf-8"), re.MULTILINE) for file in files]
+    return {file.stem for file in files}.union(*defined)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    """By the name of its file or its own, in `code`; a name may end in *."""
+    known = names_of_tests()
+    named = re.findall(r"`(?:Testing/)?(test_\w+\*?)(?:\.py)?`", document.read_text("utf-8"))
+    wrong = [
+        name
+        for name in named
+        if name not in known
+        and not (name[-1] == "*" and any(one.startswith(name[:-1]) for one in known))
     ]
     assert wrong == []
 

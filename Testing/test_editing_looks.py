@@ -91,7 +91,7 @@ def test_an_mr_scan_has_to_be_said_to_be_one() -> None:
         tissue_look("fat", MR, "pet")
     with pytest.raises(EditError, match="tissue is 'gold'"):
         tissue_look("gold", CT)
-    with pytest.raises(EditError, match="one intensity everywhere"):
+    with pytest.raises(EditError, match="same intensity everywhere"):
         tissue_look("fat", Volume(np.ones((8, 8, 8), np.uint8), np.eye(4)), "t1")
 
 

@@ -146,7 +146,7 @@ def test_a_series_starts_each_step_from_the_first_map() -> None:
         (lambda labels: operations.grow(labels, KIDNEY, -50), "nothing of label 3 would be left"),
         (lambda labels: operations.resize(labels, KIDNEY, 0), "volume is to be 0 %"),
         (lambda labels: operations.move(labels, KIDNEY, (500, 0, 0)), "outside the label map"),
-        (lambda labels: operations.add_ball(labels, 9, (900, 0, 0), 5), "has no voxel"),
+        (lambda labels: operations.add_ball(labels, 9, (900, 0, 0), 5), "covers no voxel"),
         (lambda labels: operations.split(labels, LIVER, 9, 2, 900), "does not cut label 2"),
         (lambda labels: operations.merge(labels, [77], BODY), "no label 77"),
     ],

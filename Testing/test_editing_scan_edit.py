@@ -17,11 +17,12 @@ from AnatoMaskGANLib.editing import (
     EditError,
     EditSettings,
     Look,
+    ScanEditSession,
     edit_scan,
     operations,
     questions,
 )
-from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.field import FieldSettings, distance_mm
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_volume, write_volume
 from Testing.edit_phantoms import (
     BODY,
@@ -112,7 +113,8 @@ def test_the_same_inputs_give_the_same_voxels_with_any_number_of_threads() -> No
     scan, before = phantom()
     after = operations.grow(before, KIDNEY, 3.0)
     after = with_ball(after, 9, (12, 24, 13), 4)
-    settings = EditSettings(looks={9: Look("value", mean=20, deviation=12)})
+    field = FieldSettings(iterations=(2, 2))
+    settings = EditSettings(looks={9: Look("value", mean=20, deviation=12)}, field=field)
     num_threads = torch.get_num_threads()
     made = []
     try:
@@ -310,7 +312,7 @@ def test_a_segment_that_vanishes_by_shrinking_is_told_and_filled() -> None:
     scan, before = phantom()
     after = relabeled(before, before.labels_kji == LIVER, BODY)
     edited = edit_scan(scan, before, after)
-    assert "Gone, and filled as what is around: 2 (liver)." in edited.warnings
+    assert "Removed and filled like the surroundings: 2 (liver)." in edited.warnings
 
 
 def test_another_anatomy_is_told_to_be_one() -> None:
@@ -318,7 +320,7 @@ def test_another_anatomy_is_told_to_be_one() -> None:
     labels = np.where(before.labels_kji == BODY, LIVER, BODY)
     labels[:, 10:30, 5:20] = KIDNEY
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
-    assert any("another anatomy" in warning for warning in edited.warnings)
+    assert any("different anatomy" in warning for warning in edited.warnings)
     small = edit_scan(scan, before, operations.grow(before, KIDNEY, 2))
     assert small.warnings == ()
 
@@ -380,7 +382,7 @@ def test_what_has_to_be_asked_has_a_default_that_works() -> None:
 def test_a_new_label_without_a_look_is_refused_with_what_to_say() -> None:
     scan, before = phantom()
     after = with_ball(before, 9, (12, 24, 14), 4)
-    with pytest.raises(EditError, match=r"the scan has not: 9; expected a look"):
+    with pytest.raises(EditError, match=r"the scan does not have: 9; expected a look"):
         edit_scan(scan, before, after)
 
 
@@ -418,7 +420,7 @@ def test_a_scan_with_voxels_that_are_no_numbers_is_refused() -> None:
     scan, before = phantom(dtype=np.float32)
     voxels = scan.voxels_kji.copy()
     voxels[3, 3, 3] = np.nan
-    with pytest.raises(VolumeError, match="1 of .* no numbers"):
+    with pytest.raises(VolumeError, match="1 of .* NaN or infinite"):
         edit_scan(Volume(voxels, scan.ijk_to_ras), before, before)
 
 
@@ -433,3 +435,41 @@ def test_an_edit_that_changes_everything_is_done_and_told() -> None:
     edited = edit_scan(scan, before, everything)
     assert edited.volume.shape_kji == scan.shape_kji
     assert edited.warnings
+
+
+def test_a_map_with_nothing_around_a_removed_label_is_filled_all_the_same() -> None:
+    voxels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    before = LabelMap(np.ones((2, 2, 3), np.uint8), np.eye(4))
+    after = LabelMap(np.zeros((2, 2, 3), np.uint8), np.eye(4))
+    edited = edit_scan(Volume(voxels, np.eye(4)), before, after)
+    assert edited.num_filled == 12
+    assert 0 <= edited.volume.voxels_kji.min() <= edited.volume.voxels_kji.max() <= 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_edit_of_any_map_keeps_type_and_bits_and_can_be_undone(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    shape = tuple(int(size) for size in draws.choice([1, 2, 5, 17, 26], 3))
+    blocks = draws.integers(0, 5, [-(-size // 4) for size in shape])
+    labels = blocks.repeat(4, 0).repeat(4, 1).repeat(4, 2)[tuple(map(slice, shape))]
+    edited_labels = labels.copy()
+    for _ in range(3):
+        middle = [int(draws.integers(size)) for size in shape]
+        radius = int(draws.integers(1, 6))
+        part = tuple(slice(max(0, at - radius), at + radius) for at in middle)
+        edited_labels[part] = draws.integers(0, 7)
+    grid = list(GRIDS.values())[seed % 3]
+    grid = np.eye(4) if grid is None else grid
+    values = np.clip(20 * draws.standard_normal(shape) + 15 * labels + 40, 0, 127)
+    scan = Volume(values.astype([np.uint8, np.int16, np.float32, np.int8][seed % 4]), grid)
+    before, after = (LabelMap(one, grid) for one in (labels, edited_labels))
+    looks = {label: Look("value", mean=30, deviation=5) for label in (5, 6)}
+    session = ScanEditSession(scan, before)
+    session.update(after, EditSettings(looks=looks))
+    edited = session.edited()
+    kept = edited.how_made() == KEPT
+    assert edited.volume.voxels_kji.dtype == scan.voxels_kji.dtype
+    np.testing.assert_array_equal(edited.volume.voxels_kji[kept], scan.voxels_kji[kept])
+    assert np.isfinite(edited.volume.voxels_kji.astype(float)).all()
+    session.update(before)
+    np.testing.assert_array_equal(session.voxels_kji, scan.voxels_kji)

@@ -124,3 +124,20 @@ def test_a_name_that_no_file_has_is_an_attribute_error() -> None:
     with pytest.raises(ImportError, match="Syntheziser"):
         exec("from AnatoMaskGANLib.synthesis import Syntheziser")
     assert not hasattr(AnatoMaskGANLib.synthesis, "Syntheziser")
+
+
+def test_the_panel_opens_without_pytorch() -> None:
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    pytest.importorskip("PySide6", reason="PySide6 is not installed")
+    code = (
+        "sys.path.insert(0, 'Testing')\n"
+        "from slicer_host.fixtures import MODULE_FILE, host_scene, window\n"
+        "app = window.start_window()\n"
+        "window.load_module(MODULE_FILE)\n"
+        "host_scene.start().completeStartup()\n"
+        "app.window.show()\n"
+        "panel = window.show_module(app.modules.anatomaskgan)\n"
+        "panel.updateFromScene()\n"
+        "assert panel.ui.modelComboBox.count"
+    )
+    assert loaded_after(code) == []

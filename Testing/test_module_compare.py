@@ -43,7 +43,7 @@ def synthesized_panel(panel):  # noqa: F811
 
 
 def shown_figures(panel) -> dict[str, str]:
-    table = panel.ui.figuresTable
+    table = panel.ui.metricsTable
     return {table.item(r, 0).text(): table.item(r, 1).text() for r in range(table.rowCount)}
 
 

@@ -22,3 +22,36 @@ def test_no_file_of_the_module_loads_the_core_or_pytorch_when_it_is_imported() -
         if found.at_load and top_package(found.imported) in {CORE, "torch", "safetensors"}
     ]
     assert not wrong, wrong
+
+
+# part of the module -> the other parts that it may import; a part is a file or a folder of it. What
+# is imported for type checkers alone is left out: a panel is given the logic, and names its type.
+FEATURES = {"batch", "compare", "edit", "models", "packages", "synthesis", "training"}
+ALLOWED_PARTS: dict[str, set[str]] = {
+    "__init__": set(),
+    "host": set(),
+    "parameters": set(),
+    "packages": {"host"},
+    "synthesis": {"host", "parameters"},
+    "edit": {"host", "parameters", "synthesis"},
+    "compare": {"host", "packages", "parameters", "synthesis"},
+    "models": {"host", "packages", "parameters"},
+    "batch": {"host", "packages", "parameters"},
+    "training": {"host", "packages", "parameters"},
+    "logic": FEATURES | {"host", "parameters"},
+    "self_test": {"logic", "packages"},
+    "batch_job": {"batch"},
+    "training_request": {"training"},
+}
+
+
+def test_imports_inside_the_module_go_one_way() -> None:
+    wrong = []
+    for file in sorted((MODULE_FOLDER / "AnatoMaskGANModule").rglob("*.py")):
+        part = file.relative_to(MODULE_FOLDER / "AnatoMaskGANModule").parts[0].removesuffix(".py")
+        for found in imports_of(file, MODULE_FOLDER):
+            package, _, imported = found.imported.partition(".")
+            target = imported.partition(".")[0]
+            if package == "AnatoMaskGANModule" and target not in ALLOWED_PARTS[part] | {part}:
+                wrong.append(str(found))
+    assert not wrong, wrong

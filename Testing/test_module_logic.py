@@ -523,3 +523,13 @@ def test_the_sample_data_are_registered(module: types.ModuleType) -> None:
     assert source["sampleName"] == "AnatoMaskGANBrainT1"
     segmentation, scan = source["customDownloader"]()
     assert segmentation.GetSegmentation().GetNumberOfSegments() > 30
+
+
+def test_scripts_for_earlier_versions_find_the_requests_where_they_were(module) -> None:  # noqa: F811
+    from AnatoMaskGANModule.batch.job import BatchRequest
+    from AnatoMaskGANModule.batch_job import BatchRequest as EarlierBatchRequest
+    from AnatoMaskGANModule.training.request import TrainingRequest
+    from AnatoMaskGANModule.training_request import TrainingRequest as EarlierTrainingRequest
+
+    assert EarlierBatchRequest is BatchRequest
+    assert EarlierTrainingRequest is TrainingRequest

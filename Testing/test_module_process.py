@@ -105,7 +105,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
 
     monkeypatch.setattr(ProcessBackend, "client", RestartedClient())
     request = SynthesisRequest(None, SynthesisOptions(seeds=(4, 5, 6)), "", "cpu")
-    volumes = ProcessBackend().run(request, lambda share, text: None, lambda: False)
+    volumes = ProcessBackend().synthesize(request, lambda share, text: None, lambda: False)
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
@@ -129,7 +129,7 @@ def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F
     backend._client = EndedClient()
     request = SynthesisRequest(None, SynthesisOptions(), "", "cpu")
     with pytest.raises(SynthesisCancelledError, match="was cancelled"):
-        backend.run(request, lambda share, text: None, lambda: False)
+        backend.synthesize(request, lambda share, text: None, lambda: False)
 
 
 def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:  # noqa: F811

@@ -32,7 +32,7 @@ def made_panel(panel):  # noqa: F811
 
 
 def record_rows(panel) -> dict[str, str]:
-    table = panel.ui.recordTable
+    table = panel.ui.provenanceTable
     return {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
 
 
@@ -45,11 +45,11 @@ def save_to(panel, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_whole_record_is_in_the_panel_and_can_be_copied(made_panel) -> None:
     record = made_panel.logic.provenance(made_panel._parameterNode.outputVolume)
-    assert made_panel.ui.recordCollapsibleButton.collapsed  # the line above it says the most
+    assert made_panel.ui.provenanceCollapsibleButton.collapsed  # the line above it says the most
     assert record_rows(made_panel) == record
     for key in ("Model", "ModelSHA256", "Seed", "NoiseLengthScale", "LabelMapSHA256", "Segments"):
         assert key in record
-    made_panel.ui.copyRecordButton.click()
+    made_panel.ui.copyProvenanceButton.click()
     copied = qt.QApplication.clipboard().text()
     assert f"ModelSHA256: {record['ModelSHA256']}" in copied.splitlines()
 

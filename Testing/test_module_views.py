@@ -110,7 +110,7 @@ def test_a_histogram_of_the_chosen_label_is_plotted_below_the_volumes(compared_p
 
 
 def test_what_was_compared_is_there_again_in_a_loaded_scene(compared_panel, tmp_path) -> None:
-    table = compared_panel.ui.figuresTable
+    table = compared_panel.ui.metricsTable
     figures = [table.item(row, 1).text() for row in range(table.rowCount)]
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     slicer.mrmlScene.Clear(0)
@@ -176,7 +176,7 @@ def test_a_click_on_cancel_ends_a_comparison_and_leaves_the_scene(
     monkeypatch.setattr(case_figures, "to_grid_case", original)
     panel.ui.compareButton.click()
     assert "Compared in" in panel.ui.statusLabel.text
-    assert panel.comparePanel._figures == figures
+    assert panel.comparePanel._metrics == figures
 
 
 def slicer_timer(action: Callable[[], None]):

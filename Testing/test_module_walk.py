@@ -125,7 +125,7 @@ def test_a_user_can_walk_through_the_whole_panel(panel_with_process, tmp_path: P
     panel.updateFromScene()
     click(ui.compareButton)
     assert "Compared in" in ui.statusLabel.text
-    figures = dict(table_rows(ui.figuresTable))
+    figures = dict(table_rows(ui.metricsTable))
     assert float(figures["PSNR dB \u2191"]) > 20
     assert shown_volumes("Difference") == ["Brain labels synthetic difference"] * 2
     click(ui.plotButton)

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.networks.gray_texture import (
     class_regions,
     gray_texture_statistics,
     soft_histogram,
-    stack_deviation,
+    stack_standard_deviation,
     through_plane_texture,
 )
 from AnatoMaskGANLib.training.gray_texture_losses import statistics_distance
@@ -135,7 +135,7 @@ def test_stack_deviation_counts_how_the_slices_of_a_stack_differ() -> None:
     labels[1, 0, 0, :5] = 1  # five pixels: too few to be judged
     images = torch.zeros(2, 3, 8, 8)
     images[0, 2] = 0.6  # uniform in each slice, different between them
-    deviation, is_judged = stack_deviation(images, labels, 2)
+    deviation, is_judged = stack_standard_deviation(images, labels, 2)
     assert deviation[0, 0].item() == pytest.approx(images[0].std(correction=0).item(), abs=1e-3)
     assert is_judged.tolist() == [[True, False], [True, False]]
     assert deviation[1, 0].item() < 2e-3

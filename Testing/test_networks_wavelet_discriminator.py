@@ -7,7 +7,7 @@ from AnatoMaskGANLib.config import DiscriminatorSettings
 from AnatoMaskGANLib.networks.discriminators.wavelet import (
     WaveletDiscriminator,
     haar_bands,
-    minibatch_deviation,
+    minibatch_standard_deviation,
 )
 
 SETTINGS = DiscriminatorSettings(
@@ -27,10 +27,10 @@ def test_haar_bands_keep_the_energy() -> None:
 
 def test_equal_slices_have_no_deviation_and_different_ones_have() -> None:
     slices = torch.ones(4, 2, 3, 3)
-    assert minibatch_deviation(slices)[:, 2].max() < 1e-3
+    assert minibatch_standard_deviation(slices)[:, 2].max() < 1e-3
     slices[0] = 5
-    assert minibatch_deviation(slices)[:, 2].min() > 0.1
-    assert minibatch_deviation(slices).shape == (4, 3, 3, 3)
+    assert minibatch_standard_deviation(slices)[:, 2].min() > 0.1
+    assert minibatch_standard_deviation(slices).shape == (4, 3, 3, 3)
 
 
 def test_every_slice_gets_one_logit_at_any_size_and_every_parameter_a_gradient() -> None:

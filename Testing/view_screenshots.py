@@ -95,7 +95,7 @@ def take_comparison(panel, segmentation, scan) -> None:
     save("AnatoMaskGAN-histogram")
     panel.views.hide()
 
-    only(panel, "advancedCollapsibleButton", "recordCollapsibleButton")
+    only(panel, "advancedCollapsibleButton", "provenanceCollapsibleButton")
     show_segments(segmentation)
     show(scan, panel._parameterNode.outputVolume, scan)
     save("AnatoMaskGAN-record")

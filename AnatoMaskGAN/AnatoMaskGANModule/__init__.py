@@ -10,7 +10,7 @@ has a folder: in job.py what it does, in panel.py its section of the panel.
     batch/      a folder of segmentations
     training/   a model of one's own
     packages/   what Slicer does not bring
-    host/       what every feature uses of Slicer and its window: processes, views, status, log
+    host/       what every feature uses of Slicer and its window: processes, views, status, work
 
 Nothing here imports the core or PyTorch when it is loaded, so that the module loads in a Slicer
 without them.

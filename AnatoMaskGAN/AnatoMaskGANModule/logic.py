@@ -65,11 +65,11 @@ class OneAtATime:
             self._isRunning = False
 
     def cancel(self) -> None:
-        """Ask what runs to end; without a run nothing happens."""
+        """Ask what runs to end; nothing happens when nothing runs."""
         self._isCancelled = True
 
     def isCancelled(self) -> bool:
-        """What a run asks now and then."""
+        """What the running work asks now and then."""
         return self._isCancelled
 
     def checkIsFree(self) -> None:
@@ -195,7 +195,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         output volume shows one by one, or a volume each, of which the first is given back.
         choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
         core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
-        fraction in [0,1] and what is being done; `cancel` called from it ends the run with
+        fraction in [0,1] and what is being done; `cancel` called from it ends the synthesis with
         SynthesisCancelledError. Whatever is raised, the scene is as it was before.
         """
         chosen = SynthesisChoices.of(choices)
@@ -222,7 +222,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             request = requestOf(source, export, settings)
             for line in unmappedSegments(export, request, self._models.labelTable(settings.model)):
                 note(line)
-            volumes = self.backend.run(request, report, self._work.isCancelled)
+            volumes = self.backend.synthesize(request, report, self._work.isCancelled)
         checkStillThere(source.segmentationNode, output.volume, source.referenceVolume)
         checkOutput(output.volume)  # once more: others may have filled it meanwhile
         made = MadeVolumes(source, export, settings.options.seeds, volumes)
@@ -260,14 +260,14 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         settings = chosen.settings()
         report = progressCallback or (lambda share, text: None)
 
-        def run(export: SegmentationExport) -> Sequence[Volume]:
+        def make(export: SegmentationExport) -> Sequence[Volume]:
             request = requestOf(after, export, settings)
-            return self.backend.run(request, report, self._work.isCancelled)
+            return self.backend.synthesize(request, report, self._work.isCancelled)
 
         with self._work.begun():
             table = self._models.labelTable(chosen.model)
             volume, export = edit.editedScan(
-                before, after, table, chosen.marginMm, run, chosen.seam
+                before, after, table, chosen.marginMm, make, chosen.seam
             )
         checkStillThere(segmentationBefore, segmentationNode, outputVolume, scan)
         checkOutput(outputVolume)
@@ -318,7 +318,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         syntheticVolume: slicer.vtkMRMLScalarVolumeNode,
         realVolume: slicer.vtkMRMLScalarVolumeNode,
     ) -> Comparison:
-        """Figures, difference volume, table and plot by segment of a synthetic volume and a scan.
+        """Metrics, difference volume, table and plot by segment of a synthetic volume and a scan.
 
         `cancel`, called meanwhile, ends it with SynthesisCancelledError. Raises ValueError when the
         volume is not synthetic, or its model or segmentation is gone, RuntimeError while something

@@ -143,7 +143,7 @@ class SegmentChoice(enum.Enum):
 
 
 class OutputMode(enum.Enum):
-    """Where a run puts what it makes."""
+    """Where a synthesis puts what it makes."""
 
     SELECTED = "selected"
     NEW = "new"

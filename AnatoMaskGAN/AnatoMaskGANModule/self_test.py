@@ -56,7 +56,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         if self._hasComparePackages():
             self.delayDisplay("Comparing with the real scan")
             comparison = logic.compare(output, slab)
-            self.assertGreater(comparison.figures["psnr"], 15)
+            self.assertGreater(comparison.metrics["psnr"], 15)
             self.assertEqual(compareGeometry(comparison.differenceVolume, output), "")
             self.assertEqual(comparison.chart.GetNumberOfPlotSeriesNodes(), 2)
 
@@ -67,7 +67,7 @@ class AnatoMaskGANTest(ScriptedLoadableModuleTest):
         self.assertTrue(isChanged[grown].any())
         self.assertLess(isChanged.mean(), 0.2)
 
-        self.delayDisplay("Saving and making again from the record")
+        self.delayDisplay("Saving and making again from the provenance")
         path = pathlib.Path(slicer.app.temporaryPath) / "AnatoMaskGANTest.nrrd"
         logic.saveVolume(output, str(path))
         self.assertIn(logic.provenance(output)["ModelSHA256"].encode(), path.read_bytes())

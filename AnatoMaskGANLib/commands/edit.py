@@ -65,7 +65,7 @@ class EditOptions:
     --look, or around, which looks like the surroundings. By default, removed structures are
     filled like their surroundings."""
     fixed: tuple[str, ...] = ()
-    """Names of labels that an edit by --change must not displace, such as bones."""
+    """Names of labels that an edit by --change must not replace, such as bones."""
     modality: Literal["ct", "t1", "t2"] | None = None
     """Kind of scan, needed for looks that are named after a tissue. CT is recognized; for MR
     give t1 or t2."""

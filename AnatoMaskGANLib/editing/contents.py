@@ -7,7 +7,15 @@ import numpy as np
 from .field import distance_mm
 from .looks import Look
 from .moving import interpolated
-from .painting import enclosed, fill, own_grain, paint, with_partial_volume, with_soft_border
+from .painting import (
+    enclosed,
+    fill,
+    outline,
+    own_grain,
+    paint,
+    with_partial_volume,
+    with_soft_border,
+)
 from .parts import Part
 from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
 from .regions import Box, as_box, grown
@@ -99,6 +107,9 @@ class _Work:
         if label == 0:
             hole = hole | (enclosed(hole) & own)
             own &= ~hole
+        if look.kind == "around":
+            shown = outline(self.voxels, hole, own, self.lengths, is_mixed=label == 0)
+            hole, own = hole | shown, own & ~shown
         share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE)
         if look.kind == "around":
             values = self._values(hole, Look("like", label=label), label)
@@ -116,8 +127,8 @@ class _Work:
             return fill(self.voxels, mask, sources, self.box, self.lengths, otherwise, is_mixed)
         original = scan.voxels[self.box].astype(np.float32)
         old = self.cut.on_scan(self.cut.old, self.box)
-        under = np.isin(old, np.unique(old[mask]))
-        grain = own_grain(original, under)
+        tissue = (old != 0) | mask  # all of it nearby: in the most even part noise is all there is
+        grain = own_grain(original, tissue)
         deviation = grain.deviation if look.deviation is None else look.deviation
         return paint(mask, look.mean, deviation, grain, self.box)
 

@@ -138,11 +138,15 @@ def _demons(
         both = _gradient(moved)
         both += slope
         both *= 0.5  # [F,3,k,j,i]
-        force = torch.einsum("f...,fa...->a...", difference, both)
         # slopes in shortest cells, so that a millimetre counts the same along every axis
-        norm = (both.square().sum(0) / length.square()).sum(0)
-        norm += 0.5 * difference.square().sum(0) + 1e-4
-        force /= norm * length.square()
+        both /= length
+        force = torch.zeros_like(field)
+        norm = torch.full_like(field[:1], 1e-4)
+        for channel, slopes in zip(difference, both, strict=True):  # in one order on any machine
+            force.addcmul_(channel[None], slopes)
+            norm += slopes.square().sum(0, keepdim=True)
+            norm.addcmul_(channel[None], channel[None], value=0.5)
+        force /= norm * length
         field = field + _smooth(force, settings.step_smoothing / cell_lengths)
         field = _smooth(field, settings.field_smoothing / cell_lengths)
         field *= weight

@@ -17,7 +17,9 @@ TILE_KJI = (64, 96, 96)
 """Voxels after which the noise repeats itself; longer than any grain."""
 
 _SEED = 0xE417
-_MOST_LAG = 10  # voxels: how far neighbors are told from one another's scatter
+_FEWEST_PAIRS = 10  # of voxels at a lag
+_LEAST_CHANCE = 3.0  # of a covariance, over its standard error in white noise
+_MOST_LAG = 8  # voxels: how far neighbors are told from one another's scatter
 _FEWEST_VOXELS = 60  # from which an autocovariance can be told
 _DEVIATION_OF_MEDIAN = 1.4826  # of a normal distribution, over the median distance from its middle
 _MOST_DEVIATIONS = 2.5  # of a real voxel from the mean; beyond it lies another tissue
@@ -81,7 +83,10 @@ def _covariance(known: np.ndarray, mask: np.ndarray, tile_shape: tuple[int, ...]
         np.arange(-min(_MOST_LAG, size - 1), min(_MOST_LAG, size - 1) + 1) for size in mask.shape
     ]
     at = np.ix_(*lags)  # negative lags lie at the end, as negative indices do
-    covariance = products[at] / np.maximum(pairs[at], 10)
+    covariance = products[at] / np.maximum(pairs[at], _FEWEST_PAIRS)
+    # what white noise would show by chance is no correlation
+    chance = products.flat[0] / pairs.flat[0] / np.sqrt(np.maximum(pairs[at], _FEWEST_PAIRS))
+    covariance[np.abs(covariance) < _LEAST_CHANCE * chance] = 0
     for axis, lag in enumerate(lags):
         fade = np.cos(0.5 * np.pi * lag / (_MOST_LAG + 1)) ** 2
         covariance = covariance * fade.reshape([-1 if axis == other else 1 for other in range(3)])

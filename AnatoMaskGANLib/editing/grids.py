@@ -99,8 +99,8 @@ def grids_of(scan: Volume, label_map: LabelMap) -> Grids:
     grids = Grids(label_map.shape_kji, scan.shape_kji, label_to_scan, is_same)
     if grids.scan_box(as_box(slice(0, size) for size in label_map.shape_kji)) is None:
         raise EditError(
-            "The scan and the label maps do not overlap: no voxel of the scan lies in them. "
-            "Expected a segmentation of this scan. Choose the scan that was segmented, or check "
-            "the position of both."
+            "The scan and the label maps do not overlap: they have no voxel in common. "
+            "Expected a segmentation of this scan. Choose the scan that was segmented, or "
+            "check the positions of both."
         )
     return grids

@@ -7,7 +7,9 @@ import numpy as np
 MOST_CODES = 4
 """Length of the vectors: up to this many labels have an axis of their own."""
 
-_ROUNDS = 200
+_ROUNDS = 300
+_SHARPNESS = (8.0, 400.0)
+_STEPS = (0.1, 0.01)
 
 
 def label_codes(num_labels: int) -> np.ndarray:
@@ -17,9 +19,14 @@ def label_codes(num_labels: int) -> np.ndarray:
         return np.eye(num_labels, dtype=np.float32)
     codes = np.random.default_rng(0).standard_normal((num_labels, MOST_CODES)).astype(np.float32)
     codes /= np.linalg.norm(codes, axis=1, keepdims=True)
-    for _ in range(_ROUNDS):
-        likeness = codes @ codes.T - 2 * np.eye(num_labels, dtype=np.float32)
-        push = np.exp(8 * likeness) @ codes
-        codes -= 0.05 * push / (np.linalg.norm(push, axis=1, keepdims=True) + 1e-6)
+    own = 2 * np.eye(num_labels, dtype=np.float32)
+    for share in np.linspace(0, 1, _ROUNDS):
+        # first from all around, then from the nearest one, in ever smaller steps
+        sharpness = _SHARPNESS[0] * (_SHARPNESS[1] / _SHARPNESS[0]) ** share
+        step = _STEPS[0] * (_STEPS[1] / _STEPS[0]) ** share
+        likeness = codes @ codes.T - own
+        weights = np.exp(sharpness * (likeness - likeness.max(axis=1, keepdims=True)))
+        push = weights @ codes
+        codes -= step * push / (np.linalg.norm(push, axis=1, keepdims=True) + 1e-6)
         codes /= np.linalg.norm(codes, axis=1, keepdims=True)
-    return codes
+    return codes.astype(np.float32)

@@ -78,8 +78,8 @@ class Look:
             raise EditError(f"A look has the mean {self.mean}; expected a finite intensity.")
         if self.deviation is not None and not 0 <= self.deviation < math.inf:
             raise EditError(
-                f"A look has the standard deviation {self.deviation}; expected 0 or more, or none "
-                "for the scan's own grain."
+                f"A look has the standard deviation {self.deviation}; expected 0 or more, "
+                "or none to use the noise of the scan itself."
             )
         if self.rim is not None and not 0 < self.rim_mm < math.inf:
             raise EditError(
@@ -128,8 +128,9 @@ def tissue_look(tissue: str, scan: Volume, modality: str | None = None) -> Look:
     modality = modality or modality_of(scan)
     if modality is None:
         raise EditError(
-            f"How {tissue} looks depends on the kind of scan, which this one does not tell; "
-            f"expected one of {', '.join(MODALITIES)}. Give the modality, or mean and deviation."
+            f"How {tissue} looks depends on the kind of scan, which is not known for this "
+            f"scan; expected one of {', '.join(MODALITIES)}. Give the modality, or mean "
+            "and standard deviation."
         )
     if modality not in MODALITIES:
         raise EditError(f"The modality is {modality!r}; expected one of {', '.join(MODALITIES)}.")
@@ -192,8 +193,8 @@ def _brightness(scan: Volume, level: str) -> float:
     values = values[values > values.mean()]
     if values.size == 0:
         raise EditError(
-            "The scan has one intensity everywhere, so how bright a tissue is in it cannot be "
-            "told. Give mean and deviation."
+            "The scan has the same intensity everywhere, so it does not show how bright a "
+            "tissue is. Give mean and standard deviation."
         )
     return float(np.percentile(values, {"middle": 50, "bright": 98}[level]))
 

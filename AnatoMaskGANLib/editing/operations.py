@@ -33,8 +33,8 @@ def grow(label_map: LabelMap, label: int, by_mm: float, fixed: Collection[int] =
     is_segment = _depth_mm(label_map, mask) <= by_mm
     if not is_segment.any():
         raise EditError(
-            f"Shrunk by {-by_mm:g} mm, nothing of label {label} would be left; expected less. "
-            "Shrink it less, or remove it."
+            f"Shrunk by {-by_mm:g} mm, nothing of label {label} would be left; expected a "
+            "smaller value. Shrink it less, or remove it."
         )
     return _with_segment(label_map, label, box, is_segment, fixed)
 
@@ -48,8 +48,8 @@ def resize(
     """
     if not 0 < percent <= 10_000:
         raise EditError(
-            f"The volume is to be {percent} %; expected more than 0 and at most 10000. To take a "
-            "segment away, remove it."
+            f"The volume is to be {percent} %; expected more than 0 and at most 10000. To "
+            "delete a segment, remove it."
         )
     size = np.count_nonzero(label_map.labels_kji == label)
     wanted = round(size * percent / 100)
@@ -85,8 +85,9 @@ def move(
     inside = ((places >= 0) & (places < whole.shape)).all(axis=1)
     if not inside.any():
         raise EditError(
-            f"Moved by {tuple(float(mm) for mm in by_ras_mm)} mm, label {label} would lie outside "
-            "the label map; expected a part of it inside. Move it less far."
+            f"Moved by {tuple(float(mm) for mm in by_ras_mm)} mm, label {label} would "
+            "be outside the label map; expected at least a part of it inside. Move it "
+            "less far."
         )
     moved = np.zeros_like(whole)
     moved[tuple(places[inside].T)] = True
@@ -121,9 +122,10 @@ def add_ball(
         is_ball &= np.isin(label_map.labels_kji, list(inside))
     if not is_ball.any():
         raise EditError(
-            f"A ball of {diameter_mm:g} mm about {tuple(float(mm) for mm in center_ras_mm)} has no "
-            "voxel of the label map that it may take; expected a place inside it. Move it, make it "
-            "larger, or let it take other labels."
+            f"A ball of {diameter_mm:g} mm about "
+            f"{tuple(float(mm) for mm in center_ras_mm)} covers no voxel that it may "
+            "replace; expected a position inside the label map. Move it, make it larger, "
+            "or let it replace other labels."
         )
     names = {**label_map.names, **({label: name} if name else {})}
     return replace(label_map, labels_kji=_written(label_map, is_ball, label), names=names)
@@ -174,7 +176,7 @@ def split(label_map: LabelMap, label: int, new_label: int, axis_ras: int, at_mm:
     if beyond.all() or not beyond.any():
         raise EditError(
             f"The plane at {at_mm:g} mm does not cut label {label}, which reaches from "
-            f"{along.min():g} to {along.max():g} mm. Give a place between."
+            f"{along.min():g} to {along.max():g} mm. Give a position in between."
         )
     mask = np.zeros(label_map.shape_kji, dtype=bool)
     mask[tuple(places[beyond].T)] = True

@@ -19,6 +19,7 @@ from .regions import Box
 _FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
 _DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
 _GRAIN_DEPTH = 12.0  # around a hole from which grain is taken
+_OUTLINE_DEPTH = 2.5  # around a hole in which voxels may show what was removed
 _PARTIAL_DEPTH = 1.5  # around a hole in which voxels hold a share of what was removed
 _SMOOTH_VOXELS = 1.5  # standard deviation of the Gaussian that takes the grain off a rim
 _MEAN_VOXELS = 4.0  # of the Gaussian from which grain deviates
@@ -90,14 +91,10 @@ def fill(
     sources are several tissues under one label, so only their even parts tell the grain.
     """
     distance = distance_mm(hole, lengths_kji)
-    known = np.zeros_like(hole)
-    for depth in _DEPTHS:
-        rim = sources & (distance <= depth) & (distance > _PARTIAL_DEPTH)
-        if np.count_nonzero(rim) >= _FEWEST_VOXELS:
-            known = main_tissue(voxels, _even_part(voxels, rim, 0.5) if is_mixed else rim)
-            break
+    known = _rim(voxels, distance, sources, is_mixed)
     if not known.any():
-        tissue = otherwise or tissue_of(voxels, sources if sources.any() else ~hole)
+        around = next(mask for mask in (sources, ~hole, hole) if mask.any())
+        tissue = otherwise or tissue_of(voxels, around)
         return tissue.mean + tissue.grain.deviation * tissue.grain.inside(box)
     smooth = membrane(smooth_mean(voxels, known, _SMOOTH_VOXELS), known, lengths_kji)
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
@@ -110,6 +107,36 @@ def fill(
         most = _MOST_GRAIN * own_grain(voxels, hole).deviation
         deviation = min(deviation, most) if most > 0 else deviation
     return smooth + deviation * grain.inside(box)
+
+
+def outline(
+    voxels: np.ndarray,
+    hole: np.ndarray,
+    sources: np.ndarray,
+    lengths_kji: tuple[float, ...],
+    is_mixed: bool,
+) -> np.ndarray:
+    """[K,J,I] bool: voxels of the sources next to a hole that still show what is to go: on its side
+    of the tissue around, and outside the range of that. Label maps seldom take in all of it."""
+    distance = distance_mm(hole, lengths_kji)
+    known = _rim(voxels, distance, sources, is_mixed)
+    if not known.any():
+        return np.zeros_like(hole)
+    middle = voxels[known].mean()
+    low, high = voxels[known].min(), voxels[known].max()
+    shows = voxels > high if voxels[hole].mean() > middle else voxels < low
+    return sources & (distance <= _OUTLINE_DEPTH) & shows
+
+
+def _rim(
+    voxels: np.ndarray, distance: np.ndarray, sources: np.ndarray, is_mixed: bool
+) -> np.ndarray:
+    """The main tissue of the sources around a hole; empty where there are too few of them."""
+    for depth in _DEPTHS:
+        rim = sources & (distance <= depth) & (distance > _PARTIAL_DEPTH)
+        if np.count_nonzero(rim) >= _FEWEST_VOXELS:
+            return main_tissue(voxels, _even_part(voxels, rim, 0.5) if is_mixed else rim)
+    return np.zeros_like(sources)
 
 
 def with_soft_border(

@@ -113,6 +113,8 @@ def overlap(first: Box, second: Box) -> bool:
 
 def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float) -> list[Box]:
     """Boxes of changes that lie farther apart than the reach."""
+    from scipy import ndimage
+
     blocks = differs
     for axis in range(3):
         starts = np.arange(0, blocks.shape[axis], _BLOCK_VOXELS)
@@ -121,16 +123,13 @@ def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float
     near = distance_mm(blocks, lengths) <= reach_mm
     image = SimpleITK.GetImageFromArray(near.astype(np.uint8))
     parts = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True))
-    parts = np.where(blocks, parts, 0)
-    boxes = []
-    for number in np.unique(parts[parts > 0]):
-        boxes.append(
-            as_box(
-                slice(side.start * _BLOCK_VOXELS, min(side.stop * _BLOCK_VOXELS, size))
-                for side, size in zip(box_of(parts == number), differs.shape, strict=True)
-            )
+    return [
+        as_box(
+            slice(side.start * _BLOCK_VOXELS, min(side.stop * _BLOCK_VOXELS, size))
+            for side, size in zip(box, differs.shape, strict=True)
         )
-    return boxes
+        for box in ndimage.find_objects(np.where(blocks, parts, 0))
+    ]
 
 
 def _depth_mm(differs: np.ndarray, spacing_kji: tuple[float, ...]) -> float:

@@ -182,25 +182,28 @@ class ScanEditSession:
         if new:
             which = ", ".join(_called(label, after) for label in sorted(new))
             raise EditError(
-                f"The edited label map has labels that the scan has not: {which}; expected a look "
-                "for each. Say what each looks like: like another label, mean and deviation, a "
-                "tissue such as fluid or fat, or keep where labels were only split or renamed."
+                f"The edited label map has labels that the scan does not have: {which}; "
+                "expected a look for each. Say what each looks like: like another label, "
+                "mean and standard deviation, a tissue such as fluid or fat, or keep if "
+                "labels were only split or renamed."
             )
         for label, look in [*settings.looks.items(), *settings.fills.items()]:
             missing = sorted(look.labels - self._labeled.labels - {0})
             if missing:
                 raise EditError(
-                    f"Label {_called(label, after)} is to look like label {missing[0]}, which the "
-                    f"scan has not; expected one of {sorted(self._labeled.labels)}. Give another "
-                    "label, or mean and deviation."
+                    f"Label {_called(label, after)} should look like label {missing[0]}, "
+                    "which the scan does not have; expected one of "
+                    f"{sorted(self._labeled.labels)}. Give another label, or mean and "
+                    "standard deviation."
                 )
 
     def _key(self, after: LabelMap, region: Region, settings: EditSettings, is_quick: bool) -> _Key:
         """What a region's voxels depend on, beside the scan and the map before."""
-        labels = np.ascontiguousarray(after.labels_kji[region.box]).astype(np.int64)
-        digest = hashlib.blake2b(labels.data, digest_size=16).hexdigest()
+        digest = hashlib.blake2b(digest_size=16)
+        for labels in after.labels_kji[region.box]:
+            digest.update(np.ascontiguousarray(labels, dtype=np.int64).data)
         box = tuple((side.start, side.stop) for side in region.box)
-        return (box, region.reach_mm, digest, repr(settings.record()), is_quick)
+        return (box, region.reach_mm, digest.hexdigest(), repr(settings.record()), is_quick)
 
     def _write(self, done: dict[_Key, FollowedRegion]) -> ChangedBox | None:
         """Puts regions into the scan, takes away those that are no more; the box that changed."""
@@ -248,21 +251,22 @@ class ScanEditSession:
             most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
             if num_to_move > most * num_labeled:
                 found.append(
-                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and "
-                    f"moving brought {100 * (1 - share):.0f} % of them to where they belong: this "
-                    "is another anatomy more than an edit. A model that knows the labels does "
-                    "such a change better."
+                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled "
+                    f"ones, and moving brought {100 * (1 - share):.0f} % of them to their "
+                    "new place: this is a different anatomy rather than an edit. A model "
+                    "that knows the labels is better suited for such a change."
                 )
         num_outside = len(self._regions(self._after, self._settings)) - len(regions)
         if num_outside:
             found.append(
-                f"{num_outside} regions of the edit lie outside the scan; nothing was done there."
+                f"{num_outside} regions of the edit are outside the scan; nothing was "
+                "changed there."
             )
         gone = sorted(set(self.before.values) - set(self._after.values))
         gone = [label for label in gone if label not in self._settings.fills]
         if gone:
             which = ", ".join(_called(label, self.before) for label in gone)
-            found.append(f"Gone, and filled as what is around: {which}.")
+            found.append(f"Removed and filled like the surroundings: {which}.")
         return tuple(found)
 
 

@@ -38,13 +38,14 @@ class EditSettings:
         for label, look in self.looks.items():
             if look.kind == "around":
                 raise EditError(
-                    f"The look of label {label} is 'around', as holes are filled; expected mean "
-                    "and deviation, a tissue, like another label, or keep."
+                    f"The look of label {label} is 'around', which is only for filling "
+                    "holes; expected mean and standard deviation, a tissue, like another "
+                    "label, or keep."
                 )
         if self.reach_mm is not None and not 0 < self.reach_mm < math.inf:
             raise EditError(
-                f"The reach is {self.reach_mm} mm; expected more than 0, or none to choose it by "
-                "the voxels and the edit."
+                f"The reach is {self.reach_mm} mm; expected more than 0, or none to "
+                "derive it from the voxels and the edit."
             )
 
     def fill_of(self, label: int) -> Look:

@@ -1,13 +1,14 @@
 """G-TC: gray values and texture of every label class (paper, section III-C, Eq. 3 and 4).
 
 # Differs from the paper: Eq. 3 multiplies signed gradients, which cancel, and Eq. 4's product of
-mean, deviation, maximum and minimum is zero as soon as one factor is. Here each of them is a
-statistic of its own, on gradient magnitudes.
+mean, standard deviation, maximum and minimum is zero as soon as one factor is. Here each of them is
+a statistic of its own, on gradient magnitudes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,15 @@ from torch.nn import functional
 
 from AnatoMaskGANLib.networks.spade import LEAK
 
-NUM_STATISTICS = 6  # mean, deviation, soft maximum, soft minimum, mean |grad|, rms |grad|
+# in the order of the last axis of `gray_texture_statistics`; "soft" is a smooth maximum or minimum
+STATISTICS = (
+    "mean",
+    "standard deviation",
+    "soft maximum",
+    "soft minimum",
+    "mean gradient",
+    "rms gradient",
+)
 NUM_BINS = 32
 MIN_PIXELS = 16  # a class with fewer pixels in a slice has no statistics there
 _SHARPNESS = 8.0  # of the soft maximum and minimum, in 1 / intensity
@@ -37,6 +46,13 @@ class ClassRegions:
         return self.areas >= MIN_PIXELS
 
 
+class ClassValues(NamedTuple):
+    """A value for every class."""
+
+    values: Tensor  # [N,C]
+    is_judged: Tensor  # [N,C] whether there are pixels enough for it
+
+
 def class_regions(labels: Tensor, num_classes: int) -> ClassRegions:
     """Regions of label maps [N,H,W] with class indices in [0, num_classes)."""
     num_slices = labels.shape[0]
@@ -52,8 +68,7 @@ def class_regions(labels: Tensor, num_classes: int) -> ClassRegions:
 
 
 def gray_texture_statistics(images: Tensor, regions: ClassRegions) -> Tensor:
-    """[N,C,6] mean, deviation, soft maximum, soft minimum, mean |grad| and rms |grad| of every
-    class.
+    """[N,C,6] the `STATISTICS` of every class.
 
     images: [N,H,W] in [0,1]. The gradients (Sobel / 8) are those inside the eroded class, so that
     its outline does not count as texture. Classes that are not present give zeros.
@@ -67,20 +82,18 @@ def gray_texture_statistics(images: Tensor, regions: ClassRegions) -> Tensor:
     areas = regions.areas
     mean = average(images, areas)
     centered = images - mean.reshape(-1)[regions.segments]
-    deviation = (average(centered**2, areas) + _EPSILON).sqrt()
+    standard_deviation = (average(centered**2, areas) + _EPSILON).sqrt()
     highest = (average((_SHARPNESS * images).exp(), areas) + _EPSILON).log() / _SHARPNESS
     lowest = -(average((-_SHARPNESS * images).exp(), areas) + _EPSILON).log() / _SHARPNESS
     gradient = _gradient_magnitude(images) * regions.is_inner
     texture = average(gradient, regions.inner_areas)
     rms = (average(gradient**2, regions.inner_areas) + _EPSILON).sqrt()
-    statistics = torch.stack([mean, deviation, highest, lowest, texture, rms], dim=-1)
+    statistics = torch.stack([mean, standard_deviation, highest, lowest, texture, rms], dim=-1)
     return statistics * regions.is_present[..., None]
 
 
-def through_plane_texture(
-    images: Tensor, labels: Tensor, num_classes: int
-) -> tuple[Tensor, Tensor]:
-    """[B*(S-1),C] mean |I(z+1) - I(z)| inside every class, and whether the class is judged there.
+def through_plane_texture(images: Tensor, labels: Tensor, num_classes: int) -> ClassValues:
+    """[B*(S-1),C] mean |I(z+1) - I(z)| inside every class.
 
     images: [B,S,H,W] in [0,1]; labels: [B,S,H,W]. Counted where both slices have the class, away
     from its outline in either.
@@ -93,14 +106,14 @@ def through_plane_texture(
     areas = _sum_by_class(counted, below.segments, size)
     means = _sum_by_class(difference, below.segments, size) / areas.clamp(min=1)
     shape = below.areas.shape
-    return means.view(shape), areas.view(shape) >= MIN_PIXELS
+    return ClassValues(means.view(shape), areas.view(shape) >= MIN_PIXELS)
 
 
-def stack_deviation(images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """[B,C] deviation of every class over all slices of its stack, and whether it is judged there.
+def stack_standard_deviation(images: Tensor, labels: Tensor, num_classes: int) -> ClassValues:
+    """[B,C] standard deviation of every class over all slices of its stack.
 
-    images: [B,S,H,W] in [0,1]; labels: [B,S,H,W]. Unlike the deviation within a slice it sees how
-    the slices differ, and it judges structures of a few pixels in each slice.
+    images: [B,S,H,W] in [0,1]; labels: [B,S,H,W]. Unlike the one within a slice it sees how the
+    slices differ, and it judges structures of a few pixels in each slice.
     """
     cases = labels.shape[0]
     first = torch.arange(cases, device=labels.device).view(-1, 1, 1, 1) * num_classes
@@ -110,11 +123,11 @@ def stack_deviation(images: Tensor, labels: Tensor, num_classes: int) -> tuple[T
     centered = images - mean[segments]
     variance = _sum_by_class(centered.square(), segments, size) / areas.clamp(min=1)
     shape = (cases, num_classes)
-    return (variance + _EPSILON).sqrt().view(shape), areas.view(shape) >= MIN_PIXELS
+    return ClassValues((variance + _EPSILON).sqrt().view(shape), areas.view(shape) >= MIN_PIXELS)
 
 
 def soft_histogram(images: Tensor, regions: ClassRegions) -> Tensor:
-    """[N,C,32] share of a class's pixels in every bin of [0,1], each pixel split between two
+    """[N,C,32] fraction of a class's pixels in every bin of [0,1], each pixel split between two
     bins.
     """
     num_slices, num_classes = regions.areas.shape
@@ -149,7 +162,7 @@ class GrayTextureClassifier(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(num_classes, num_embedded)
         self.layers = nn.Sequential(
-            nn.Linear(NUM_STATISTICS + NUM_BINS + num_embedded, num_hidden),
+            nn.Linear(len(STATISTICS) + NUM_BINS + num_embedded, num_hidden),
             nn.LeakyReLU(LEAK),
             nn.Linear(num_hidden, num_hidden),
             nn.LeakyReLU(LEAK),

@@ -112,7 +112,9 @@ def _number_neighborhoods(ids: Tensor, num_ids: int) -> tuple[Tensor, Tensor]:
 
 
 def _number_corners(index3: Tensor, num_words3: int) -> tuple[Tensor, Tensor]:
-    """As `_number_neighborhoods` for 3x3 words, whose four corners cover the 5x5 word."""
+    """Numbers 5x5 words by the 3x3 words at their four corners, which cover them; the rest as
+    `_number_neighborhoods`.
+    """
     if num_words3 > 2**15:
         return _number_neighborhoods(index3, num_words3)
     rows = (index3[:, :, :-2] << 15) | index3[:, :, 2:]

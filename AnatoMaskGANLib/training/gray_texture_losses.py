@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from AnatoMaskGANLib.networks.gray_texture import (
-    NUM_STATISTICS,
+    STATISTICS,
     ClassRegions,
     GrayTextureClassifier,
     class_regions,
     gray_texture_statistics,
     soft_histogram,
-    stack_deviation,
+    stack_standard_deviation,
     through_plane_texture,
 )
 
@@ -31,7 +31,7 @@ STATISTIC_WEIGHTS = {
     "mean gradient": 1.0,
     "rms gradient": 1.0,
 }
-"""beta_j of L_stat, in the order in which `gray_texture_statistics` gives the statistics."""
+"""beta_j of L_stat, for each of the `STATISTICS`."""
 
 
 def texture_distance(real: Tensor, fake: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -60,7 +60,7 @@ def texture_distance(real: Tensor, fake: Tensor, labels: Tensor, num_classes: in
         distance = statistics_distance(real_statistics, fake_statistics, present)
         total = total + distance / len(SCALES)
     (real_deviation, is_present), (fake_deviation, _) = (
-        stack_deviation(images[:, :, 0], labels, num_classes) for images in (real, fake)
+        stack_standard_deviation(images[:, :, 0], labels, num_classes) for images in (real, fake)
     )
     distance = (fake_deviation - real_deviation).abs()[:, None]
     total = total + present_mean(distance, is_present[:, None])
@@ -80,7 +80,7 @@ def statistics_distance(real: Tensor, fake: Tensor, is_present: Tensor) -> Tenso
     real, fake: [B,S,C,6] of `gray_texture_statistics`; is_present: [B,S,C]. The mean over a case's
     classes is taken first, so that a batch is the mean of its cases.
     """
-    weights = fake.new_tensor(list(STATISTIC_WEIGHTS.values())).view(NUM_STATISTICS)
+    weights = fake.new_tensor([STATISTIC_WEIGHTS[name] for name in STATISTICS])
     distances = ((fake - real).abs() * weights).sum(-1) / weights.sum()
     return present_mean(distances, is_present)
 

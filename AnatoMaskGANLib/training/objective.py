@@ -65,9 +65,9 @@ class SynthesizedBatch:
     condition: Tensor
     """[B,S+2*halo,H,W]"""
     inner: Tensor
-    """[B,S,H,W] condition of the slices that are result."""
+    """[B,S,H,W] condition of the slices that are made."""
     labels: Tensor
-    """[B,S,H,W] labels of the slices that are result."""
+    """[B,S,H,W] labels of the slices that are made."""
     images: Images
 
 

@@ -64,7 +64,8 @@ def read_with_itk(path: Path) -> StoredVolume:
     reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
-        _refuse_segmentation_object(path, reader)
+        if reader.HasMetaDataKey(_SOP_CLASS_TAG):
+            _refuse_segmentation_object(path, reader.GetMetaData(_SOP_CLASS_TAG))
         size_ijk = list(reader.GetSize())
         while len(size_ijk) > 3 and size_ijk[-1] == 1:
             size_ijk.pop()
@@ -96,12 +97,10 @@ def read_with_itk(path: Path) -> StoredVolume:
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
 
 
-def _refuse_segmentation_object(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+def _refuse_segmentation_object(path: Path, sop_class: str) -> None:
     """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
     one label, and their slices would be stacked."""
-    has_class = reader.HasMetaDataKey(_SOP_CLASS_TAG)
-    sop_class = reader.GetMetaData(_SOP_CLASS_TAG).strip(" \0") if has_class else ""
-    if sop_class in _SEGMENTATION_CLASSES:
+    if sop_class.strip(" \0") in _SEGMENTATION_CLASSES:
         raise VolumeError(
             f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
             "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
@@ -163,6 +162,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
+    if reader.HasMetaDataKey(0, _SOP_CLASS_TAG):
+        _refuse_segmentation_object(folder, reader.GetMetaData(0, _SOP_CLASS_TAG))
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."

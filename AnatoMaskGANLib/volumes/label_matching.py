@@ -119,13 +119,13 @@ def match_labels(
     if not any(value in label_map.names or value in label_map.codes for value in values):
         undecided = [value for value in values if str(value) not in decisions]
         found = recognized(label_map, table, undecided) if undecided else None
-        if found is not None and found.table is None:
+        known = None if found is None else found.table
+        if known is not None and known.name == table.name:
+            rule = "value"
+        elif known is not None:
+            label_map = replace(label_map, names=known.labels)
+        elif found is not None:
             notes = dict.fromkeys(undecided, found.reason)
-        elif found is not None and found.table is not None:
-            if found.table.name == table.name:
-                rule = "value"
-            else:
-                label_map = replace(label_map, names=found.table.labels)
     return tuple(
         _by_value(value, table)
         if rule == "value" and str(value) not in decisions

@@ -20,9 +20,9 @@ from AnatoMaskGANModule.synthesis.result import modelVoxels
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison gives: figures, and the nodes that show it."""
+    """What a comparison gives: metrics, and the nodes that show it."""
 
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     """By their keys in the core's `evaluation/metrics/definitions.py`."""
     differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
@@ -32,6 +32,11 @@ class Comparison:
     """The plot's chart node: a histogram for each label, all labels together first."""
     isResampled: bool
     """Whether the real scan had to be put on the synthetic volume's grid."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """The metrics, by the name that scripts for earlier versions use."""
+        return self.metrics
 
 
 def compareVolumes(
@@ -44,7 +49,7 @@ def compareVolumes(
 ) -> Comparison:
     """The comparison by the window of the model with this card.
 
-    provenance: how the synthetic volume was made. The figures are counted in a thread, so that the
+    provenance: how the synthetic volume was made. The metrics are computed in a thread, so that the
     window works on meanwhile. Raises VolumeError or ValueError for what cannot be compared,
     SynthesisCancelledError when isCancelled says so, RuntimeError when a node was removed
     meanwhile; the scene is then as it was.
@@ -106,7 +111,7 @@ def compareVolumes(
         stopIfCancelled()
         return *paired_metrics(case), histograms
 
-    figures, statistics, histograms = resultOfThread(count, stopIfCancelled)
+    metrics, statistics, histograms = resultOfThread(count, stopIfCancelled)
     for node in (syntheticNode, realNode, source.segmentationNode):
         if node.GetScene() is None:
             raise RuntimeError(
@@ -119,7 +124,7 @@ def compareVolumes(
         syntheticNode, difference, export.grid, source.segmentationNode
     )
     tableNode = update_table(syntheticNode, segmentColumns(statistics, table.labels, card.window))
-    update_figures(syntheticNode, realNode, figures)
+    update_figures(syntheticNode, realNode, metrics)
     named = {
         _("All labels") if value == 0 else table.labels[value]: (
             histogram.centers,
@@ -129,7 +134,7 @@ def compareVolumes(
         for value, histogram in histograms.items()
     }
     chart = update_histograms(syntheticNode, named, card.unit)
-    return Comparison(figures, differenceVolume, tableNode, chart, isResampled)
+    return Comparison(metrics, differenceVolume, tableNode, chart, isResampled)
 
 
 def segmentColumns(

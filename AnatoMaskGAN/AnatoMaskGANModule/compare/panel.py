@@ -19,15 +19,14 @@ from AnatoMaskGANModule.host.views import (
     isInThreeD,
     showInThreeD,
 )
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.packages.panel import PackagesPanel, Purpose
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness, offer
 
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
-# Which way a figure is better, as the table shows it.
+# Which way a metric is better, as the table shows it.
 BETTER = {"higher": "\u2191", "lower": "\u2193", "one": "\u2192 1"}
 
 
@@ -36,7 +35,7 @@ class CompareWidgets(Protocol):
 
     compareButton: qt.QPushButton
     compareLabel: qt.QLabel
-    figuresTable: qt.QTableWidget
+    metricsTable: qt.QTableWidget
     histogramComboBox: qt.QComboBox
     plotButton: qt.QPushButton
     renderingButton: qt.QPushButton
@@ -45,12 +44,12 @@ class CompareWidgets(Protocol):
 
 
 class ComparePanel:
-    """Shows what a comparison made: figures, columns of views, histograms, a volume in 3-D.
+    """Shows what a comparison made: metrics, columns of views, histograms, a volume in 3-D.
 
     All of it is nodes of the scene, so the panel also shows what a saved scene brings.
     """
 
-    COLUMN_FIGURE, COLUMN_VALUE = range(2)
+    COLUMN_METRIC, COLUMN_VALUE = range(2)
 
     def __init__(
         self,
@@ -63,11 +62,11 @@ class ComparePanel:
         self._ui, self._logic, self._work, self._views = ui, logic, work, views
         self._packagesPanel = packagesPanel
         self._parameterNode: AnatoMaskGANParameterNode | None = None
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
         self._labels: list[str] = []
-        header = ui.figuresTable.horizontalHeader()
-        header.setSectionResizeMode(self.COLUMN_FIGURE, qt.QHeaderView.ResizeMode.Stretch)
-        ui.figuresTable.setVisible(False)
+        header = ui.metricsTable.horizontalHeader()
+        header.setSectionResizeMode(self.COLUMN_METRIC, qt.QHeaderView.ResizeMode.Stretch)
+        ui.metricsTable.setVisible(False)
         ui.renderingComboBox.addItem(_("Gray values as in the slice views"))
         ui.renderingComboBox.addItems(list(PRESETS))
         ui.compareButton.clicked.connect(self.compare)
@@ -101,19 +100,19 @@ class ComparePanel:
         """Show what the last comparison of the output volume made, if there was one."""
         self._parameterNode = parameterNode
         volume = self._output()
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         labels: list[str] = []
         shown = ""
         if volume is not None:
             from AnatoMaskGANLib import mrml
 
-            figures = mrml.figures_of(volume)
+            metrics = mrml.figures_of(volume)
             chart = mrml.histogram_chart_of(volume)
             labels = mrml.histogram_labels(chart) if chart is not None else []
             shown = mrml.shown_label(chart) if chart is not None else ""
-        if figures != self._figures:
-            self._figures = figures
-            self._fillFigures()
+        if metrics != self._metrics:
+            self._metrics = metrics
+            self._fillMetrics()
         if labels != self._labels:
             self._labels = labels
             self._ui.histogramComboBox.clear()
@@ -214,21 +213,21 @@ class ComparePanel:
             return None
         return self._parameterNode.outputVolume
 
-    def _fillFigures(self) -> None:
+    def _fillMetrics(self) -> None:
         from AnatoMaskGANLib.evaluation.metrics.definitions import metric_named
 
-        table = self._ui.figuresTable
-        known = {k: v for k, v in self._figures.items() if v == v}  # nan: not measurable
+        table = self._ui.metricsTable
+        known = {k: v for k, v in self._metrics.items() if v == v}  # nan: not measurable
         table.setRowCount(len(known))
         for row, (key, value) in enumerate(known.items()):
-            figure = metric_named(key)
-            title = f"{figure.title} {BETTER.get(figure.better, '')}".strip()
+            metric = metric_named(key)
+            title = f"{metric.title} {BETTER.get(metric.better, '')}".strip()
             item = qt.QTableWidgetItem(title)
-            item.setToolTip(figure.meaning)
-            table.setItem(row, self.COLUMN_FIGURE, item)
-            text = f"{value:.{figure.decimals}f}"
+            item.setToolTip(metric.meaning)
+            table.setItem(row, self.COLUMN_METRIC, item)
+            text = f"{value:.{metric.decimals}f}"
             table.setItem(row, self.COLUMN_VALUE, qt.QTableWidgetItem(text))
-        if known:  # all figures in sight
+        if known:  # all metrics in sight
             rows = table.rowHeight(0) * table.rowCount
             table.setFixedHeight(table.horizontalHeader().height + rows + 2 * table.frameWidth)
         table.setVisible(bool(known))

@@ -46,12 +46,12 @@ def editedScan(
     after: VolumeSource,
     labelTable: LabelTable,
     marginMm: float,
-    run: Callable[[SegmentationExport], Sequence[Volume]],
+    make: Callable[[SegmentationExport], Sequence[Volume]],
     seam: str = "smooth",
 ) -> tuple[Volume, SegmentationExport]:
     """The scan's edited volume, and the export of the segments after the edit.
 
-    Both sources have the scan as reference volume. run makes the synthetic volume of an export.
+    Both sources have the scan as reference volume. make: gives the synthetic volume of an export.
     Raises ValueError where nothing was edited.
     """
     from AnatoMaskGANLib.mrml import user_table, volume_of_node
@@ -71,7 +71,7 @@ def editedScan(
             f"of {before.segmentationNode.GetName()!r}, so there is no edit. Edit a "
             "segment first."
         )
-    (synthetic,) = run(export)
+    (synthetic,) = make(export)
     scan = volume_of_node(after.referenceVolume)
     edited = blend_edit(scan, synthetic, isChanged, classes[1] != 0, marginMm, seam)
     return edited, export

@@ -10,9 +10,8 @@ from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.segments import showSegments
 from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySide
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness, offer
 from AnatoMaskGANModule.synthesis.request import samplingOfPanel
 from AnatoMaskGANModule.synthesis.result import isEditedScan
 

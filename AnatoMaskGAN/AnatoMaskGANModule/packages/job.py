@@ -62,7 +62,7 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
         "yaml": "PyYAML (1 MB)",
         "tqdm": "tqdm (1 MB)",
     }
-    figures = {"skimage": "scikit-image (20 MB)", "scipy": "SciPy (40 MB)"}
+    metrics = {"skimage": "scikit-image (20 MB)", "scipy": "SciPy (40 MB)"}
     if purpose is Purpose.SYNTHESIS:
         return PackageGroup(
             _("Synthesis"),
@@ -84,13 +84,13 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
             commandLine
             | {"nibabel": "nibabel (5 MB)", "matplotlib": "Matplotlib (10 MB)"}
             | {"psutil": "psutil (1 MB)"}
-            | figures,
+            | metrics,
             "requirements-train.txt",
         )
     return PackageGroup(
         _("Comparison"),
         _("The metrics of the comparison with a real scan."),
-        figures,
+        metrics,
         "requirements-compare.txt",
     )
 

@@ -28,7 +28,7 @@ class DirectBackend:
         self._synthesizer: Synthesizer | None = None
         self._loaded: tuple[str, str] | None = None
 
-    def run(
+    def synthesize(
         self,
         request: SynthesisRequest,
         report: Callable[[float, str], None],
@@ -136,7 +136,7 @@ class ProcessBackend:
             self.client.cancel(asked.number)
             self.forget(asked)
 
-    def run(
+    def synthesize(
         self,
         request: SynthesisRequest,
         report: Callable[[float, str], None],

@@ -57,7 +57,7 @@ class LiveResynthesis(VTKObservationMixin):
 
     An edit marks the volume as outdated and starts a timer, so that a stroke becomes one update.
     While an update runs, another edit only notes that there has to be one more. Where the process
-    has lost what it knew of the volume, as by a run in between, the next update is a whole
+    has lost what it knew of the volume, as by a synthesis in between, the next update is a whole
     synthesis. The observers live until `stop`, whatever module the user works in.
 
     onChanged: called with no argument when the state or what it tells changed. onFirstVolume: with
@@ -262,7 +262,7 @@ class LiveResynthesis(VTKObservationMixin):
         elif isinstance(message, messages.Finished):
             seconds = time.monotonic() - self._begin
             self._finish(LiveState.UP_TO_DATE, _("{seconds:.1f} s").format(seconds=seconds))
-        else:  # the process was ended, by whoever cancelled another run on it
+        else:  # the process was ended, by whoever cancelled another synthesis on it
             self._beginAnew()
             self._finish(LiveState.PENDING, "")
 

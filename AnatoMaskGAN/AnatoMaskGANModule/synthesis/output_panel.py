@@ -10,9 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.segments import showSegments
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-from AnatoMaskGANModule.readiness import Readiness
 
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic
@@ -23,11 +22,11 @@ FILE_KINDS = "NRRD (*.nrrd);;NIfTI (*.nii.gz *.nii);;MetaImage (*.mha)"
 class OutputWidgets(Protocol):
     """The widgets of the panel that `OutputPanel` owns."""
 
-    copyRecordButton: qt.QPushButton
+    copyProvenanceButton: qt.QPushButton
     makeAgainButton: qt.QPushButton
     provenanceLabel: qt.QLabel
     provenanceWidget: qt.QWidget
-    recordTable: qt.QTableWidget
+    provenanceTable: qt.QTableWidget
     sampleComboBox: qt.QComboBox
     sampleLabel: qt.QLabel
     saveVolumeButton: qt.QPushButton
@@ -45,10 +44,10 @@ class OutputPanel:
         self._provenance: dict[str, str] = {}
         self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
         self._seeds: list[str] = []
-        header = ui.recordTable.horizontalHeader()
+        header = ui.provenanceTable.horizontalHeader()
         header.setSectionResizeMode(self.COLUMN_VALUE, qt.QHeaderView.ResizeMode.Stretch)
-        ui.recordTable.setWordWrap(False)
-        ui.copyRecordButton.clicked.connect(self.copy)
+        ui.provenanceTable.setWordWrap(False)
+        ui.copyProvenanceButton.clicked.connect(self.copy)
         ui.saveVolumeButton.clicked.connect(self.save)
         ui.makeAgainButton.clicked.connect(self.makeAgain)
         ui.sampleComboBox.activated.connect(self.onSampleChosen)
@@ -134,7 +133,7 @@ class OutputPanel:
             self._fillTable()
 
     def _fillTable(self) -> None:
-        table = self._ui.recordTable
+        table = self._ui.provenanceTable
         table.setRowCount(len(self._provenance))
         for row, (key, value) in enumerate(sorted(self._provenance.items())):
             for column, text in ((self.COLUMN_KEY, key), (self.COLUMN_VALUE, value)):

@@ -13,9 +13,8 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.host.segments import showSegments
 from AnatoMaskGANModule.host.status import showText
 from AnatoMaskGANModule.host.views import SideBySide
-from AnatoMaskGANModule.host.work import PanelWork
+from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import LARGEST_SEED, AnatoMaskGANParameterNode, OutputMode
-from AnatoMaskGANModule.readiness import Readiness, offer
 from AnatoMaskGANModule.synthesis.live import LiveResynthesis, LiveState
 from AnatoMaskGANModule.synthesis.request import samplingOfPanel, sourceOfPanel
 from AnatoMaskGANModule.synthesis.result import OutputStyle, volumeToFill

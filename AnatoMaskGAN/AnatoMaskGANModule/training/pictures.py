@@ -194,17 +194,17 @@ class RunPictures:
         if self._run is None:
             return
         losses = self._run.lossCurves()
-        figures = [
-            Plot(_("PSNR, held-out cases (dB)"), self._run.figureCurves("psnr")),
-            Plot(_("|dz| ratio (1 is right)"), self._run.figureCurves("dz_ratio")),
+        metrics = [
+            Plot(_("PSNR, held-out cases (dB)"), self._run.metricCurves("psnr")),
+            Plot(_("|dz| ratio (1 is right)"), self._run.metricCurves("dz_ratio")),
         ]
         state = [curve.steps[-1:] for curve in losses]
-        state += [curve.steps[-1:] for plot in figures for curve in plot.curves]
+        state += [curve.steps[-1:] for plot in metrics for curve in plot.curves]
         if state and state != self._drawn:
             self._drawn = state
             rows = [[Plot(_("Losses"), losses, isLogarithmic=True)]]
-            if any(plot.curves for plot in figures):
-                rows.append(figures)
+            if any(plot.curves for plot in metrics):
+                rows.append(metrics)
             pixmap = curvePixmap(rows, self.WIDTH, self.ROW_HEIGHT)
             self._ui.trainCurvesLabel.setPixmap(pixmap)
             self._ui.trainCurvesLabel.setToolTip(

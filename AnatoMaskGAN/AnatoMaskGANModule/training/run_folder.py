@@ -35,8 +35,8 @@ class RunFolder:
         names = [name for name in (rows[0] if rows else ()) if name not in NO_LOSSES]
         return [curve for name in names if (curve := _curve(rows, name, name)).steps]
 
-    def figureCurves(self, name: str) -> list[Curve]:
-        """A figure on the held-out cases, and that of the label-mean image."""
+    def metricCurves(self, name: str) -> list[Curve]:
+        """A metric on the held-out cases, and that of the label-mean image."""
         rows = self._rows("validation.csv")
         curves = [_curve(rows, name, "run")]
         curves.append(_curve(rows, f"label_mean_{name}", "label mean", isReference=True))

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.config import DiscriminatorSettings
 from AnatoMaskGANLib.networks.discriminators.patch import with_neighbors
 from AnatoMaskGANLib.networks.spade import LEAK
 
-_GROUP = 4  # slices over which the minibatch deviation is taken
+_GROUP = 4  # slices over which the minibatch standard deviation is taken
 
 
 def haar_bands(images: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def haar_bands(images: Tensor) -> Tensor:
     return torch.cat([a + b + c + d, a + b - c - d, a - b + c - d, a - b - c + d], dim=1) / 2
 
 
-def minibatch_deviation(features: Tensor) -> Tensor:
+def minibatch_standard_deviation(features: Tensor) -> Tensor:
     """[N,F,h,w] -> [N,F+1,h,w]: one more channel, how much slices of a group differ (Karras)."""
     num = features.shape[0]
     groups = features.split(_GROUP)
@@ -85,5 +85,5 @@ class WaveletDiscriminator(nn.Module):
         state = self.blocks[0](entering[0])
         for block, bands in zip(self.blocks[1:], entering[1:], strict=True):
             state = block(state + bands)
-        state = self.last(minibatch_deviation(state))
+        state = self.last(minibatch_standard_deviation(state))
         return self.logit(state.mean((2, 3)))

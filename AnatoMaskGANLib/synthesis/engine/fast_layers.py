@@ -102,7 +102,7 @@ class Convolution:
             return self._winograd
 
     def on_padded_rows(self, features: Tensor) -> Tensor:
-        """Of features that hold the rows above and below: [1,F,h+2,w] -> [1,Fout,h,w]."""
+        """[1,Fout,h,w] of features [1,F,h+2,w] that hold the row above and the row below."""
         return self._on(features, (0, self._padding[1]))
 
     def _on(self, features: Tensor, padding: tuple[int, int]) -> Tensor:

@@ -51,11 +51,11 @@ NOTHING_KEPT = Kept()
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Of the whole process, in bytes."""
+    """What a synthesis takes of the memory of the whole process, in bytes."""
 
     fixed: float
     per_slice: float
-    """For each slice whose labels are prepared at once."""
+    """For each of the slices whose labels are prepared at once."""
 
     @property
     def least(self) -> int:
@@ -107,7 +107,7 @@ def slab_size_within(
 
 
 def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:
-    """Of the tables when as many neighborhoods are distinct as they may hold."""
+    """Size of the tables when as many neighborhoods are distinct as they may hold."""
     total = 0.0
     for number, (inputs, outputs) in enumerate(
         zip(settings.channels[:-1], settings.channels[1:], strict=True)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,20 +31,10 @@ from AnatoMaskGANLib.synthesis.engine.memory_plan import (
 from AnatoMaskGANLib.synthesis.engine.passes import Check, NoiseChoice, go_on
 from AnatoMaskGANLib.synthesis.engine.slab_cache import BoxGraph, SlabCache
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels
-
-MOST_THREADS = 8
-"""Slices evaluated side by side; beyond that, Python itself becomes the bottleneck."""
+from AnatoMaskGANLib.synthesis.engine.threads import MOST_THREADS, Run, side_by_side
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-class Run(Protocol):
-    """Runs a function on slices and gives the results in order."""
-
-    def __call__(
-        self, function: Callable[[int], Result], numbers: Iterable[int], /
-    ) -> Iterator[Result]: ...
 
 
 class VolumeEngine:
@@ -201,7 +189,7 @@ class VolumePass:
             needed[1]       . . x . .         receive in round 0, send in round 1
             needed[0]           x             receives in round 1, is decoded
 
-        What slices were found to be in earlier blocks is kept, so most of this is done already.
+        Slices that earlier blocks have brought to a round stay there, so most of it is done before.
         """
         fusion, graph = self.fast.fusion, self.labels.graph
         rounds = 0 if fusion is None else fusion.rounds
@@ -336,42 +324,6 @@ class VolumePass:
         self._drawn.clear()
         if self.labels.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-@contextmanager
-def side_by_side(device: torch.device, threads: int | None = None) -> Iterator[Run]:
-    """Runs a function on items, side by side in threads where that pays; results in order.
-
-    Small convolutions use several cores badly, several slices use them well: on a CPU each thread
-    evaluates a slice by itself. threads: None takes as many as PyTorch may use.
-    """
-    before = torch.get_num_threads()
-    wanted = min(before if threads is None else threads, MOST_THREADS)
-    if device.type != "cpu" or wanted == 1:
-        yield _one_after_the_other
-        return
-    with ThreadPoolExecutor(wanted, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        # PyTorch's setting is each thread's own, but the last one set is what new threads get: all
-        # start now, and then it is set back.
-        started = threading.Barrier(wanted + 1)
-        for _ in range(wanted):
-            pool.submit(started.wait)
-        started.wait()
-        torch.set_num_threads(before)
-
-        def run(function: Callable[[int], Result], numbers: Iterable[int], /) -> Iterator[Result]:
-            return pool.map(torch.inference_mode()(function), numbers)
-
-        try:
-            yield run
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _one_after_the_other(
-    function: Callable[[int], Result], numbers: Iterable[int], /
-) -> Iterator[Result]:
-    return map(function, numbers)
 
 
 def _finish(results: Iterator[None]) -> None:

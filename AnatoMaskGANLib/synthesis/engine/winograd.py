@@ -71,7 +71,7 @@ def winograd_convolution(
 
 
 def _num_tiles(size: int, dilation: int) -> int:
-    """Of two pixels, that cover the longest phase of a side."""
+    """Number of two-pixel tiles that cover the longest phase along a side."""
     longest = -(-size // dilation)
     return -(-longest // 2)
 
@@ -79,7 +79,7 @@ def _num_tiles(size: int, dilation: int) -> int:
 def _input_sums(
     parts: Sequence[Tensor], out: Sequence[Tensor | None] = (None,) * 4
 ) -> list[Tensor]:
-    """Those of four neighbors along one side; out: memory for them."""
+    """The four sums of four neighbors along one side; out: memory for them."""
     return [
         torch.sub(parts[0], parts[2], out=out[0]),
         torch.add(parts[1], parts[2], out=out[1]),
@@ -89,5 +89,5 @@ def _input_sums(
 
 
 def _output_sums(parts: Sequence[Tensor]) -> list[Tensor]:
-    """The two outputs along one side."""
+    """The two outputs that four sums give along one side."""
     return [(parts[0] + parts[1]).add_(parts[2]), (parts[1] - parts[2]).sub_(parts[3])]

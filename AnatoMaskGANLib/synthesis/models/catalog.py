@@ -142,7 +142,7 @@ def find_entry(path: Path, name: str) -> CatalogEntry:
     raise CheckpointError(f"{path} does not list a model {name!r}; it lists {known}")
 
 
-def _entry(path: Path, number: int, values: Any) -> CatalogEntry:  # noqa: ANN401
+def _entry(path: Path, number: int, values: Any) -> CatalogEntry:
     try:
         return CatalogEntry(**values)
     except (CheckpointError, TypeError) as error:

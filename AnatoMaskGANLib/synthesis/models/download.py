@@ -118,7 +118,7 @@ def _fetch(
 
 def _copy(
     entry: CatalogEntry,
-    answer: Any,  # noqa: ANN401
+    answer: Any,
     file: IO[bytes],
     report: OnProgress,
     is_cancelled: Callable[[], bool],

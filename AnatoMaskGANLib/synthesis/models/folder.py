@@ -224,8 +224,8 @@ def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
     }
-    values = asdict(replace(card, sha256="", path="", generator=None))  # type: ignore[arg-type]
-    values["generator"] = settings_to_dict(card.generator)
+    not_in_file = {"sha256": "", "path": ""}
+    values = asdict(card) | not_in_file | {"generator": settings_to_dict(card.generator)}
     header = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(values)}
     path = folder / WEIGHTS_FILE
     with replacing(path, ".safetensors") as temporary:

@@ -31,7 +31,7 @@ class AtMostNumbers(TorchFunctionMode):
         types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401  whatever PyTorch's function gives
+    ) -> Any:
         if func in _FACTORIES and args:
             sizes = args[0] if isinstance(args[0], Sequence) else args
             self._left -= math.prod(size for size in sizes if isinstance(size, int))
