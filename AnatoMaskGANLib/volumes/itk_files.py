@@ -43,8 +43,7 @@ _ITK_READERS = {
 }
 
 _SOP_CLASS_TAG = "0008|0016"
-# Segmentation and label map segmentation, by segments or by values.
-_SEGMENTATION_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -100,7 +99,7 @@ def read_with_itk(path: Path) -> StoredVolume:
 def _refuse_segmentation_object(path: Path, sop_class: str) -> None:
     """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
     one label, and their slices would be stacked."""
-    if sop_class.strip(" \0") in _SEGMENTATION_CLASSES:
+    if sop_class.strip(" \0") == _SEGMENTATION_CLASS:
         raise VolumeError(
             f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
             "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
