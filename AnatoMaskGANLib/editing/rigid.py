@@ -24,9 +24,10 @@ def find_shifts(before: np.ndarray, after: np.ndarray) -> dict[int, tuple[int, i
         is_old, is_new = before[box] == label, after[box] == label
         if not is_old.any() or not is_new.any():
             continue
-        offset = tuple(
+        k, j, i = (
             round(old - new) for old, new in zip(_middle(is_old), _middle(is_new), strict=True)
         )
+        offset = (k, j, i)
         if not any(offset):
             continue
         shifted, unshifted = _dice(is_old, is_new, offset), _dice(is_old, is_new, (0, 0, 0))
