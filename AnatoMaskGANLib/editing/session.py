@@ -66,6 +66,8 @@ class EditedScan:
     """What the user should know, as whole sentences."""
     regions: tuple[FollowedRegion, ...]
     """Where the scan changed, each with how its voxels were made."""
+    is_other_anatomy: bool = False
+    """Whether so much changed that moving voxels is the wrong tool; a warning says so."""
 
     def how_made(self) -> np.ndarray:
         """[K,J,I] uint8 of the whole scan: KEPT, MOVED, FILLED or PAINTED."""
@@ -157,8 +159,15 @@ class ScanEditSession:
         record = edit_record(self.scan, self.before, self._after, self._settings, counts)
         scan = self.scan
         volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, record)
+        other_anatomy = self._warnings_of_other_anatomy(regions)
         return EditedScan(
-            volume, num_moved, num_filled, num_painted, self._warnings(regions), regions
+            volume,
+            num_moved,
+            num_filled,
+            num_painted,
+            (*other_anatomy, *self._warnings(regions)),
+            regions,
+            bool(other_anatomy),
         )
 
     def _regions(self, after: LabelMap, settings: EditSettings) -> list[Region]:
@@ -240,22 +249,26 @@ class ScanEditSession:
         is_made = region.how_made > 0
         self._voxels[region.box][is_made] = region.voxels[is_made]
 
-    def _warnings(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
-        found = []
+    def _warnings_of_other_anatomy(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
         before, after = self.before.labels_kji, self._after.labels_kji
         num_to_move = sum(region.num_to_move for region in regions)
         num_missed = sum(region.num_missed for region in regions)
-        if num_to_move >= _FEWEST_TO_JUDGE:
-            share = num_missed / num_to_move
-            num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
-            most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
-            if num_to_move > most * num_labeled:
-                found.append(
-                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled "
-                    f"ones, and moving brought {100 * (1 - share):.0f} % of them to their "
-                    "new place: this is a different anatomy rather than an edit. A model "
-                    "that knows the labels is better suited for such a change."
-                )
+        if num_to_move < _FEWEST_TO_JUDGE:
+            return ()
+        share = num_missed / num_to_move
+        num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
+        most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+        if num_to_move <= most * num_labeled:
+            return ()
+        return (
+            f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and moving "
+            f"brought {100 * (1 - share):.0f} % of them to their new place: this is a different "
+            "anatomy rather than an edit. A model that knows the labels is better suited for such "
+            "a change.",
+        )
+
+    def _warnings(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
+        found = []
         num_outside = len(self._regions(self._after, self._settings)) - len(regions)
         if num_outside:
             found.append(
