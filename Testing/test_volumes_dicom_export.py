@@ -185,10 +185,13 @@ def test_a_reference_without_uids_of_study_and_frame_gets_new_ones(tmp_path: Pat
     assert pydicom.uid.UID(elements["FrameOfReferenceUID"]).is_valid
 
 
-def test_a_reference_of_another_modality_is_refused(tmp_path: Path) -> None:
+def test_an_edited_scan_of_another_modality_is_refused(tmp_path: Path) -> None:
     write_all(ct_slices(np.zeros((1, 6, 8))), tmp_path / "ct")
-    with pytest.raises(VolumeError, match="modality CT, but the volume is not in HU.*Choose"):
-        write_dicom(_volume(), tmp_path / "out.dcm", patient_of(tmp_path / "ct"))
+    edited = _volume(EditedScan="YES")
+    with pytest.raises(VolumeError, match="is not in HU and would become MR.*of the modality CT"):
+        write_dicom(edited, tmp_path / "out.dcm", patient_of(tmp_path / "ct"))
+    # a synthetic MR image of the patient of a CT is what it says that it is
+    write_dicom(_volume(), tmp_path / "out.dcm", patient_of(tmp_path / "ct"))
 
 
 def test_a_reference_without_dicom_is_refused(tmp_path: Path) -> None:

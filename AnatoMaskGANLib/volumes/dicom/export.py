@@ -52,13 +52,9 @@ def write_dicom(
 
 def segmentation_file(folder: Path) -> Path:
     """Where the segmentation of a series lies: `scan-seg.dcm` beside `scan.dcm`."""
-    stem = folder.name[: -len(DICOM_SUFFIX)] if is_series_name(folder) else folder.name
+    is_named = folder.name.lower().endswith(DICOM_SUFFIX)
+    stem = folder.name[: -len(DICOM_SUFFIX)] if is_named else folder.name
     return folder.with_name(f"{stem}-seg{DICOM_SUFFIX}")
-
-
-def is_series_name(path: Path) -> bool:
-    """Whether a result of that name is meant as a folder with a DICOM series."""
-    return path.name.lower().endswith(DICOM_SUFFIX) and path.name.lower() != DICOM_SUFFIX
 
 
 def check_dicom_can_be_written(folder: Path, with_segmentation: bool = True) -> None:

@@ -28,6 +28,8 @@ class Marks:
 
     is_synthetic: bool
     """Whether some or all voxels were made by a program."""
+    is_edited: bool
+    """Whether it was a scan, of which a part was made."""
     purpose: tuple[str, str]
     """Code and meaning of what this program did, of the coding scheme DCM."""
     series_description: str
@@ -52,6 +54,7 @@ def marks_of(provenance: Mapping[str, str]) -> Marks:
         did = f"A volume that {PROGRAM} {__version__} wrote as a series."
     return Marks(
         is_synthetic=is_edited or purpose is _SYNTHESIZING,
+        is_edited=is_edited,
         purpose=purpose,
         series_description=series.strip()[:_LONGEST_DESCRIPTION].strip(),
         derivation=f"{did} {notice}"[:_LONGEST_DERIVATION],

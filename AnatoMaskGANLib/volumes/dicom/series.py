@@ -26,24 +26,22 @@ from AnatoMaskGANLib.volumes.volume import Volume
 SERIES_NUMBER = 9001
 """Number of a written series: beyond those of scanners, so that none is hidden by it."""
 
-_WRITTEN = ("CT", "MR")
 _MOST_ROWS = 65535
 
 
 def series_of(volume: Volume, patient: DicomPatient) -> list[Any]:
     """pydicom's data sets of the slices, in the order of k, with new UIDs.
 
-    Volumes in HU become CT images, others MR images. Raises VolumeError for a reference of another
-    modality, for values that are no numbers, and without pydicom.
+    Volumes in HU become CT images, others MR images. Raises VolumeError for an edited scan of
+    another modality, for values that are no numbers, and without pydicom.
     """
     pydicom = pydicom_for("Writing DICOM")
     modality = "CT" if volume.unit == "HU" else "MR"
-    if patient.modality not in (modality, "SEG", ""):
+    if marks_of(volume.provenance).is_edited and patient.modality not in (modality, "SEG", ""):
         raise VolumeError(
-            f"The reference is of the modality {patient.modality}, but the volume is "
-            f"{'in HU, as CT is' if modality == 'CT' else 'not in HU, as MR is'}; expected "
-            f"{' or '.join(_WRITTEN)} of the same kind. Choose another reference or an "
-            "anonymous patient, or write NIfTI."
+            f"The edited scan is {'in HU' if modality == 'CT' else 'not in HU'} and would become "
+            f"{modality} images, but its reference is of the modality {patient.modality}; expected "
+            "CT in HU or MR. Write NIfTI, or choose an anonymous patient."
         )
     if max(volume.shape_kji[1:]) > _MOST_ROWS:
         raise VolumeError(
