@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
-from AnatoMaskGANLib.volumes.dicom_header import (
+from AnatoMaskGANLib.volumes.dicom.header import (
     DicomHeader,
     is_dicom,
     position_of,
@@ -137,7 +137,7 @@ def write_with_itk(
 
 
 def read_dicom_series(folder: Path) -> StoredVolume:
-    """The one DICOM series of a folder.
+    """The one DICOM series of a folder, of classic images with a file for each slice.
 
     Raises VolumeError if the folder has no series or several, or if its slices do not lie evenly
     along their normal (missing slices, a tilted gantry).
@@ -170,8 +170,11 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     _check_slices_lie_evenly(folder, reader, image)
     has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
-    record = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
-    return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
+    record: dict[str, Any] = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    noted = _record_of(folder, {RECORD_KEY: slices[0].record} if slices[0].record else {})
+    return StoredVolume(
+        SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), {**record, **noted}
+    )
 
 
 def _slices_of(folder: Path) -> list[DicomHeader]:
