@@ -26,7 +26,7 @@ PATCH_SIZES = {10: 1, 16: 2, 34: 3, 70: 4, 142: 5, 286: 6}  # receptive field in
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """Shape of the generator. The presets are `compact_generator` and `paper_generator`."""
+    """Shape of the generator; GENERATOR_PRESETS has sizes by name."""
 
     num_classes: int
     """Label classes, background (0) included."""
@@ -103,21 +103,24 @@ class GeneratorSettings:
         return 2 ** (len(self.channels) - 2)
 
 
-def compact_generator(num_classes: int, **changes: Any) -> GeneratorSettings:
-    """The preset that ships: fast on two CPU cores."""
-    return GeneratorSettings(num_classes=num_classes, **changes)
-
-
-def paper_generator(num_classes: int, **changes: Any) -> GeneratorSettings:
-    """The size of the paper: ngf 64, six stages from 7x7 to 224x224, fusion at 28x28."""
-    settings: dict[str, Any] = {
+GENERATOR_PRESETS: dict[str, dict[str, Any]] = {
+    # what ships: fast on two CPU cores
+    "compact": {},
+    # the size of the paper: ngf 64, six stages from 7x7 to 224x224, fusion at 28x28
+    "paper": {
         "channels": (1024, 1024, 1024, 512, 256, 128, 64),
         "spade_hidden": 128,
         "separable": True,
         "fusion_stage": 2,
         "stack_radius": 8,
-    }
-    return GeneratorSettings(num_classes=num_classes, **(settings | changes))
+    },
+}
+"""Preset -> the settings that differ from the defaults. An entry here is a new preset."""
+
+
+def preset_generator(preset: str, num_classes: int, **changes: Any) -> GeneratorSettings:
+    """The settings of a preset, with changes."""
+    return GeneratorSettings(num_classes=num_classes, **(GENERATOR_PRESETS[preset] | changes))
 
 
 @dataclass(frozen=True)

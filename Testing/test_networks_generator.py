@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
+from AnatoMaskGANLib.config import GeneratorSettings, preset_generator
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.networks.slice_batch import SliceBatch
@@ -17,7 +17,7 @@ NUM_CLASSES = 5
 def small_generator(**changes) -> Generator:
     """A small generator with weights that leave no module idle."""
     torch.manual_seed(0)
-    generator = Generator(compact_generator(NUM_CLASSES, **(SMALL | changes)))
+    generator = Generator(preset_generator("compact", NUM_CLASSES, **(SMALL | changes)))
     for name, parameter in generator.named_parameters():
         if "fusion" in name or "refinement_scale" in name:
             torch.nn.init.normal_(parameter, std=0.2)
@@ -41,7 +41,7 @@ def positions_of(num_slices: int, cases: int = 1) -> torch.Tensor:
 
 def noise_of(num_slices: int, height: int = 16, width: int = 24, seed: int = 0) -> torch.Tensor:
     shape = (num_slices, height, width)
-    sigmas_mm = compact_generator(NUM_CLASSES).noise_sigmas_mm
+    sigmas_mm = preset_generator("compact", NUM_CLASSES).noise_sigmas_mm
     return noise_field(seed, (0, 0, 0), shape, (1.0, 1.0, 1.0), sigmas_mm)[None]
 
 
@@ -169,7 +169,7 @@ def test_frozen_statistics_do_not_move_and_do_not_mix_slices() -> None:
 
 @pytest.mark.slow
 def test_the_paper_preset_makes_a_224_image_with_28x28_fusion() -> None:
-    generator = Generator(paper_generator(36)).eval()
+    generator = Generator(preset_generator("paper", 36)).eval()
     assert generator.fusion_stride * 28 == 224
     assert generator.settings.stride * 7 == 224
     with torch.no_grad():
@@ -178,7 +178,7 @@ def test_the_paper_preset_makes_a_224_image_with_28x28_fusion() -> None:
 
 
 def test_the_compact_preset_stays_small() -> None:
-    generator = Generator(compact_generator(36))
+    generator = Generator(preset_generator("compact", 36))
     num_bytes = sum(4 * value.numel() for value in generator.state_dict().values())
     assert num_bytes < 10 * 2**20
     assert generator.fusion_stride * 28 == 224

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_models import NUM_CLASSES, SPACING_IJK_MM, random_labels, tiny_generator, tiny_settings
 
-from AnatoMaskGANLib.config import GeneratorSettings, compact_generator, paper_generator
+from AnatoMaskGANLib.config import GENERATOR_PRESETS, GeneratorSettings, preset_generator
 from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.engine.fast_generator import FastGenerator
@@ -141,9 +141,9 @@ def test_a_changed_slice_reaches_its_neighbors() -> None:
     assert set(range(2, 7)) <= set(changed)
 
 
-@pytest.mark.parametrize("preset", [compact_generator, paper_generator])
-def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> None:
-    settings = preset(36)
+@pytest.mark.parametrize("preset", GENERATOR_PRESETS)
+def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: str) -> None:
+    settings = preset_generator(preset, 36)
     labels = random_labels((2, 64, 32), settings.num_classes)
     box = SynthesisBox((0, 2), (0, 64), (0, 32))
     expected = whole_stack(settings, labels, box, 2, 1.0, spread=0.03)
@@ -153,9 +153,9 @@ def test_the_presets_in_their_full_width_equal_the_whole_stack(preset: Any) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", [compact_generator, paper_generator])
-def test_the_presets_in_their_full_size_equal_the_whole_stack(preset: Any) -> None:
-    settings = preset(36)
+@pytest.mark.parametrize("preset", GENERATOR_PRESETS)
+def test_the_presets_in_their_full_size_equal_the_whole_stack(preset: str) -> None:
+    settings = preset_generator(preset, 36)
     labels = random_labels((3, 224, 224), settings.num_classes)
     box = SynthesisBox((0, 3), (0, 224), (0, 224))
     expected = whole_stack(settings, labels, box, 2, 1.0, spread=0.03)

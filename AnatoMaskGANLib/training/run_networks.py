@@ -8,8 +8,13 @@ from typing import cast
 import torch
 from torch import nn
 
-from AnatoMaskGANLib import config
-from AnatoMaskGANLib.config import DiscriminatorSettings, GeneratorSettings, settings_to_dict
+from AnatoMaskGANLib.config import (
+    DiscriminatorSettings,
+    GeneratorSettings,
+    preset_generator,
+    settings_from_dict,
+    settings_to_dict,
+)
 from AnatoMaskGANLib.networks.baselines.segmenter import Segmenter
 from AnatoMaskGANLib.networks.discriminators.patch import MultiScaleDiscriminator
 from AnatoMaskGANLib.networks.discriminators.segmentation import SegmentationUNet
@@ -56,7 +61,6 @@ class Networks:
 
 def generator_settings(settings: TrainingSettings, num_classes: int) -> GeneratorSettings:
     """The preset with the run's changes, for a store of num_classes label classes."""
-    preset = {"compact": config.compact_generator, "paper": config.paper_generator}[settings.preset]
     kind = generator_kind(settings)
     is_two_headed = settings.direction == "image+labels"
     is_segmenter = settings.direction == "image2mask"
@@ -70,8 +74,8 @@ def generator_settings(settings: TrainingSettings, num_classes: int) -> Generato
         changes = {"use_gnn_fusion": False, "use_noise3d": True} | changes
     changes |= {"kind": "anatomaskgan" if kind == "spade" else kind}
     changes |= {"label_outputs": num_classes if is_two_headed else 0}
-    plain = settings_to_dict(preset(num_inputs)) | changes
-    return config.settings_from_dict(GeneratorSettings, plain)
+    plain = settings_to_dict(preset_generator(settings.preset, num_inputs)) | changes
+    return settings_from_dict(GeneratorSettings, plain)
 
 
 def build_networks(settings: TrainingSettings, num_classes: int, device: torch.device) -> Networks:

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from AnatoMaskGANLib.config import DiscriminatorSettings, SettingsError
+from AnatoMaskGANLib.config import (
+    GENERATOR_PRESETS,
+    DiscriminatorSettings,
+    SettingsError,
+    require,
+)
 
 TRAINED_KINDS = ("anatomaskgan", "spade", "oasis", "unet")
 _NEEDS_PAIRS = "needs_pairs"
@@ -293,8 +298,8 @@ class TrainingSettings:
     direction: Literal["mask2image", "image2mask", "image+labels"] = "mask2image"
     """What is made from what: mask2image, image2mask, or image+labels, which makes both from
     superpixels with two heads."""
-    preset: Literal["compact", "paper"] = "compact"
-    """Size of the generator."""
+    preset: str = "compact"
+    """Size of the generator: compact or paper."""
     generator: dict[str, Any] = field(default_factory=dict)
     """Settings that override the preset, by the names of GeneratorSettings. The kind `spade`
     stands for anatomaskgan with its modules switched off."""
@@ -334,6 +339,9 @@ class TrainingSettings:
         for name in ("keep_every", "sheet_every"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 0 or more")
+        require(
+            self.preset in GENERATOR_PRESETS, "preset", self.preset, ", ".join(GENERATOR_PRESETS)
+        )
         check_combination(self)
 
     @property

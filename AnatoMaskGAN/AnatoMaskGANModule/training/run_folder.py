@@ -7,9 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Columns of log.csv that are no losses.
-NO_LOSSES = ("step", "seconds", "lr_generator", "data_seconds")
-
 
 @dataclass(frozen=True)
 class Curve:
@@ -31,6 +28,8 @@ class RunFolder:
 
     def lossCurves(self) -> list[Curve]:
         """A curve for every loss."""
+        from AnatoMaskGANLib.training.logs import NO_LOSSES
+
         rows = self._rows("log.csv")
         names = [name for name in (rows[0] if rows else ()) if name not in NO_LOSSES]
         return [curve for name in names if (curve := _curve(rows, name, name)).steps]
