@@ -95,7 +95,7 @@ earlier checkpoint with lower learning rates. |
 or values; the message lists them. | Map them in the module's label table, name them with \
 `--labels`, or use `--unmatched surrounding` (the tissue around them) or `--unmatched background` \
 (a hole of air). |
-| The label map has no names, and its values do not tell by themselves what they are | Several \
+| The label map has no names, and its values do not show what they are | Several \
 tables number alike, and sizes and places fit none clearly. | Give `--labels` the table that the \
 message names, if it is right, or a file of names; see `label-tables.md`. |
 | Killed, power lost | | Run the same command again: files are replaced whole or not at all, and \

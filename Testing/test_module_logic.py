@@ -298,7 +298,7 @@ def test_the_table_tells_how_the_taken_segments_are_matched_without_the_others(
     first, second = logic.matchSegments(segmentation, model, takenIDs=[made_up])
     assert (first.rule, first.modelLabel, first.isTaken) == ("value", "skin", True)
     assert (second.rule, second.isTaken) == ("name", False)
-    with pytest.raises(UnmatchedLabelsError, match="do not tell by themselves"):
+    with pytest.raises(UnmatchedLabelsError, match="do not show what they are"):
         logic.synthesize(segmentation, model=model, segmentIDs=[made_up])
     chosen = {made_up: "skin"}
     output = logic.synthesize(segmentation, model=model, segmentIDs=[made_up], labels=chosen)
