@@ -63,8 +63,6 @@ def read_with_itk(path: Path) -> StoredVolume:
     reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
-        if reader.HasMetaDataKey(_SOP_CLASS_TAG):
-            _refuse_segmentation_object(path, reader.GetMetaData(_SOP_CLASS_TAG))
         size_ijk = list(reader.GetSize())
         while len(size_ijk) > 3 and size_ijk[-1] == 1:
             size_ijk.pop()
@@ -94,17 +92,6 @@ def read_with_itk(path: Path) -> StoredVolume:
         ijk_to_ras = place_in_nrrd_space(path, ijk_to_ras)
     ijk_to_ras[:3] *= mm_per_unit_of(path)
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
-
-
-def _refuse_segmentation_object(path: Path, sop_class: str) -> None:
-    """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
-    one label, and their slices would be stacked."""
-    if sop_class.strip(" \0") == _SEGMENTATION_CLASS:
-        raise VolumeError(
-            f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
-            "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
-            "of dcmqi."
-        )
 
 
 def write_with_itk(
@@ -161,8 +148,12 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
-    if reader.HasMetaDataKey(0, _SOP_CLASS_TAG):
-        _refuse_segmentation_object(folder, reader.GetMetaData(0, _SOP_CLASS_TAG))
+    has_class = reader.HasMetaDataKey(0, _SOP_CLASS_TAG)
+    if has_class and reader.GetMetaData(0, _SOP_CLASS_TAG).strip(" \0") == _SEGMENTATION_CLASS:
+        raise VolumeError(
+            f"The folder {folder} contains a DICOM segmentation object, which is no series of "
+            "slices; expected one series of images. Give the file of the segmentation itself."
+        )
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
