@@ -41,7 +41,7 @@ def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: 
     displacement = register_labels(
         cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
     )
-    shifts = find_shifts(cut.old, to_move)
+    shifts = {} if is_quick else find_shifts(cut.old, to_move)
     return sum(
         _move_tile(cut, to_move, displacement, shifts, tile, is_quick) for tile in _tiles(cut.box)
     )

@@ -21,16 +21,18 @@ def find_shifts(before: np.ndarray, after: np.ndarray) -> dict[int, tuple[int, i
     from its voxels to where their content lies in the old map."""
     found = {}
     for label, box in changed_labels(before, after).items():
-        old, new = np.argwhere(before[box] == label), np.argwhere(after[box] == label)
-        if not len(old) or not len(new):
+        is_old, is_new = before[box] == label, after[box] == label
+        if not is_old.any() or not is_new.any():
             continue
-        offset = np.rint(old.mean(axis=0) - new.mean(axis=0)).astype(int)
-        if not offset.any():
+        k, j, i = (
+            round(old - new) for old, new in zip(_middle(is_old), _middle(is_new), strict=True)
+        )
+        offset = (k, j, i)
+        if not any(offset):
             continue
-        shifted = _dice(before[box] == label, new, offset, len(old))
-        unshifted = _dice(before[box] == label, new, np.zeros(3, int), len(old))
+        shifted, unshifted = _dice(is_old, is_new, offset), _dice(is_old, is_new, (0, 0, 0))
         if shifted >= _LEAST_DICE and 1 - shifted <= _MOST_LEFT * (1 - unshifted):
-            found[label] = tuple(offset.tolist())
+            found[label] = offset
     return found
 
 
@@ -56,9 +58,24 @@ def put_shifts(
         places[:, k, j, i] = at[right].T
 
 
-def _dice(is_old: np.ndarray, new: np.ndarray, offset: np.ndarray, num_old: int) -> float:
-    """Of a label, shifted, and its edited voxels [N,3]."""
-    at = new + offset
-    inside = ((at >= 0) & (at < is_old.shape)).all(axis=1)
-    num_same = int(np.count_nonzero(is_old[tuple(at[inside].T)]))
-    return 2 * num_same / (num_old + len(new))
+def _middle(mask: np.ndarray) -> list[float]:
+    """The mean place of the voxels of a mask, along each axis."""
+    middle = []
+    for axis, size in enumerate(mask.shape):
+        counts = np.count_nonzero(mask, axis=tuple(other for other in range(3) if other != axis))
+        middle.append(float(counts @ np.arange(size)) / float(counts.sum()))
+    return middle
+
+
+def _dice(is_old: np.ndarray, is_new: np.ndarray, offset: tuple[int, ...]) -> float:
+    """The Dice coefficient of a label, shifted, and the edited one, of one box."""
+    there = tuple(
+        slice(max(0, step), size + min(0, step))
+        for step, size in zip(offset, is_old.shape, strict=True)
+    )
+    here = tuple(
+        slice(max(0, -step), size + min(0, -step))
+        for step, size in zip(offset, is_new.shape, strict=True)
+    )
+    num_same = np.count_nonzero(is_old[there] & is_new[here])
+    return 2 * num_same / (np.count_nonzero(is_old) + np.count_nonzero(is_new))

@@ -67,6 +67,8 @@ class EditedScan:
     """What the user should know, as whole sentences."""
     regions: tuple[FollowedRegion, ...]
     """Where the scan changed, each with how its voxels were made."""
+    is_other_anatomy: bool = False
+    """Whether so much changed that moving voxels is the wrong tool; a warning says so."""
 
     def how_made(self) -> np.ndarray:
         """[K,J,I] uint8 of the whole scan: KEPT, MOVED, FILLED or PAINTED."""
@@ -158,6 +160,7 @@ class ScanEditSession:
             counts["Painted"],
             self.warnings(),
             tuple(self._done.values()),
+            bool(self._warnings_of_other_anatomy()),
         )
 
     def counts(self) -> dict[str, int]:
@@ -261,23 +264,30 @@ class ScanEditSession:
 
     def warnings(self) -> tuple[str, ...]:
         """What the user should know of the last update, as whole sentences."""
+        return (*self._warnings_of_other_anatomy(), *self._other_warnings())
+
+    def _warnings_of_other_anatomy(self) -> tuple[str, ...]:
         regions = tuple(self._done.values())
-        found = []
         before, after = self.before.labels_kji, self._after.labels_kji
         num_to_move = sum(region.num_to_move for region in regions)
         num_missed = sum(region.num_missed for region in regions)
-        if num_to_move >= _FEWEST_TO_JUDGE:
-            share = num_missed / num_to_move
-            num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
-            most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
-            if num_to_move > most * num_labeled:
-                found.append(
-                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled "
-                    f"ones, and moving brought {100 * (1 - share):.0f} % of them to their "
-                    "new place: this is a different anatomy rather than an edit. A model "
-                    "that knows the labels is better suited for such a change."
-                )
-        num_outside = len(self._regions(self._after, self._settings)) - len(regions)
+        if num_to_move < _FEWEST_TO_JUDGE:
+            return ()
+        share = num_missed / num_to_move
+        num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
+        most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+        if num_to_move <= most * num_labeled:
+            return ()
+        return (
+            f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and moving "
+            f"brought {100 * (1 - share):.0f} % of them to their new place: this is a different "
+            "anatomy rather than an edit. A model that knows the labels is better suited for such "
+            "a change.",
+        )
+
+    def _other_warnings(self) -> tuple[str, ...]:
+        found = []
+        num_outside = len(self._regions(self._after, self._settings)) - len(self._done)
         if num_outside:
             found.append(
                 f"{num_outside} regions of the edit are outside the scan; nothing was "

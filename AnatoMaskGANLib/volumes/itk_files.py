@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
-from AnatoMaskGANLib.volumes.dicom_header import (
+from AnatoMaskGANLib.volumes.dicom.header import (
     DicomHeader,
     is_dicom,
     position_of,
@@ -42,6 +42,8 @@ _ITK_READERS = {
     ".dcm": "GDCMImageIO",
 }
 
+_SOP_CLASS_TAG = "0008|0016"
+_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -122,7 +124,7 @@ def write_with_itk(
 
 
 def read_dicom_series(folder: Path) -> StoredVolume:
-    """The one DICOM series of a folder.
+    """The one DICOM series of a folder, of classic images with a file for each slice.
 
     Raises VolumeError if the folder has no series or several, or if its slices do not lie evenly
     along their normal (missing slices, a tilted gantry).
@@ -146,6 +148,12 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
+    has_class = reader.HasMetaDataKey(0, _SOP_CLASS_TAG)
+    if has_class and reader.GetMetaData(0, _SOP_CLASS_TAG).strip(" \0") == _SEGMENTATION_CLASS:
+        raise VolumeError(
+            f"The folder {folder} contains a DICOM segmentation object, which is no series of "
+            "slices; expected one series of images. Give the file of the segmentation itself."
+        )
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
@@ -153,8 +161,11 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     _check_slices_lie_evenly(folder, reader, image)
     has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
-    record = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
-    return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
+    record: dict[str, Any] = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    noted = _record_of(folder, {RECORD_KEY: slices[0].record} if slices[0].record else {})
+    return StoredVolume(
+        SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), {**record, **noted}
+    )
 
 
 def _slices_of(folder: Path) -> list[DicomHeader]:
