@@ -2,8 +2,8 @@
 
 More of it stands beside what it belongs to: test_module_widget.py (no packages, empty scene, no
 segments, a scene closed or nodes removed while running, 300 segments), test_module_logic.py
-(refused requests), test_mrml.py (grids and transforms), test_module_record.py (a folder that cannot
-be written), test_module_views.py (a comparison) and test_module_live.py.
+(refused requests), test_mrml.py (grids and transforms), test_module_provenance.py (a folder that
+cannot be written), test_module_views.py (a comparison) and test_module_live.py.
 """
 
 from __future__ import annotations

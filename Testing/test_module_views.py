@@ -153,7 +153,7 @@ def test_a_preset_that_is_not_there_is_told(compared_panel) -> None:
 def test_a_click_on_cancel_ends_a_comparison_and_leaves_the_scene(
     compared_panel, monkeypatch
 ) -> None:
-    from AnatoMaskGANLib.evaluation import case_metrics as case_figures
+    from AnatoMaskGANLib.evaluation.metrics import case_metrics as case_figures
 
     panel, count = compared_panel, slicer.mrmlScene.GetNumberOfNodes()
     figures = panel.logic.compare(
@@ -195,7 +195,7 @@ def slicer_timer(action: Callable[[], None]):
 def test_what_goes_while_it_is_compared_is_told_and_nothing_is_made(
     compared_panel, monkeypatch, gone: str
 ) -> None:
-    from AnatoMaskGANLib.evaluation import case_metrics as case_figures
+    from AnatoMaskGANLib.evaluation.metrics import case_metrics as case_figures
 
     panel, original = compared_panel, case_figures.to_grid_case
 

@@ -47,7 +47,7 @@ def test_a_label_whose_class_another_label_keeps_is_not_lost() -> None:
 
 
 def test_a_map_of_which_no_label_is_left_is_refused() -> None:
-    with pytest.raises(VolumeError, match=r"No label is left .* 1 x 1 x 2 mm: 1 part 1 has"):
+    with pytest.raises(VolumeError, match=r"No label is left .* 1 x 1 x 2 mm: 1 part 1 fell"):
         tiny_synthesizer().synthesize(fine_map(has_surroundings=False))
 
 

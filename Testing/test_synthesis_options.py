@@ -31,7 +31,7 @@ from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice, SynthesizeReq
         ({"noise_strength": True}, "noise_strength is True"),
         ({"noise_strength": "1"}, "noise_strength is 1"),
         ({"noise_length_scale": 4.1}, "noise_length_scale is 4.1; expected a number from 0.25 to"),
-        ({"unmatched": "drop"}, "unmatched is 'drop'; expected 'stop' or 'background'"),
+        ({"unmatched": "drop"}, "unmatched is 'drop'; expected 'stop' or"),
         ({"seeds": ()}, "seeds is empty"),
         ({"seeds": (1.5,)}, "expected whole numbers"),
         ({"seeds": 3}, "seeds is 3; expected whole numbers"),

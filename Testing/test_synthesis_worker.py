@@ -347,7 +347,7 @@ def test_lines_that_make_no_sense_are_answered_and_survived(tmp_path: Path, line
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": 3}, "seeds is 3; expected whole numbers"),
         ({"seeds": [2**63]}, f"A seed is {2**63}"),
-        ({"unmatched": "explode"}, "unmatched is 'explode'; expected 'stop' or 'background'"),
+        ({"unmatched": "explode"}, "unmatched is 'explode'; expected 'stop' or"),
         ({"user_table": [1]}, "user_table is a list"),
     ],
 )

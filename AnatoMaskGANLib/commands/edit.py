@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,13 +12,23 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.dicom_results import (
+    DicomOptions,
+    dicom_recipe,
+    patient_for,
+    write_series,
+    writes_dicom,
+)
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     DEFAULT_SUFFIX,
+    SERIES_SUFFIX,
     check_output,
+    files_beside,
     is_file_name,
+    is_series_name,
     make_folder,
     refuse_lost_files,
     volume_files,
@@ -42,13 +52,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class EditOptions(SamplingSettings):
+class EditOptions(SamplingSettings, DicomOptions):
     """Change a real scan as its segmentation was edited, without a model, for any scan and any
     labels; or together with a model that knows the labels. The options on noise and on unmatched
     labels are the model's."""
 
     output: Path
-    """File for the edited scan, or a folder for a series or for several cases."""
+    """File for the edited scan, or a folder for a series or for several cases. A name that ends in
+    .dcm gets a DICOM series (see --dicom)."""
     inputs: tuple[Path, ...] = positional()
     """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation; with --change
     only SCAN BEFORE. Or a folder of cases: every folder in it with the files image and seg, and
@@ -121,6 +132,7 @@ def edit(options: EditOptions) -> int:
     the same files with the same options and unchanged since, is not made again.
     """
     shard = shard_of(options.shard)
+    writes_dicom(options, options.output)
     jobs = shard.part_of(plan_edits(options))
     check_output(options.output)
     is_file = is_file_name(options.output)
@@ -180,14 +192,21 @@ def _targets_of_files(
                 f"The output {output} is one file, but the series has {len(steps)} steps. Give a "
                 "folder as output."
             )
-        labels = output.with_name(f"{volume_stem(output)}-{BEFORE_NAME}{DEFAULT_SUFFIX}")
-        return {steps[0]: (output, labels if options.change else None)}
+        return {steps[0]: (output, _labels_beside(output, options))}
+    suffix = SERIES_SUFFIX if options.dicom else DEFAULT_SUFFIX
     targets = {}
     for step in steps:
-        stem = f"edited-{step}" if step else "edited"
-        labels = output / f"{stem}-{BEFORE_NAME}{DEFAULT_SUFFIX}"
-        targets[step] = (output / f"{stem}{DEFAULT_SUFFIX}", labels if options.change else None)
+        image = output / (f"edited-{step}{suffix}" if step else f"edited{suffix}")
+        targets[step] = (image, _labels_beside(image, options))
     return targets
+
+
+def _labels_beside(image: Path, options: EditOptions) -> Path | None:
+    """Where the label map of an edited scan goes; None where it is a file of the input already."""
+    if is_series_name(image):
+        return files_beside(image)[0]
+    labels = image.with_name(f"{volume_stem(image)}-{BEFORE_NAME}{DEFAULT_SUFFIX}")
+    return labels if options.change else None
 
 
 def _cases_in(folder: Path, options: EditOptions, steps: Sequence[str]) -> Iterator[EditJob]:
@@ -220,6 +239,9 @@ def _cases_in(folder: Path, options: EditOptions, steps: Sequence[str]) -> Itera
             case = case if part.name else options.output / (f"{name}_{step}" if step else "")
             image = case / f"{SCAN_NAME}{DEFAULT_SUFFIX}"
             targets[step] = (image, case / f"{BEFORE_NAME}{DEFAULT_SUFFIX}")
+            if options.dicom:
+                image = image.with_name(f"{SCAN_NAME}{SERIES_SUFFIX}")
+                targets[step] = (image, _labels_beside(image, options))
         after = None if options.change else files[AFTER_NAME]
         yield EditJob(files[SCAN_NAME], files[BEFORE_NAME], after, targets)
 
@@ -238,6 +260,7 @@ def _model_of(options: EditOptions) -> EditModel | None:
 def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: OnProgress) -> None:
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing.changes import changed_label_maps
+    from AnatoMaskGANLib.editing.provenance import scan_sha256
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
     options = editor.options
@@ -251,6 +274,7 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
     for number, (name, (image, labels)) in enumerate(job.targets.items()):
         after = steps[name]
         recipe = _recipe(scan, before, after, editor)
+        recipe |= dicom_recipe(options, is_series_name(image))
         beside = () if labels is None else (labels,)
         if manifest.is_done(image, recipe, beside):
             _log.info("%s is up to date and was left as it is", image)
@@ -263,10 +287,18 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
             _log.warning("%s: %s", job.scan, warning)
         _log.info("%s: %s", image, report.counts)
         make_folder(image.parent)
-        if labels is not None:
-            image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
-            write_label_map(after, labels)
-        write_volume(volume, image)
+        if is_series_name(image):
+            write_series(
+                _with_unit(volume, options),
+                after,
+                image,
+                patient_for(options, job.scan, scan_sha256(scan)),
+            )
+        else:
+            if labels is not None:
+                image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
+                write_label_map(after, labels)
+            write_volume(volume, image)
         manifest.add_done(image, recipe, beside)
         print(image)
 
@@ -313,6 +345,14 @@ class _Editor:
             edited = model.fill(edited, after, progress.span(0.5, 1))
             counts += f", {edited.volume.provenance['VoxelsByModel']} of these by the model"
         return edited.volume, _Report(counts, (*edited.warnings, *([advice] if advice else [])))
+
+
+def _with_unit(volume: Volume, options: EditOptions) -> Volume:
+    """The volume in HU where it is a CT, which a DICOM series has to know."""
+    from AnatoMaskGANLib.editing.looks import modality_of
+
+    is_ct = (options.modality or modality_of(volume)) == "ct"
+    return replace(volume, unit="HU" if is_ct else volume.unit)
 
 
 def _settings(

@@ -6,6 +6,7 @@ to one file. A line that a crash cut off is left out when it is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -50,7 +51,7 @@ class Manifest:
         sha256s = {target: record.get("target_sha256")} | {
             file: noted.get(file.name) if isinstance(noted, dict) else None for file in beside
         }
-        return all(file.is_file() and file_sha256(file) == sha256s[file] for file in sha256s)
+        return all(file.exists() and _sha256(file) == sha256s[file] for file in sha256s)
 
     def add_done(
         self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = (), **more: Any
@@ -58,8 +59,8 @@ class Manifest:
         """Notes that the target was made, and the files beside it that were made with it."""
         if self._path is not None:
             if beside:
-                more["beside_sha256"] = {file.name: file_sha256(file) for file in beside}
-            values = {**recipe, **more, "target_sha256": file_sha256(target)}
+                more["beside_sha256"] = {file.name: _sha256(file) for file in beside}
+            values = {**recipe, **more, "target_sha256": _sha256(target)}
             self._add(self._path, target, values, "done")
 
     def add_failed(self, target: Path, recipe: Mapping[str, Any], error: str) -> None:
@@ -85,6 +86,15 @@ class Manifest:
     def _name(self, target: Path) -> str:
         folder = Path("." if self._folder is None else self._folder)
         return Path(os.path.relpath(target, folder)).as_posix()
+
+
+def _sha256(result: Path) -> str:
+    """Hash of a file, or of the names and contents of the files of a folder."""
+    if not result.is_dir():
+        return file_sha256(result)
+    files = sorted(path for path in result.iterdir() if path.is_file())
+    lines = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

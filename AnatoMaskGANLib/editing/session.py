@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from .errors import EditError
 from .follow import FollowedRegion, follow_region
 from .grids import grids_of
 from .label_tissues import LabelTissues
-from .provenance import edit_record
+from .provenance import edit_record, scan_sha256
 from .region_cut import FILLED, MOVED, PAINTED, LabeledScan
 from .regions import Box, Region, as_box, changed_box, find_regions, overlap
 from .settings import DEFAULT_REACH_VOXELS, EditSettings
@@ -150,25 +151,37 @@ class ScanEditSession:
 
     def edited(self) -> EditedScan:
         """The scan of the last update, with its record; a copy."""
-        regions = tuple(self._done.values())
-        num_moved, num_filled, num_painted = (
-            sum(int(np.count_nonzero(region.how_made == how)) for region in regions)
-            for how in (MOVED, FILLED, PAINTED)
-        )
-        counts = {"Moved": num_moved, "Filled": num_filled, "Painted": num_painted}
-        record = edit_record(self.scan, self.before, self._after, self._settings, counts)
-        scan = self.scan
-        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, record)
-        other_anatomy = self._warnings_of_other_anatomy(regions)
+        counts, scan = self.counts(), self.scan
+        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, self.record())
         return EditedScan(
             volume,
-            num_moved,
-            num_filled,
-            num_painted,
-            (*other_anatomy, *self._warnings(regions)),
-            regions,
-            bool(other_anatomy),
+            counts["Moved"],
+            counts["Filled"],
+            counts["Painted"],
+            self.warnings(),
+            tuple(self._done.values()),
+            bool(self._warnings_of_other_anatomy()),
         )
+
+    def counts(self) -> dict[str, int]:
+        """How many voxels the last update Moved, Filled and Painted."""
+        return {
+            name: sum(int(np.count_nonzero(part.how_made == how)) for part in self._done.values())
+            for name, how in (("Moved", MOVED), ("Filled", FILLED), ("Painted", PAINTED))
+        }
+
+    def record(self) -> dict[str, str]:
+        """The record of the last update."""
+        hashes = {**self._hashes, "LabelMapAfterSHA256": self._after.sha256()}
+        return edit_record(self.scan, hashes, self._settings, self.counts())
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        """Of what stays the same; reading a large scan for it takes longer than a stroke."""
+        return {
+            "EditedScanSHA256": scan_sha256(self.scan),
+            "LabelMapBeforeSHA256": self.before.sha256(),
+        }
 
     def _regions(self, after: LabelMap, settings: EditSettings) -> list[Region]:
         spacing = self._labeled.label_spacing_kji
@@ -249,7 +262,12 @@ class ScanEditSession:
         is_made = region.how_made > 0
         self._voxels[region.box][is_made] = region.voxels[is_made]
 
-    def _warnings_of_other_anatomy(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of the last update, as whole sentences."""
+        return (*self._warnings_of_other_anatomy(), *self._other_warnings())
+
+    def _warnings_of_other_anatomy(self) -> tuple[str, ...]:
+        regions = tuple(self._done.values())
         before, after = self.before.labels_kji, self._after.labels_kji
         num_to_move = sum(region.num_to_move for region in regions)
         num_missed = sum(region.num_missed for region in regions)
@@ -267,9 +285,9 @@ class ScanEditSession:
             "a change.",
         )
 
-    def _warnings(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
+    def _other_warnings(self) -> tuple[str, ...]:
         found = []
-        num_outside = len(self._regions(self._after, self._settings)) - len(regions)
+        num_outside = len(self._regions(self._after, self._settings)) - len(self._done)
         if num_outside:
             found.append(
                 f"{num_outside} regions of the edit are outside the scan; nothing was "

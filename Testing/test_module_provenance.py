@@ -1,4 +1,4 @@
-"""The record in the panel, and the file that holds it, by clicks, in the stand-in host."""
+"""The provenance in the panel, and the file that contains it, by clicks, in the stand-in host."""
 
 from __future__ import annotations
 
