@@ -197,6 +197,23 @@ def test_a_folder_with_the_one_object_is_read_as_it(tmp_path: Path) -> None:
     assert read_label_map(tmp_path / "seg").values == (1, 2)
 
 
+def test_a_folder_with_objects_among_other_files_is_refused(tmp_path: Path) -> None:
+    objects = [segmentation(_sparse_frames(_labels())) for _ in range(2)]
+    write_all([*objects, *ct_slices(np.zeros((1, 6, 8)))], tmp_path)
+    with pytest.raises(VolumeError, match="holds 3 DICOM files, among them .* 002.dcm, 003.dcm"):
+        read_label_map(tmp_path)
+
+
+def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:
+    segmentation(_sparse_frames(_labels())).save_as(tmp_path / "IM_1.7", enforce_file_format=True)
+    assert read_label_map(tmp_path / "IM_1.7").values == (1, 2)
+    ct_slices(np.full((1, 4, 4), 7))[0].save_as(tmp_path / "IM2", enforce_file_format=True)
+    assert np.array_equal(read_volume(tmp_path / "IM2").voxels_kji, np.full((1, 4, 4), 7))
+    (tmp_path / "IM3").write_bytes(bytes(200))
+    with pytest.raises(VolumeError, match="IM3 cannot be read: its file type is not supported"):
+        read_volume(tmp_path / "IM3")
+
+
 def test_segmentation_objects_are_told_from_other_files(tmp_path: Path) -> None:
     write_all([segmentation(_sparse_frames(_labels()))], tmp_path / "seg")
     write_all(ct_slices(np.zeros((1, 4, 4))), tmp_path / "ct")
