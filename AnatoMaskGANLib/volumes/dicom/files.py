@@ -20,9 +20,13 @@ _NOT_READ = {
 
 
 def is_segmentation_file(path: Path) -> bool:
-    """Whether a file is a DICOM segmentation object; False for a damaged one."""
+    """Whether a file is a DICOM segmentation object; False for a damaged one and for a folder."""
     try:
-        return is_dicom(path) and read_dicom_header(path).sop_class in _SEGMENTATIONS
+        return (
+            path.is_file()
+            and is_dicom(path)
+            and read_dicom_header(path).sop_class in _SEGMENTATIONS
+        )
     except (OSError, VolumeError):
         return False
 
