@@ -153,7 +153,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.labelPanel = LabelPanel(ui, logic)
         self.synthesisPanel = SynthesisPanel(ui, logic, work, views, self.live)
         self.outputPanel = OutputPanel(ui, logic, work)
-        self.scanEditPanel = ScanEditPanel(ui, logic, work, views)
+        self.scanEditPanel = ScanEditPanel(ui, logic, work, views, self._updateTimer.start)
         self.editPanel = EditPanel(ui, logic, work, views)
         self.comparePanel = ComparePanel(ui, logic, work, views, self.packagesPanel)
         self.modelsPanel = ModelsPanel(
@@ -212,6 +212,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
         self.live.stop()
+        self.scanEditPanel.follower.stop()
         self.logic.cancel()
         self.segmentEditor.forgetScene()
         self.views.hide()
@@ -250,6 +251,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             forgetChoicesOfOthers(self._parameterNode)
         self._updateTimer.start()
         self.live.onEdited()
+        self.scanEditPanel.follower.onEdited()
 
     def onSegmentsShownOrHidden(self) -> None:
         self._updateTimer.start()

@@ -289,3 +289,18 @@ def test_the_word_model_stands_for_the_numbers_of_the_model(
     assert main([*line, str(target), "--labels", "model"]) == 0
     matches = read_volume(target).provenance["LabelMatches"].split("; ")
     assert matches == [f"{value}->{value} (name)" for value in label_map.values]
+
+
+def test_a_folder_of_masks_becomes_one_volume_and_its_files_name_the_labels(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value, name in enumerate(("femur_left", "femur_right"), start=1):
+        mask = np.zeros((8, 16, 16), np.uint8)
+        mask[2:6, 4:12, 8 * value - 8 : 8 * value - 2] = 1
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        write_label_map(LabelMap(mask, np.diag([2.0, 2, 2, 1])), tmp_path / f"masks/{name}.nii.gz")
+    line = ["synthesize", str(tmp_path / "masks"), "--output", str(tmp_path / "out")]
+    line += ["--model", str(tiny_model), "--labels", "model"]
+    assert main(line) == 1
+    assert "named by their files, not by --labels" in caplog.text
+    assert "1 femur_left, 2 femur_right" in caplog.text

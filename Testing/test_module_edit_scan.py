@@ -15,7 +15,13 @@ import slicer  # noqa: E402
 import slicer.util  # noqa: E402
 import vtk  # noqa: E402
 from edit_phantoms import BODY, KIDNEY, LIVER, phantom  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
+from slicer_host.fixtures import (  # noqa: E402, F401
+    model,
+    module,
+    panel,
+    panel_with_process,
+    scene,
+)
 from slicer_host.nodes import add_segmentation, compare_geometry, paint  # noqa: E402
 from slicer_host.user import choose, shown_volumes, voxels, wait  # noqa: E402
 
@@ -577,3 +583,155 @@ def test_the_record_tells_the_segments_and_the_changes(logic, case) -> None:
         "changes": ["grow liver by 2 mm"],
         "fixed": ["kidney"],
     }
+
+
+# Live
+
+
+@pytest.fixture
+def following(panel_with_process):  # noqa: F811
+    """The panel, whose edited scan follows every stroke."""
+    add_scan()
+    add_segmentation(MASKS)
+    panel_with_process.initializeParameterNode()
+    panel_with_process.updateFromScene()
+    panel_with_process.ui.scanEditFollowCheckBox.click()
+    up_to_date(panel_with_process)
+    yield panel_with_process
+    panel_with_process.views.hide()
+
+
+def up_to_date(panel) -> None:  # noqa: F811
+    follower = panel.scanEditPanel.follower
+    wait(lambda: follower.state.value in ("up to date", "failed"), 120)
+    assert follower.state.value == "up to date", follower.text
+
+
+def painted(panel, mask: np.ndarray) -> np.ndarray:  # noqa: F811
+    """The edited scan after a stroke at the kidney."""
+    paint(panel._parameterNode.inputSegmentation, "kidney", mask)
+    wait(lambda: panel.scanEditPanel.follower.state.value in ("pending", "running"))
+    up_to_date(panel)
+    return voxels(panel._parameterNode.followedOutput)
+
+
+def test_every_stroke_shows_and_undo_brings_the_very_voxels_back(following) -> None:
+    parameters, ui = following._parameterNode, following.ui
+    edited = parameters.followedOutput
+    np.testing.assert_array_equal(voxels(edited), SCAN.voxels_kji)
+    first = painted(following, ball(11.5, 23.5, 33.5, 8))
+    second = painted(following, ball(11.5, 23.5, 33.5, 10))
+    assert (first != SCAN.voxels_kji).any() and (second != first).any()
+    assert "Up to date" in ui.scanEditStateLabel.text and "moved" in ui.scanEditStateLabel.text
+    np.testing.assert_array_equal(painted(following, ball(11.5, 23.5, 33.5, 8)), first)
+    np.testing.assert_array_equal(painted(following, MASKS["kidney"]), SCAN.voxels_kji)
+    assert parameters.followedOutput is edited and edited_scans() == [edited]
+    np.testing.assert_array_equal(voxels(parameters.followedScan), SCAN.voxels_kji)
+
+
+def test_what_followed_is_what_the_button_makes(following) -> None:
+    live = painted(following, ball(11.5, 23.5, 33.5, 9))
+    edited = following._parameterNode.followedOutput
+    record = following.logic.provenance(edited)
+    following.ui.scanEditFollowCheckBox.click()
+    assert not following.scanEditPanel.follower.isOn
+    following.ui.scanEditAgainButton.click()
+    assert "the same voxels" in following.ui.scanEditStateLabel.text
+    following.ui.scanEditButton.click()
+    np.testing.assert_array_equal(voxels(edited), live)
+    assert following.logic.provenance(edited) == record
+
+
+def test_only_the_changed_box_of_labels_is_sent(following) -> None:
+    painted(following, ball(11.5, 23.5, 33.5, 8))
+    client = following.logic.backend.client
+    sent = []
+    write = client._write
+
+    def note(message) -> None:
+        sent.append(message)
+        write(message)
+
+    client._write = note
+    painted(following, ball(11.5, 23.5, 33.5, 9))
+    quick, final = [message for message in sent if message["kind"] == "edit"]
+    assert quick["start"] is None and final["start"] is None
+    start, stop = quick["box"]
+    assert all(0 <= a < b for a, b in zip(start, stop, strict=True))
+    assert stop[1] - start[1] <= 19 and stop[2] - start[2] <= 19
+    assert quick["is_quick"] and not final["is_quick"] and final["box"] is None
+
+
+def test_a_new_segment_is_followed_and_asked_about(following) -> None:
+    parameters, ui = following._parameterNode, following.ui
+    segmentation = parameters.inputSegmentation
+    choose(ui.scanEditChangeComboBox, "Add a lesion in it")
+    choose(ui.scanEditSegmentComboBox, "liver")
+    ui.scanEditAmountEdit.setText("8")
+    ui.scanEditChangeButton.click()
+    up_to_date(following)
+    wait(lambda: ui.scanEditQuestionsTable.rowCount == 1)
+    inside = ball(11.5, 23.5, 13.5, 2)
+    assert abs(voxels(parameters.followedOutput)[inside].mean() - 45) < 8
+    choose(ui.scanEditQuestionsTable.cellWidget(0, 1), "fluid")
+    wait(lambda: abs(voxels(parameters.followedOutput)[inside].mean() - 8) < 5)
+    up_to_date(following)
+    segmentation.GetSegmentation().RemoveSegment(
+        segmentation.GetSegmentation().GetSegmentIdBySegmentName("lesion")
+    )
+
+
+def test_a_process_that_was_ended_is_told_the_scan_again(following) -> None:
+    painted(following, ball(11.5, 23.5, 33.5, 8))
+    following.logic.backend.close()
+    second = painted(following, ball(11.5, 23.5, 33.5, 10))
+    following.ui.scanEditFollowCheckBox.click()
+    following.ui.scanEditButton.click()
+    np.testing.assert_array_equal(voxels(following._parameterNode.followedOutput), second)
+
+
+def test_a_process_that_was_killed_is_told_the_scan_again(following) -> None:
+    import psutil
+
+    first = painted(following, ball(11.5, 23.5, 33.5, 8))
+    psutil.Process(following.logic.backend.client.process_id).kill()
+    second = painted(following, ball(11.5, 23.5, 33.5, 10))
+    assert (second != first).any()
+    np.testing.assert_array_equal(painted(following, ball(11.5, 23.5, 33.5, 8)), first)
+
+
+def test_start_from_here_while_it_follows(following) -> None:
+    parameters = following._parameterNode
+    painted(following, ball(11.5, 23.5, 33.5, 8))
+    edited = parameters.followedOutput
+    following.ui.scanEditStartButton.click()
+    up_to_date(following)
+    wait(lambda: parameters.followedOutput not in (None, edited))
+    up_to_date(following)
+    np.testing.assert_array_equal(voxels(parameters.followedOutput), SCAN.voxels_kji)
+
+
+def test_an_edited_scan_that_is_removed_is_made_anew(following) -> None:
+    parameters = following._parameterNode
+    first = painted(following, ball(11.5, 23.5, 33.5, 8))
+    slicer.mrmlScene.RemoveNode(parameters.followedOutput)
+    painted(following, ball(11.5, 23.5, 33.5, 10))
+    np.testing.assert_array_equal(painted(following, ball(11.5, 23.5, 33.5, 8)), first)
+
+
+def test_what_cannot_be_followed_is_told(following) -> None:
+    array = SCAN.voxels_kji.astype(np.float32)
+    array[2, 2, 2] = np.nan
+    parameters = following._parameterNode
+    parameters.followedScan = add_scan("Holes", array)
+    follower = following.scanEditPanel.follower
+    wait(lambda: follower.state.value == "failed")
+    assert "Not up to date" in following.ui.scanEditStateLabel.text
+    parameters.followedScan = slicer.util.getNode("CT")
+    wait(lambda: follower.state.value == "up to date")
+
+
+def test_closing_the_scene_ends_the_following(following) -> None:
+    slicer.mrmlScene.Clear(0)
+    assert not following.scanEditPanel.follower.isOn
+    assert not following.ui.scanEditFollowCheckBox.checked

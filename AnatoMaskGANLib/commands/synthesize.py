@@ -189,6 +189,8 @@ def _synthesize_label_map(
     if not open_targets:
         return
     try:
+        if is_masks and names is not None:
+            _log.warning("%s: its masks are named by their files, not by --labels", job.source)
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:

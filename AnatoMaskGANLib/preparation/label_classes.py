@@ -168,7 +168,7 @@ def read_table(name_or_path: str) -> LabelTable:
     path = Path(name_or_path)
     if path.is_file():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError):
             content = None  # load_label_table says what is wrong
         if isinstance(content, dict) and "labels" not in content:

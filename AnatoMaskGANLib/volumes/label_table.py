@@ -178,7 +178,7 @@ def load_label_table(name_or_path: str | Path) -> LabelTable:
     """
     path = label_table_path(name_or_path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise VolumeError(
             f"The label table {path} cannot be read: {error}. Expected a JSON file."

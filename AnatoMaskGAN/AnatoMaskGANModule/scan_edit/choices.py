@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing import EditSettings
-    from AnatoMaskGANLib.volumes import LabelMap, Volume
+    from AnatoMaskGANLib.editing import EditWords
 
 
 @dataclass(frozen=True)
@@ -51,28 +50,10 @@ class ScanEditChoices:
         """What a record needs to find the edited label map again."""
         return json.dumps({"changes": list(self.changes), "fixed": list(self.fixed)})
 
-    def settings(self, scan: Volume, before: LabelMap, after: LabelMap) -> EditSettings:
-        """The looks and fills by name. Raises EditError for words that say none.
+    def words(self) -> EditWords:
+        """The looks and fills, as the core takes them."""
+        from AnatoMaskGANLib.editing import EditWords
 
-        A choice for a segment that is not there is left out: it may belong to another step.
-        """
-        from AnatoMaskGANLib.editing import EditSettings, look_from_text, questions
-        from AnatoMaskGANLib.editing.looks import modality_of
-
-        names = {**before.names, **after.names}
-        modality = self.modality or modality_of(scan)
-        if modality is None and self.areDefaultsTaken:
-            modality = "t1"
-        looks, fills = (
-            {
-                value: look_from_text(texts[name], scan, names, modality)
-                for value, name in names.items()
-                if texts.get(name, "")
-            }
-            for texts in (self.looks, self.fills)
+        return EditWords(
+            dict(self.looks), dict(self.fills), self.modality, self.reachMm, self.areDefaultsTaken
         )
-        if self.areDefaultsTaken:
-            for question in questions(scan, before, after):
-                if question.kind == "look":
-                    looks.setdefault(question.label, question.default)
-        return EditSettings(looks, fills, reach_mm=self.reachMm)

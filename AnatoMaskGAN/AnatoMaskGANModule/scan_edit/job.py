@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
 from AnatoMaskGANModule.scan_edit.maps import EditMaps, editMaps
 from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, SEGMENTATION_ROLE
@@ -97,6 +98,16 @@ def checkOutput(
         )
 
 
+def outputToFill(
+    parameters: AnatoMaskGANParameterNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The panel's edited scan, unless it is another scan's, which is kept; None: a new one."""
+    output = parameters.followedOutput
+    if output is None or output is parameters.followedScan:
+        return None
+    return output if output.GetNodeReference(SCAN_ROLE) in (None, parameters.followedScan) else None
+
+
 def changedSteps(maps: EditMaps, choices: ScanEditChoices) -> dict[str, LabelMap]:
     """The label maps after the changes in words, by the names of the steps; as painted without."""
     from AnatoMaskGANLib.editing.changes import changed_label_maps
@@ -136,7 +147,7 @@ def madeEdits(
         def reportPart(share: float, text: str, begin: int = begin, count: int = count) -> None:
             report((begin + share) / count, text)
 
-        settings = choices.settings(scan, maps.before, after)
+        settings = choices.words().settings(scan, maps.before, after)
         session.update(after, settings, on_progress=reportPart)
         steps[name] = session.edited()
     asked = {

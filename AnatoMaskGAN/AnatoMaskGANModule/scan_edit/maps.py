@@ -20,7 +20,7 @@ class EditMaps:
 
     before: LabelMap
     after: LabelMap
-    labelValues: Mapping[str, int]
+    labelValues: dict[str, int]
     """Segment ID to its value."""
     numOverlapping: int
     """Voxels of more than one segment after the edit; there the last segment of the list counts."""
@@ -55,6 +55,21 @@ def editMaps(
     mapBefore, _count = labels_on_scan(before, scan, values)
     mapAfter, numOverlapping = labels_on_scan(after, scan, values)
     return EditMaps(mapBefore, _withHolesClosed(mapBefore, mapAfter), values, numOverlapping)
+
+
+def afterMap(
+    scan: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLSegmentationNode, maps: EditMaps
+) -> LabelMap:
+    """The segments as they are now, as a label map that goes with the one before.
+
+    A segment that is new since then gets a value of its own, which `maps` notes.
+    """
+    from AnatoMaskGANLib.mrml import labels_on_scan
+
+    for segmentID in after.GetSegmentation().GetSegmentIDs():
+        maps.labelValues.setdefault(segmentID, max(maps.labelValues.values(), default=0) + 1)
+    mapAfter, _count = labels_on_scan(after, scan, maps.labelValues)
+    return _withHolesClosed(maps.before, mapAfter)
 
 
 def _withHolesClosed(before: LabelMap, after: LabelMap) -> LabelMap:

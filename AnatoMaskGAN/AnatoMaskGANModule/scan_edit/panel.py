@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import qt
 import slicer
@@ -16,8 +16,13 @@ from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit import snapshot
 from AnatoMaskGANModule.scan_edit.change_panel import ChangePanel, ChangeWidgets
+from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
+from AnatoMaskGANModule.scan_edit.job import outputToFill
+from AnatoMaskGANModule.scan_edit.live import ScanFollower
 from AnatoMaskGANModule.scan_edit.nodes_found import findScan
 from AnatoMaskGANModule.scan_edit.questions_panel import QuestionsPanel, QuestionsWidgets
+from AnatoMaskGANModule.synthesis.backends import ProcessBackend
+from AnatoMaskGANModule.synthesis.live import LiveState
 
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic
@@ -29,6 +34,7 @@ class ScanEditWidgets(ChangeWidgets, QuestionsWidgets, Protocol):
     scanEditAgainButton: qt.QPushButton
     scanEditBeforeButton: qt.QPushButton
     scanEditButton: qt.QPushButton
+    scanEditFollowCheckBox: qt.QCheckBox
     scanEditPictureButton: qt.QPushButton
     scanEditScanSelector: slicer.qMRMLNodeComboBox
     scanEditSegmentationSelector: slicer.qMRMLNodeComboBox
@@ -45,9 +51,21 @@ class ScanEditPanel:
     """Edits the scan at a click, tells what was done, and shows it before and after."""
 
     def __init__(
-        self, ui: ScanEditWidgets, logic: AnatoMaskGANLogic, work: PanelWork, views: SideBySide
+        self,
+        ui: ScanEditWidgets,
+        logic: AnatoMaskGANLogic,
+        work: PanelWork,
+        views: SideBySide,
+        onFollowing: Callable[[], None],
     ) -> None:
         self._ui, self._logic, self._work, self._views = ui, logic, work, views
+        self._onFollowing = onFollowing
+        self.follower = ScanFollower(
+            cast(ProcessBackend, logic.backend),  # a live scan needs a process of its own
+            lambda parameters: ScanEditChoices(**choicesOfPanel(parameters, (), ())),
+            self.showFollowing,
+            lambda node: self._views.showVolume(node, isFitted=True),
+        )
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self.changePanel = ChangePanel(ui, self.changeSegment)
         self.questionsPanel = QuestionsPanel(ui, self.onAnswered)
@@ -60,9 +78,11 @@ class ScanEditPanel:
         ui.scanEditSideBySideButton.clicked.connect(self.onSideBySide)
         ui.scanEditPictureButton.clicked.connect(self.savePicture)
         ui.scanEditAgainButton.clicked.connect(self.makeAgain)
+        ui.scanEditFollowCheckBox.toggled.connect(self.setFollowing)
 
     def close(self) -> None:
         """The panel goes away."""
+        self.follower.stop()
         self._observeScene(None)
 
     def _observeScene(self, scene: slicer.vtkMRMLScene | None) -> None:
@@ -105,10 +125,12 @@ class ScanEditPanel:
 
     def showReadiness(self, readiness: Readiness) -> None:
         """A model is not needed: only what else runs keeps an edit from starting."""
-        problem = self._problem()
+        problem, isFollowing = self._problem(), self.follower.isOn
         tip = _("Make the scan as it would be with the segments as they are now")
-        offer(self._ui.scanEditButton, problem, readiness.isFree, tip)
-        self.changePanel.showReadiness(problem, readiness.isFree)
+        isFree = not readiness.isRunning
+        offer(self._ui.scanEditButton, problem, isFree and not isFollowing, tip)
+        self.changePanel.showReadiness(problem, isFree)
+        self._ui.scanEditFollowCheckBox.setEnabled(isFollowing or (problem is None and isFree))
 
     def _problem(self) -> str | None:
         """Why no scan can be edited yet, in words for the user."""
@@ -142,6 +164,7 @@ class ScanEditPanel:
             self._logic.startEditFromHere(self._parameterNode.inputSegmentation)
             self._parameterNode.followedOutput = None  # the edited scan of before is kept
             self.update(self._parameterNode)
+            self.follower.onScanModified()
             self._tell(_("Later edits are compared with the segments as they are now."))
 
     def undo(self) -> None:
@@ -164,6 +187,7 @@ class ScanEditPanel:
         parameters = self._parameterNode
         with self._work.running(_("The scan could not be edited.")):
             if self.changePanel.isSeries():
+                self.follower.stop()
                 self._edit(parameters, (words,))
                 return
             self._logic.changeSegments(
@@ -172,11 +196,49 @@ class ScanEditPanel:
                 (words,),
                 self.changePanel.fixed,
             )
-            self._edit(parameters, ())
+            if not self.follower.isOn:  # else it has seen the change
+                self._edit(parameters, ())
 
     def onAnswered(self) -> None:
         """The user said what a structure looks like: make the scan anew."""
-        self.edit()
+        if self.follower.isOn:
+            self.follower.onEdited()
+        else:
+            self.edit()
+
+    def setFollowing(self, isOn: bool) -> None:
+        """Let the scan follow every stroke, or no longer."""
+        if isOn and self._parameterNode is not None:
+            self.follower.start(self._parameterNode)
+        else:
+            self.follower.stop()
+        self._onFollowing()
+
+    def showFollowing(self) -> None:
+        """Tick the box while the scan follows, and tell whether it is up to date."""
+        follower, ui = self.follower, self._ui
+        wasBlocked = ui.scanEditFollowCheckBox.blockSignals(True)
+        ui.scanEditFollowCheckBox.setChecked(follower.isOn)
+        ui.scanEditFollowCheckBox.blockSignals(wasBlocked)
+        texts = {
+            LiveState.OFF: "",
+            LiveState.PENDING: _("Edited; the scan follows shortly..."),
+            LiveState.RUNNING: _("Making the {text}..."),
+            LiveState.UP_TO_DATE: _("Up to date ({text})."),
+            LiveState.FAILED: _("Not up to date: {text}"),
+        }
+        text = texts[follower.state].format(text=follower.text)
+        answer, parameters = follower.answer, self._parameterNode
+        warnings: Sequence[str] = ()
+        if answer is not None and parameters is not None and follower.state is LiveState.UP_TO_DATE:
+            if parameters.followedOutput is not None:
+                text += " " + countsText(parameters.followedOutput, answer.counts)
+            warnings = answer.warnings
+            self._showQuestions(parameters, answer.questions)
+        showText(ui.scanEditStateLabel, text, follower.state is LiveState.FAILED)
+        self._showWarnings(warnings)
+        if follower.state in (LiveState.OFF, LiveState.UP_TO_DATE, LiveState.FAILED):
+            self._onFollowing()
 
     def _edit(self, parameters: AnatoMaskGANParameterNode, changes: Sequence[str]) -> None:
         warnings: list[str] = []
@@ -184,7 +246,7 @@ class ScanEditPanel:
         edited = self._logic.editScan(
             parameters.followedScan,
             parameters.inputSegmentation,
-            self._outputToFill(parameters),
+            outputToFill(parameters),
             progressCallback=self._work.display.report,
             logCallback=warnings.append,
             **choicesOfPanel(parameters, changes, self.changePanel.fixed),
@@ -195,29 +257,23 @@ class ScanEditPanel:
             self.showSideBySide()
         else:
             self._views.showVolume(edited, isFitted=isNew)
-        self._showQuestions(parameters)
-        self._tell(countsText(edited), warnings)
+        asked = [(one.name, one.kind) for one in self._logic.editQuestions]
+        self._showQuestions(parameters, asked)
+        self._tell(countsText(edited, countsOf(edited)), warnings)
 
-    def _outputToFill(
-        self, parameters: AnatoMaskGANParameterNode
-    ) -> slicer.vtkMRMLScalarVolumeNode | None:
-        """The selected volume, unless it is the edited copy of another scan, which is kept."""
-        from AnatoMaskGANModule.scan_edit.job import SCAN_ROLE
-
-        output = parameters.followedOutput
-        if output is None or output is parameters.followedScan:
-            return None
-        editedFrom = output.GetNodeReference(SCAN_ROLE)
-        return output if editedFrom in (None, parameters.followedScan) else None
-
-    def _showQuestions(self, parameters: AnatoMaskGANParameterNode) -> None:
+    def _showQuestions(
+        self, parameters: AnatoMaskGANParameterNode, asked: Sequence[tuple[str, str]]
+    ) -> None:
         segmentation = snapshot.remembered(parameters.inputSegmentation).GetSegmentation()
         names = [segmentation.GetSegment(one).GetName() for one in segmentation.GetSegmentIDs()]
-        self.questionsPanel.update(parameters, self._logic.editQuestions, names)
+        self.questionsPanel.update(parameters, asked, names)
 
     def _tell(self, text: str, warnings: Sequence[str] = ()) -> None:
         self._work.display.show(text)
-        self._ui.scanEditStateLabel.setText(text)
+        showText(self._ui.scanEditStateLabel, text)
+        self._showWarnings(warnings)
+
+    def _showWarnings(self, warnings: Sequence[str]) -> None:
         showText(self._ui.scanEditWarningsLabel, "\n".join(warnings), isWarning=True)
         self._ui.scanEditWarningsLabel.setVisible(bool(warnings))
 
@@ -302,12 +358,16 @@ def choicesOfPanel(
     }
 
 
-def countsText(edited: slicer.vtkMRMLScalarVolumeNode) -> str:
-    """How many voxels an edit moved, filled and painted, in a sentence."""
+def countsOf(edited: slicer.vtkMRMLScalarVolumeNode) -> dict[str, int]:
+    """How many voxels an edit Moved, Filled and Painted, by its record."""
     from AnatoMaskGANLib.mrml import provenance_of
 
     record = provenance_of(edited)
-    counts = {name: int(record[f"Voxels{name}"]) for name in ("Moved", "Filled", "Painted")}
+    return {name: int(record[f"Voxels{name}"]) for name in ("Moved", "Filled", "Painted")}
+
+
+def countsText(edited: slicer.vtkMRMLScalarVolumeNode, counts: Mapping[str, int]) -> str:
+    """How many voxels an edit moved, filled and painted, in a sentence."""
     spacing = edited.GetSpacing()
     milliliters = sum(counts.values()) * spacing[0] * spacing[1] * spacing[2] / 1000
     total = slicer.util.arrayFromVolume(edited).size

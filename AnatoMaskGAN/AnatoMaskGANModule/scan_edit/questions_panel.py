@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import qt
 from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
-
-if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing import Question
 
 DEFAULT_LOOK, DEFAULT_FILL = "soft-tissue", "around"
 
@@ -38,12 +35,13 @@ class QuestionsPanel:
     def update(
         self,
         parameterNode: AnatoMaskGANParameterNode | None,
-        questions: Sequence[Question],
+        questions: Sequence[tuple[str, str]],
         names: Sequence[str],
     ) -> None:
-        """names: of the segments that the scan has, which others can look like."""
+        """questions: names of segments, each with "look" or "fill"; names: of the segments that the
+        scan has, which others can look like."""
         self._parameterNode = parameterNode
-        content = (parameterNode, tuple((one.name, one.kind) for one in questions), tuple(names))
+        content = (parameterNode, tuple(questions), tuple(names))
         if content == self._content:
             return
         self._content = content
@@ -51,11 +49,11 @@ class QuestionsPanel:
         table.setVisible(bool(questions) and parameterNode is not None)
         table.clearContents()
         table.setRowCount(len(questions))
-        for row, question in enumerate(questions):
-            isNew = question.kind == "look"
+        for row, (name, kind) in enumerate(questions):
+            isNew = kind == "look"
             text = _("{name}, new") if isNew else _("{name}, removed")
-            table.setItem(row, 0, qt.QTableWidgetItem(text.format(name=question.name)))
-            table.setCellWidget(row, 1, self._chooser(question.name, isNew, names))
+            table.setItem(row, 0, qt.QTableWidgetItem(text.format(name=name)))
+            table.setCellWidget(row, 1, self._chooser(name, isNew, names))
         table.resizeColumnToContents(0)
 
     def _chooser(self, name: str, isNew: bool, names: Sequence[str]) -> qt.QComboBox:
