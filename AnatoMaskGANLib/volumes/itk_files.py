@@ -39,11 +39,9 @@ _ITK_READERS = {
     ".nhdr": "NrrdImageIO",
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
-    ".dcm": "GDCMImageIO",
 }
+_DICOM_READER = "GDCMImageIO"
 
-_SOP_CLASS_TAG = "0008|0016"
-_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -55,12 +53,13 @@ def read_with_itk(path: Path) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     check_text_header(path)
-    if path.suffix.lower() == ".dcm":
+    kind = _ITK_READERS.get(path.suffix.lower(), _DICOM_READER)
+    if kind == _DICOM_READER:
         read_dicom_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     # no other reader is to find something in a file that is not what its name says
-    reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
+    reader.SetImageIO(kind)
     try:
         reader.ReadImageInformation()
         size_ijk = list(reader.GetSize())
@@ -138,7 +137,7 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             "series into a folder of their own."
         )
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
+    reader.SetImageIO(_DICOM_READER)
     reader.SetFileNames([str(header.path) for header in slices])
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
@@ -148,12 +147,6 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
-    has_class = reader.HasMetaDataKey(0, _SOP_CLASS_TAG)
-    if has_class and reader.GetMetaData(0, _SOP_CLASS_TAG).strip(" \0") == _SEGMENTATION_CLASS:
-        raise VolumeError(
-            f"The folder {folder} contains a DICOM segmentation object, which is no series of "
-            "slices; expected one series of images. Give the file of the segmentation itself."
-        )
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
