@@ -241,11 +241,12 @@ def _edit_case(
             edited.num_painted,
         )
         make_folder(image.parent)
+        written = {}
         if labels is not None:
             image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
-            write_label_map(after, labels)
-        write_volume(edited.volume, image)
-        manifest.add_done(image, recipe, beside)
+            written[labels] = write_label_map(after, labels)
+        written[image] = write_volume(edited.volume, image)
+        manifest.add_done(image, recipe, written)
         print(image)
 
 

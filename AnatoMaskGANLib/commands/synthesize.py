@@ -170,8 +170,11 @@ def _synthesize_label_map(
             print(target)
     if not open_targets:
         return
+    first = next(iter(recipes.values()))
     try:
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
+        if _hashes_of_source(job.source) != (first["source_sha256"], first["read_with_sha256"]):
+            raise ValueError(f"{job.source} changed while it was read. Run the command again.")
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
             label_map = _deformed(label_map, job.deformation, options, synthesizer)
@@ -185,13 +188,13 @@ def _synthesize_label_map(
         started = time.monotonic()
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
             if job.deformation is None:
-                write_volume(volume, target)
+                written = {target: write_volume(volume, target)}
             else:
-                _write_case(volume, label_map, target)
+                written = _write_case(volume, label_map, target)
             manifest.add_done(
                 target,
                 recipes[seed],
-                _beside(job, target),
+                written,
                 label_map_sha256=volume.provenance["LabelMapSHA256"],
                 seconds=round(time.monotonic() - started, 3),
                 finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -206,17 +209,28 @@ def _synthesize_label_map(
         raise
 
 
-def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> None:
-    """A deformed case; at no moment does its label map lie beside the image of another one."""
+def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> dict[Path, str]:
+    """A deformed case; at no moment does its label map lie beside the image of another one.
+
+    Gives back the SHA-256 of both files. Raises ValueError where another process wrote its own
+    label map meanwhile, so that the two do not belong together.
+    """
     from AnatoMaskGANLib.volumes import write_label_map, write_volume
     from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
     labels = deformed_label_file(image)
     for file in (image, labels):
         check_can_be_written(file.resolve())
     image.unlink(missing_ok=True)
-    write_label_map(label_map, labels)
-    write_volume(volume, image)
+    written = {labels: write_label_map(label_map, labels)}
+    written[image] = write_volume(volume, image)
+    if file_sha256(labels) != written[labels]:
+        raise ValueError(
+            f"Another process wrote {labels} at the same time. Run one at a time, or give each an "
+            "output of its own."
+        )
+    return written
 
 
 def _name_of(job: Job) -> str:
@@ -249,16 +263,12 @@ def _recipe(
     source: Path, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> dict[str, Any]:
     """Everything that decides what a volume is."""
-    from AnatoMaskGANLib.volumes import files_read_with
-    from AnatoMaskGANLib.volumes.file_hash import file_sha256
-
-    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    source_sha256, read_with = _hashes_of_source(source)
     # the shared settings by their names, such as "noise_strength"
     sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
-        # of a folder of masks, all that is read is listed
-        "source_sha256": file_sha256(source) if source.is_file() else None,
-        "read_with_sha256": read_with or None,
+        "source_sha256": source_sha256,
+        "read_with_sha256": read_with,
         "labels_sha256": _sha256_of_names(options.labels),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
@@ -267,6 +277,18 @@ def _recipe(
         "half_precision": options.half_precision,
         "version": __version__,
     }
+
+
+def _hashes_of_source(source: Path) -> tuple[str | None, list[str] | None]:
+    """SHA-256 of a label map and of what is read with it; None where there is no such file.
+
+    Of a folder of masks, all that is read is listed.
+    """
+    from AnatoMaskGANLib.volumes import files_read_with
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
+
+    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    return file_sha256(source) if source.is_file() else None, read_with or None
 
 
 def _sha256_of_names(labels: Path | None) -> str | None:

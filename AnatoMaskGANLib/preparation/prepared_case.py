@@ -65,12 +65,17 @@ def prepare_case(
     report = on_progress or (lambda fraction, text: None)
     _check_complete(plan, files)
     report(0.0, "reading")
-    case_folder = f"{CASES}/{files.name}-{fingerprint(plan, files)[:12]}"
+    made_of = fingerprint(plan, files)
+    case_folder = f"{CASES}/{files.name}-{made_of[:12]}"
     done = _finished_case(plan.settings.output, case_folder)
     if done is not None:
         return _with_split(done, plan, files, was_done=True)
     remove_half_written(plan.settings.output / case_folder)
     case = read_case(files, plan.settings.grid_tolerance_mm)
+    if fingerprint(plan, files) != made_of:
+        raise PreparationError(
+            f"The files of {files.name} changed while they were read. Run the command again."
+        )
     report(0.3, "resampling")
     arrays = _arrays(plan, files, case, report)
     entry = write_case(

@@ -6,6 +6,7 @@ is ever unpickled. Cards are listed and read without importing PyTorch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, replace
@@ -209,8 +210,10 @@ def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     path = folder / WEIGHTS_FILE
     with replacing(path, ".safetensors") as temporary:
         # not save_file: what it writes on its way stays when it is killed
-        temporary.write_bytes(safetensors.torch.save(tensors, header))
-    write_bytes(folder / "card.md", ".md", lambda: card_text(read_card(folder)).encode())
+        content = safetensors.torch.save(tensors, header)
+        temporary.write_bytes(content)
+    written = replace(card, sha256=hashlib.sha256(content).hexdigest(), path=str(folder))
+    write_bytes(folder / "card.md", ".md", lambda: card_text(written).encode())
     return path
 
 
