@@ -45,6 +45,7 @@ from AnatoMaskGANLib.commands.options import (
 )
 from AnatoMaskGANLib.commands.parent_process import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
+from AnatoMaskGANLib.commands.printable_text import PrintableLines, printable
 from AnatoMaskGANLib.commands.segment import SegmentOptions, segment
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
 from AnatoMaskGANLib.commands.train import TrainOptions, train
@@ -183,7 +184,7 @@ def _each(entry: Command | Mapping[str, Command]) -> list[Command]:
 
 
 def _tell(message: str, exit_code: int) -> int:
-    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    print(printable(f"{PROGRAM}: error: {message}"), file=sys.stderr)
     return exit_code
 
 
@@ -239,7 +240,7 @@ def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
 def start_logging(show_debug: bool, is_attached: bool = False) -> None:
     """Send the core's log to stderr, so that stdout holds only results, and events if attached."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PrintableLines("%(message)s"))
     handler.addFilter(lambda record: not is_event(record))
     logger = logging.getLogger("AnatoMaskGANLib")
     logger.handlers = [handler, EventLines()] if is_attached else [handler]

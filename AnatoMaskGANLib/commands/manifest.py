@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from AnatoMaskGANLib.commands.shards import Shard
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 MANIFEST_PATTERN = "manifest*.jsonl"
@@ -104,7 +105,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except (ValueError, RecursionError):
                 record = None
             if isinstance(record, dict):

@@ -10,10 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.bounded_numbers import DeformationCount, SampleCount
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
 from AnatoMaskGANLib.commands.label_names import MODELS_OWN, names_given
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 MOST_MEMORY_GIB = 2**20
+MOST_VOLUMES = 100_000
+"""Of one label map; ours: more would take weeks, and are a slip of the hand."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class SynthesizeOptions(SamplingSettings):
     seed: NonNegativeInt = 0
     """Seed of the noise. The first sample has this seed, the next one SEED + 1, and so on. The same
     seed gives the same volume."""
-    samples: PositiveInt = 1
+    samples: SampleCount = 1
     """Number of volumes to make from each label map."""
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
@@ -65,7 +68,7 @@ class SynthesizeOptions(SamplingSettings):
     dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
     name of a bundled label table, such as freesurfer-aseg; or the word model where they are
     numbered as the labels of the model."""
-    deform: NonNegativeInt = 0
+    deform: DeformationCount = 0
     """Number of new anatomies to make from each label map by bending, rotating, scaling and
     sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
     training. All samples share the same anatomies; another SEED gives others. With 0, the label
@@ -86,6 +89,12 @@ class SynthesizeOptions(SamplingSettings):
             super().__post_init__()
         except ValueError as error:
             raise UsageError(str(error)) from error
+        if self.samples * self.deform > MOST_VOLUMES:
+            raise UsageError(
+                f"{self.deform} anatomies with {self.samples} samples are "
+                f"{self.samples * self.deform} volumes of each label map; expected {MOST_VOLUMES} "
+                "at most."
+            )
         last_seed = self.seed + self.samples - 1
         if last_seed > LAST_SEED:
             raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.background import BODY_THRESHOLD_HU, body_mask
 from AnatoMaskGANLib.preparation.fingerprint import fingerprint
@@ -247,7 +248,7 @@ def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
+        noted = parse_json(path.read_bytes())
         open_case(store, noted["entry"] | {"subject": "", "split": "train"})
         return noted | {"notes": [str(note) for note in noted["notes"]]}
     except (OSError, StoreError, ValueError, KeyError, TypeError) as error:

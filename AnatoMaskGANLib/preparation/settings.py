@@ -18,6 +18,10 @@ class PreparationError(ValueError):
     do."""
 
 
+MOST_SUPERPIXELS = 1_000_000
+"""Ours: more than any volume has use for."""
+
+
 @dataclass(frozen=True)
 class PreparationSettings:
     """Make a case store for training from the images and label maps of an archive."""
@@ -112,7 +116,12 @@ class PreparationSettings:
             )
         low, high = self.percentiles
         require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
-        require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
+        require(
+            2 <= self.num_superpixels <= MOST_SUPERPIXELS,
+            "num_superpixels",
+            self.num_superpixels,
+            f"2 to {MOST_SUPERPIXELS}",
+        )
         require(self.compactness > 0, "compactness", self.compactness, "above 0")
         require(
             1 <= self.superpixel_step <= 127, "superpixel_step", self.superpixel_step, "1 to 127"

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 from AnatoMaskGANLib.volumes.label_table import LabelTable
 
@@ -213,7 +214,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             "anatomaskgan prepare"
         )
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
             f"{path} cannot be read ({error}); prepare the store again with: anatomaskgan prepare"

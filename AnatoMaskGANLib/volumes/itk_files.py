@@ -5,7 +5,6 @@ SimpleITK counts in LPS; here, at the edge of the file, it becomes RAS and back.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.dicom_header import (
     DicomHeader,
     is_dicom,
@@ -216,7 +216,7 @@ def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
         names = names_of_mitk(path, header)
         return {"names": {str(value): name for value, name in names.items()}} if names else {}
     try:
-        record = json.loads(header[RECORD_KEY])
+        record = parse_json(header[RECORD_KEY])
     except ValueError:
         _logger.warning(
             "%s: the entry of this program in its header is damaged and is ignored", path

@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.bounded_numbers import EdgeLength, SampleCount
 from AnatoMaskGANLib.commands.evaluate.baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
@@ -46,6 +47,7 @@ from AnatoMaskGANLib.commands.evaluate.training import (
     training_rows,
 )
 from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.printable_text import printable
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.synthesis.options import Progress, Unmatched
@@ -99,7 +101,7 @@ class EvaluateOptions:
     """Seed of the noise."""
     noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
     """Noise strengths at which every model is measured."""
-    samples: PositiveInt = 1
+    samples: SampleCount = 1
     """Number of volumes of each case, with the seeds SEED, SEED + 1, ..., whose diversity is
     measured. With 1, diversity is not measured."""
     segmenter: str | None = None
@@ -117,7 +119,7 @@ class EvaluateOptions:
     ends with it."""
     mm_fid: bool = False
     """Also measure MM-FID and MM-STD, over the extractors and several resolutions."""
-    resolutions: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
+    resolutions: tuple[EdgeLength, ...] = (128, 256, 512, 1024)
     """Edge lengths in pixels to which the slices are resized for MM-FID."""
     slice_step: PositiveInt = 4
     """Use every n-th slice for the metrics of image sets (FID and the like)."""
@@ -377,7 +379,7 @@ class _Evaluation:
             plots=plots,
         )
         report = write_report(self.options.output, table, contents)
-        print(table.to_text([key for key in SHOWN_METRICS if key in table.keys]))
+        print(printable(table.to_text([key for key in SHOWN_METRICS if key in table.keys])))
         print(f"All metrics and pictures: {report}")
         return is_whole
 
