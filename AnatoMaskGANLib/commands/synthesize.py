@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
 import time
 from dataclasses import dataclass, fields
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Hashes = tuple[str | None, list[str] | None]
+"""SHA-256 of a label map, and of what is read with it."""
 
 MOST_MEMORY_GIB = 2**20
 MOST_VOLUMES = 100_000
@@ -70,7 +74,8 @@ class SynthesizeOptions(SamplingSettings):
     numbered as the labels of the model."""
     deform: DeformationCount = 0
     """Number of new anatomies to make from each label map by bending, rotating, scaling and
-    sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
+    sometimes flipping it, by up to 2.5 percent of its size beyond an affine map; each case is bent
+    in its own way. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
     training. All samples share the same anatomies; another SEED gives others. With 0, the label
     maps are used as they are."""
     shard: str | None = None
@@ -156,11 +161,12 @@ def _synthesize_label_map(
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
         read_label_map(job.source)  # tells what is wrong with it
+    hashes = _hashes_of_source(job.source)
     deformation_seed = (
-        None if job.deformation is None else _deformation_seed(job.deformation, options)
+        None if job.deformation is None else _deformation_seed(job.deformation, options, hashes)
     )
     recipes = {
-        seed: _recipe(job.source, seed, options, synthesizer)
+        seed: _recipe(hashes, seed, options, synthesizer)
         | {
             "source": str(job.source),
             "deformation": job.deformation,
@@ -179,14 +185,13 @@ def _synthesize_label_map(
             print(target)
     if not open_targets:
         return
-    first = next(iter(recipes.values()))
     try:
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
-        if _hashes_of_source(job.source) != (first["source_sha256"], first["read_with_sha256"]):
+        if _hashes_of_source(job.source) != hashes:
             raise ValueError(f"{job.source} changed while it was read. Run the command again.")
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
-        if job.deformation is not None:
-            label_map = _deformed(label_map, job.deformation, options, synthesizer)
+        if deformation_seed is not None:
+            label_map = _deformed(label_map, deformation_seed, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
         volumes = synthesizer.synthesize_samples(
@@ -251,28 +256,29 @@ def _beside(job: Job, target: Path) -> tuple[Path, ...]:
     return () if job.deformation is None else (deformed_label_file(target),)
 
 
-def _deformation_seed(deformation: int, options: SynthesizeOptions) -> int:
-    """What an anatomy is drawn from: its number and the first seed."""
-    return options.seed * 100_003 + deformation
+def _deformation_seed(deformation: int, options: SynthesizeOptions, hashes: Hashes) -> int:
+    """What an anatomy is drawn from: its number, the first seed, and the files of the label map, so
+    that each case of a batch is bent in its own way wherever it lies."""
+    drawn_from = json.dumps([deformation, options.seed, *hashes])
+    return int.from_bytes(hashlib.sha256(drawn_from.encode()).digest()[:7], "big")
 
 
 def _deformed(
-    label_map: LabelMap, deformation: int, options: SynthesizeOptions, synthesizer: Synthesizer
+    label_map: LabelMap, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> LabelMap:
-    """The new anatomy of that number, in the model's classes."""
+    """The new anatomy of that seed, in the model's classes."""
     from AnatoMaskGANLib.volumes import apply_matches
     from AnatoMaskGANLib.volumes.deformation import deform_label_map
 
     matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
-    table = synthesizer.label_table
-    return deform_label_map(matched, table, seed=_deformation_seed(deformation, options))
+    return deform_label_map(matched, synthesizer.label_table, seed)
 
 
 def _recipe(
-    source: Path, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
+    hashes: Hashes, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> dict[str, Any]:
-    """Everything that decides what a volume is."""
-    source_sha256, read_with = _hashes_of_source(source)
+    """Everything that decides what a volume is. hashes: of the label map."""
+    source_sha256, read_with = hashes
     # the shared settings by their names, such as "noise_strength"
     sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
@@ -288,7 +294,7 @@ def _recipe(
     }
 
 
-def _hashes_of_source(source: Path) -> tuple[str | None, list[str] | None]:
+def _hashes_of_source(source: Path) -> Hashes:
     """SHA-256 of a label map and of what is read with it; None where there is no such file.
 
     Of a folder of masks, all that is read is listed.
