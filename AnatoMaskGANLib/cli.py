@@ -20,6 +20,7 @@ from AnatoMaskGANLib.commands.demo import DemoOptions, demo
 from AnatoMaskGANLib.commands.edit import EditOptions, edit
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.evaluate.command import EvaluateOptions, evaluate
+from AnatoMaskGANLib.commands.evaluate.edit import EditEvaluationOptions, evaluate_edit
 from AnatoMaskGANLib.commands.evaluate.utility import UtilityOptions, evaluate_utility
 from AnatoMaskGANLib.commands.models import (
     DownloadModelOptions,
@@ -74,6 +75,7 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "train": Command(TrainOptions, train),
     "evaluate": Command(EvaluateOptions, evaluate),
     "evaluate-utility": Command(UtilityOptions, evaluate_utility),
+    "evaluate-edit": Command(EditEvaluationOptions, evaluate_edit),
     "models": {
         "list": Command(ListModelsOptions, list_models),
         "show": Command(ShowModelOptions, show_model),
@@ -87,7 +89,10 @@ COMMANDS: Mapping[str, Command | Mapping[str, Command]] = {
     "demo": Command(DemoOptions, demo),
 }
 # Two words for one command: `evaluate utility`. A folder of that name is given as ./utility.
-TWO_WORDS: dict[tuple[str, ...], str] = {("evaluate", "utility"): "evaluate-utility"}
+TWO_WORDS: dict[tuple[str, ...], str] = {
+    ("evaluate", "utility"): "evaluate-utility",
+    ("evaluate", "edit"): "evaluate-edit",
+}
 ATTACHED_HELP = (
     "For programs that start this one: print progress as JSON lines on standard output, "
     "and stop, as with Ctrl-C, when standard input ends."

@@ -12,6 +12,7 @@ from AnatoMaskGANLib.editing.label_codes import label_codes
 from AnatoMaskGANLib.editing.parts import find_parts
 from AnatoMaskGANLib.editing.places import fix_places, nearest_voxels
 from AnatoMaskGANLib.editing.regions import changed_box, find_regions
+from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
 from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 from Testing.edit_phantoms import anisotropic, ball, oblique
@@ -186,6 +187,29 @@ def test_pieces_are_added_removed_carried_or_moved() -> None:
     smaller = ball(shape, (6, 12, 10), 3).astype(np.uint8)
     assert kinds(smaller) == []
     assert kinds(smaller, cut=(1,)) == [("removed", (0, 0, 0))]
+
+
+def test_a_label_that_moved_as_a_whole_is_found_with_its_offset() -> None:
+    shape = (12, 24, 30)
+    before = ball(shape, (6, 12, 12), 5).astype(np.uint8)
+    before[ball(shape, (6, 12, 24), 2)] = 2
+    moved = np.roll(before == 1, (0, -2, 3), axis=(0, 1, 2))
+    after = np.where(moved, 1, np.where(before == 1, 0, before))
+    assert find_shifts(before, after) == {1: (0, 2, -3)}
+    assert find_shifts(before, before) == {}
+    grown = np.where(ball(shape, (6, 12, 13), 6), 1, before)
+    assert find_shifts(before, grown) == {}
+
+
+def test_places_of_a_shifted_label_are_whole_where_the_label_is() -> None:
+    before = np.array([[[0, 1, 1, 1, 0, 0]]])
+    after = np.array([[[1, 1, 1, 0]]])  # begins at voxel 2: the label at 2 to 4
+    places = np.full((3, 1, 1, 4), 0.5, np.float32)
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -1)})
+    assert places[2].ravel().tolist() == [1, 2, 3, 0.5]
+    places[:] = 0.5
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -2)})
+    assert places[2].ravel().tolist() == [0.5, 1, 2, 0.5]
 
 
 @pytest.mark.parametrize("matrix", [anisotropic(), oblique()])

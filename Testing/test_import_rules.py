@@ -26,7 +26,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "editing": GROUND | {"volumes"},
     "evaluation": GROUND | {"volumes"},
     "preparation": GROUND | {"config", "volumes"},
-    "synthesis": GROUND | {"config", "networks", "volumes"},
+    "synthesis": GROUND | {"config", "editing", "networks", "volumes"},
     "training": GROUND | {"config", "evaluation", "networks", "synthesis", "volumes"},
     "mrml": {"volumes"},
     "commands": GROUND

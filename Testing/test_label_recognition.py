@@ -80,7 +80,7 @@ def test_numberings_of_one_brain_are_told_apart(
 ) -> None:
     label_map = renumbered(sample, values)
     assert table_found(label_map) == table
-    assert f"taken for those of the table {table}" in caplog.text
+    assert f"read as those of the table {table}" in caplog.text
     matches = match_labels(label_map, BRAIN)
     found = {match.value: match.model_value for match in matches}
     assert found == {new: old for old, new in values.items() if old in sample.values}
@@ -101,7 +101,7 @@ def test_what_tells_too_little_is_not_guessed(sample: LabelMap, values: Mapping[
     label_map = renumbered(sample, values)
     matches = match_labels(label_map, BRAIN)
     assert {match.rule for match in matches} == {"unmatched"}
-    with pytest.raises(UnmatchedLabelsError, match="do not tell by themselves.*--labels"):
+    with pytest.raises(UnmatchedLabelsError, match="do not show what they are.*--labels"):
         apply_matches(label_map, matches)
     with pytest.raises(UnmatchedLabelsError):
         apply_matches(label_map, matches, "background")

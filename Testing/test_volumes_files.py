@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -339,3 +340,31 @@ def test_a_detached_metaimage_with_torn_data_is_refused(tmp_path: Path) -> None:
     data.unlink()
     with pytest.raises(VolumeError, match="a.mhd cannot be read"):
         read_volume(tmp_path / "a.mhd")
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "stored_type", "expected"),
+    [
+        (1.0, -1024.0, np.int16, np.int16),
+        (1.0, -1024.0, np.uint16, np.int16),
+        (2.0, 0.0, np.uint8, np.int16),
+        (2.0, 0.0, np.int16, np.int16),
+        (1000.0, 7.0, np.int16, np.int32),
+        (0.5, 0.0, np.int16, np.float32),
+        (1.0, 0.25, np.uint8, np.float32),
+    ],
+)
+def test_scaled_integers_stay_integers_where_they_are_whole(
+    tmp_path: Path, slope: float, offset: float, stored_type: type, expected: type
+) -> None:
+    stored = np.array([0, 3, 200, 250], stored_type).reshape(1, 2, 2)
+    path = tmp_path / "scaled.nii"
+    nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<ff", slope, offset)  # scl_slope, scl_inter
+    path.write_bytes(content)
+    read = read_volume(path).voxels_kji
+    assert read.dtype == expected
+    np.testing.assert_array_equal(read, (stored * slope + offset).T)
+    write_volume(Volume(read, np.eye(4)), tmp_path / "again.nii")
+    np.testing.assert_array_equal(read_volume(tmp_path / "again.nii").voxels_kji, read)

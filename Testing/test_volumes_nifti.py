@@ -67,7 +67,9 @@ def test_a_half_without_the_other_is_told(tmp_path: Path) -> None:
     assert files_read_with(tmp_path / "case.hdr")[1] == tmp_path / "case.img"
     (tmp_path / "case.img").unlink()
     assert files_read_with(tmp_path / "case.hdr") == (tmp_path / "case.hdr",)
-    with pytest.raises(VolumeError, match="one half of a pair, and case.img is not beside it"):
+    with pytest.raises(
+        VolumeError, match="one half of a pair, and case.img is not in the same folder"
+    ):
         read_label_map(tmp_path / "case.hdr")
 
 
@@ -113,7 +115,7 @@ def test_a_sform_of_zeros_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     struct.pack_into("<12f", content, 280, *[0.0] * 12)
     (tmp_path / "a.nii").write_bytes(content)
     _is_as_saved(tmp_path / "a.nii")
-    assert "sform that holds only zeros" in caplog.text
+    assert "sform that contains only zeros" in caplog.text
 
 
 @pytest.mark.parametrize("length", [1.000001, 1.0004])

@@ -36,7 +36,7 @@ def test_a_scaling_may_move_labels_further_one_by_one(caplog: pytest.LogCaptureF
     assert "scaling in its header (0.4 * value + 0)" in caplog.text
     with pytest.raises(VolumeError, match="the header scales them: 0.4"):
         labels_of(PATH, moved, "0.4 * value + 0")
-    with pytest.raises(VolumeError, match="it is an intensity image"):
+    with pytest.raises(VolumeError, match="this is an intensity image"):
         labels_of(PATH, moved[..., [0, 1, 3]])
 
 
@@ -52,14 +52,14 @@ def test_an_intensity_image_stays_refused(value: float) -> None:
 
 
 def test_fractions_that_all_round_to_background_are_no_labels() -> None:
-    with pytest.raises(VolumeError, match="it is an intensity image"):
+    with pytest.raises(VolumeError, match="this is an intensity image"):
         labels_of(PATH, _array(0.01, 0.02))
 
 
 def test_more_values_than_any_atlas_has_are_an_image() -> None:
     with pytest.raises(VolumeError, match="1001 different values"):
         labels_of(PATH, np.arange(1001).reshape(1, 7, 143))
-    with pytest.raises(VolumeError, match="it is an intensity image"):
+    with pytest.raises(VolumeError, match="this is an intensity image"):
         labels_of(PATH, np.arange(1200).reshape(1, 10, 120) + 0.01)
 
 

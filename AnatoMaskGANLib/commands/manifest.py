@@ -15,7 +15,7 @@ from typing import Any
 
 from AnatoMaskGANLib.commands.shards import Shard
 from AnatoMaskGANLib.json_text import parse_json
-from AnatoMaskGANLib.volumes.file_hash import file_sha256
+from AnatoMaskGANLib.volumes.file_hash import result_sha256
 
 MANIFEST_PATTERN = "manifest*.jsonl"
 
@@ -51,7 +51,7 @@ class Manifest:
         sha256s = {target: record.get("target_sha256")} | {
             file: noted.get(file.name) if isinstance(noted, dict) else None for file in beside
         }
-        return all(file.is_file() and file_sha256(file) == sha256s[file] for file in sha256s)
+        return all(file.exists() and result_sha256(file) == sha256s[file] for file in sha256s)
 
     def add_done(
         self,

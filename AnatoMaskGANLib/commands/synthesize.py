@@ -17,6 +17,13 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
 from AnatoMaskGANLib.commands.bounded_numbers import DeformationCount, SampleCount
+from AnatoMaskGANLib.commands.dicom_results import (
+    DicomOptions,
+    dicom_recipe,
+    patient_for,
+    write_series,
+    writes_dicom,
+)
 from AnatoMaskGANLib.commands.errors import UsageError, error_line
 from AnatoMaskGANLib.commands.input_files import find_label_maps
 from AnatoMaskGANLib.commands.label_names import MODELS_OWN, names_given
@@ -26,6 +33,8 @@ from AnatoMaskGANLib.commands.result_files import (
     Job,
     check_output,
     deformed_label_file,
+    files_beside,
+    is_series_name,
     make_folder,
     plan_deformed_jobs,
     plan_jobs,
@@ -49,15 +58,17 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SynthesizeOptions(SamplingSettings):
+class SynthesizeOptions(SamplingSettings, DicomOptions):
     """Make a synthetic volume from each label map, on the label map's own grid."""
 
     output: Path
-    """File for the volume, or a folder for several label maps or samples."""
+    """File for the volume, or a folder for several label maps or samples. A name that ends in .dcm
+    gets a DICOM series (see --dicom)."""
     inputs: tuple[Path, ...] = positional()
-    """Label maps (NIfTI, NRRD or MetaImage files), or folders. Of a folder, the files named seg in
-    it and in its subfolders are used, or all volume files if no file has that name. Files in an
-    output folder inside it are left out."""
+    """Label maps (NIfTI, NRRD, MetaImage or DICOM segmentation files), or folders. Of a folder, the
+    files named seg in it and in its subfolders are used, or all volume files if no file has that
+    name, or all DICOM segmentation objects if there is no other volume file. Files in an output
+    folder inside it are left out."""
     model: str = "brain-t1"
     """Name of a model (see: anatomaskgan models list) or path of a model folder."""
     seed: NonNegativeInt = 0
@@ -119,12 +130,18 @@ def synthesize(options: SynthesizeOptions) -> int:
     from AnatoMaskGANLib.synthesis import Synthesizer
 
     shard = shard_of(options.shard)
+    is_dicom = writes_dicom(options, options.output)
+    if is_dicom and options.deform:
+        raise UsageError(
+            "New anatomies (--deform) are for training and are not written as DICOM; expected a "
+            "folder without --dicom."
+        )
     label_maps = find_label_maps(options.inputs, options.output, options.deform > 0)
     seeds = range(options.seed, options.seed + options.samples)
     jobs = (
         plan_deformed_jobs(label_maps, options.output, options.deform, seeds)
         if options.deform
-        else plan_jobs(label_maps, options.output, seeds)
+        else plan_jobs(label_maps, options.output, seeds, is_dicom)
     )
     jobs = shard.part_of(jobs)
     check_output(options.output)
@@ -172,6 +189,7 @@ def _synthesize_label_map(
             "deformation": job.deformation,
             "deformation_seed": deformation_seed,
         }
+        | dicom_recipe(options, is_series_name(job.targets[seed]))
         for seed in job.targets
     }
     open_targets = {
@@ -186,6 +204,8 @@ def _synthesize_label_map(
     if not open_targets:
         return
     try:
+        if is_masks and names is not None:
+            _log.warning("%s: its masks are named by their files, not by --labels", job.source)
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         if _hashes_of_source(job.source) != hashes:
             raise ValueError(f"{job.source} changed while it was read. Run the command again.")
@@ -201,7 +221,10 @@ def _synthesize_label_map(
         )
         started = time.monotonic()
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
-            if job.deformation is None:
+            if is_series_name(target):
+                patient = patient_for(options, job.source, label_map.sha256())
+                written = write_series(volume, label_map, target, patient)
+            elif job.deformation is None:
                 written = {target: write_volume(volume, target)}
             else:
                 written = _write_case(volume, label_map, target)
@@ -253,7 +276,7 @@ def _name_of(job: Job) -> str:
 
 def _beside(job: Job, target: Path) -> tuple[Path, ...]:
     """What is made with the volume, beside it."""
-    return () if job.deformation is None else (deformed_label_file(target),)
+    return files_beside(target) if job.deformation is None else (deformed_label_file(target),)
 
 
 def _deformation_seed(deformation: int, options: SynthesizeOptions, hashes: Hashes) -> int:

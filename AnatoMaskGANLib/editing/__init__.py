@@ -18,7 +18,13 @@ What has to be asked: `questions(scan, before, after)`. While a user paints:
     changed = session.update(after, settings)                  # changed.slices, changed.voxels_kji
     session.edited()                                            # as of edit_scan, with the record
 
-Label maps for those who do not paint: `operations.py` and `series.py`.
+Label maps for those who do not paint: `operations.py`, such as `operations.grow(before, 2, 5.0)`,
+and `series.py`, such as `series.sizes(before, 2, [50, 75, 100, 150])`.
+
+To make the same voxels again: `EditSettings.from_record(json.loads(record["EditSettings"]))` with
+the scan and the maps whose hashes stand in the record. `edited.how_made()` tells which voxels were
+MOVED, and which are FILLED or PAINTED, where nothing real can be had and a model may do better:
+`synthesis.blend_edit` takes a synthetic volume and that mask.
 """
 
 from typing import TYPE_CHECKING
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.editing.scan_edit import Question, edit_scan, questions
     from AnatoMaskGANLib.editing.session import ChangedBox, EditedScan, ScanEditSession
     from AnatoMaskGANLib.editing.settings import EditSettings
+    from AnatoMaskGANLib.editing.words import EditWords
 
 # The files that import PyTorch and SimpleITK.
 __getattr__ = lazy_names(
@@ -51,6 +58,7 @@ __getattr__ = lazy_names(
         "PAINTED": "region_cut",
         "ChangedBox": "session",
         "EditSettings": "settings",
+        "EditWords": "words",
         "EditedScan": "session",
         "Question": "scan_edit",
         "ScanEditSession": "session",
@@ -71,6 +79,7 @@ __all__ = [
     "ChangedBox",
     "EditError",
     "EditSettings",
+    "EditWords",
     "EditedScan",
     "Look",
     "Question",

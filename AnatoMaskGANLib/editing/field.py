@@ -129,7 +129,7 @@ def _demons(
 ) -> torch.Tensor:
     """`count` steps on one grid; field [3,k,j,i] in cells, cell_lengths: over the shortest one."""
     source, target = (_smooth(values, settings.code_smoothing / cell_lengths) for values in pair)
-    length = torch.tensor(cell_lengths, dtype=torch.float32).reshape(3, 1, 1, 1)
+    length = torch.tensor(cell_lengths.tolist(), dtype=torch.float32).reshape(3, 1, 1, 1)
     grid = _grid(field.shape[1:])
     slope = _gradient(target)
     for _ in range(count):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from .field import Displacement, register_labels
 from .places import fix_places
 from .region_cut import MOVED, RegionCut, in_type_of
 from .regions import Box, as_box, grown
+from .rigid import find_shifts, put_shifts
 from .settings import EditSettings
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
@@ -40,13 +41,17 @@ def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: 
     displacement = register_labels(
         cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
     )
-    return sum(_move_tile(cut, to_move, displacement, tile, is_quick) for tile in _tiles(cut.box))
+    shifts = {} if is_quick else find_shifts(cut.old, to_move)
+    return sum(
+        _move_tile(cut, to_move, displacement, shifts, tile, is_quick) for tile in _tiles(cut.box)
+    )
 
 
 def _move_tile(
     cut: RegionCut,
     to_move: np.ndarray,
     displacement: Displacement,
+    shifts: Mapping[int, tuple[int, int, int]],
     tile: Box,
     is_quick: bool,
 ) -> int:
@@ -62,14 +67,17 @@ def _move_tile(
     offsets = displacement.inside(local)
     is_off = np.zeros(offsets.shape[1:], dtype=bool)
     if not is_quick:
-        farthest = np.ceil(np.abs(offsets).max(axis=(1, 2, 3))).astype(int) + _SEARCH_VOXELS
-        wide = grown(local, tuple(farthest.tolist()), cut.old.shape)
-        places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
-        places += np.array([a.start - b.start for a, b in zip(local, wide, strict=True)]).reshape(
-            3, 1, 1, 1
-        )
-        fixed, is_off = fix_places(places, cut.old[wide], to_move[local])
-        offsets += fixed - places
+        farthest = np.abs(offsets).max(axis=(1, 2, 3))
+        for offset in shifts.values():
+            farthest = np.maximum(farthest, np.abs(offset))
+        halo = tuple((np.ceil(farthest).astype(int) + _SEARCH_VOXELS).tolist())
+        wide = grown(local, halo, cut.old.shape)
+        start = tuple(a.start - b.start for a, b in zip(local, wide, strict=True))
+        own_places = np.indices(offsets.shape[1:], dtype=np.float32)
+        own_places += np.array(start, dtype=np.float32).reshape(3, 1, 1, 1)
+        places, is_off = fix_places(offsets + own_places, cut.old[wide], to_move[local])
+        put_shifts(places, cut.old[wide], to_move[local], start, shifts)
+        offsets = places - own_places
     if not offsets.any():
         return 0
     core = as_box(
@@ -79,8 +87,8 @@ def _move_tile(
     if grids.is_same:
         offsets = offsets[:, core[0], core[1], core[2]]
     else:
-        start = [a + side.start for a, side in zip(first, local, strict=True)]
-        offsets = _on_scan(offsets, is_off, grids.label_places(tile), start)
+        corner = [a + side.start for a, side in zip(first, local, strict=True)]
+        offsets = _on_scan(offsets, is_off, grids.label_places(tile), corner)
         offsets = np.einsum("ab,b...->a...", grids.turn.astype(np.float32), offsets)
     is_moved = np.abs(offsets).max(axis=0) > _STILL
     if not is_moved.any():

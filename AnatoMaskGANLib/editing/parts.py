@@ -65,7 +65,7 @@ def find_parts(
     """
     removed: list[Part] = []
     others: list[Part] = []
-    for label, box in _changed_labels(before, after).items():
+    for label, box in changed_labels(before, after).items():
         is_old, is_new = before[box] == label, after[box] == label
         is_gained, is_lost = is_new & ~is_old, is_old & ~is_new
         if label in new_labels:
@@ -99,7 +99,7 @@ def find_parts(
     return removed + others
 
 
-def _changed_labels(before: np.ndarray, after: np.ndarray) -> dict[int, Box]:
+def changed_labels(before: np.ndarray, after: np.ndarray) -> dict[int, Box]:
     """Labels that gained or lost a voxel, without background, each with the box of its voxels in
     both maps."""
     slices: dict[int, list[int]] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
-from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES, VOXEL_FILE_SUFFIXES
 from AnatoMaskGANLib.volumes.source_files import all_folders
 
 EXPECTED = (
@@ -145,10 +145,11 @@ def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
 def stem_of(path: Path) -> str:
     """The file's name in lower case without the suffix of its type (and without ".seg").
 
-    Empty for other files, and for hidden ones, which are what a killed process was writing.
+    Empty for other files, for hidden ones, which are what a killed process was writing, and for the
+    voxels of a pair, whose header stands for both.
     """
     name = path.name.lower()
-    if name.startswith("."):
+    if name.startswith(".") or name.endswith(VOXEL_FILE_SUFFIXES):
         return ""
     for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):

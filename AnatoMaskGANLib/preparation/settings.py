@@ -52,7 +52,7 @@ class PreparationSettings:
     Without it, the table of the archive is used, or the names in labels.json and in the files."""
     unmatched: Literal["stop", "background"] = "stop"
     """What to do with labels that the table does not have: stop lets the case fail, background
-    treats them as background."""
+    leaves their voxels without a label, as if they were air."""
     labels: tuple[int | str, ...] = ()
     """Labels to keep, by value or name. They become the classes 1, 2, ... in this order; all
     other labels become background. Without it, all labels are kept."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from AnatoMaskGANLib.volumes import itk_files, nifti_files
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
+from AnatoMaskGANLib.volumes.dicom.files import read_dicom_file, read_dicom_folder
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.geometry import without_rounding_shear
@@ -32,7 +33,12 @@ from AnatoMaskGANLib.volumes.slicer_segments import (
     merged_layers,
     segments_of,
 )
-from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY, SCALING_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.stored_volume import (
+    RECORD_KEY,
+    SCALING_KEY,
+    StoredVolume,
+    record_of,
+)
 from AnatoMaskGANLib.volumes.volume import Volume
 from AnatoMaskGANLib.volumes.whole_numbers import labels_of
 
@@ -60,7 +66,7 @@ _LONGEST_METAIMAGE_NOTE = 32_000
 def read_label_map(
     path: str | Path, table: str | Path | Mapping[int, str] | None = None
 ) -> LabelMap:
-    """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file.
+    """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file, or a DICOM SEG.
 
     Names come from `table` (a file in a form of `label_name_tables.py`, the name of a bundled
     table, or value to name), else from the file itself, else from a file beside it (see
@@ -110,10 +116,16 @@ def read_label_map(
 def read_volume(path: str | Path) -> Volume:
     """The volume of a file, or of a folder with one DICOM series.
 
-    Integers stay integers, other numbers become float32. Raises VolumeError as `read_label_map`.
+    Integers stay integers, other numbers become float32. Raises VolumeError as `read_label_map`,
+    and for a DICOM segmentation object.
     """
     path = Path(path)
     stored = _read(path)
+    if stored.is_segmentation:
+        raise VolumeError(
+            f"{path} is a DICOM segmentation object; expected a scan. Give the series of images "
+            "that was segmented."
+        )
     window, unit, provenance = _noted_origin(stored.record)
     return _of_file(path, lambda: Volume(stored.array, stored.ijk_to_ras, window, unit, provenance))
 
@@ -141,10 +153,7 @@ def write_volume(volume: Volume, path: str | Path) -> str:
     Gives back the SHA-256 of what was written, whatever takes its place afterwards.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
-    record: dict[str, Any] = {"provenance": dict(volume.provenance), "unit": volume.unit}
-    if volume.window is not None:
-        record["window"] = list(volume.window)
-    record = {key: entry for key, entry in record.items() if entry}
+    record = record_of(volume)
     keys = {RECORD_KEY: json.dumps(record)} if record else {}
     return _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
 
@@ -165,7 +174,7 @@ def _read(path: Path) -> StoredVolume:
 
 def _read_as_it_is(path: Path) -> StoredVolume:
     if path.is_dir():
-        return itk_files.read_dicom_series(path)
+        return read_dicom_folder(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist. Check the path.")
     suffix = _suffix_of(path, READABLE_SUFFIXES, "read")
@@ -184,6 +193,8 @@ def _read_as_it_is(path: Path) -> StoredVolume:
         if nibabel is None:
             return nifti_files.read_nifti_alone(path)
         return nifti_files.read_nifti(path, nibabel)
+    if suffix == SLICE_SUFFIX:
+        return read_dicom_file(path)
     return itk_files.read_with_itk(path)
 
 

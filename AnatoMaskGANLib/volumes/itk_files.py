@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK
 
 from AnatoMaskGANLib.json_text import parse_json
-from AnatoMaskGANLib.volumes.dicom_header import (
+from AnatoMaskGANLib.volumes.dicom.header import (
     DicomHeader,
     is_dicom,
     position_of,
@@ -42,6 +42,8 @@ _ITK_READERS = {
     ".dcm": "GDCMImageIO",
 }
 
+_SOP_CLASS_TAG = "0008|0016"
+_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -61,6 +63,8 @@ def read_with_itk(path: Path) -> StoredVolume:
     reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
+        if reader.HasMetaDataKey(_SOP_CLASS_TAG):
+            _refuse_segmentation_object(path, reader.GetMetaData(_SOP_CLASS_TAG))
         size_ijk = list(reader.GetSize())
         while len(size_ijk) > 3 and size_ijk[-1] == 1:
             size_ijk.pop()
@@ -90,6 +94,17 @@ def read_with_itk(path: Path) -> StoredVolume:
         ijk_to_ras = place_in_nrrd_space(path, ijk_to_ras)
     ijk_to_ras[:3] *= mm_per_unit_of(path)
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
+
+
+def _refuse_segmentation_object(path: Path, sop_class: str) -> None:
+    """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
+    one label, and their slices would be stacked."""
+    if sop_class.strip(" \0") == _SEGMENTATION_CLASS:
+        raise VolumeError(
+            f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
+            "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
+            "of dcmqi."
+        )
 
 
 def write_with_itk(
@@ -122,7 +137,7 @@ def write_with_itk(
 
 
 def read_dicom_series(folder: Path) -> StoredVolume:
-    """The one DICOM series of a folder.
+    """The one DICOM series of a folder, of classic images with a file for each slice.
 
     Raises VolumeError if the folder has no series or several, or if its slices do not lie evenly
     along their normal (missing slices, a tilted gantry).
@@ -146,6 +161,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
+    if reader.HasMetaDataKey(0, _SOP_CLASS_TAG):
+        _refuse_segmentation_object(folder, reader.GetMetaData(0, _SOP_CLASS_TAG))
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
@@ -153,8 +170,11 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     _check_slices_lie_evenly(folder, reader, image)
     has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
-    record = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
-    return StoredVolume(SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), record)
+    record: dict[str, Any] = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    noted = _record_of(folder, {RECORD_KEY: slices[0].record} if slices[0].record else {})
+    return StoredVolume(
+        SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), {**record, **noted}
+    )
 
 
 def _slices_of(folder: Path) -> list[DicomHeader]:

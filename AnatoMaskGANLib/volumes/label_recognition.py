@@ -225,11 +225,11 @@ def _complaint(
         if (shape.spread_mm > _SPREAD_FACTOR * known.spread_mm + _SPREAD_MM).any():
             return f"{value} reaches too far for {name}, perhaps over both sides of the middle"
         return f"{value} does not reach as far as {name} does"
-    return f"{value} does not lie, beside the others, where {name} does"
+    return f"{value} is not where {name} lies relative to the other labels"
 
 
 def _told(table: LabelTable, why: str) -> Recognition:
-    _logger.warning("%s; its values are taken for those of the table %s", why, table.name)
+    _logger.warning("%s; its values are read as those of the table %s", why, table.name)
     return Recognition(table)
 
 
@@ -237,13 +237,10 @@ def _none(label_map: LabelMap, own: LabelTable, fits: Sequence[_Fit]) -> Recogni
     """Why no table is taken, and which one fits best."""
     listed = ", ".join(map(str, label_map.values[:8]))
     listed += f" and {len(label_map.values) - 8} more" if len(label_map.values) > 8 else ""
-    text = (
-        f"The label map has no names, and its values ({listed}) do not tell by themselves what "
-        "they are. "
-    )
+    text = f"The label map has no names, and its values ({listed}) do not show what they are. "
     ours = next((fit for fit in fits if fit.table is own), None)
     if ours is not None and ours.complaint:
-        text += f"They are hardly those of the model ({ours.complaint}). "
+        text += f"They are probably not those of the model ({ours.complaint}). "
     best = min(fits, key=lambda fit: (-fit.share, fit.misfit), default=None)
     file_of_names = 'a file of names, such as --labels names.json with {"1": "liver"}'
     if best is None:
@@ -252,7 +249,7 @@ def _none(label_map: LabelMap, own: LabelTable, fits: Sequence[_Fit]) -> Recogni
         text += f"Give {file_of_names}"
     else:
         option = "model" if best.table is own else best.table.name
-        fits_best = "fits best" if best.share >= _FITTING_SHARE else "is nearest, but does not fit"
+        fits_best = "fits best" if best.share >= _FITTING_SHARE else "is closest, but does not fit"
         text += (
             f"Of the known tables {best.table.name} {fits_best} ({_counted(best)}): "
             f"{_first_names(best.table, label_map.values)}. If that is right, give its name: "

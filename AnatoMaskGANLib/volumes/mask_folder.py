@@ -61,9 +61,9 @@ def read_mask_folder(folder: Path, notes: list[str] | None = None) -> LabelMap:
         mask = read_label_map(path, {})
         if len(mask.values) > 1:
             raise VolumeError(
-                f"{path} has the labels {', '.join(map(str, mask.values[:8]))}; expected a mask of "
-                f"one value, as the other files in {folder} have. Give a folder that holds masks "
-                "only, or label maps one by one."
+                f"{path} has the labels {', '.join(map(str, mask.values[:8]))}; expected "
+                f"a mask of one value, as the other files in {folder} have. Give a folder "
+                "that contains only masks, or label maps one by one."
             )
         names[value] = stem_of_volume(path.name)
         is_inside = mask.labels_kji > 0

@@ -35,7 +35,9 @@ def record_of_nifti(path: Path, header: NiftiHeader, content: bytes) -> Mapping[
             try:
                 record = parse_json(text)[RECORD_KEY]
             except (ValueError, TypeError, KeyError, RecursionError):
-                _logger.warning("%s: the note in its header is damaged and is not read", path)
+                _logger.warning(
+                    "%s: the entry of this program in its header is damaged and is ignored", path
+                )
                 return {}
             return record if isinstance(record, dict) else {}
     names: dict[int, str] = {}

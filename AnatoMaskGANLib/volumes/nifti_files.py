@@ -193,9 +193,36 @@ def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
 
 
 def _array_of(image: Any, shape_ijk: tuple[int, ...]) -> np.ndarray:
-    """[K,J,I], scaled as the header says, in this machine's byte order."""
-    array = np.asanyarray(image.dataobj).reshape(shape_ijk, order="F").T
+    """[K,J,I], scaled as the header says, in this machine's byte order.
+
+    Integers that are scaled to whole numbers, such as a CT stored with an offset of -1024, stay
+    integers.
+    """
+    array = _whole_numbers(image.dataobj)
+    if array is None:
+        array = np.asanyarray(image.dataobj)
+    array = array.reshape(shape_ijk, order="F").T
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _whole_numbers(stored: Any) -> np.ndarray | None:
+    """Scaled integers as integers, of the stored type or the first larger one that holds them; None
+    for others."""
+    slope, offset = float(stored.slope), float(stored.inter)
+    is_scaled = (slope, offset) != (1.0, 0.0)
+    if not is_scaled or np.dtype(stored.dtype).kind not in "iu":
+        return None
+    if not (slope.is_integer() and offset.is_integer()):
+        return None
+    array = np.asanyarray(stored.get_unscaled())
+    if array.size == 0:
+        return None
+    ends = [int(end) * int(slope) + int(offset) for end in (array.min(), array.max())]
+    for dtype in (array.dtype.newbyteorder("="), np.dtype(np.int16), np.dtype(np.int32)):
+        limits = np.iinfo(dtype)
+        if limits.min <= min(ends) and max(ends) <= limits.max:
+            return (array.astype(np.int64) * int(slope) + int(offset)).astype(dtype)
+    return None
 
 
 def _failures_of(nibabel: ModuleType) -> tuple[type[Exception], ...]:

@@ -177,8 +177,8 @@ def _unpacked(path: Path, num_bytes: int, is_all: bool) -> bytes:
                 pass
     except (OSError, EOFError, zlib.error) as error:
         raise VolumeError(
-            f"{path} cannot be read: {error}. Expected a whole NIfTI file. It is damaged, "
-            "truncated or of another type; copy or export it again."
+            f"{path} cannot be read: {error}. Expected a complete NIfTI file. It is "
+            "damaged, truncated or of another type; copy or export it again."
         ) from error
     return content
 
@@ -212,8 +212,8 @@ def _other_half(path: Path, ending: str, other: str) -> Path:
     if _is_half(path, other):
         return path
     raise VolumeError(
-        f"{path} is one half of a pair, and {stem}.{other} is not beside it; expected both. Put "
-        "the two files into one folder."
+        f"{path} is one half of a pair, and {stem}.{other} is not in the same folder; "
+        "expected both. Put the two files into one folder."
     )
 
 
@@ -335,9 +335,7 @@ def _of_fields(path: Path, fields: np.void, layout: _Layout) -> NiftiHeader:
         sform = np.eye(4)
         sform[:3] = fields["srow"].astype(np.float64) * mm_per_unit
     elif fields["sform_code"] > 0:
-        _logger.warning(
-            "%s has a sform that holds only zeros, which is no place; taken as if it had none", path
-        )
+        _logger.warning("%s has an sform that contains only zeros; it is ignored", path)
     qform = None
     if fields["qform_code"] > 0:
         qform = _of_quaternion(fields)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
-from AnatoMaskGANLib.volumes.label_map import LabelMap
-from AnatoMaskGANLib.volumes.volume import Volume
+from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
+from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
 _logger = logging.getLogger(__name__)
 
@@ -103,6 +104,19 @@ def to_grid_of(volume: Volume, like: LabelMap | Volume) -> Volume:
     else:
         voxels = _resample_along_axes(volume, like.shape_kji, like_to_volume, axes)
     return Volume(voxels, like.ijk_to_ras, volume.window, volume.unit, volume.provenance)
+
+
+def labels_on_grid_of(label_map: LabelMap, like: LabelMap | Volume) -> LabelMap:
+    """The label map on exactly the grid of `like`: each voxel has the label nearest to its center,
+    outside the map background. On the same grid it is the map itself."""
+    if same_grid(label_map, like):
+        return label_map
+    image = SimpleITK.GetImageFromArray(in_smallest_type(label_map.labels_kji))
+    like_to_map = np.linalg.inv(label_map.ijk_to_ras) @ like.ijk_to_ras
+    resampler = _resampler(like_to_map, like.shape_kji)
+    resampler.SetInterpolator(SimpleITK.sitkNearestNeighbor)
+    labels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
+    return replace(label_map, labels_kji=labels, ijk_to_ras=like.ijk_to_ras)
 
 
 def volume_to_model_grid(volume: Volume, like_model: LabelMap) -> Volume:
@@ -203,17 +217,25 @@ def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
     # In index space of the volume: only the affine map between the two grids matters.
     image = SimpleITK.GetImageFromArray(volume.voxels_kji.astype(np.float32, copy=False))
     like_to_volume = np.linalg.inv(volume.ijk_to_ras) @ like.ijk_to_ras
-    transform = SimpleITK.AffineTransform(3)
-    transform.SetMatrix(like_to_volume[:3, :3].ravel().tolist())
-    transform.SetTranslation(like_to_volume[:3, 3].tolist())
-    resampler = SimpleITK.ResampleImageFilter()
-    resampler.SetSize([int(size) for size in like.shape_kji[::-1]])
-    resampler.SetTransform(transform)
+    resampler = _resampler(like_to_volume, like.shape_kji)
     resampler.SetInterpolator(SimpleITK.sitkLinear)
     resampler.SetDefaultPixelValue(float(_value_outside(volume)))
     voxels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
     _warn_of_outside(_fraction_outside(like_to_volume, like.shape_kji, volume.shape_kji))
     return voxels
+
+
+def _resampler(
+    like_to_source: np.ndarray, shape_kji: Sequence[int]
+) -> SimpleITK.ResampleImageFilter:
+    """To a grid of that shape, whose voxels lie at `like_to_source` in voxels of the source."""
+    transform = SimpleITK.AffineTransform(3)
+    transform.SetMatrix(like_to_source[:3, :3].ravel().tolist())
+    transform.SetTranslation(like_to_source[:3, 3].tolist())
+    resampler = SimpleITK.ResampleImageFilter()
+    resampler.SetSize([int(size) for size in shape_kji[::-1]])
+    resampler.SetTransform(transform)
+    return resampler
 
 
 def _fraction_outside(

@@ -23,8 +23,8 @@ _LARGEST_FRACTION = 0.05
 _LARGEST_SCALED_FRACTION = 0.25
 
 _ADVICE = (
-    "Give a label map (a segmentation), in which every value stands for a structure, not the image "
-    "it was drawn on."
+    "Give a label map (a segmentation), in which every value stands for a structure, and "
+    "not the image that it was drawn on."
 )
 
 
@@ -43,8 +43,8 @@ def labels_of(path: Path, array: np.ndarray, scaling: str = "") -> np.ndarray:
     values = values_present(array)
     if len(values) > _MOST_LABELS:
         raise VolumeError(
-            f"There are {len(values)} different values, so it is an intensity image; expected at "
-            f"most {_MOST_LABELS} labels. {_ADVICE}"
+            f"There are {len(values)} different values, so this is an intensity image; "
+            f"expected at most {_MOST_LABELS} labels. {_ADVICE}"
         )
     return in_smallest_type(array)
 
@@ -63,8 +63,8 @@ def _whole(path: Path, array: np.ndarray, scaling: str) -> np.ndarray:
         by_header = f" (the header scales them: {scaling})" if scaling else ""
         raise VolumeError(
             f"{len(values)} of {array.size} values are fractional or not finite (such as "
-            f"{values[0]:g}){by_header}, so it is an intensity image; expected whole numbers. "
-            f"{_ADVICE}"
+            f"{values[0]:g}){by_header}, so this is an intensity image; expected whole "
+            f"numbers. {_ADVICE}"
         )
     if np.abs(whole).max() > np.iinfo(np.int64).max / 2:
         raise VolumeError(f"Values reach {np.abs(whole).max():g}; expected labels. {_ADVICE}")

@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK
 
@@ -80,6 +81,23 @@ def archive_seeds() -> list[Seed]:
     return [Seed("model.zip", content) for content in archives]
 
 
+def name_table_seeds() -> list[Seed]:
+    """Names of labels in the text tables of other programs, and lines that are long or strange."""
+    snap = ' 0 0 0 0 0 0 0 "Clear Label"\n 16 1 2 3 1 1 1 "Brain-Stem"\n'
+    return [
+        Seed("LUT.txt", b"#No. Label Name: R G B A\n0 Unknown 0 0 0 0\n16 Brain-Stem 1 2 3 0\n"),
+        Seed("a.ctbl", b"# Color table\n16 Brain-Stem 1 2 3 255\n"),
+        Seed("a.label", snap.encode()),
+        Seed("a.tsv", b"index\tname\tcolor\n16\tBrain-Stem\t#779fb0\n"),
+        Seed("a.csv", b'LabelValue,Name\n16,"Brain, ""Stem"""\n'),
+        Seed("wb.txt", b"Brain-Stem\n16 1 2 3 255\n"),
+        Seed("bom.tsv", "index\tname\n16\tM\u00fcller\n".encode("utf-16")),
+        Seed("digits.txt", b"9" * 100_000 + b" a 1 2 3 4\n"),
+        Seed("quote.csv", b'value,name\n1,"' + b"a" * 200_000),
+        Seed("blanks.txt", b"1 " + b" " * 50_000 + b"a\n"),
+    ]
+
+
 def json_seeds() -> list[Seed]:
     """A label table, names of labels, and JSON that is deep, long or twisted."""
     table = {
@@ -89,10 +107,14 @@ def json_seeds() -> list[Seed]:
         "codes": {"1": "SCT:39937001"},
         "aliases": {"2": ["bone of the left", "tibia *"]},
         "swaps": {"2": 3, "3": 2},
+        "relatives": {"knee *": ["left bone", "right bone"], "cast": ["background"]},
+        "more_values": {"7": "skin"},
     }
     texts = [
         json.dumps(table),
         json.dumps({"1": "liver", "2": "spleen"}),
+        json.dumps({"labels": {"background": 0, "liver": 1, "both": [1, 2]}}),
+        json.dumps([{"labels": [{"value": 1, "name": "liver"}]}]),
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"name": "x", "labels": {"1": "a"}, "swaps": {"1": Infinity}}',
@@ -145,6 +167,12 @@ def label_map_seeds(folder: Path | None = None) -> list[Seed]:
         for name in ("v.nii.gz", "v.nrrd", "v.mha"):
             write_volume(volume, Path(made) / name)
             seeds.append(Seed(name, (Path(made) / name).read_bytes()))
+    for name, kind in (("caret.nii", nibabel.Nifti1Image), ("two.nii", nibabel.Nifti2Image)):
+        image = kind(labels.T.astype(np.uint8), oblique)
+        text = b'<CaretExtension><LabelTable><Label Key="1">liver</Label></LabelTable>'
+        extension = nibabel.nifti1.Nifti1Extension(30, text + b"</CaretExtension>")
+        image.header.extensions.append(extension)
+        seeds.append(Seed(name, image.to_bytes()))
     nifti = bytearray(seeds[0].content)
     struct.pack_into("<4h", nifti, 40, 3, 1200, 1200, 1300)
     nrrd = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300\nencoding: %s\n\n%s"
@@ -155,6 +183,12 @@ def label_map_seeds(folder: Path | None = None) -> list[Seed]:
         *seeds,
         Seed("a.mgz", gzip.compress(_mgh(), mtime=0)),
         Seed("plain.nrrd", plain + b"encoding: raw\n\n" + bytes(16)),
+        Seed(
+            "mitk.nrrd",
+            plain + b"encoding: raw\norg.mitk.multilabel.segmentation.labelgroups:="
+            b'[{"labels":[{"value":1,"name":"liver"}]}]\n\n' + bytes(16),
+        ),
+        Seed("pair.hdr", b"ni1".join((seeds[0].content[:344], seeds[0].content[347:]))),
         Seed("huge.nii", bytes(nifti)),
         Seed("bomb.nii.gz", gzip.compress(seeds[0].content + bytes(256 * 2**20), 1, mtime=0)),
         Seed("huge.nrrd", nrrd % (b"raw", b"")),

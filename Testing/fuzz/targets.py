@@ -65,6 +65,9 @@ def all_targets() -> list[Target]:
             "archive", _alone(corpus.archive_seeds), _change_archive, _install, (CheckpointError,)
         ),
         Target("table", _alone(corpus.json_seeds), _change_json, _read_table, (VolumeError,)),
+        Target(
+            "name table", _alone(corpus.name_table_seeds), _change_text, _read_names, (VolumeError,)
+        ),
         Target("names", _alone(corpus.json_seeds), _change_json, _read_names, (VolumeError,)),
         # a settings file that is no YAML is a plain ValueError, wrong settings are SettingsError
         Target("settings", _alone(corpus.yaml_seeds), _change_text, _read_settings, (ValueError,)),

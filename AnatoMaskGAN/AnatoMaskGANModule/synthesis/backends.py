@@ -16,6 +16,7 @@ from AnatoMaskGANModule.synthesis.request import SynthesisRequest
 if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis import Synthesizer
     from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+    from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
     from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 POLL_SECONDS = 0.02
@@ -95,6 +96,24 @@ class ProcessBackend:
     def update(self, labelMap: LabelMap) -> Asked:
         """A request to let the live synthesis follow an edited label map."""
         return self._waitedFor(self.client.update(labelMap))
+
+    @property
+    def isEditing(self) -> bool:
+        """Whether there is a scan that `edit` can let follow its segments."""
+        return self._client is not None and self._client.is_editing
+
+    def startEdit(self, scan: Volume, before: LabelMap) -> None:
+        """The scan that `edit` is about, and the label map that fits it; neither may change."""
+        self.client.start_edit(scan, before)
+
+    def edit(self, after: LabelMap, request: EditRequest) -> Asked:
+        """A request to let the scan follow an edited label map."""
+        return self._waitedFor(self.client.edit(after, request))
+
+    def endSoon(self, asked: Asked) -> None:
+        """Ask this request to end; its answers, the last one too, still come."""
+        if self._isWaitedFor(asked):
+            self.client.cancel(asked.number)
 
     def _waitedFor(self, number: int) -> Asked:
         self._asked[number] = Asked(number)

@@ -33,7 +33,14 @@ _TRANSFER_SYNTAX = 0x00020010
 _SERIES, _POSITION, _ORIENTATION, _NUMBER = 0x0020000E, 0x00200032, 0x00200037, 0x00200013
 _ROWS, _COLUMNS, _BITS, _SAMPLES = 0x00280010, 0x00280011, 0x00280100, 0x00280002
 _FRAMES, _PIXELS = 0x00280008, 0x7FE00010
+_SOP_CLASS, _FRAME_GROUPS = 0x00080016, 0x52009230
 _DEEPEST = 16
+_LONGEST_RECORD = 1 << 20
+
+CREATOR = "ANATOMASKGAN"
+"""Who the private elements of this program belong to; it stands at `CREATOR_TAG`."""
+CREATOR_TAG, RECORD_TAG = 0x00990010, 0x00991001
+"""Where the creator and the record stand, the record as JSON in UTF-8."""
 # A packed slice without contrast needs some hundred bytes; more voxels a byte than this has none.
 _MOST_VOXELS_A_BYTE = 1 << 14
 
@@ -49,6 +56,12 @@ class DicomHeader:
     """Place of the first voxel along the normal of the slice; None if the file does not say it."""
     number: int
     """Instance Number, 0 if the file does not say it."""
+    sop_class: str = ""
+    """UID of the kind of object, "" if the file does not say it."""
+    has_frame_groups: bool = False
+    """Whether it is of the newer kind whose frames each say where they lie."""
+    record: str = ""
+    """What this program noted of a series that it wrote, as JSON; "" for other files."""
 
 
 class _DamagedError(Exception):
@@ -103,7 +116,7 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
         found[tag] = (first, last)
     texts = {
         tag: _text(content[slice(*found[tag])])
-        for tag in (_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES)
+        for tag in (_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES, _SOP_CLASS, CREATOR_TAG)
         if tag in found and found[tag][1] - found[tag][0] < 1000
     }
     if _PIXELS in found:
@@ -117,7 +130,16 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
         has_pixels=_PIXELS in found and _ROWS in found,
         place_mm=_dot(_cross(along[:3], along[3:]), position) if along and position else None,
         number=int(number[0]) if number else 0,
+        sop_class=texts.get(_SOP_CLASS, ""),
+        has_frame_groups=_FRAME_GROUPS in found,
+        record=_record(content, found) if texts.get(CREATOR_TAG) == CREATOR else "",
     )
+
+
+def _record(content: mmap.mmap, found: dict[int, tuple[int, int]]) -> str:
+    first, last = found.get(RECORD_TAG, (0, 0))
+    is_usual = last - first <= _LONGEST_RECORD
+    return content[first:last].decode("utf-8", "replace").strip("\0 ") if is_usual else ""
 
 
 def _elements(

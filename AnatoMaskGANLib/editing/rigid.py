@@ -1,0 +1,81 @@
+"""Structures that an edit moves as a whole: their voxels are copied, not interpolated.
+
+A field that is smooth bends a moved structure a little. Where the edited label is the old one
+shifted by whole voxels, that shift is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .parts import changed_labels
+
+_LEAST_DICE = 0.95  # of a label, shifted, and the edited one
+_MOST_LEFT = 0.25  # of the difference of both labels, which the shift leaves
+
+
+def find_shifts(before: np.ndarray, after: np.ndarray) -> dict[int, tuple[int, int, int]]:
+    """The labels of a region that were moved as a whole, each with the offset in voxels (k, j, i)
+    from its voxels to where their content lies in the old map."""
+    found = {}
+    for label, box in changed_labels(before, after).items():
+        is_old, is_new = before[box] == label, after[box] == label
+        if not is_old.any() or not is_new.any():
+            continue
+        k, j, i = (
+            round(old - new) for old, new in zip(_middle(is_old), _middle(is_new), strict=True)
+        )
+        offset = (k, j, i)
+        if not any(offset):
+            continue
+        shifted, unshifted = _dice(is_old, is_new, offset), _dice(is_old, is_new, (0, 0, 0))
+        if shifted >= _LEAST_DICE and 1 - shifted <= _MOST_LEFT * (1 - unshifted):
+            found[label] = offset
+    return found
+
+
+def put_shifts(
+    places: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    start_kji: tuple[int, ...],
+    shifts: Mapping[int, tuple[int, int, int]],
+) -> None:
+    """Writes the places of shifted labels over others, where they have the label.
+
+    places [3,K,J,I]: in voxels of `before`. after [K,J,I]: labels, whose first voxel is the voxel
+    `start_kji` of `before`.
+    """
+    for label, offset in shifts.items():
+        spots = np.argwhere(after == label)
+        at = spots + np.array(start_kji) + offset
+        inside = ((at >= 0) & (at < before.shape)).all(axis=1)
+        spots, at = spots[inside], at[inside]
+        right = before[tuple(at.T)] == label
+        k, j, i = spots[right].T
+        places[:, k, j, i] = at[right].T
+
+
+def _middle(mask: np.ndarray) -> list[float]:
+    """The mean place of the voxels of a mask, along each axis."""
+    middle = []
+    for axis, size in enumerate(mask.shape):
+        counts = np.count_nonzero(mask, axis=tuple(other for other in range(3) if other != axis))
+        middle.append(float(counts @ np.arange(size)) / float(counts.sum()))
+    return middle
+
+
+def _dice(is_old: np.ndarray, is_new: np.ndarray, offset: tuple[int, ...]) -> float:
+    """The Dice coefficient of a label, shifted, and the edited one, of one box."""
+    there = tuple(
+        slice(max(0, step), size + min(0, step))
+        for step, size in zip(offset, is_old.shape, strict=True)
+    )
+    here = tuple(
+        slice(max(0, -step), size + min(0, -step))
+        for step, size in zip(offset, is_new.shape, strict=True)
+    )
+    num_same = np.count_nonzero(is_old[there] & is_new[here])
+    return 2 * num_same / (np.count_nonzero(is_old) + np.count_nonzero(is_new))
