@@ -95,6 +95,10 @@ class PreparationSettings:
     split_file: Path | None = None
     """JSON file with the subjects of each split, {"train": [...], "validation": [...], "test":
     [...], "left_out": [...]}; overrides --split."""
+    marked: Literal["train", "keep", "refuse"] = "train"
+    """What becomes of images that say they are synthetic or edited: train takes them for the
+    training split alone, because a model that is measured on them is measured on no scan; keep
+    takes them for every split; refuse takes none. The store says which they are."""
     grid_tolerance_mm: float = 0.01
     """Largest distance in mm between the centers of the same voxel in image and labels."""
 

@@ -55,6 +55,8 @@ class StoredCase:
     labeled_columns: tuple[int, int]
     guidance_sjk: np.ndarray | None = None
     """uint8; None where the store was prepared without superpixels."""
+    origin: str = ""
+    """What its image says it is, where that is no scan: a synthetic image or an edited scan."""
     window: tuple[float, float] | None = None
     """Intensities of this case that are 0 and 1; its own where the store's are percentiles."""
 
@@ -260,6 +262,7 @@ def open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
         rows,
         columns,
         arrays.get("guidance"),
+        str(entry.get("origin", "")),
         _window(entry["window"]),
     )
 

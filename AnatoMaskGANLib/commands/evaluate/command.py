@@ -90,6 +90,9 @@ class EvaluateOptions:
     baseline_model: tuple[str, ...] = ()
     """Models that are listed with the baselines and measured once, without noise; for example a
     regression U-Net trained with Resources/Examples/regression-unet.yaml."""
+    take_marked: bool = False
+    """Take images that say they are synthetic or edited as real scans. Without it such a case is
+    refused, because every metric against it would be wrong."""
     volumes: tuple[str, ...] = ()
     """Volumes of other methods, as NAME=FOLDER. The folder contains a volume with the name of each
     case, or one in a subfolder with that name."""
@@ -197,7 +200,7 @@ class _Evaluation:
         )
         cards = [synthesizer.card for synthesizer in (*synthesizers, *baselines)]
         _check_comparable(cards)
-        reader = CaseReader(synthesizers[0], options.labels, options.unmatched)
+        reader = CaseReader(synthesizers[0], options.labels, options.unmatched, options.take_marked)
         hashes = named_values(options.extractor_sha256, "extractor-sha256")
         places = named_values(options.extractor, "extractor")
         _refuse_other_names(hashes, places)
@@ -281,8 +284,11 @@ class _Evaluation:
         """Makes the case's volumes by every method and measures them."""
         from AnatoMaskGANLib.evaluation import ThreePlanes, draw_three_planes, evaluate_cases
         from AnatoMaskGANLib.evaluation.metrics.slice_sets import SliceSets
+        from AnatoMaskGANLib.volumes.origin_marks import origin_of
 
         case = self.reader.read(case_folder)
+        if origin_of(case.real):
+            self.note(f"{case.name}: the scan is {origin_of(case.real)}, and is taken as real.")
         samples = self._synthesize(case, on_progress)
         on_progress(0.7, "comparing")
         volumes = {name: found[0] for name, found in samples.items()} | self._others(case)
