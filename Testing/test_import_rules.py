@@ -33,6 +33,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"config", "editing", "evaluation", "networks", "preparation", "synthesis", "training"}
     | {"volumes"},
     "cli": {"__init__", "commands"},
+    "start": {"cli"},
 }
 
 # What Slicer has or installs for synthesis: these parts load with nothing else.

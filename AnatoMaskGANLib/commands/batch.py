@@ -70,6 +70,8 @@ def run_batch(
             bar.set_description_str(printable(name))
             try:
                 run_case(case, on_progress)
+            except BrokenPipeError:
+                raise  # nobody reads the results any more
             except Exception as error:  # whatever it is, the other cases go on
                 result.failed[name] = error_line(error)
                 report_event("failed", number=number, name=name, error=error_line(error))

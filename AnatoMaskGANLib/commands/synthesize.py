@@ -237,8 +237,10 @@ def _synthesize_label_map(
                 finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
             del open_targets[seed]
-            print(target)
+            print(target, flush=True)
             started = time.monotonic()
+    except BrokenPipeError:
+        raise  # nobody reads the paths any more; what is made is made
     except Exception as error:
         for seed, target in open_targets.items():
             with contextlib.suppress(OSError):  # the error itself is what has to be told
