@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from AnatoMaskGANLib.editing import EditError
-from AnatoMaskGANLib.editing.field import FieldSettings, distance_mm, register_labels
+from AnatoMaskGANLib.editing.field import distance_mm, register_labels
 from AnatoMaskGANLib.editing.grids import grids_of
 from AnatoMaskGANLib.editing.label_codes import label_codes
 from AnatoMaskGANLib.editing.parts import find_parts
 from AnatoMaskGANLib.editing.places import fix_places, nearest_voxels
 from AnatoMaskGANLib.editing.regions import changed_box, find_regions
 from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
+from AnatoMaskGANLib.editing.settings import FieldSettings
 from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 from Testing.edit_phantoms import anisotropic, ball, oblique

@@ -22,7 +22,9 @@ from AnatoMaskGANLib.editing import (
     operations,
     questions,
 )
-from AnatoMaskGANLib.editing.field import FieldSettings, distance_mm
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.painting import dominant_tissue
+from AnatoMaskGANLib.editing.settings import FieldSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_volume, write_volume
 from Testing.edit_phantoms import (
     BODY,
@@ -212,6 +214,27 @@ def test_edits_at_the_border_of_the_volume_stay_in_it() -> None:
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
     assert edited.num_painted + edited.num_moved + edited.num_filled > 300
     assert abs(edited.volume.voxels_kji[:4, :10, :10].mean() - MEANS[LIVER]) < 15
+
+
+def test_of_tissues_side_by_side_the_largest_goes_on_that_is_not_like_what_went() -> None:
+    """Fat, muscle and what lies between them, around an organ about as bright as muscle."""
+    draws = np.random.default_rng(5)
+    voxels = np.empty((3, 40, 40), np.float32)
+    voxels[:, :, :14] = -100
+    voxels[:, :, 14:22] = np.linspace(-90, 30, 8)
+    voxels[:, :, 22:] = 40
+    hole = np.zeros(voxels.shape, dtype=bool)
+    hole[1, :4, 36:] = True
+    voxels[hole] = 55
+    voxels += NOISE * draws.standard_normal(voxels.shape).astype(np.float32)
+    is_fat = dominant_tissue(voxels, ~hole, hole, NOISE)
+    assert abs(voxels[is_fat].mean() + 100) < 8
+    assert is_fat[:, :, :14].mean() > 0.99
+    assert not is_fat[:, :, 18:].any()
+    # without noise to tell tissues by, and where all is one tissue, all of it goes on
+    np.testing.assert_array_equal(dominant_tissue(voxels, ~hole, hole, 0.0), ~hole)
+    muscle = ~hole & (np.arange(40) >= 22)
+    np.testing.assert_array_equal(dominant_tissue(voxels, muscle, hole, 1.5 * NOISE), muscle)
 
 
 def test_a_removed_organ_becomes_what_is_around() -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.editing.session import ChangedBox, EditedScan, ScanEditSession
     from AnatoMaskGANLib.editing.settings import EditSettings
 
-# The files that import PyTorch and SimpleITK.
+# The files that import PyTorch and SimpleITK, and the settings, which name their default.
 __getattr__ = lazy_names(
     __name__,
     {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .field import distance_mm
-from .looks import Look
-from .moving import interpolated
-from .painting import (
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.looks import Look
+from AnatoMaskGANLib.editing.moving import interpolated
+from AnatoMaskGANLib.editing.painting import (
     enclosed,
     fill,
     outline,
@@ -16,10 +16,10 @@ from .painting import (
     with_partial_volume,
     with_soft_border,
 )
-from .parts import Part
-from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
-from .regions import Box, as_box, grown
-from .settings import EditSettings
+from AnatoMaskGANLib.editing.parts import Part
+from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
+from AnatoMaskGANLib.editing.regions import Box, as_box, grown
+from AnatoMaskGANLib.editing.settings import EditSettings
 
 _CONTEXT = 14  # shortest edges of a voxel around a part that is looked at
 _EDGE_SHARE = 0.25  # of what is painted, in the voxels next to it

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .regions import box_of
+from AnatoMaskGANLib.editing.regions import box_of
 
 _LEAST_SHARE = 0.2  # of the right label at a place, below which it is wrong and no partial volume
 
