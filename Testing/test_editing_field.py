@@ -14,6 +14,7 @@ from AnatoMaskGANLib.editing.places import fix_places, nearest_voxels
 from AnatoMaskGANLib.editing.regions import changed_box, find_regions
 from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
 from AnatoMaskGANLib.editing.settings import FieldSettings
+from AnatoMaskGANLib.editing.slices import beside
 from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 from Testing.edit_phantoms import anisotropic, ball, oblique
@@ -217,10 +218,10 @@ def test_places_of_a_shifted_label_are_whole_where_the_label_is() -> None:
     before = np.array([[[0, 1, 1, 1, 0, 0]]])
     after = np.array([[[1, 1, 1, 0]]])  # begins at voxel 2: the label at 2 to 4
     places = np.full((3, 1, 1, 4), 0.5, np.float32)
-    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -1)})
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -1)}, beside((1, 1, 1)))
     assert places[2].ravel().tolist() == [1, 2, 3, 4]  # the last one lies beside it
     places[:] = 0.5
-    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -2)})
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -2)}, beside((1, 1, 1)))
     assert places[2].ravel().tolist() == [0.5, 1, 2, 0.5]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,6 +236,32 @@ def test_of_tissues_side_by_side_the_largest_goes_on_that_is_not_like_what_went(
     np.testing.assert_array_equal(dominant_tissue(voxels, ~hole, hole, 0.0), ~hole)
     muscle = ~hole & (np.arange(40) >= 22)
     np.testing.assert_array_equal(dominant_tissue(voxels, muscle, hole, 1.5 * NOISE), muscle)
+
+
+@pytest.mark.parametrize("change", ["stroke", "lesion", "removed"])
+def test_in_thick_slices_a_change_of_one_slice_leaves_its_neighbors_their_bits(change: str) -> None:
+    scan, before = phantom(np.diag([1.0, 1.0, 5.0, 1.0]), shape_kji=(20, 64, 64))
+    labels = before.labels_kji.copy()
+    rows, columns = np.argwhere(labels[10] == KIDNEY).mean(axis=0)
+    j, i = np.ogrid[:64, :64]
+    disk = (j - rows - 5) ** 2 + (i - columns) ** 2 <= 9
+    if change == "removed":
+        labels[10][labels[10] == KIDNEY] = BODY
+    else:
+        labels[10][disk] = KIDNEY if change == "stroke" else 9
+    settings = EditSettings(looks={9: Look("value", mean=300, deviation=5)})
+    settings = replace(settings, cut_labels={KIDNEY} if change == "removed" else ())
+    edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras), settings)
+    differs = (edited.volume.voxels_kji != scan.voxels_kji).any(axis=(1, 2))
+    assert np.flatnonzero(differs).tolist() == [10]
+
+
+def test_in_slices_that_are_not_thick_neighbors_give_way_too() -> None:
+    scan, before = phantom()
+    labels = before.labels_kji.copy()
+    labels[12, 29:33, 30:36] = KIDNEY
+    edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
+    assert (edited.how_made()[[11, 13]] == MOVED).any()
 
 
 def test_a_removed_organ_becomes_what_is_around() -> None:

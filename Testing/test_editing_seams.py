@@ -6,6 +6,7 @@ import numpy as np
 
 from AnatoMaskGANLib.editing.rigid import put_shifts
 from AnatoMaskGANLib.editing.seams import join_places
+from AnatoMaskGANLib.editing.slices import beside
 
 CUBE = (1.0, 1.0, 1.0)
 
@@ -32,7 +33,7 @@ def test_voxels_beside_a_shifted_structure_come_from_beside_it() -> None:
     after = np.ones_like(before)
     after[2:7, 8:12, 5:15] = 2
     places = own_places(before.shape)
-    is_shifted = put_shifts(places, before, after, (0, 0, 0), {2: (0, -4, 0)})
+    is_shifted = put_shifts(places, before, after, (0, 0, 0), {2: (0, -4, 0)}, beside(CUBE))
     np.testing.assert_array_equal(is_shifted, after == 2)
     vacated = (before == 2) & (after != 2)
     places[1][vacated] = 3  # the nearest right row: it shows the blur of the bar

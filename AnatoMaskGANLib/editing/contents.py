@@ -73,7 +73,7 @@ class _Work:
 
     def carry(self, mask: np.ndarray, part: Part) -> None:
         """A piece with its own voxels, from where they lie in the scan."""
-        edge = with_partial_volume(mask, ~self.is_part, _EDGE_SHARE)
+        edge = with_partial_volume(mask, ~self.is_part, _EDGE_SHARE, self.lengths)
         offset = self.cut.scan.grids.turn @ np.array(part.offset_kji, dtype=np.float64)
         start = [side.start for side in self.box]
         where = edge > 0
@@ -99,7 +99,9 @@ class _Work:
         if not mask.any():
             return
         values = self._values(mask, look, label)
-        self._blend(values, with_partial_volume(mask, may_change, _EDGE_SHARE), PAINTED)
+        self._blend(
+            values, with_partial_volume(mask, may_change, _EDGE_SHARE, self.lengths), PAINTED
+        )
 
     def remove(self, hole: np.ndarray, look: Look, label: int) -> None:
         """What takes the place of a structure where the edited map has this label now."""
@@ -110,7 +112,7 @@ class _Work:
         if look.kind == "around":
             shown = outline(self.voxels, hole, own, self.lengths, is_mixed=label == 0)
             hole, own = hole | shown, own & ~shown
-        share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE)
+        share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE, self.lengths)
         if look.kind == "around":
             values = self._values(hole, Look("like", label=label), label)
             values = with_soft_border(values, self.voxels, hole, own)

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from AnatoMaskGANLib.editing.label_codes import label_codes
 from AnatoMaskGANLib.editing.settings import FieldSettings
+from AnatoMaskGANLib.editing.slices import is_thick
 from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 
 _FEWEST_CELLS = 4  # an axis with fewer than twice as many is not pooled
@@ -231,7 +232,12 @@ def _weight(
             starts = np.arange(0, is_changed.shape[axis], cell)
             is_changed = np.logical_or.reduceat(is_changed, starts, axis=axis)
     lengths = [cell * mm for cell, mm in zip(cells, spacing_kji, strict=True)]
-    distance = distance_mm(is_changed, lengths)
+    # the slices beside a thick one keep their bits, so nothing reaches them
+    apart = [
+        max(mm, reach_mm) if thick else mm
+        for mm, thick in zip(lengths, is_thick(spacing_kji), strict=True)
+    ]
+    distance = distance_mm(is_changed, apart)
     half = reach_mm / 2
     weight = 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - half) / (reach_mm - half), 0, 1))
     for axis, (sides, mm) in enumerate(zip(open_sides, lengths, strict=True)):

@@ -16,6 +16,7 @@ from AnatoMaskGANLib.editing.regions import Box, as_box, grown
 from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
 from AnatoMaskGANLib.editing.seams import join_places
 from AnatoMaskGANLib.editing.settings import EditSettings
+from AnatoMaskGANLib.editing.slices import beside
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
 _SEARCH_VOXELS = 16  # around a tile in which right places are looked for
@@ -87,11 +88,13 @@ def _move_tile(
         own_places = np.indices(offsets.shape[1:], dtype=np.float32)
         own_places += np.array(start, dtype=np.float32).reshape(3, 1, 1, 1)
         places, is_off = fix_places(offsets + own_places, cut.old[wide], to_move[local])
-        is_shifted = put_shifts(places, cut.old[wide], to_move[local], start, shifts)
+        spacing = cut.scan.label_spacing_kji
+        around = beside(spacing)
+        is_shifted = put_shifts(places, cut.old[wide], to_move[local], start, shifts, around)
         was_shifted = np.isin(cut.old[local], list(shifts))
-        is_loose = _near(is_off | is_shifted | was_shifted) & ~is_shifted
-        spacing = np.array(cut.scan.label_spacing_kji)
-        join_places(places, cut.old[wide], to_move[local], is_loose, spacing / spacing.min())
+        is_loose = _near(is_off | is_shifted | was_shifted, around) & ~is_shifted
+        lengths = [mm / min(spacing) for mm in spacing]
+        join_places(places, cut.old[wide], to_move[local], is_loose, lengths)
         offsets = places - own_places
     if not offsets.any():
         return 0
@@ -158,13 +161,13 @@ def _on_scan(
     return found
 
 
-def _near(mask: np.ndarray) -> np.ndarray:
-    """A mask with the voxels around it."""
+def _near(mask: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """A mask with the voxels around it. around [3,3,3]: those that are next to the middle one."""
     from scipy import ndimage
 
     if not mask.any():
         return mask
-    return ndimage.binary_dilation(mask, iterations=_SEAM_VOXELS)
+    return ndimage.binary_dilation(mask, around, iterations=_SEAM_VOXELS)
 
 
 def _tiles(box: Box) -> Iterator[Box]:

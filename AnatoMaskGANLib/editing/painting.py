@@ -15,6 +15,7 @@ from AnatoMaskGANLib.editing.field import distance_mm
 from AnatoMaskGANLib.editing.grain import Grain, grain_of
 from AnatoMaskGANLib.editing.membrane import membrane
 from AnatoMaskGANLib.editing.regions import Box
+from AnatoMaskGANLib.editing.slices import beside
 
 _FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
 _DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
@@ -179,11 +180,16 @@ def with_soft_border(
     return np.where(own < 0.99, own * values + (1 - own) * beside, values)
 
 
-def with_partial_volume(mask: np.ndarray, may_change: np.ndarray, edge_share: float) -> np.ndarray:
+def with_partial_volume(
+    mask: np.ndarray,
+    may_change: np.ndarray,
+    edge_share: float,
+    lengths_kji: tuple[float, ...],
+) -> np.ndarray:
     """[K,J,I] float32: 1 in a mask, a share in those voxels next to it that may change, else 0."""
     from scipy import ndimage
 
-    ring = ndimage.binary_dilation(mask) & ~mask & may_change
+    ring = ndimage.binary_dilation(mask, beside(lengths_kji)) & ~mask & may_change
     return mask + np.float32(edge_share) * ring
 
 

@@ -42,12 +42,13 @@ def put_shifts(
     after: np.ndarray,
     start_kji: tuple[int, ...],
     shifts: Mapping[int, tuple[int, int, int]],
+    around: np.ndarray,
 ) -> np.ndarray:
     """Writes the places of shifted labels and of the voxels beside them over others, where they
     have the right label; gives back the mask of those with a shifted label.
 
     places [3,K,J,I]: in voxels of `before`. after [K,J,I]: labels, whose first voxel is the voxel
-    `start_kji` of `before`.
+    `start_kji` of `before`. around [3,3,3]: the voxels that are beside the middle one.
     """
     from scipy import ndimage
 
@@ -56,7 +57,7 @@ def put_shifts(
     for label, offset in shifts.items():
         is_label = after == label
         # voxels beside the structure hold a share of it
-        beside = ndimage.binary_dilation(is_label) & ~has_shift
+        beside = ndimage.binary_dilation(is_label, around) & ~has_shift
         spots = np.argwhere(is_label | beside)
         at = spots + np.array(start_kji) + offset
         inside = ((at >= 0) & (at < before.shape)).all(axis=1)
