@@ -24,7 +24,8 @@ from AnatoMaskGANLib.editing import (
     questions,
 )
 from AnatoMaskGANLib.editing.field import distance_mm
-from AnatoMaskGANLib.editing.painting import dominant_tissue
+from AnatoMaskGANLib.editing.painting import dominant_tissue, fill
+from AnatoMaskGANLib.editing.regions import as_box
 from AnatoMaskGANLib.editing.settings import FieldSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_volume, write_volume
 from Testing.edit_phantoms import (
@@ -262,6 +263,20 @@ def test_in_slices_that_are_not_thick_neighbors_give_way_too() -> None:
     labels[12, 29:33, 30:36] = KIDNEY
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
     assert (edited.how_made()[[11, 13]] == MOVED).any()
+
+
+def test_a_gap_in_a_thin_structure_has_its_noise_and_not_the_steps_of_its_borders() -> None:
+    """A layer of fluid in bright tissue, blurred over its five voxels."""
+    voxels = np.full((24, 24, 40), 100, np.float32)
+    voxels[:, 9:14] = np.array([50, 30, 20, 30, 50]).reshape(1, 5, 1)
+    voxels += 3 * np.random.default_rng(6).standard_normal(voxels.shape).astype(np.float32)
+    layer = np.zeros(voxels.shape, dtype=bool)
+    layer[:, 9:14] = True
+    hole = layer & (np.abs(np.arange(40) - 20) <= 4)
+    box = as_box(slice(0, size) for size in voxels.shape)
+    filled = fill(voxels, hole, layer & ~hole, box, (1.0, 1.0, 1.0), None, False)
+    assert 0.8 * 3 < filled[:, 11, 16:25].std() < 1.5 * 3
+    assert 20 < filled[:, 11, 16:25].mean() < 50
 
 
 def test_a_removed_organ_becomes_what_is_around() -> None:

@@ -117,6 +117,8 @@ def fill(
     enough of it nearby, `otherwise`, or else the tissue of all that is around. is_mixed: the
     sources are several tissues under one label; what dominates around the hole goes on.
     """
+    from scipy import ndimage
+
     distance = distance_mm(hole, lengths_kji)
     known = _rim(voxels, distance, sources, is_mixed)
     if is_mixed and known.any():
@@ -129,6 +131,9 @@ def fill(
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
     low, high = voxels[known].min(), voxels[known].max()
     alike = wide & (voxels >= low) & (voxels <= high)
+    # grain is of the tissue and not of its border
+    inner = alike & ndimage.binary_erosion(sources | hole, beside(lengths_kji))
+    alike = inner if np.count_nonzero(inner) >= _FEWEST_VOXELS else alike
     grain = tissue_of(voxels, alike).grain
     deviation = grain.deviation
     # the borders of a thin structure scatter more than its tissue does
