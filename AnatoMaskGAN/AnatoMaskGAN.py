@@ -32,6 +32,8 @@ from AnatoMaskGANModule.models.chooser import ModelChooser
 from AnatoMaskGANModule.models.panel import ModelsPanel
 from AnatoMaskGANModule.packages.panel import PackagesPanel
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+from AnatoMaskGANModule.scan_edit.panel import ScanEditPanel
+from AnatoMaskGANModule.scan_edit.snapshot import isSnapshot
 from AnatoMaskGANModule.self_test import AnatoMaskGANTest  # noqa: F401  Slicer looks for it here
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
 from AnatoMaskGANModule.synthesis.label_panel import LabelPanel
@@ -43,6 +45,8 @@ from AnatoMaskGANModule.training.install_panel import InstallRunPanel
 from AnatoMaskGANModule.training.panel import TrainPanel
 
 OWN_PACKAGES = ("AnatoMaskGANLib", "AnatoMaskGANModule")
+# The first section: below what has to be installed, above those of AnatoMaskGAN.ui.
+FIRST_SECTION, FIRST_PLACE = "ScanEdit", 1
 # The sections that have a file of their own, in their order below those of AnatoMaskGAN.ui.
 SECTION_FILES = ("Models", "Batch", "Train", "Packages", "Log")
 if importlib.util.find_spec("AnatoMaskGANLib") is None:  # run from the source tree
@@ -102,6 +106,8 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/AnatoMaskGAN.ui"))
+        first = slicer.util.loadUI(self.resourcePath(f"UI/{FIRST_SECTION}.ui"))
+        uiWidget.layout().insertWidget(FIRST_PLACE, first)
         for name in SECTION_FILES:
             section = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
             uiWidget.layout().addWidget(section)
@@ -147,6 +153,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.labelPanel = LabelPanel(ui, logic)
         self.synthesisPanel = SynthesisPanel(ui, logic, work, views, self.live)
         self.outputPanel = OutputPanel(ui, logic, work)
+        self.scanEditPanel = ScanEditPanel(ui, logic, work, views, self._updateTimer.start)
         self.editPanel = EditPanel(ui, logic, work, views)
         self.comparePanel = ComparePanel(ui, logic, work, views, self.packagesPanel)
         self.modelsPanel = ModelsPanel(
@@ -173,7 +180,13 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.live.stop()
         self.logic.cancel()  # work that is going on ends at its next look
         self.logic.backend.close()
-        for panel in (self.modelsPanel, self.batchPanel, self.trainPanel, self.installRunPanel):
+        for panel in (
+            self.scanEditPanel,
+            self.modelsPanel,
+            self.batchPanel,
+            self.trainPanel,
+            self.installRunPanel,
+        ):
             panel.close()
         self.segmentEditor.close()
         self.segments.observe(None)
@@ -199,6 +212,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: Any = None, event: Any = None) -> None:
         self.live.stop()
+        self.scanEditPanel.follower.stop()
         self.logic.cancel()
         self.segmentEditor.forgetScene()
         self.views.hide()
@@ -214,9 +228,12 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self.logic.getParameterNode()
         self.setParameterNode(parameters)
         if parameters.inputSegmentation is None:
-            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-            if first is not None:
-                parameters.inputSegmentation = first
+            kind = "vtkMRMLSegmentationNode"
+            count = slicer.mrmlScene.GetNumberOfNodesByClass(kind)
+            found = [slicer.mrmlScene.GetNthNodeByClass(number, kind) for number in range(count)]
+            found = [node for node in found if not isSnapshot(node)]
+            if found:
+                parameters.inputSegmentation = found[0]
 
     def setParameterNode(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
         modified = vtkCommand.ModifiedEvent
@@ -234,6 +251,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             forgetChoicesOfOthers(self._parameterNode)
         self._updateTimer.start()
         self.live.onEdited()
+        self.scanEditPanel.follower.onEdited()
 
     def onSegmentsShownOrHidden(self) -> None:
         self._updateTimer.start()
@@ -262,6 +280,7 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for panel in (
             self.synthesisPanel,
             self.outputPanel,
+            self.scanEditPanel,
             self.editPanel,
             self.comparePanel,
             self.batchPanel,
@@ -277,9 +296,16 @@ class AnatoMaskGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is None:
             problem = _("The scene is closing.")
         readiness = Readiness(problem, self.work.isRunning, self.live.isOn)
-        for panel in (self.synthesisPanel, self.outputPanel, self.editPanel, self.comparePanel):
+        for panel in (
+            self.synthesisPanel,
+            self.outputPanel,
+            self.scanEditPanel,
+            self.editPanel,
+            self.comparePanel,
+        ):
             panel.showReadiness(readiness)
         for section in (
+            self.ui.scanEditCollapsibleButton,
             self.ui.inputsCollapsibleButton,
             self.ui.labelsCollapsibleButton,
             self.ui.samplingCollapsibleButton,

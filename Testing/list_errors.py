@@ -93,7 +93,11 @@ says; without a network choose a folder of wheels. |
 earlier checkpoint with lower learning rates. |
 | The model does not know labels of the map (UnmatchedLabelsError) | No rule matches these names \
 or values; the message lists them. | Map them in the module's label table, name them with \
-`--labels`, or use `--unmatched background`. |
+`--labels`, or use `--unmatched surrounding` (the tissue around them) or `--unmatched background` \
+(a hole of air). |
+| The label map has no names, and its values do not show what they are | Several \
+tables number alike, and sizes and places fit none clearly. | Give `--labels` the table that the \
+message names, if it is right, or a file of names; see `label-tables.md`. |
 | Killed, power lost | | Run the same command again: files are replaced whole or not at all, and \
 training continues from its last checkpoint. |
 """

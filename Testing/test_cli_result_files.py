@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from AnatoMaskGANLib.commands.result_files import (
+    Job,
     make_folder,
     plan_deformed_jobs,
     plan_jobs,
@@ -153,7 +154,7 @@ def test_the_result_of_a_file_type_that_cannot_be_written_is_nifti(tmp_path: Pat
         plan_jobs([tmp_path / "aseg.mgz"], tmp_path / "scan.mgz", [0])
 
 
-@pytest.mark.parametrize("name", ["scan.png", "scan.nii.bz2", "scan.DCM", "scan.nii.gzip.zip"])
+@pytest.mark.parametrize("name", ["scan.png", "scan.nii.bz2", "scan.nii.gzip.zip"])
 def test_the_name_of_another_file_is_no_folder(tmp_path: Path, name: str) -> None:
     output, label_maps = tmp_path / name, [tmp_path / "a.nii"]
     with pytest.raises(ValueError, match="cannot be written: its file type is not supported"):
@@ -164,6 +165,17 @@ def test_the_name_of_another_file_is_no_folder(tmp_path: Path, name: str) -> Non
         plan_segmentations(label_maps, output)
     output.mkdir()
     assert targets(output, *label_maps) == ["a_synthetic.nii"]
+
+
+def test_a_name_that_ends_in_dcm_is_one_series(tmp_path: Path) -> None:
+    output, label_maps = tmp_path / "scan.DCM", [tmp_path / "a.nii"]
+    for _ in range(2):
+        assert plan_jobs(label_maps, output, [0]) == [Job(label_maps[0], {0: output})]
+        with pytest.raises(ValueError, match="Give a folder as output"):
+            plan_jobs(label_maps, output, [0, 1])
+        with pytest.raises(ValueError, match="Give a folder as output"):
+            plan_deformed_jobs(label_maps, output, 1, [0])
+        output.mkdir(exist_ok=True)  # what a second run finds
 
 
 @pytest.mark.parametrize("name", ["run.v2", "2026.11.21", "model.final", ".results"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -259,3 +260,47 @@ def test_every_brain_of_the_data_gets_a_finite_volume_on_its_own_grid(
         assert volume.shape_kji == label_map.shape_kji
         assert np.abs(volume.ijk_to_ras - label_map.ijk_to_ras).max() <= 1e-6
         assert np.isfinite(volume.voxels_kji).all()
+
+
+def test_labels_that_a_model_does_not_know_become_the_tissue_around_them(
+    tiny_model: Path, label_map_file: Path, tmp_path: Path
+) -> None:
+    label_map = read_label_map(label_map_file)
+    names = {value: str(name) for value, name in label_map.names.items()}
+    last = max(label_map.values)
+    write_label_map(replace(label_map, names=names | {last: "tumor"}), tmp_path / "seg.nii.gz")
+    line = ["synthesize", str(tmp_path / "seg.nii.gz"), "--model", str(tiny_model), "--output"]
+    target = tmp_path / "out" / "scan.nii.gz"
+    assert main([*line, str(target)]) == 1
+    assert main([*line, str(target), "--unmatched", "surrounding"]) == 0
+    matches = read_volume(target).provenance["LabelMatches"]
+    assert f"{last}->as the tissue around it (unmatched)" in matches
+
+
+def test_the_word_model_stands_for_the_numbers_of_the_model(
+    tiny_model: Path, label_map_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label_map = read_label_map(label_map_file)
+    write_label_map(replace(label_map, names={}, codes={}), tmp_path / "seg.nii.gz")
+    line = ["synthesize", str(tmp_path / "seg.nii.gz"), "--model", str(tiny_model), "--output"]
+    target = tmp_path / "out" / "scan.nii.gz"
+    assert main([*line, str(target)]) == 1
+    assert "--labels model" in capsys.readouterr().err
+    assert main([*line, str(target), "--labels", "model"]) == 0
+    matches = read_volume(target).provenance["LabelMatches"].split("; ")
+    assert matches == [f"{value}->{value} (name)" for value in label_map.values]
+
+
+def test_a_folder_of_masks_becomes_one_volume_and_its_files_name_the_labels(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value, name in enumerate(("femur_left", "femur_right"), start=1):
+        mask = np.zeros((8, 16, 16), np.uint8)
+        mask[2:6, 4:12, 8 * value - 8 : 8 * value - 2] = 1
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        write_label_map(LabelMap(mask, np.diag([2.0, 2, 2, 1])), tmp_path / f"masks/{name}.nii.gz")
+    line = ["synthesize", str(tmp_path / "masks"), "--output", str(tmp_path / "out")]
+    line += ["--model", str(tiny_model), "--labels", "model"]
+    assert main(line) == 1
+    assert "named by their files, not by --labels" in caplog.text
+    assert "1 femur_left, 2 femur_right" in caplog.text

@@ -203,3 +203,9 @@ def test_further_values_are_names_and_no_classes() -> None:
     for more in ({"1": "a"}, {"5": "b"}):
         with pytest.raises(VolumeError, match="expected a new value for one of its labels"):
             LabelTable.from_dict({"name": "t", "labels": {"1": "a"}, "more_values": more})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"name": "t", "labels": {"1": "a"}}', encoding="utf-8-sig")
+    assert load_label_table(path).labels == {1: "a"}

@@ -26,7 +26,7 @@ def test_no_file_of_the_module_loads_the_core_or_pytorch_when_it_is_imported() -
 
 # part of the module -> the other parts that it may import; a part is a file or a folder of it. What
 # is imported for type checkers alone is left out: a panel is given the logic, and names its type.
-FEATURES = {"batch", "compare", "edit", "models", "packages", "synthesis", "training"}
+FEATURES = {"batch", "compare", "edit", "models", "packages", "scan_edit", "synthesis", "training"}
 ALLOWED_PARTS: dict[str, set[str]] = {
     "__init__": set(),
     "host": set(),
@@ -34,6 +34,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     "packages": {"host"},
     "synthesis": {"host", "parameters"},
     "edit": {"host", "parameters", "synthesis"},
+    "scan_edit": {"host", "parameters", "synthesis"},
     "compare": {"host", "packages", "parameters", "synthesis"},
     "models": {"host", "packages", "parameters"},
     "batch": {"host", "packages", "parameters"},

@@ -287,7 +287,10 @@ def test_labels_are_matched_by_rules_and_by_the_users_word(logic, model: str) ->
 def test_the_table_tells_how_the_taken_segments_are_matched_without_the_others(
     logic, model: str
 ) -> None:
-    """One that Slicer named Segment_1 counts by its value as soon as no other has a name."""
+    """One that Slicer named Segment_1 is shown by its value as soon as no other has a name.
+
+    A run judges the voxels, which do not bear a single value out; a choice decides.
+    """
     segmentation = add_segmentation({"Segment_1": limb()["skin"], "bone": limb()["bone"]})
     made_up = segmentation.GetSegmentation().GetNthSegmentID(0)
     rules = [match.rule for match in logic.matchSegments(segmentation, model)]
@@ -295,8 +298,11 @@ def test_the_table_tells_how_the_taken_segments_are_matched_without_the_others(
     first, second = logic.matchSegments(segmentation, model, takenIDs=[made_up])
     assert (first.rule, first.modelLabel, first.isTaken) == ("value", "skin", True)
     assert (second.rule, second.isTaken) == ("name", False)
-    output = logic.synthesize(segmentation, model=model, segmentIDs=[made_up])
-    assert "(value)" in logic.provenance(output)["LabelMatches"]
+    with pytest.raises(UnmatchedLabelsError, match="do not show what they are"):
+        logic.synthesize(segmentation, model=model, segmentIDs=[made_up])
+    chosen = {made_up: "skin"}
+    output = logic.synthesize(segmentation, model=model, segmentIDs=[made_up], labels=chosen)
+    assert "(user)" in logic.provenance(output)["LabelMatches"]
     assert not any(m.isTaken for m in logic.matchSegments(segmentation, model, takenIDs=[]))
 
 

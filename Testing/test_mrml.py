@@ -670,3 +670,14 @@ def test_a_choice_belongs_to_the_segment_and_not_to_its_name(
     assert not caplog.text
     assert user_table([first, second], {"Left": ""}) == {str(first.label_value): None}
     assert "first of 2 segments of this name" in caplog.text
+
+
+def test_a_kind_of_segments_that_nothing_turns_into_voxels_is_told() -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Odd")
+    node.GetSegmentation().SetSourceRepresentationName("Sketch")
+    segment = slicer.vtkSegment()
+    segment.SetName("sketch")
+    segment.AddRepresentation("Sketch", vtk.vtkPolyData())
+    node.GetSegmentation().AddSegment(segment)
+    with pytest.raises(VolumeError, match="'Sketch' and cannot be turned into voxels"):
+        label_map_from_segmentation(node)

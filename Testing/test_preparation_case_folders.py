@@ -179,3 +179,11 @@ def test_the_stem_of_a_file_is_what_stands_before_its_type() -> None:
     names = ["Image.NII.gz", "x.seg.nrrd", "a.b.mha", "readme.txt"]
     assert [stem_of(Path(name)) for name in names] == ["image", "x", "a.b", ""]
     assert np.all([stem_of(Path(f"seg{suffix}")) == "seg" for suffix in (".nii", ".mhd")])
+
+
+def test_a_pair_of_header_and_voxels_is_one_image(tmp_path: Path) -> None:
+    touch(
+        *(tmp_path / "a" / f"{stem}.{end}" for stem in ("image", "seg") for end in ("hdr", "img"))
+    )
+    (case,) = find_case_folders(tmp_path)
+    assert (case.image.name, case.labels.name) == ("image.hdr", "seg.hdr")

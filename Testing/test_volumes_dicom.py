@@ -8,9 +8,14 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    SegmentationStorage,
+    generate_uid,
+)
 
-from AnatoMaskGANLib.volumes import VolumeError, read_volume
+from AnatoMaskGANLib.volumes import VolumeError, read_label_map, read_volume
 
 # rows run to the left and a little up, columns to the back: LPS
 ROW = np.array([np.cos(0.1), 0.0, np.sin(0.1)])
@@ -169,3 +174,24 @@ def test_a_torn_dicom_file_is_refused_with_what_is_torn(
         VolumeError, match=f"{told}. Expected a complete DICOM file.*export it again"
     ):
         read_volume(path)
+
+
+def test_a_segmentation_object_is_no_stack_of_slices(tmp_path: Path) -> None:
+    _write_series(tmp_path, [np.zeros(3)])
+    path = tmp_path / "9.dcm"
+    data = pydicom.dcmread(path)
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+    pydicom.dcmwrite(path, data)
+    for place in (path, tmp_path):
+        with pytest.raises(VolumeError, match="is a DICOM segmentation of the type none"):
+            read_label_map(place)
+
+
+def test_a_series_that_says_it_is_synthetic_is_marked_so(tmp_path: Path) -> None:
+    _write_series(tmp_path, [np.array([0.0, 0.0, 0.0])] * 4)
+    assert read_volume(tmp_path).provenance == {}
+    for path in tmp_path.iterdir():
+        data_set = pydicom.dcmread(path)
+        data_set.SyntheticData = "YES"
+        data_set.save_as(path)
+    assert read_volume(tmp_path).provenance == {"SyntheticData": "YES"}

@@ -18,6 +18,11 @@ from AnatoMaskGANModule.host import resources
 from AnatoMaskGANModule.models.library import KnownModels
 from AnatoMaskGANModule.packages import job as packages
 from AnatoMaskGANModule.parameters import DEFAULT_MODEL, AnatoMaskGANParameterNode
+from AnatoMaskGANModule.scan_edit import job as scanEdit
+from AnatoMaskGANModule.scan_edit import snapshot
+from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
+from AnatoMaskGANModule.scan_edit.maps import editMaps, writeSegments
+from AnatoMaskGANModule.scan_edit.picture import savePicture
 from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
 from AnatoMaskGANModule.synthesis.choices import EditChoices, SynthesisChoices
 from AnatoMaskGANModule.synthesis.request import (
@@ -45,7 +50,7 @@ from AnatoMaskGANModule.training.job import TrainingJob, TrainingRequest
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.mrml import SegmentationExport
-    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.synthesis import ModelCard, Progress
     from AnatoMaskGANLib.volumes import Volume
 
 
@@ -90,6 +95,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self.backend = backend or DirectBackend()
         self._models = KnownModels()
         self._work = OneAtATime()
+        self.editQuestions: Sequence[tuple[str, str]] = ()
+        """What the segments of the last `editScan` could not tell: names of segments, each with
+        "look" or "fill"."""
 
     def getParameterNode(self) -> AnatoMaskGANParameterNode:
         return AnatoMaskGANParameterNode(super().getParameterNode())
@@ -311,6 +319,136 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             logCallback or logging.info,
         )
 
+    # Edits of a scan that follows its segmentation, without a model
+
+    def editScan(
+        self,
+        scan: slicer.vtkMRMLScalarVolumeNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        progressCallback: Callable[[float, str], None] | None = None,
+        logCallback: Callable[[str], None] | None = None,
+        **choices: Any,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """The volume node with the scan as it would be with the segments as they are now.
+
+        What is compared with are the segments as they were when they were first used, see
+        `startEditFromHere`. Without an output volume a new one is made; the scan itself is changed
+        only where it is given as the output, and the segments as they are now then belong to it.
+        choices: by name, the fields of `ScanEditChoices` (changes, looks, fills, ...), in the words
+        of `anatomaskgan edit`. A series of changes becomes a sequence. logCallback gets what the
+        user should know, in sentences; `cancel`, called from progressCallback, ends the run with
+        SynthesisCancelledError. Raises ValueError for bad input and where nothing was edited.
+        Whatever is raised, the scene is as it was before.
+        """
+        chosen = ScanEditChoices.of(choices)
+        scanEdit.checkScan(scan)
+        scanEdit.checkSegmentation(segmentationNode)
+        scanEdit.checkOutput(outputVolume, scan)
+        self._work.checkIsFree()
+        if not chosen.changes and snapshot.snapshotOf(segmentationNode) is None:
+            raise ValueError(
+                f"It is not known how the segments of {segmentationNode.GetName()!r} were before "
+                "they were edited. Call startEditFromHere before the edits, or give changes."
+            )
+        before = snapshot.remembered(segmentationNode)
+        source = scanEdit.EditSource(scan, before, segmentationNode)
+        with self._work.begun():
+            progress = self._progress(progressCallback)
+            made = scanEdit.madeEdits(source, chosen, self.backend, progress)
+        self.editQuestions = made.questions()
+        return self._putEdits(made, outputVolume, logCallback)
+
+    def makeEditAgain(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        progressCallback: Callable[[float, str], None] | None = None,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """A volume node with the same voxels as an edited scan, by its record alone.
+
+        Raises ValueError when it cannot be: no edited scan, or something was changed since.
+        """
+        self._work.checkIsFree()
+        with self._work.begun():
+            made = scanEdit.madeAgain(volumeNode, self._progress(progressCallback))
+        scanEdit.checkOutput(outputVolume, made.source.scan)
+        return self._putEdits(made, outputVolume, None)
+
+    def changeSegments(
+        self,
+        scan: slicer.vtkMRMLScalarVolumeNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        changes: Sequence[str],
+        fixed: Sequence[str] = (),
+    ) -> None:
+        """Change the segments by words, such as "grow liver by 5 mm", on the grid of the scan.
+
+        The segments as they were are remembered before. Raises EditError, a ValueError, for words
+        that are no edit, and for a series.
+        """
+        from AnatoMaskGANLib.editing import EditError
+
+        scanEdit.checkScan(scan)
+        scanEdit.checkSegmentation(segmentationNode)
+        before = snapshot.remembered(segmentationNode)
+        maps = editMaps(scan, before, segmentationNode)
+        steps = scanEdit.changedSteps(maps, ScanEditChoices(changes, fixed=fixed))
+        if len(steps) > 1:
+            raise EditError(
+                f"The changes {'; '.join(changes)} are a series of {len(steps)} steps; expected "
+                "one. Give editScan the series."
+            )
+        for changed in steps.values():
+            writeSegments(segmentationNode, scan, maps, changed)
+
+    def startEditFromHere(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode
+    ) -> slicer.vtkMRMLSegmentationNode:
+        """The hidden copy of the segments as they are now, with which later edits are compared."""
+        scanEdit.checkSegmentation(segmentationNode)
+        return snapshot.startFromHere(segmentationNode)
+
+    def undoSegmentEdits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        """Let the segments be as they were at the start of the edits."""
+        scanEdit.checkSegmentation(segmentationNode)
+        snapshot.backToStart(segmentationNode)
+
+    def saveEditPicture(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, path: str) -> None:
+        """Save a PNG picture of an edited scan beside the scan as it was, marked as edited.
+
+        Raises ValueError where it is no edited scan or its scan is gone, OSError for a path that
+        cannot be written.
+        """
+        scan = volumeNode.GetNodeReference(scanEdit.SCAN_ROLE)
+        if scan is None:
+            raise ValueError(
+                f"{volumeNode.GetName()!r} is no edited scan whose scan is in the scene. Select an "
+                "edited scan."
+            )
+        savePicture(scan, volumeNode, path)
+
+    def _putEdits(
+        self,
+        made: scanEdit.MadeEdits,
+        outputVolume: slicer.vtkMRMLScalarVolumeNode | None,
+        logCallback: Callable[[str], None] | None,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        source = made.source
+        checkStillThere(source.scan, source.before, source.after, outputVolume)
+        for line in made.remarks():
+            (logCallback or logging.info)(line)
+        node = scanEdit.putEdits(made, outputVolume)
+        if node is source.scan:
+            snapshot.startFromHere(source.after)
+        return node
+
+    def _progress(self, progressCallback: Callable[[float, str], None] | None) -> Progress:
+        """Reports the progress; it is cancelled when `cancel` was called."""
+        from AnatoMaskGANLib.synthesis import Progress
+
+        return Progress(progressCallback or (lambda share, text: None), self._work.isCancelled)
+
     # Comparison
 
     def compare(
@@ -373,7 +511,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     def isMadeHere(self, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
         """Whether the whole volume is synthetic, and known of which segmentation."""
         provenance = self.provenance(volumeNode)
-        return {"Model", "Segments"} <= provenance.keys() and not isEditedScan(provenance)
+        isEdited = isEditedScan(provenance) or "EditedScan" in provenance
+        return {"Model", "Segments"} <= provenance.keys() and not isEdited
 
     def _provenanceOf(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
         """How a volume that is wholly synthetic was made; ValueError for any other."""

@@ -181,6 +181,23 @@ class Seam(enum.Enum):
         }[self]
 
 
+class EditModality(enum.Enum):
+    """Kind of a scan that is edited."""
+
+    AUTO = ""
+    CT = "ct"
+    T1 = "t1"
+    T2 = "t2"
+
+    def label(self) -> str:
+        return {
+            EditModality.AUTO: _("Automatic (CT is recognized, else MR T1)"),
+            EditModality.CT: _("CT"),
+            EditModality.T1: _("MR T1"),
+            EditModality.T2: _("MR T2"),
+        }[self]
+
+
 class Device(enum.Enum):
     """Where the network runs."""
 
@@ -222,7 +239,14 @@ class AnatoMaskGANParameterNode:
     outputVolume: vtkMRMLScalarVolumeNode
     # what the output is compared with
     realVolume: vtkMRMLScalarVolumeNode
-    # the real scan that is edited, and its segments before the edits
+    # the scan that follows its segments, and its edited copy; none: a new volume
+    followedScan: vtkMRMLScalarVolumeNode
+    followedOutput: vtkMRMLScalarVolumeNode
+    # segment name -> what a new one looks like, and what takes the place of a removed one
+    editLooks: dict[str, str]
+    editFills: dict[str, str]
+    editModality: EditModality = EditModality.AUTO
+    # the real scan that a model edits in place, and its segments before the edits
     editedScan: vtkMRMLScalarVolumeNode
     segmentationBefore: vtkMRMLSegmentationNode
     # over which an edit fades out into the scan

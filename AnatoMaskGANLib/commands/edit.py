@@ -4,47 +4,62 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse.typing import PositiveFloat
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.dicom_results import (
+    DicomOptions,
+    dicom_recipe,
+    patient_for,
+    write_series,
+    writes_dicom,
+)
 from AnatoMaskGANLib.commands.errors import UsageError
 from AnatoMaskGANLib.commands.manifest import Manifest
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.result_files import (
     DEFAULT_SUFFIX,
+    SERIES_SUFFIX,
     check_output,
+    files_beside,
     is_file_name,
+    is_series_name,
     make_folder,
     refuse_lost_files,
     volume_files,
     volume_stem,
 )
 from AnatoMaskGANLib.commands.shards import shard_of
-from AnatoMaskGANLib.synthesis.options import Progress
+from AnatoMaskGANLib.commands.synthesize import Device
+from AnatoMaskGANLib.synthesis.options import Filler, Progress, SamplingSettings
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing import EditSettings
+    from AnatoMaskGANLib.editing import EditSettings, ScanEditSession
+    from AnatoMaskGANLib.synthesis.edit_fillers import EditModel
     from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 SCAN_NAME = "image"
 BEFORE_NAME = "seg"
 AFTER_NAME = "seg-edited"
+DEFAULT_MODEL = "brain-t1"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class EditOptions:
+class EditOptions(SamplingSettings, DicomOptions):
     """Change a real scan as its segmentation was edited, without a model, for any scan and any
-    labels."""
+    labels; or together with a model that knows the labels. The options on noise and on unmatched
+    labels are the model's."""
 
     output: Path
-    """File for the edited scan, or a folder for a series or for several cases."""
+    """File for the edited scan, or a folder for a series or for several cases. A name that ends in
+    .dcm gets a DICOM series (see --dicom)."""
     inputs: tuple[Path, ...] = positional()
     """SCAN BEFORE AFTER: the scan, its segmentation, and the edited segmentation; with --change
     only SCAN BEFORE. Or a folder of cases: every folder in it with the files image and seg, and
@@ -75,9 +90,27 @@ class EditOptions:
     labels: Path | None = None
     """Names for label maps whose files do not name their labels: a JSON file {"label value":
     "name"}, or the name of a bundled label table, such as totalsegmentator-v2."""
+    filler: Filler = "moved"
+    """Who makes the voxels of the edit: moved takes the scan's own voxels, which needs no model;
+    model lets a model make all that changed its label; both moves voxels and lets the model fill
+    only holes and new structures, where the scan has no voxels to move."""
+    model: str | None = None
+    """Name of the model that fills (see: anatomaskgan models list) or path of a model folder; by
+    default brain-t1 where the filler is model or both. With the filler moved it only advises."""
+    seed: NonNegativeInt = 0
+    """Seed of the model's noise. The same seed gives the same voxels."""
+    device: Device = "auto"
+    """Device on which the model runs; auto takes a GPU if there is one."""
     shard: str | None = None
     """Part of the cases that this process works on: I/N with I from 0 to N - 1, for N machines
     that share one list."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for numbers with which no model fills."""
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -99,13 +132,15 @@ def edit(options: EditOptions) -> int:
     the same files with the same options and unchanged since, is not made again.
     """
     shard = shard_of(options.shard)
+    writes_dicom(options, options.output)
     jobs = shard.part_of(plan_edits(options))
     check_output(options.output)
     is_file = is_file_name(options.output)
     manifest = Manifest(None if is_file else options.output, shard)
+    model = _model_of(options)
 
     def run_job(job: EditJob, on_progress: OnProgress) -> None:
-        _edit_case(job, options, manifest, on_progress)
+        _edit_case(job, _Editor(options, model), manifest, on_progress)
 
     result = run_batch(jobs, lambda job: str(job.scan), run_job)
     if len(jobs) > 1:
@@ -157,14 +192,21 @@ def _targets_of_files(
                 f"The output {output} is one file, but the series has {len(steps)} steps. Give a "
                 "folder as output."
             )
-        labels = output.with_name(f"{volume_stem(output)}-{BEFORE_NAME}{DEFAULT_SUFFIX}")
-        return {steps[0]: (output, labels if options.change else None)}
+        return {steps[0]: (output, _labels_beside(output, options))}
+    suffix = SERIES_SUFFIX if options.dicom else DEFAULT_SUFFIX
     targets = {}
     for step in steps:
-        stem = f"edited-{step}" if step else "edited"
-        labels = output / f"{stem}-{BEFORE_NAME}{DEFAULT_SUFFIX}"
-        targets[step] = (output / f"{stem}{DEFAULT_SUFFIX}", labels if options.change else None)
+        image = output / (f"edited-{step}{suffix}" if step else f"edited{suffix}")
+        targets[step] = (image, _labels_beside(image, options))
     return targets
+
+
+def _labels_beside(image: Path, options: EditOptions) -> Path | None:
+    """Where the label map of an edited scan goes; None where it is a file of the input already."""
+    if is_series_name(image):
+        return files_beside(image)[0]
+    labels = image.with_name(f"{volume_stem(image)}-{BEFORE_NAME}{DEFAULT_SUFFIX}")
+    return labels if options.change else None
 
 
 def _cases_in(folder: Path, options: EditOptions, steps: Sequence[str]) -> Iterator[EditJob]:
@@ -197,18 +239,31 @@ def _cases_in(folder: Path, options: EditOptions, steps: Sequence[str]) -> Itera
             case = case if part.name else options.output / (f"{name}_{step}" if step else "")
             image = case / f"{SCAN_NAME}{DEFAULT_SUFFIX}"
             targets[step] = (image, case / f"{BEFORE_NAME}{DEFAULT_SUFFIX}")
+            if options.dicom:
+                image = image.with_name(f"{SCAN_NAME}{SERIES_SUFFIX}")
+                targets[step] = (image, _labels_beside(image, options))
         after = None if options.change else files[AFTER_NAME]
         yield EditJob(files[SCAN_NAME], files[BEFORE_NAME], after, targets)
 
 
-def _edit_case(
-    job: EditJob, options: EditOptions, manifest: Manifest, on_progress: OnProgress
-) -> None:
+def _model_of(options: EditOptions) -> EditModel | None:
+    """The model that fills or advises; None where none takes part."""
+    if options.filler == "moved" and options.model is None:
+        return None
+    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis.edit_fillers import EditModel
+
+    synthesizer = Synthesizer.from_checkpoint(options.model or DEFAULT_MODEL, options.device)
+    return EditModel(synthesizer, options.for_seeds([options.seed]))
+
+
+def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: OnProgress) -> None:
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
-    from AnatoMaskGANLib.editing import ScanEditSession
     from AnatoMaskGANLib.editing.changes import changed_label_maps
+    from AnatoMaskGANLib.editing.provenance import scan_sha256
     from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
 
+    options = editor.options
     scan = read_volume(job.scan)
     before = read_label_map(job.before, options.labels)
     if job.after is None:
@@ -216,43 +271,103 @@ def _edit_case(
         steps = {step.name: step.label_map for step in changed}
     else:
         steps = {"": read_label_map(job.after, options.labels)}
-    session: ScanEditSession | None = None
     for number, (name, (image, labels)) in enumerate(job.targets.items()):
         after = steps[name]
-        recipe = _recipe(scan, before, after, options)
+        recipe = _recipe(scan, before, after, editor)
+        recipe |= dicom_recipe(options, is_series_name(image))
         beside = () if labels is None else (labels,)
         if manifest.is_done(image, recipe, beside):
             _log.info("%s is up to date and was left as it is", image)
             print(image)
             continue
-        session = session or ScanEditSession(scan, before)
-        settings = _settings(options, scan, before, after)
         count = len(job.targets)
         part = Progress(on_progress).span(number / count, (number + 1) / count)
-        session.update(after, settings, on_progress=part.report)
-        edited = session.edited()
-        for warning in edited.warnings:
+        volume, report = editor.edited(scan, before, after, part)
+        for warning in report.warnings:
             _log.warning("%s: %s", job.scan, warning)
-        _log.info(
-            "%s: %d voxels moved, %d filled, %d painted",
-            image,
-            edited.num_moved,
-            edited.num_filled,
-            edited.num_painted,
-        )
+        _log.info("%s: %s", image, report.counts)
         make_folder(image.parent)
-        if labels is not None:
-            image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
-            write_label_map(after, labels)
-        write_volume(edited.volume, image)
-        manifest.add_done(image, recipe, beside)
+        written: dict[Path, str] = {}
+        if is_series_name(image):
+            written = write_series(
+                _with_unit(volume, options),
+                after,
+                image,
+                patient_for(options, job.scan, scan_sha256(scan)),
+            )
+        else:
+            if labels is not None:
+                image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
+                written[labels] = write_label_map(after, labels)
+            written[image] = write_volume(volume, image)
+        manifest.add_done(image, recipe, written)
         print(image)
 
 
+@dataclass(frozen=True)
+class _Report:
+    """What is told of an edit."""
+
+    counts: str
+    """How many voxels were made in which way."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Editor:
+    """Makes the edits of one scan by the filler that was chosen."""
+
+    options: EditOptions
+    model: EditModel | None
+    session: ScanEditSession | None = None
+    """Opened for the first edit that moves voxels, and kept for the others of a series."""
+
+    def edited(
+        self, scan: Volume, before: LabelMap, after: LabelMap, progress: Progress
+    ) -> tuple[Volume, _Report]:
+        """The scan after an edit, and what was done."""
+        from AnatoMaskGANLib.editing import ScanEditSession
+
+        filler, model = self.options.filler, self.model
+        if filler == "model" and model is not None:
+            volume = model.edit_in_place(scan, before, after, progress)
+            return volume, _Report(f"{volume.provenance['EditedVoxels']} voxels by the model")
+        self.session = self.session or ScanEditSession(scan, before)
+        settings = _settings(self.options, scan, before, after, model)
+        own_part = progress.span(0, 0.5) if filler == "both" else progress
+        self.session.update(after, settings, on_progress=own_part.report)
+        edited = self.session.edited()
+        advice = "" if model is None else model.advice(edited, after, filler)
+        counts = (
+            f"{edited.num_moved} voxels moved, {edited.num_filled} filled, "
+            f"{edited.num_painted} painted"
+        )
+        if filler == "both" and model is not None:
+            edited = model.fill(edited, after, progress.span(0.5, 1))
+            counts += f", {edited.volume.provenance['VoxelsByModel']} of these by the model"
+        return edited.volume, _Report(counts, (*edited.warnings, *([advice] if advice else [])))
+
+
+def _with_unit(volume: Volume, options: EditOptions) -> Volume:
+    """The volume in HU where it is a CT, which a DICOM series has to know."""
+    from AnatoMaskGANLib.editing.looks import modality_of
+
+    is_ct = (options.modality or modality_of(volume)) == "ct"
+    return replace(volume, unit="HU" if is_ct else volume.unit)
+
+
 def _settings(
-    options: EditOptions, scan: Volume, before: LabelMap, after: LabelMap
+    options: EditOptions,
+    scan: Volume,
+    before: LabelMap,
+    after: LabelMap,
+    model: EditModel | None,
 ) -> EditSettings:
-    """The looks and fills by name. Raises UsageError for a new label without a look."""
+    """The looks and fills by name.
+
+    What the model fills needs no look; the usual one then lies under its seam. Raises UsageError
+    for another new label without a look.
+    """
     from AnatoMaskGANLib.editing import EditSettings, look_from_text, questions
     from AnatoMaskGANLib.editing.changes import label_of
 
@@ -274,11 +389,15 @@ def _settings(
         return found
 
     looks, fills = looks_of(options.look, "--look"), looks_of(options.fill, "--fill")
-    asked = [
-        question.name or str(question.label)
+    open_looks = {
+        question.label: question
         for question in questions(scan, before, after)
         if question.kind == "look" and question.label not in looks
-    ]
+    }
+    if model is not None and options.filler == "both":
+        for label in model.known_labels(after) & open_looks.keys():
+            looks[label] = open_looks.pop(label).default
+    asked = [question.name or str(question.label) for question in open_looks.values()]
     if asked:
         examples = " ".join(f'"{name}=soft-tissue"' for name in asked)
         raise UsageError(
@@ -289,13 +408,22 @@ def _settings(
     return EditSettings(looks, fills, reach_mm=options.reach)
 
 
-def _recipe(
-    scan: Volume, before: LabelMap, after: LabelMap, options: EditOptions
-) -> dict[str, Any]:
+def _recipe(scan: Volume, before: LabelMap, after: LabelMap, editor: _Editor) -> dict[str, Any]:
     """Everything that decides what an edited scan is."""
     from AnatoMaskGANLib.editing.provenance import METHOD, scan_sha256
 
     names = {str(value): name for value, name in {**before.names, **after.names}.items()}
+    options = editor.options
+    of_model: dict[str, Any] = {"filler": None}  # as manifests of earlier versions
+    if editor.model is not None and options.filler != "moved":
+        card = editor.model.card
+        of_model = {
+            "filler": options.filler,
+            "model": card.name,
+            "model_sha256": card.sha256,
+            "seed": options.seed,
+            **{one.name: getattr(options, one.name) for one in fields(SamplingSettings)},
+        }
     return {
         "scan_sha256": scan_sha256(scan),
         "before_sha256": before.sha256(),
@@ -307,4 +435,5 @@ def _recipe(
         "reach_mm": options.reach,
         "method": METHOD,
         "version": __version__,
+        **of_model,
     }

@@ -31,11 +31,12 @@ def find_label_maps(inputs: Iterable[Path], output: Path, deforms: bool = False)
 
     A folder stands for the files named `seg` in it and the segmentations that Slicer saves
     (.seg.nrrd), at any depth; when there is none, for the files whose names end in a word such as
-    `_dseg` or `-label`, and else for all its volume files. A folder that holds one mask a structure
-    (see `volumes/mask_folder.py`) stays a folder, which is one label map. A file that does not
-    exist stays in the list: reading it tells so. What lies in an output folder below an input
-    counts as a result and is left out, and so is what the manifest of another output folder names;
-    its deformed label maps only where new ones are made (`deforms`).
+    `_dseg` or `-label`, else for all its volume files, and without any for its DICOM segmentation
+    objects. A folder that holds one mask a structure (see `volumes/mask_folder.py`) stays a folder,
+    which is one label map. A file that does not exist stays in the list: reading it tells so. What
+    lies in an output folder below an input counts as a result and is left out, and so is what the
+    manifest of another output folder names; its deformed label maps only where new ones are made
+    (`deforms`).
     Raises ValueError for a folder without any volume file.
     """
     found: dict[Path, None] = {}
@@ -48,10 +49,13 @@ def _files_in(folder: Path, output: Path, deforms: bool) -> list[Path]:
     results = _results_in(folder, output, deforms)
     volumes = [file for file in volume_files(folder) if file not in results]
     if not volumes:
+        volumes = _segmentation_objects(folder, output)
+        if volumes:
+            return volumes
         raise ValueError(
             f"The folder {folder} contains no volume file (results in the output folder "
-            "are not counted). Expected label maps (NIfTI, NRRD or MetaImage files) in it "
-            "or in its subfolders."
+            "are not counted). Expected label maps (NIfTI, NRRD, MetaImage or DICOM segmentation "
+            "files) in it or in its subfolders."
         )
     for is_segmentation in (_is_named_segmentation, _ends_like_segmentation):
         segmentations = [file for file in volumes if is_segmentation(file)]
@@ -59,6 +63,21 @@ def _files_in(folder: Path, output: Path, deforms: bool) -> list[Path]:
             _tell_left_out(folder, volumes, segmentations)
             return segmentations
     return _with_mask_folders(volumes)
+
+
+def _segmentation_objects(folder: Path, output: Path) -> list[Path]:
+    """The DICOM segmentation objects in the folder and below, but for those in the output."""
+    from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
+    from AnatoMaskGANLib.volumes.source_files import all_files
+
+    ours = output.resolve()
+    return [
+        file
+        for file in all_files(folder)
+        if volume_suffix(file) is None
+        and ours not in file.resolve().parents
+        and is_segmentation_file(file)
+    ]
 
 
 def _is_named_segmentation(file: Path) -> bool:

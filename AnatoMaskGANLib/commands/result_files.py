@@ -12,12 +12,14 @@ SEGMENTATION_NAME = "seg"
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 # Ends of names that no folder of results is meant to have; ".v2" and the like are none.
 OTHER_FILE_SUFFIXES = (
-    *(".dcm", ".hdr", ".img", ".minc", ".mnc", ".nifti", ".raw", ".vti", ".vtk", ".zraw"),
+    *(".hdr", ".img", ".minc", ".mnc", ".nifti", ".raw", ".vti", ".vtk", ".zraw"),
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".tif", ".tiff"),
     *(".7z", ".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"),
     *(".csv", ".h5", ".hdf5", ".json", ".jsonl", ".mat", ".npy", ".npz", ".txt", ".yaml", ".yml"),
 )
 DEFAULT_SUFFIX = ".nii.gz"
+SERIES_SUFFIX = ".dcm"
+"""End of the name of a folder with a DICOM series."""
 DEFORMED_IMAGE = f"image{DEFAULT_SUFFIX}"
 DEFORMED_LABELS = f"{SEGMENTATION_NAME}{DEFAULT_SUFFIX}"
 
@@ -46,7 +48,7 @@ def volume_suffix(path: Path) -> str | None:
 
 def volume_stem(path: Path) -> str:
     """The file's name without the suffix of its format."""
-    suffix = volume_suffix(path)
+    suffix = SERIES_SUFFIX if is_series_name(path) else volume_suffix(path)
     return path.name[: -len(suffix)] if suffix else path.name
 
 
@@ -62,13 +64,30 @@ def volume_files(folder: Path) -> list[Path]:
 
 
 def is_file_name(output: Path) -> bool:
-    """Whether an output is meant as a file; a folder of that name stays one."""
+    """Whether an output is meant as one result; a folder of that name stays one, but for a folder
+    that is named as a DICOM series."""
+    if is_series_name(output):
+        return True
     is_other = output.suffix.lower() in OTHER_FILE_SUFFIXES
     return (volume_suffix(output) is not None or is_other) and not output.is_dir()
 
 
-def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) -> list[Job]:
-    """One job a label map, with a target for every seed.
+def is_series_name(path: Path) -> bool:
+    """Whether the name is that of a folder with a DICOM series, or of a DICOM file."""
+    return path.name.lower().endswith(SERIES_SUFFIX) and path.name.lower() != SERIES_SUFFIX
+
+
+def files_beside(target: Path) -> tuple[Path, ...]:
+    """What is written with a result beside it: the segmentation of a DICOM series."""
+    if not is_series_name(target):
+        return ()
+    return (target.with_name(f"{volume_stem(target)}-{SEGMENTATION_NAME}{SERIES_SUFFIX}"),)
+
+
+def plan_jobs(
+    label_maps: Sequence[Path], output: Path, seeds: Sequence[int], is_dicom: bool = False
+) -> list[Job]:
+    """One job a label map, with a target for every seed; is_dicom: as DICOM series.
 
     A single volume may get a file's name as output. Else `output` is a folder that keeps the
     folders of the label maps below the one that they share: `a/seg.nii.gz` becomes
@@ -85,11 +104,11 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
                 f"{output} has the name of a segmentation, but the result is a volume; expected "
                 "another name, such as scan.nrrd."
             )
-        if not suffix.endswith(WRITABLE_SUFFIXES):
+        if not suffix.endswith(WRITABLE_SUFFIXES) and not is_series_name(output):
             raise ValueError(
                 f"{output} cannot be written: its file type is not supported; expected a "
                 "folder or a file whose name ends with one of "
-                f"{', '.join(WRITABLE_SUFFIXES)}."
+                f"{', '.join((*WRITABLE_SUFFIXES, SERIES_SUFFIX))}."
             )
         if len(label_maps) * len(seeds) > 1:
             raise ValueError(
@@ -99,15 +118,18 @@ def plan_jobs(label_maps: Sequence[Path], output: Path, seeds: Sequence[int]) ->
         jobs = [Job(label_maps[0], {seeds[0]: output})]
     else:
         shared = _shared_folder(label_maps)
-        jobs = [
-            Job(path, {seed: output / _target_name(path, shared, seed, seeds) for seed in seeds})
-            for path in label_maps
-        ]
+        chosen = SERIES_SUFFIX if is_dicom else None
+        jobs = []
+        for path in label_maps:
+            names = {seed: f"_seed{seed}" if len(seeds) > 1 else "" for seed in seeds}
+            jobs.append(
+                Job(path, {s: output / _target_name(path, shared, names[s], chosen) for s in seeds})
+            )
     refuse_lost_files(_pairs_of(jobs), "label map")
     return jobs
 
 
-def _target_name(label_map: Path, shared: Path, seed: int, seeds: Sequence[int]) -> Path:
+def _target_name(label_map: Path, shared: Path, sample: str, chosen: str | None) -> Path:
     from AnatoMaskGANLib.volumes.files import WRITABLE_SUFFIXES
 
     relative = Path(os.path.abspath(label_map)).relative_to(shared)
@@ -115,7 +137,7 @@ def _target_name(label_map: Path, shared: Path, seed: int, seeds: Sequence[int])
     suffix = (volume_suffix(label_map) or "").replace(SEGMENTATION_SUFFIX, ".nrrd")
     if suffix not in WRITABLE_SUFFIXES:
         suffix = DEFAULT_SUFFIX
-    sample = f"_seed{seed}" if len(seeds) > 1 else ""
+    suffix = chosen or suffix
     return relative.with_name(f"{volume_stem(label_map)}_synthetic{sample}{suffix}")
 
 
@@ -186,8 +208,9 @@ def _pairs_of(jobs: Sequence[Job]) -> list[tuple[Path, Path]]:
     """(source, result) for all results of the jobs."""
     pairs = []
     for job in jobs:
-        labels = map(deformed_label_file, job.targets.values()) if job.deformation else ()
-        pairs += [(job.source, target) for target in (*job.targets.values(), *labels)]
+        for target in job.targets.values():
+            beside = (deformed_label_file(target),) if job.deformation else files_beside(target)
+            pairs += [(job.source, file) for file in (target, *beside)]
     return pairs
 
 
@@ -247,9 +270,13 @@ def make_folder(folder: Path) -> None:
 def check_output(output: Path) -> None:
     """Raises ValueError for results that could not be written, before anything is computed."""
     from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
+    from AnatoMaskGANLib.volumes.dicom.export import check_dicom_can_be_written
 
     if is_file_name(output) and output.parent.is_dir():
-        check_can_be_written(output.resolve())
+        if is_series_name(output):
+            check_dicom_can_be_written(output)
+        else:
+            check_can_be_written(output.resolve())
         return
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not there.is_dir():

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.editing.scan_edit import Question, edit_scan, questions
     from AnatoMaskGANLib.editing.session import ChangedBox, EditedScan, ScanEditSession
     from AnatoMaskGANLib.editing.settings import EditSettings
+    from AnatoMaskGANLib.editing.words import EditWords
 
 # The files that import PyTorch and SimpleITK, and the settings, which name their default.
 __getattr__ = lazy_names(
@@ -57,6 +58,7 @@ __getattr__ = lazy_names(
         "PAINTED": "region_cut",
         "ChangedBox": "session",
         "EditSettings": "settings",
+        "EditWords": "words",
         "EditedScan": "session",
         "Question": "scan_edit",
         "ScanEditSession": "session",
@@ -77,6 +79,7 @@ __all__ = [
     "ChangedBox",
     "EditError",
     "EditSettings",
+    "EditWords",
     "EditedScan",
     "Look",
     "Question",

@@ -10,7 +10,7 @@ import numpy as np
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.editing.settings import EditSettings
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import Volume
 
 METHOD = "moved voxels 2"
 """Changes when the same inputs give other voxels."""
@@ -37,22 +37,19 @@ def scan_sha256(scan: Volume) -> str:
 
 def edit_record(
     scan: Volume,
-    before: LabelMap,
-    after: LabelMap,
+    hashes: Mapping[str, str],
     settings: EditSettings,
     counts: Mapping[str, int],
 ) -> dict[str, str]:
-    """The record of an edit, on top of what the scan itself says. counts: how many voxels were
-    made in which way."""
+    """The record of an edit, on top of what the scan itself says. hashes: of the scan and both
+    label maps, by their keys in the record. counts: how many voxels were made in which way."""
     is_synthetic = scan.provenance.get("SyntheticData") == "YES"
     return {
         **scan.provenance,
         "EditedScan": "YES",
         "EditMethod": METHOD,
         "EditProgram": f"AnatoMaskGAN {__version__}",
-        "EditedScanSHA256": scan_sha256(scan),
-        "LabelMapBeforeSHA256": before.sha256(),
-        "LabelMapAfterSHA256": after.sha256(),
+        **hashes,
         "EditSettings": json.dumps(settings.record(), sort_keys=True),
         **{f"Voxels{name}": str(count) for name, count in counts.items()},
         "Notice": _OF_SYNTHETIC if is_synthetic else _OF_REAL,

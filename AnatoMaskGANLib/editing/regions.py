@@ -7,18 +7,16 @@ undo, or another order of strokes leaves its voxels what they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK
 
+from AnatoMaskGANLib.editing.boxes import Box, as_box, changed_box
 from AnatoMaskGANLib.editing.field import distance_mm
 
 _BLOCK_VOXELS = 4  # changes are grouped by blocks of this many voxels along each axis
 _MOST_DEPTH_VOXELS = 4_000_000  # of a box in which the depth of a change is measured voxel by voxel
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -29,30 +27,6 @@ class Region:
     """With the reach around the changes, cut at the faces of the map."""
     reach_mm: float
     """How far from a changed label voxels may move."""
-
-
-def as_box(sides: Iterable[slice]) -> Box:
-    """The box of three sides, along k, j and i."""
-    k, j, i = sides
-    return k, j, i
-
-
-def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
-    """The smallest box with all differences of two arrays of one shape, slice by slice."""
-    rows = np.zeros(before.shape[1], dtype=bool)
-    columns = np.zeros(before.shape[2], dtype=bool)
-    slices = np.zeros(before.shape[0], dtype=bool)
-    for number, (old, new) in enumerate(zip(before, after, strict=True)):
-        if np.array_equal(old, new):
-            continue
-        differs = old != new
-        slices[number] = True
-        rows |= differs.any(axis=1)
-        columns |= differs.any(axis=0)
-    if not slices.any():
-        return None
-    sides = [np.flatnonzero(used) for used in (slices, rows, columns)]
-    return as_box(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
 
 
 def find_regions(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.editing.follow import FollowedRegion, follow_region
 from AnatoMaskGANLib.editing.grids import grids_of
 from AnatoMaskGANLib.editing.label_tissues import LabelTissues
-from AnatoMaskGANLib.editing.provenance import edit_record
+from AnatoMaskGANLib.editing.provenance import edit_record, scan_sha256
 from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, LabeledScan
 from AnatoMaskGANLib.editing.regions import Box, Region, as_box, changed_box, find_regions, overlap
 from AnatoMaskGANLib.editing.settings import DEFAULT_REACH_VOXELS, EditSettings
@@ -65,6 +66,8 @@ class EditedScan:
     """What the user should know, as whole sentences."""
     regions: tuple[FollowedRegion, ...]
     """Where the scan changed, each with how its voxels were made."""
+    is_other_anatomy: bool = False
+    """Whether so much changed that moving voxels is the wrong tool; a warning says so."""
 
     def how_made(self) -> np.ndarray:
         """[K,J,I] uint8 of the whole scan: KEPT, MOVED, FILLED or PAINTED."""
@@ -155,18 +158,37 @@ class ScanEditSession:
 
     def edited(self) -> EditedScan:
         """The scan of the last update, with its record; a copy."""
-        regions = tuple(self._done.values())
-        num_moved, num_filled, num_painted = (
-            sum(int(np.count_nonzero(region.how_made == how)) for region in regions)
-            for how in (MOVED, FILLED, PAINTED)
-        )
-        counts = {"Moved": num_moved, "Filled": num_filled, "Painted": num_painted}
-        record = edit_record(self.scan, self.before, self._after, self._settings, counts)
-        scan = self.scan
-        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, record)
+        counts, scan = self.counts(), self.scan
+        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, self.record())
         return EditedScan(
-            volume, num_moved, num_filled, num_painted, self._warnings(regions), regions
+            volume,
+            counts["Moved"],
+            counts["Filled"],
+            counts["Painted"],
+            self.warnings(),
+            tuple(self._done.values()),
+            bool(self._warnings_of_other_anatomy()),
         )
+
+    def counts(self) -> dict[str, int]:
+        """How many voxels the last update Moved, Filled and Painted."""
+        return {
+            name: sum(int(np.count_nonzero(part.how_made == how)) for part in self._done.values())
+            for name, how in (("Moved", MOVED), ("Filled", FILLED), ("Painted", PAINTED))
+        }
+
+    def record(self) -> dict[str, str]:
+        """The record of the last update."""
+        hashes = {**self._hashes, "LabelMapAfterSHA256": self._after.sha256()}
+        return edit_record(self.scan, hashes, self._settings, self.counts())
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        """Of what stays the same; reading a large scan for it takes longer than a stroke."""
+        return {
+            "EditedScanSHA256": scan_sha256(self.scan),
+            "LabelMapBeforeSHA256": self.before.sha256(),
+        }
 
     def _regions(self, after: LabelMap, settings: EditSettings) -> list[Region]:
         spacing = self._labeled.label_spacing_kji
@@ -247,23 +269,32 @@ class ScanEditSession:
         is_made = region.how_made > 0
         self._voxels[region.box][is_made] = region.voxels[is_made]
 
-    def _warnings(self, regions: tuple[FollowedRegion, ...]) -> tuple[str, ...]:
-        found = []
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of the last update, as whole sentences."""
+        return (*self._warnings_of_other_anatomy(), *self._other_warnings())
+
+    def _warnings_of_other_anatomy(self) -> tuple[str, ...]:
+        regions = tuple(self._done.values())
         before, after = self.before.labels_kji, self._after.labels_kji
         num_to_move = sum(region.num_to_move for region in regions)
         num_missed = sum(region.num_missed for region in regions)
-        if num_to_move >= _FEWEST_TO_JUDGE:
-            share = num_missed / num_to_move
-            num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
-            most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
-            if num_to_move > most * num_labeled:
-                found.append(
-                    f"{num_to_move} voxels changed their label, of {num_labeled} labeled "
-                    f"ones, and moving brought {100 * (1 - share):.0f} % of them to their "
-                    "new place: this is a different anatomy rather than an edit. A model "
-                    "that knows the labels is better suited for such a change."
-                )
-        num_outside = len(self._regions(self._after, self._settings)) - len(regions)
+        if num_to_move < _FEWEST_TO_JUDGE:
+            return ()
+        share = num_missed / num_to_move
+        num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
+        most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+        if num_to_move <= most * num_labeled:
+            return ()
+        return (
+            f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and moving "
+            f"brought {100 * (1 - share):.0f} % of them to their new place: this is a different "
+            "anatomy rather than an edit. A model that knows the labels is better suited for such "
+            "a change.",
+        )
+
+    def _other_warnings(self) -> tuple[str, ...]:
+        found = []
+        num_outside = len(self._regions(self._after, self._settings)) - len(self._done)
         if num_outside:
             found.append(
                 f"{num_outside} regions of the edit are outside the scan; nothing was "

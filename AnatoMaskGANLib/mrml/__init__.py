@@ -14,6 +14,15 @@ from AnatoMaskGANLib.mrml.comparison_nodes import (
     update_table,
     volume_of_node,
 )
+from AnatoMaskGANLib.mrml.edited_scan_nodes import (
+    has_voxels,
+    is_edited_scan,
+    labels_on_scan,
+    scan_of_node,
+    update_edit_record,
+    update_edited_scan,
+    update_edited_series,
+)
 from AnatoMaskGANLib.mrml.histogram_nodes import (
     histogram_chart_of,
     histogram_labels,
@@ -46,6 +55,13 @@ from AnatoMaskGANLib.mrml.volume_nodes import (
 )
 
 __all__ = [
+    "update_edited_series",
+    "update_edited_scan",
+    "update_edit_record",
+    "scan_of_node",
+    "labels_on_scan",
+    "is_edited_scan",
+    "has_voxels",
     "NodeGrid",
     "SegmentEntry",
     "SegmentationExport",

@@ -51,7 +51,7 @@ def update_scalar_volume(
         update_record(volume_node, {**volume.provenance, **attributes})
         volume_node.SetAttribute(SYNTHETIC_ATTRIBUTE, "YES")
         volume_node.SetDescription("Synthetic image made by AnatoMaskGAN; not for diagnosis")
-        _set_unit(volume_node, volume.unit)
+        set_unit(volume_node, volume.unit)
     volume_node.CreateDefaultDisplayNodes()
     if is_shown_anew:
         display = volume_node.GetScalarVolumeDisplayNode()
@@ -73,7 +73,7 @@ def update_volume_samples(
     The sequence is indexed by the seed and starts with the first; one that the node showed before
     is replaced.
     """
-    _remove_samples(volume_node)
+    remove_samples(volume_node)
     scene, name = volume_node.GetScene(), volume_node.GetName()
     if len(volumes) == 1:
         update_scalar_volume(volume_node, volumes[0], grid, attributes)
@@ -127,7 +127,7 @@ def volume_for_file(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         voxels,
         slicer.util.arrayFromVTKMatrix(matrix),
         None,
-        _unit_of(volume_node),
+        unit_of(volume_node),
         provenance_of(volume_node),
     )
 
@@ -154,7 +154,7 @@ def in_other_intensities(volume_node: slicer.vtkMRMLScalarVolumeNode, volume: Vo
     provenance = provenance_of(volume_node)
     return (
         not is_synthetic(volume_node)
-        or _unit_of(volume_node) != volume.unit
+        or unit_of(volume_node) != volume.unit
         or any(
             key in provenance and provenance[key] != volume.provenance.get(key)
             for key in INTENSITIES_KEYS
@@ -191,7 +191,7 @@ def place_beside(
     hierarchy.SetItemAttribute(item, SYNTHETIC_ATTRIBUTE, "YES")
 
 
-def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Remove the sequence that the node shows; it is found by its browser, which imports keep."""
     scene, browser = volume_node.GetScene(), samples_browser(volume_node)
     if browser is None:
@@ -202,13 +202,13 @@ def _remove_samples(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
         scene.RemoveNode(sequence)
 
 
-def _unit_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+def unit_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The unit of the voxels: "HU", or empty for anything else."""
     units = volume_node.GetVoxelValueUnits()
     return "HU" if units is not None and units.GetCodeValue() == HOUNSFIELD_CODE else ""
 
 
-def _set_unit(volume_node: slicer.vtkMRMLScalarVolumeNode, unit: str) -> None:
+def set_unit(volume_node: slicer.vtkMRMLScalarVolumeNode, unit: str) -> None:
     """Mark the voxels as Hounsfield units, or take an earlier mark away."""
     quantity, code = None, None
     if unit == "HU":

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
-from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES
+from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
+from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES, VOXEL_FILE_SUFFIXES
 from AnatoMaskGANLib.volumes.source_files import all_folders
 
 EXPECTED = (
@@ -145,10 +146,11 @@ def with_subject(case: CaseFiles, pattern: str | None) -> CaseFiles:
 def stem_of(path: Path) -> str:
     """The file's name in lower case without the suffix of its type (and without ".seg").
 
-    Empty for other files, and for hidden ones, which are what a killed process was writing.
+    Empty for other files, for hidden ones, which are what a killed process was writing, and for the
+    voxels of a pair, whose header stands for both.
     """
     name = path.name.lower()
-    if name.startswith("."):
+    if name.startswith(".") or name.endswith(VOXEL_FILE_SUFFIXES):
         return ""
     for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):
@@ -234,12 +236,14 @@ def _is_series_of_parent(folder: Path) -> bool:
 
 
 def _holds_dicom(path: Path) -> bool:
+    """Whether the folder holds DICOM images; segmentation objects are labels and none."""
     if not path.is_dir():
         return False
     for file in sorted(path.iterdir()):
         if not file.is_file() or stem_of(file) and not file.name.lower().endswith(".dcm"):
             continue
-        if file.name.lower().endswith(_DICOM_SUFFIXES) or _has_dicom_mark(file):
+        is_dicom = file.name.lower().endswith(_DICOM_SUFFIXES) or _has_dicom_mark(file)
+        if is_dicom and not is_segmentation_file(file):
             return True
     return False
 

@@ -9,29 +9,58 @@ margin every voxel of the scan stays as it is, bit for bit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
-from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, apply_matches, same_grid
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    LabelMatch,
+    Volume,
+    VolumeError,
+    apply_matches,
+    same_grid,
+)
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.synthesis.options import Progress
-    from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
+    from AnatoMaskGANLib.synthesis.models.folder import ModelCard
+    from AnatoMaskGANLib.synthesis.options import Progress, UserTable
 
 DEFAULT_MARGIN_MM = 4.0
 SEAMS = ("smooth", "scaled", "none")
 """How an edit takes on the scan's intensities: by a line and a smooth field, by the line alone, or
 not at all."""
+SURROUNDINGS_MM = 12.0
+"""How far beyond the margin intensities are compared."""
 
-_SURROUNDINGS_MM = 12.0  # beyond the margin, in which intensities are compared
 _FEWEST_VOXELS = 50  # to fit a line through
 _GAINS = (0.25, 4.0)  # a fitted gain outside these says that there is no relation
 
 
+class VolumeMaker(Protocol):
+    """What makes volumes of label maps: a `Synthesizer`."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is."""
+
+    def match(
+        self, label_map: LabelMap, user_table: UserTable | None = None
+    ) -> tuple[LabelMatch, ...]:
+        """As `Synthesizer.match`."""
+
+    def synthesize(
+        self,
+        label_map: LabelMap,
+        options: SynthesisOptions | None = None,
+        progress: Progress | None = None,
+    ) -> Volume:
+        """As `Synthesizer.synthesize`."""
+
+
 def edit_in_place(
-    synthesizer: Synthesizer,
+    synthesizer: VolumeMaker,
     scan: Volume,
     old_map: LabelMap,
     new_map: LabelMap,
@@ -84,18 +113,20 @@ def blend_edit(
     voxels = scan.voxels_kji.copy()
     if is_changed_kji.any():
         spacing = scan.spacing_ijk_mm
-        part = _surroundings(is_changed_kji, spacing, margin_mm + _SURROUNDINGS_MM)
+        part = box_around(is_changed_kji, spacing, margin_mm + SURROUNDINGS_MM)
         is_changed, is_labeled = is_changed_kji[part], is_labeled_kji[part]
-        distance = _distance_mm(is_changed, spacing)
+        distance = distance_mm_to(is_changed, spacing)
         # Of the whole volume: 1 where labels changed, 0 from the margin on.
         fraction = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
         fraction[is_changed] = 1.0
         real = voxels[part].astype(np.float64)
         is_number = np.isfinite(real)
         real[~is_number] = 0.0
-        is_known = is_number & ~is_changed & is_labeled & (distance < margin_mm + _SURROUNDINGS_MM)
-        made = _like(synthetic.voxels_kji[part], real, is_known, spacing, margin_mm, seam)
-        blended = _as_type(real + fraction * (made - real), voxels.dtype)
+        is_known = is_number & ~is_changed & is_labeled & (distance < margin_mm + SURROUNDINGS_MM)
+        made = in_intensities_of(
+            synthetic.voxels_kji[part], real, is_known, spacing, margin_mm, seam
+        )
+        blended = as_type(real + fraction * (made - real), voxels.dtype)
         voxels[part] = np.where((fraction > 0) & (is_number | is_changed), blended, voxels[part])
     provenance = {
         **synthetic.provenance,
@@ -114,15 +145,18 @@ def check_margin(margin_mm: float) -> None:
         raise ValueError(f"The margin is {margin_mm} mm; expected 0 to 100 mm")
 
 
-def _like(
+def in_intensities_of(
     synthetic: np.ndarray,
     real: np.ndarray,
     is_known: np.ndarray,
     spacing_ijk_mm: tuple[float, float, float],
     margin_mm: float,
-    seam: str,
+    seam: str = "smooth",
 ) -> np.ndarray:
-    """The synthetic voxels in the scan's intensities: a line, then a smooth field."""
+    """The synthetic voxels [K,J,I] in the scan's intensities: a line, then a smooth field.
+
+    real: the scan's voxels; is_known: where the two may be compared.
+    """
     made = synthetic.astype(np.float64)
     if seam == "none" or not is_known.any():
         return made
@@ -162,7 +196,7 @@ def _fade(distance_mm: np.ndarray, margin_mm: float) -> np.ndarray:
     return 0.5 + 0.5 * np.cos(np.pi * np.clip(distance_mm / margin_mm, 0, 1))
 
 
-def _surroundings(
+def box_around(
     is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float], reach_mm: float
 ) -> tuple[slice, ...]:
     """The box of the changed voxels, grown by a length."""
@@ -175,7 +209,9 @@ def _surroundings(
     return tuple(part)
 
 
-def _distance_mm(is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float]) -> np.ndarray:
+def distance_mm_to(
+    is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float]
+) -> np.ndarray:
     """Distance of every voxel's center to the nearest changed one's, 0 in it."""
     import SimpleITK
 
@@ -201,7 +237,7 @@ def _smoothed(
     return SimpleITK.GetArrayFromImage(image)
 
 
-def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """The values in a type; whole numbers are rounded and kept in its range."""
     if dtype.kind == "f":
         return values.astype(dtype)

@@ -17,6 +17,10 @@ from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 
 Unmatched = Literal["stop", "surrounding", "background"]
 
+Filler = Literal["moved", "model", "both"]
+"""Who makes the voxels of an edit in a real scan: its own moved voxels, a model, or moved voxels
+and the model where there are none to move."""
+
 UserTable = Mapping[str, str | int | None]
 """Name or value of the map to name or value of the model, None for background."""
 

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
         write_label_map,
         write_volume,
     )
-    from AnatoMaskGANLib.volumes.resampling import to_grid_of, to_model_grid, volume_to_model_grid
+    from AnatoMaskGANLib.volumes.resampling import (
+        labels_on_grid_of,
+        to_grid_of,
+        to_model_grid,
+        volume_to_model_grid,
+    )
 
 # The files that import SimpleITK.
 __getattr__ = lazy_names(
     __name__,
     {
+        "labels_on_grid_of": "resampling",
         "read_label_map": "files",
         "read_volume": "files",
         "to_grid_of": "resampling",
@@ -53,6 +59,7 @@ __all__ = [
     "apply_matches",
     "files_read_with",
     "label_table_of_model",
+    "labels_on_grid_of",
     "load_label_table",
     "match_labels",
     "read_label_map",

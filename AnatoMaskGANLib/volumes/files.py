@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -13,8 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from AnatoMaskGANLib.volumes import itk_files, nifti_files
-from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+from AnatoMaskGANLib.volumes.atomic_writing import replacing
+from AnatoMaskGANLib.volumes.dicom.files import read_dicom_file, read_dicom_folder
+from AnatoMaskGANLib.volumes.dicom.header import has_dicom_mark
 from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.geometry import without_rounding_shear
 from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
 from AnatoMaskGANLib.volumes.label_names import (
@@ -30,7 +34,12 @@ from AnatoMaskGANLib.volumes.slicer_segments import (
     merged_layers,
     segments_of,
 )
-from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY, SCALING_KEY, StoredVolume
+from AnatoMaskGANLib.volumes.stored_volume import (
+    RECORD_KEY,
+    SCALING_KEY,
+    StoredVolume,
+    record_of,
+)
 from AnatoMaskGANLib.volumes.volume import Volume
 from AnatoMaskGANLib.volumes.whole_numbers import labels_of
 
@@ -58,7 +67,7 @@ _LONGEST_METAIMAGE_NOTE = 32_000
 def read_label_map(
     path: str | Path, table: str | Path | Mapping[int, str] | None = None
 ) -> LabelMap:
-    """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file.
+    """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file, or a DICOM SEG.
 
     Names come from `table` (a file in a form of `label_name_tables.py`, the name of a bundled
     table, or value to name), else from the file itself, else from a file beside it (see
@@ -108,17 +117,24 @@ def read_label_map(
 def read_volume(path: str | Path) -> Volume:
     """The volume of a file, or of a folder with one DICOM series.
 
-    Integers stay integers, other numbers become float32. Raises VolumeError as `read_label_map`.
+    Integers stay integers, other numbers become float32. Raises VolumeError as `read_label_map`,
+    and for a DICOM segmentation object.
     """
     path = Path(path)
     stored = _read(path)
+    if stored.is_segmentation:
+        raise VolumeError(
+            f"{path} is a DICOM segmentation object; expected a scan. Give the series of images "
+            "that was segmented."
+        )
     window, unit, provenance = _noted_origin(stored.record)
     return _of_file(path, lambda: Volume(stored.array, stored.ijk_to_ras, window, unit, provenance))
 
 
-def write_label_map(label_map: LabelMap, path: str | Path) -> None:
+def write_label_map(label_map: LabelMap, path: str | Path) -> str:
     """Writes labels, place, names and codes; the file is whole or as it was.
 
+    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     labels = in_smallest_type(label_map.labels_kji)
@@ -129,20 +145,18 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
     record = {key: entry for key, entry in record.items() if entry}
     is_metaimage = Path(path).suffix.lower() == _METAIMAGE_SUFFIX
     keys = keys_of(label_map.names, label_map.codes, only_ascii=is_metaimage)
-    _write(labels, label_map.ijk_to_ras, record, keys, path)
+    return _write(labels, label_map.ijk_to_ras, record, keys, path)
 
 
-def write_volume(volume: Volume, path: str | Path) -> None:
+def write_volume(volume: Volume, path: str | Path) -> str:
     """Writes voxels, place, window, unit and provenance; the file is whole or as it was.
 
+    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
-    record: dict[str, Any] = {"provenance": dict(volume.provenance), "unit": volume.unit}
-    if volume.window is not None:
-        record["window"] = list(volume.window)
-    record = {key: entry for key, entry in record.items() if entry}
+    record = record_of(volume)
     keys = {RECORD_KEY: json.dumps(record)} if record else {}
-    _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
+    return _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
 
 
 def _read(path: Path) -> StoredVolume:
@@ -161,9 +175,11 @@ def _read(path: Path) -> StoredVolume:
 
 def _read_as_it_is(path: Path) -> StoredVolume:
     if path.is_dir():
-        return itk_files.read_dicom_series(path)
+        return read_dicom_folder(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist. Check the path.")
+    if _is_dicom_by_content(path):
+        return read_dicom_file(path)
     suffix = _suffix_of(path, READABLE_SUFFIXES, "read")
     if not os.access(path, os.R_OK):
         raise VolumeError(f"{path} cannot be read: no permission. Change the permissions.")
@@ -180,7 +196,17 @@ def _read_as_it_is(path: Path) -> StoredVolume:
         if nibabel is None:
             return nifti_files.read_nifti_alone(path)
         return nifti_files.read_nifti(path, nibabel)
+    if suffix == SLICE_SUFFIX:
+        return read_dicom_file(path)
     return itk_files.read_with_itk(path)
+
+
+def _is_dicom_by_content(path: Path) -> bool:
+    """Whether a file whose name does not tell its type has the mark of DICOM, as archives of
+    scanners write them."""
+    if path.name.lower().endswith(READABLE_SUFFIXES) or not os.access(path, os.R_OK):
+        return False
+    return path.is_file() and has_dicom_mark(path)
 
 
 def _write(
@@ -189,18 +215,16 @@ def _write(
     record: Mapping[str, Any],
     keys: Mapping[str, str],
     path: str | Path,
-) -> None:
+) -> str:
     path = Path(path)
     suffix = _suffix_of(path, WRITABLE_SUFFIXES, "written")
     nibabel = nifti_files.nibabel_if_installed()
     if suffix in _NIFTI_SUFFIXES and nibabel is not None:
         is_compressed = suffix == ".nii.gz"
-        write_bytes(
-            path,
-            suffix,
-            lambda: nifti_files.nifti_bytes(array, ijk_to_ras, record, nibabel, is_compressed),
-        )
-        return
+        with replacing(path, suffix) as temporary:
+            content = nifti_files.nifti_bytes(array, ijk_to_ras, record, nibabel, is_compressed)
+            temporary.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
     if suffix in _NIFTI_SUFFIXES and record:
         _logger.warning(
             "Without the package nibabel the header of %s holds only a short note, not the names "
@@ -212,6 +236,7 @@ def _write(
         _check_notes_fit(path, keys)
     with replacing(path, suffix) as temporary:
         itk_files.write_with_itk(array, ijk_to_ras, keys, temporary)
+        return file_sha256(temporary)
 
 
 def _check_notes_fit(path: Path, keys: Mapping[str, str]) -> None:

@@ -59,11 +59,17 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
     is_text = packing in ("txt", "text", "ascii") or header.get("binarydata", "")[:1] in ("F", "f")
     size_of_value = 1 if is_text else _bytes_of(header.get("type", header.get("elementtype", "")))
     if is_packed:
-        num_packed = None
-        if "elementdatafile" in header:
-            num_packed = _packed_size_of_metaimage(path, header, detached is None)
+        said = _number(header.get("compresseddatasize"), 0)
+        num_packed = said if said > 0 and "elementdatafile" in header else None
         check_unpacked_size(data_file, offset, num_values * size_of_value, num_packed)
         _check_packed(path, header, there)
+        if "elementdatafile" in header and detached is None and num_packed is None:
+            raise VolumeError(
+                f"{path} has packed data behind its header, but no CompressedDataSize that says "
+                "how many bytes they are, without which ITK reads other bytes of its memory; "
+                "expected it. Save the file again with Slicer or SimpleITK, or add the line to its "
+                "header."
+            )
     elif num_values * size_of_value > max(0, there - _skipped(header)):
         raise VolumeError(
             f"{path} cannot be read: its header promises {' x '.join(sizes)} voxels, but only "
@@ -127,21 +133,6 @@ def _skipped(header: dict[str, str]) -> int:
     """Bytes before the first value of data that are not packed."""
     keys = ("headersize", "byte skip", "byteskip")
     return max(0, *(_number(header.get(key), 0) for key in keys))
-
-
-def _packed_size_of_metaimage(path: Path, header: dict[str, str], is_local: bool) -> int | None:
-    """How many bytes ITK unpacks; None for all that there are.
-
-    Raises VolumeError where ITK would unpack nothing and give what its memory held before.
-    """
-    said = _number(header.get("compresseddatasize"), 0)
-    if said < 1 and is_local:
-        raise VolumeError(
-            f"{path} has packed data behind its header, but no CompressedDataSize that says how "
-            "many bytes they are; expected it. Save the file again with Slicer or SimpleITK, or "
-            "add the line to its header."
-        )
-    return said if said >= 1 else None
 
 
 def _number(text: str | None, otherwise: int) -> int:

@@ -115,7 +115,7 @@ def match_labels(
         str(key): _decided(target, table, spellings) for key, target in (user or {}).items()
     }
     values = label_map.values
-    rule, notes = "", {}
+    rule, notes = "", dict[int, str]()
     if not any(value in label_map.names or value in label_map.codes for value in values):
         undecided = [value for value in values if str(value) not in decisions]
         found = recognized(label_map, table, undecided) if undecided else None

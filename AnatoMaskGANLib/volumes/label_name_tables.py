@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.errors import VolumeError
 
 _LONGEST_VALUE = 19  # digits of a 64-bit number
@@ -56,13 +56,10 @@ _NAME_COLUMNS = (
 _VALUE_KEYS = ("value", "labelID", "label_id", "id", "index", "label")
 _NAME_KEYS = ("name", "SegmentLabel", "SegmentDescription", "label_name", "label")
 
-_ITK_SNAP_LINE = re.compile(r'\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*')
-_COLOR_LINE = re.compile(r"\s*(\d+)\s+(.*?\S)\s+\d+\s+\d+\s+\d+(?:\s+\d+)?\s*")
-_WORKBENCH_LINE = re.compile(r"\s*(\d+)(?:\s+\d+){4}\s*")
-_PLAIN_LINE = re.compile(r"\s*(\d+)\s*[\s:=,;]\s*(.*\S)\s*")
-
-BACKGROUND_NAMES = ("background", "bg", "unknown", "clear label", "???")
-"""What tables call the value 0; in lower case."""
+# ITK-SNAP: value, color, visibility and the name in quotes; other lists: value and name.
+_ITK_SNAP_LINE = re.compile(r'(\d+)(?:\s+[\d.]+){6}\s+"([^"]*)"')
+_PLAIN_LINE = re.compile(r"(\d+)[\s:=,;]+(\S.*)")
+_LONGEST_LINE = 10_000
 
 
 def read_name_table(path: Path) -> dict[int, str]:
@@ -111,12 +108,27 @@ def _text_of(path: Path) -> str:
 
 def _of_json(path: Path, text: str) -> dict[int, str]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise VolumeError(
             f"The label names {path} cannot be read: {error}. Expected {EXPECTED}."
         ) from error
-    return names_of_json(path, content)
+    names = names_of_json(path, content)
+    if not (isinstance(content, Mapping) and "more_values" in content):
+        _check_one_value_each(path, names)
+    return names
+
+
+def _check_one_value_each(path: Path, names: Mapping[int, str]) -> None:
+    """Raises VolumeError for two values with one name: which of them it means, nobody can tell."""
+    values: dict[str, int] = {}
+    for value, name in names.items():
+        if values.setdefault(name.strip().lower(), value) != value:
+            raise VolumeError(
+                f"The label names {path} call both {values[name.strip().lower()]} and {value} "
+                f"{name!r:.99}; expected a name of its own for each. If both are the same "
+                'structure, put the second one into "more_values" of a label table.'
+            )
 
 
 def _pairs_of_json(path: Path, content: Any) -> Iterator[tuple[int, str]]:
@@ -206,20 +218,34 @@ def _pairs_of_text(path: Path, text: str) -> Iterator[tuple[int, str]]:
         yield from rows
         return
     above = ""
-    for line in lines:
-        if line.lstrip().startswith(("#", "//")):
+    for line in map(str.strip, lines):
+        if line.startswith(("#", "//")) or len(line) > _LONGEST_LINE:
             continue
-        colors = _WORKBENCH_LINE.fullmatch(line)
-        if colors is not None:  # of the name in the line above
-            if above and len(colors[1]) <= _LONGEST_VALUE:
-                yield int(colors[1]), above
-            above = ""
-            continue
-        found = _ITK_SNAP_LINE.fullmatch(line) or _COLOR_LINE.fullmatch(line)
-        found = found or _PLAIN_LINE.fullmatch(line)
-        if found is not None and len(found[1]) <= _LONGEST_VALUE:
-            yield int(found[1]), found[2].strip().strip("\"'")
-        above = "" if found is not None else line.strip()
+        words = line.split()
+        if above and len(words) == 5 and all(map(str.isdecimal, words)):
+            # Connectome Workbench: value and color below the name
+            value, name, above = words[0], above, ""
+        else:
+            value, name = _pair_of_line(line, words)
+            above = "" if value else line
+        if value and len(value) <= _LONGEST_VALUE:
+            yield int(value), name
+
+
+def _pair_of_line(line: str, words: Sequence[str]) -> tuple[str, str]:
+    """Value and name in a line; two empty texts if there are none."""
+    quoted = _ITK_SNAP_LINE.fullmatch(line)
+    if quoted is not None:
+        return quoted[1], quoted[2]
+    if words and words[0].isdecimal():
+        num_colors = 0
+        while num_colors < min(4, len(words) - 1) and words[-1 - num_colors].isdecimal():
+            num_colors += 1
+        name = words[1 : len(words) - num_colors]
+        if num_colors >= 3 and name:
+            return words[0], " ".join(name).strip("\"'")
+    plain = _PLAIN_LINE.fullmatch(line)
+    return (plain[1], plain[2].strip("\"'")) if plain is not None else ("", "")
 
 
 def _rows_of_columns(lines: Sequence[str]) -> list[tuple[int, str]] | None:
@@ -238,9 +264,12 @@ def _rows_of_columns(lines: Sequence[str]) -> list[tuple[int, str]] | None:
     if value_column is None or name_column is None:
         return None
     pairs = []
-    for row in csv.reader(lines[1:], delimiter=separator):
-        if len(row) > max(value_column, name_column) and _is_value(row[value_column]):
-            pairs.append((int(row[value_column]), row[name_column].strip()))
+    try:
+        for row in csv.reader(lines[1:], delimiter=separator):
+            if len(row) > max(value_column, name_column) and _is_value(row[value_column]):
+                pairs.append((int(row[value_column]), row[name_column].strip()))
+    except csv.Error:  # a quote without end
+        return None
     return pairs
 
 

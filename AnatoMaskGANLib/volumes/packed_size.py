@@ -5,7 +5,6 @@ Readers take the memory that a header asks for, or unpack all there is, before t
 
 from __future__ import annotations
 
-import io
 import zlib
 from pathlib import Path
 
@@ -40,18 +39,25 @@ def check_unpacked_size(
 
 def _unpacked_size(path: Path, offset: int, num_packed: int | None) -> int:
     size, packed = 0, b""
-    with open(path, "rb") as opened:
-        opened.seek(offset)
-        file = opened if num_packed is None else io.BytesIO(opened.read(num_packed))
+    rest = path.stat().st_size if num_packed is None else num_packed
+    with open(path, "rb") as file:
+        file.seek(offset)
+
+        def more() -> bytes:
+            nonlocal rest
+            chunk = file.read(min(_CHUNK, rest))
+            rest -= len(chunk)
+            return chunk
+
         while True:
             decoder = zlib.decompressobj(wbits=47)  # zlib or gzip
             while not decoder.eof:
-                packed = packed or file.read(_CHUNK)
+                packed = packed or more()
                 if not packed:
                     raise EOFError("the data ends too early")
                 size += len(decoder.decompress(packed, _UNPACKED_CHUNK))
                 packed = decoder.unconsumed_tail
             # gzip may hold several members, one after the other
-            packed = decoder.unused_data or file.read(_CHUNK)
+            packed = decoder.unused_data or more()
             if not packed.startswith(b"\x1f\x8b"):
                 return size

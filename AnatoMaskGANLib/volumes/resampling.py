@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
-from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
-from AnatoMaskGANLib.volumes.label_map import LabelMap
-from AnatoMaskGANLib.volumes.volume import Volume
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, corner_indices_ijk
+from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
+from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +37,14 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
     """
     axes, flips = axes_closest_to_ras(label_map.ijk_to_ras)
     source_shape_ijk = label_map.shape_kji[::-1]
+    num_voxels = num_model_voxels(label_map, spacing_ijk_mm)
+    if num_voxels > _LARGEST_GRID_VOXELS:
+        raise VolumeError(
+            f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
+            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
+            f"would have {num_voxels:.3g} voxels; expected at most "
+            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
+        )
     indices_ras: list[np.ndarray] = []
     # model index (i, j, k) to the map's own index
     model_to_source = np.zeros((4, 4))
@@ -45,7 +54,7 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         step = _step_in_source_voxels(
             size, label_map.spacing_ijk_mm[axis], float(spacing_ijk_mm[model_axis])
         )
-        model_size = max(1, int(np.ceil(size / step - 1e-3)))
+        model_size = _model_size(size, step)
         first = (size - 1) / 2 - step * (model_size - 1) / 2
         if is_flipped:
             first, step = first + step * (model_size - 1), -step
@@ -53,14 +62,6 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         model_to_source[axis, 3] = first
         positions = first + step * np.arange(model_size)
         indices_ras.append(_nearest_indices(positions, size, is_flipped))
-    num_voxels = int(np.prod([float(len(indices)) for indices in indices_ras]))
-    if num_voxels > _LARGEST_GRID_VOXELS:
-        raise VolumeError(
-            f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
-            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
-            f"would have {num_voxels:.3g} voxels; expected at most "
-            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
-        )
     # array axes are KJI: axis a of (i, j, k) is array axis 2 - a
     labels = label_map.labels_kji.transpose([2 - axes[2], 2 - axes[1], 2 - axes[0]])
     for array_axis, indices in enumerate(reversed(indices_ras)):
@@ -71,6 +72,22 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         label_map.names,
         label_map.codes,
     )
+
+
+def num_model_voxels(label_map: LabelMap | Volume, spacing_ijk_mm: Sequence[float]) -> int:
+    """How many voxels the model grid of a map or a volume has; takes no memory for them."""
+    axes, _ = axes_closest_to_ras(label_map.ijk_to_ras)
+    count = 1
+    for axis, model_spacing in zip(axes, spacing_ijk_mm, strict=True):
+        size = label_map.shape_kji[2 - axis]
+        spacing = label_map.spacing_ijk_mm[axis]
+        count *= _model_size(size, _step_in_source_voxels(size, spacing, float(model_spacing)))
+    return count
+
+
+def _model_size(size: int, step: float) -> int:
+    """Voxels of the model grid along an axis whose own voxels are 1 / step of them."""
+    return max(1, int(np.ceil(size / step - 1e-3)))
 
 
 def to_grid_of(volume: Volume, like: LabelMap | Volume) -> Volume:
@@ -87,6 +104,31 @@ def to_grid_of(volume: Volume, like: LabelMap | Volume) -> Volume:
     else:
         voxels = _resample_along_axes(volume, like.shape_kji, like_to_volume, axes)
     return Volume(voxels, like.ijk_to_ras, volume.window, volume.unit, volume.provenance)
+
+
+def labels_on_grid_of(label_map: LabelMap, like: LabelMap | Volume) -> LabelMap:
+    """The label map on exactly the grid of `like`: each voxel has the label nearest to its center,
+    outside the map background. On the same grid it is the map itself."""
+    if same_grid(label_map, like):
+        return label_map
+    image = SimpleITK.GetImageFromArray(in_smallest_type(label_map.labels_kji))
+    like_to_map = np.linalg.inv(label_map.ijk_to_ras) @ like.ijk_to_ras
+    resampler = _resampler(like_to_map, like.shape_kji)
+    resampler.SetInterpolator(SimpleITK.sitkNearestNeighbor)
+    labels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
+    return replace(label_map, labels_kji=labels, ijk_to_ras=like.ijk_to_ras)
+
+
+def is_part_of_grid(label_map: LabelMap, like: LabelMap | Volume) -> bool:
+    """Whether every voxel of the map lies on a voxel of `like`, within 1/20 of one: a map of some
+    slices, as segmentation objects of DICOM are."""
+    corners = np.linalg.inv(like.ijk_to_ras) @ label_map.ijk_to_ras
+    places = corner_indices_ijk(label_map.shape_kji) @ corners[:3].T
+    last = np.array(like.shape_kji[::-1]) - 1
+    is_inside = (places > -0.05).all() and (places < last + 0.05).all()
+    steps = np.abs(corners[:3, :3])
+    is_whole = np.abs(places - np.rint(places)).max() < 0.05
+    return bool(is_inside and is_whole and np.abs(np.sort(steps, axis=0)[-1] - 1).max() < 0.01)
 
 
 def volume_to_model_grid(volume: Volume, like_model: LabelMap) -> Volume:
@@ -187,17 +229,25 @@ def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
     # In index space of the volume: only the affine map between the two grids matters.
     image = SimpleITK.GetImageFromArray(volume.voxels_kji.astype(np.float32, copy=False))
     like_to_volume = np.linalg.inv(volume.ijk_to_ras) @ like.ijk_to_ras
-    transform = SimpleITK.AffineTransform(3)
-    transform.SetMatrix(like_to_volume[:3, :3].ravel().tolist())
-    transform.SetTranslation(like_to_volume[:3, 3].tolist())
-    resampler = SimpleITK.ResampleImageFilter()
-    resampler.SetSize([int(size) for size in like.shape_kji[::-1]])
-    resampler.SetTransform(transform)
+    resampler = _resampler(like_to_volume, like.shape_kji)
     resampler.SetInterpolator(SimpleITK.sitkLinear)
     resampler.SetDefaultPixelValue(float(_value_outside(volume)))
     voxels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
     _warn_of_outside(_fraction_outside(like_to_volume, like.shape_kji, volume.shape_kji))
     return voxels
+
+
+def _resampler(
+    like_to_source: np.ndarray, shape_kji: Sequence[int]
+) -> SimpleITK.ResampleImageFilter:
+    """To a grid of that shape, whose voxels lie at `like_to_source` in voxels of the source."""
+    transform = SimpleITK.AffineTransform(3)
+    transform.SetMatrix(like_to_source[:3, :3].ravel().tolist())
+    transform.SetTranslation(like_to_source[:3, 3].tolist())
+    resampler = SimpleITK.ResampleImageFilter()
+    resampler.SetSize([int(size) for size in shape_kji[::-1]])
+    resampler.SetTransform(transform)
+    return resampler
 
 
 def _fraction_outside(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.volumes.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +24,8 @@ class StoredVolume:
     """What this project noted: names, codes, window, unit, provenance."""
     header: Mapping[str, str] = field(default_factory=dict)
     """Other keys and values of the header."""
+    is_segmentation: bool = False
+    """Whether the file is of a kind that holds labels and never intensities."""
 
 
 RECORD_KEY = "AnatoMaskGAN"
@@ -31,3 +36,11 @@ SCALING_KEY = "scaling in the header"
 
 # More voxels than any scan has: the header of a damaged or hostile file.
 LARGEST_FILE_VOXELS = 2_000_000_000
+
+
+def record_of(volume: Volume) -> dict[str, Any]:
+    """What a file notes of a volume beside voxels and place: provenance, unit and window."""
+    record: dict[str, Any] = {"provenance": dict(volume.provenance), "unit": volume.unit}
+    if volume.window is not None:
+        record["window"] = list(volume.window)
+    return {key: entry for key, entry in record.items() if entry}

@@ -16,7 +16,9 @@ _SEPARATORS = re.compile(r"[~^|\s]+")
 LEFT = "SCT:7771000"
 RIGHT = "SCT:24028007"
 
-_TISSUE = "SCT:85756007"
+TISSUE = "SCT:85756007"
+"""What segments get that nobody gave a code; by itself it says nothing of the structure."""
+
 _SIDES = {LEFT: "Left", RIGHT: "Right"}
 
 
@@ -35,7 +37,7 @@ def code_of_terminology_entry(entry: str) -> str:
     fields = entry.split("~")
     fields += [""] * (7 - len(fields))
     structure, side = _code_of_triple(fields[2]), _code_of_triple(fields[3])
-    if structure in ("", _TISSUE) and _code_of_triple(fields[5]):
+    if structure in ("", TISSUE) and _code_of_triple(fields[5]):
         structure, side = _code_of_triple(fields[5]), _code_of_triple(fields[6])
     return f"{structure}+{side}" if structure and side else structure
 

@@ -17,11 +17,16 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK
+from pydicom.dataset import FileDataset
 
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 from AnatoMaskGANLib.volumes import LabelMap, Volume, write_label_map, write_volume
+from AnatoMaskGANLib.volumes.dicom.patient import anonymous_patient
+from AnatoMaskGANLib.volumes.dicom.series import series_of
+from Testing.dicom_objects import enhanced_mr, segmentation
 from Testing.tiny_models import label_map_of, random_labels, write_tiny_model
 
 OUTSIDE = "outside.safetensors"
@@ -80,6 +85,23 @@ def archive_seeds() -> list[Seed]:
     return [Seed("model.zip", content) for content in archives]
 
 
+def name_table_seeds() -> list[Seed]:
+    """Names of labels in the text tables of other programs, and lines that are long or strange."""
+    snap = ' 0 0 0 0 0 0 0 "Clear Label"\n 16 1 2 3 1 1 1 "Brain-Stem"\n'
+    return [
+        Seed("LUT.txt", b"#No. Label Name: R G B A\n0 Unknown 0 0 0 0\n16 Brain-Stem 1 2 3 0\n"),
+        Seed("a.ctbl", b"# Color table\n16 Brain-Stem 1 2 3 255\n"),
+        Seed("a.label", snap.encode()),
+        Seed("a.tsv", b"index\tname\tcolor\n16\tBrain-Stem\t#779fb0\n"),
+        Seed("a.csv", b'LabelValue,Name\n16,"Brain, ""Stem"""\n'),
+        Seed("wb.txt", b"Brain-Stem\n16 1 2 3 255\n"),
+        Seed("bom.tsv", "index\tname\n16\tM\u00fcller\n".encode("utf-16")),
+        Seed("digits.txt", b"9" * 100_000 + b" a 1 2 3 4\n"),
+        Seed("quote.csv", b'value,name\n1,"' + b"a" * 200_000),
+        Seed("blanks.txt", b"1 " + b" " * 50_000 + b"a\n"),
+    ]
+
+
 def json_seeds() -> list[Seed]:
     """A label table, names of labels, and JSON that is deep, long or twisted."""
     table = {
@@ -89,10 +111,14 @@ def json_seeds() -> list[Seed]:
         "codes": {"1": "SCT:39937001"},
         "aliases": {"2": ["bone of the left", "tibia *"]},
         "swaps": {"2": 3, "3": 2},
+        "relatives": {"knee *": ["left bone", "right bone"], "cast": ["background"]},
+        "more_values": {"7": "skin"},
     }
     texts = [
         json.dumps(table),
         json.dumps({"1": "liver", "2": "spleen"}),
+        json.dumps({"labels": {"background": 0, "liver": 1, "both": [1, 2]}}),
+        json.dumps([{"labels": [{"value": 1, "name": "liver"}]}]),
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"name": "x", "labels": {"1": "a"}, "swaps": {"1": Infinity}}',
@@ -145,6 +171,12 @@ def label_map_seeds(folder: Path | None = None) -> list[Seed]:
         for name in ("v.nii.gz", "v.nrrd", "v.mha"):
             write_volume(volume, Path(made) / name)
             seeds.append(Seed(name, (Path(made) / name).read_bytes()))
+    for name, kind in (("caret.nii", nibabel.Nifti1Image), ("two.nii", nibabel.Nifti2Image)):
+        image = kind(labels.T.astype(np.uint8), oblique)
+        text = b'<CaretExtension><LabelTable><Label Key="1">liver</Label></LabelTable>'
+        extension = nibabel.nifti1.Nifti1Extension(30, text + b"</CaretExtension>")
+        image.header.extensions.append(extension)
+        seeds.append(Seed(name, image.to_bytes()))
     nifti = bytearray(seeds[0].content)
     struct.pack_into("<4h", nifti, 40, 3, 1200, 1200, 1300)
     nrrd = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1200 1200 1300\nencoding: %s\n\n%s"
@@ -155,6 +187,12 @@ def label_map_seeds(folder: Path | None = None) -> list[Seed]:
         *seeds,
         Seed("a.mgz", gzip.compress(_mgh(), mtime=0)),
         Seed("plain.nrrd", plain + b"encoding: raw\n\n" + bytes(16)),
+        Seed(
+            "mitk.nrrd",
+            plain + b"encoding: raw\norg.mitk.multilabel.segmentation.labelgroups:="
+            b'[{"labels":[{"value":1,"name":"liver"}]}]\n\n' + bytes(16),
+        ),
+        Seed("pair.hdr", b"ni1".join((seeds[0].content[:344], seeds[0].content[347:]))),
         Seed("huge.nii", bytes(nifti)),
         Seed("bomb.nii.gz", gzip.compress(seeds[0].content + bytes(256 * 2**20), 1, mtime=0)),
         Seed("huge.nrrd", nrrd % (b"raw", b"")),
@@ -186,6 +224,39 @@ def dicom_seeds(folder: Path) -> list[Seed]:
         _write_slice(folder / "packed.dcm", 1, compressor)
         packed.append(Seed("series/1.dcm", (folder / "packed.dcm").read_bytes()))
     return [Seed("series/1.dcm", paths[1].read_bytes()), *packed]
+
+
+def dicom_object_seeds() -> list[Seed]:
+    """Segmentation objects of every type, an Enhanced image, a slice with this program's record,
+    and objects that promise places, segments and frames that are not there."""
+    labels = random_labels((3, 8, 8)) % 3
+    frames = [(value, k, labels[k] == value) for value in (1, 2) for k in range(3)]
+    fractions = [(value, k, 200 * mask) for value, k, mask in frames]
+    far = segmentation(frames)
+    groups = far.PerFrameFunctionalGroupsSequence
+    groups[0].PlanePositionSequence[0].ImagePositionPatient = [1e9, 1e9, 1e9]
+    thin = segmentation(frames)
+    thin.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [1e-300, 1]
+    many = segmentation(frames)
+    many.NumberOfFrames = 2_000_000_000
+    contours = segmentation(frames, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
+    provenance = {"SyntheticData": "YES", "Seed": "1"}
+    volume = Volume(np.float32(labels), np.eye(4), (0.0, 2.0), "HU", provenance)
+    made = [
+        segmentation(frames),
+        segmentation(fractions, "FRACTIONAL"),
+        segmentation([(0, k, labels[k]) for k in range(3)], "LABELMAP"),
+        enhanced_mr(60 * labels.astype(np.int64), (2, 0, 1)),
+        series_of(volume, anonymous_patient("nobody"))[0],
+        *(far, thin, many, contours),
+    ]
+    return [Seed("a.dcm", _bytes_of(data_set)) for data_set in made]
+
+
+def _bytes_of(data_set: FileDataset) -> bytes:
+    buffer = io.BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def _write_slice(path: Path, number: int, compressor: str = "") -> None:

@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 SCRIPT_SUFFIXES = (".pt", ".ts", ".torchscript")
 
 
-def load_segmenter(place: str, sha256: str | None, card: ModelCard, device: str) -> VolumeSegmenter:
+def load_segmenter(
+    place: str, sha256: str | None, card: ModelCard | None, device: str
+) -> VolumeSegmenter:
     """A segmenter from a model's name or folder, a run's folder, or a TorchScript file.
 
     The TorchScript maps slices [N,1,H,W] in [0,1] on the grid of the evaluated model to logits
-    [N,C,H,W] of its classes, and is checked by its hash. Raises CheckpointError or WeightsError.
+    [N,C,H,W] of its classes, and is checked by its hash. card: of that model, which a TorchScript
+    needs. Raises CheckpointError or WeightsError.
     """
     import torch
 
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 
     path = Path(place)
-    if path.suffix in SCRIPT_SUFFIXES:
+    if card is not None and path.suffix in SCRIPT_SUFFIXES:
         return _scripted_segmenter(path, sha256, card, device)
     segmenter = (
         _segmenter_of_run(path, device)

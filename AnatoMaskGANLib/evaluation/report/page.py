@@ -13,6 +13,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Plot
 
+from AnatoMaskGANLib.evaluation.edit_suite import TRUTH, UNEDITED
 from AnatoMaskGANLib.evaluation.metrics.definitions import Metric, goodness, metric_named
 from AnatoMaskGANLib.evaluation.metrics.label_intensities import (
     MINIMUM_VOXELS,
@@ -28,6 +29,8 @@ from AnatoMaskGANLib.evaluation.report.table import Interval, Table
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 
 FEW_SUBJECTS = 10
+LEVELS = (TRAINING, TRUTH, UNEDITED)
+"""Rows that are a level to compare with and never the best method: real scans."""
 
 BLUR_NOTE = (
     "PSNR and SSIM reward blur, and their values depend on the intensity window and on "
@@ -183,9 +186,8 @@ def _means_table(table: Table) -> str:
     lines = []
     for metric in map(metric_named, table.keys):
         means = [table.mean(method, metric.key) for method in table.methods]
-        # Real scans of other people are a level to compare with and never the best method.
         merits = [
-            math.nan if method == TRAINING else goodness(metric, mean)
+            math.nan if method in LEVELS else goodness(metric, mean)
             for method, mean in zip(table.methods, means, strict=True)
         ]
         ranked = [merit for merit in merits if not math.isnan(merit)]

@@ -53,7 +53,9 @@ class ThreePlanes:
     table: LabelTable | None = None
     """Names and left-right partners of the labels."""
     reference: str | None = "Real"
-    """Volume that is subtracted from the first other one; no difference without such a volume."""
+    """Volume that is subtracted from another one; no difference without such a volume."""
+    compared: str | None = None
+    """Volume from which it is subtracted; None: the first other one."""
     title: str = ""
     position_kji: tuple[int, int, int] | None = None
     """Voxel of the grid turned to right, anterior, superior; None shows the most labels."""
@@ -80,7 +82,7 @@ def three_planes_figure(planes: ThreePlanes) -> Figure:
         name: to_unit_range(volume_to_model_grid(volume, grid).voxels_kji[crop], window)
         for name, volume in planes.volumes.items()
     }
-    compared = next((name for name in images if name != planes.reference), None)
+    compared = planes.compared or next((name for name in images if name != planes.reference), None)
     difference_kji = None
     headings = ["Labels", *images]
     if planes.reference in images and compared is not None:

@@ -28,6 +28,8 @@ GRID = "#e3e6ea"
 HEADLINE_KEYS = (
     *("psnr", "ssim", "ssim_foreground", "dz_ratio", "label_deviation_ratio", "lpips"),
     *("feature_distance", "dice_ratio", "dice"),
+    *("psnr_lab", "edit_undone", "edit_found", "edit_dice", "edit_deviation_ratio"),
+    "edit_step_ratio",
 )
 """Metrics that get a panel of their own."""
 LARGEST_SHOWN_RATIO = 2.2

@@ -27,7 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from AnatoMaskGANLib.editing.boxes import changed_box
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
 from AnatoMaskGANLib.synthesis.worker.exchange import ExchangeFolder, MessageError, decoded, encoded
 from AnatoMaskGANLib.synthesis.worker.messages import (
     Cancelled,
@@ -41,7 +45,7 @@ from AnatoMaskGANLib.synthesis.worker.messages import (
     message_of,
 )
 from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, end_tree, start_options
-from AnatoMaskGANLib.volumes import LabelMap
+from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 _LOG_BYTES = 4000
 # oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
@@ -55,17 +59,54 @@ class _Request:
 
     label_map: LabelMap
     synthesis: SynthesizeRequest | None
-    """None for an update of the live synthesis."""
+    """None for an update of the live synthesis, and for an edit of a scan."""
+    edit: EditRequest | None = None
 
     @property
     def is_update(self) -> bool:
-        return self.synthesis is None
+        """Whether it lets the live synthesis follow its label map."""
+        return self.synthesis is None and self.edit is None
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it lets a scan follow its label map."""
+        return self.edit is not None
 
     def to_message(self) -> dict[str, Any]:
         """The message but for its number and label map."""
+        if self.edit is not None:
+            return {"kind": "edit"} | self.edit.to_message()
         if self.synthesis is None:
             return {"kind": "update"}
         return {"kind": "synthesize"} | self.synthesis.to_message()
+
+
+@dataclass
+class _EditedScan:
+    """A scan that follows its label map, and what the process knows of it."""
+
+    scan: Volume
+    before: LabelMap
+    sent_kji: np.ndarray | None = None
+    """The newest labels that the process got; None: it does not know the scan."""
+
+    def message(self, after: LabelMap, exchange: ExchangeFolder) -> dict[str, Any]:
+        """What the process has to know of the newest label map, which it then knows."""
+        message: dict[str, Any] = {"start": None, "box": None, "array": None}
+        message["names"] = {str(value): name for value, name in after.names.items()}
+        known = self.sent_kji
+        if known is None:
+            known = self.before.labels_kji
+            message["start"] = {
+                "scan": exchange.volume_message(self.scan),
+                "before": exchange.label_map_message(self.before),
+            }
+        box = changed_box(known, after.labels_kji)
+        if box is not None:
+            message["box"] = [[side.start for side in box], [side.stop for side in box]]
+            message["array"] = exchange.write_array(after.labels_kji[box])
+        self.sent_kji = after.labels_kji
+        return message
 
 
 class WorkerClient:
@@ -89,6 +130,7 @@ class WorkerClient:
         self._requests: dict[int, _Request] = {}
         self._live: _Request | None = None  # the live synthesis, with its newest label map
         self._is_live_in_process = False
+        self._edited: _EditedScan | None = None
         self._last_number = 0
         self._cancelled: set[int] = set()  # of the requests that have not ended
         self._num_deaths = 0  # since a request was last finished
@@ -147,6 +189,34 @@ class WorkerClient:
         self._live = _Request(label_map, self._live.synthesis)
         return self._send(_Request(label_map, None))
 
+    @property
+    def is_editing(self) -> bool:
+        """Whether there is a scan that `edit` can let follow its label map."""
+        return self._edited is not None
+
+    def start_edit(self, scan: Volume, before: LabelMap) -> None:
+        """The scan that `edit` is about from now on, and the label map that fits it.
+
+        Both are sent with the first edit. Neither they nor a label map that is given to `edit` may
+        be written to afterwards.
+        """
+        self._edited = _EditedScan(scan, before)
+
+    def edit(self, after: LabelMap, request: EditRequest) -> int:
+        """The number of a request to let the scan follow an edited label map on the grid of the one
+        before; it supersedes older ones, and is answered by ScanEdited.
+
+        Raises RuntimeError before `start_edit`, ValueError for a label map of another shape.
+        """
+        if self._edited is None:
+            raise RuntimeError("There is no scan to edit; call start_edit first.")
+        if after.shape_kji != self._edited.before.shape_kji:
+            raise ValueError(
+                f"The edited label map has {after.shape_kji} voxels (K, J, I), the one before "
+                f"{self._edited.before.shape_kji}; expected the same. Export both on one grid."
+            )
+        return self._send(_Request(after, None, request))
+
     def cancel(self, number: int | None = None) -> None:
         """Asks a request, or all so far, to end; each ends with Cancelled, or as it just did."""
         wanted = set(self._requests) if number is None else {number} & self._requests.keys()
@@ -181,7 +251,7 @@ class WorkerClient:
         self._requests.clear()
         self._cancelled.clear()
         self._unreported.clear()
-        self._live = None
+        self._live = self._edited = None
         if process is not None:
             end_tree(process)
             self._outbox.put(None)
@@ -210,7 +280,12 @@ class WorkerClient:
             self._folder = self._start_process()
         if request.is_update and not self._is_live_in_process:
             request = self._live or request  # a fresh process knows no session yet
-        part = ExchangeFolder(self._folder).label_map_message(request.label_map)
+        exchange = ExchangeFolder(self._folder)
+        if request.is_edit and self._edited is not None:
+            part = self._edited.message(request.label_map, exchange)
+            self._write({"request": number} | part | request.to_message())
+            return
+        part = exchange.label_map_message(request.label_map)
         self._is_live_in_process = request.synthesis is None or request.synthesis.live
         self._write({"request": number, "label_map": part} | request.to_message())
 
@@ -235,6 +310,8 @@ class WorkerClient:
             )
         self._process = process
         self._is_live_in_process = False
+        if self._edited is not None:
+            self._edited.sent_kji = None
         self._outbox.put(None)
         self._outbox = queue.Queue()
         for target, arguments in (
@@ -254,13 +331,19 @@ class WorkerClient:
             self._num_deaths = 0
         if isinstance(message, (Finished, Cancelled, Superseded, Failed)):
             if message.request is not None:
-                self._end(message.request, is_done=isinstance(message, Finished))
+                is_failed = isinstance(message, Failed)
+                self._end(message.request, isinstance(message, Finished), is_failed)
         return message
 
-    def _end(self, number: int, is_done: bool) -> None:
+    def _end(self, number: int, is_done: bool, is_failed: bool = False) -> None:
         request = self._requests.pop(number, None)
         self._cancelled.discard(number)
-        if request is not None and not request.is_update and not is_done:
+        if request is None:
+            return
+        if request.is_edit:
+            if is_failed and self._edited is not None:
+                self._edited.sent_kji = None  # what the process has is not known
+        elif not request.is_update and not is_done:
             self._is_live_in_process = False  # what was live in the process is gone by then
 
     def _after_death(self, process: subprocess.Popen[bytes]) -> list[Message]:
@@ -299,8 +382,10 @@ class WorkerClient:
         messages: list[Message] = [
             LogLine("WARNING", f"The synthesis process {why}; started again")
         ]
-        updates = [n for n, request in self._requests.items() if request.is_update]
-        for number in updates[:-1]:
+        requests = self._requests.items()
+        updates = [number for number, request in requests if request.is_update]
+        edits = [number for number, request in requests if request.is_edit]
+        for number in updates[:-1] + edits[:-1]:
             del self._requests[number]
             messages.append(Superseded(number))
         for number, request in self._requests.items():

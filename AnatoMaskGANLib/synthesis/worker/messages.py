@@ -1,7 +1,8 @@
 """What the synthesis process is asked, and what it answers, as objects.
 
 On the pipe each is one line of JSON (`exchange.py`). A request's keys are the fields of
-`SynthesizeRequest`: of the model's choice, of the options, and `live`.
+`SynthesizeRequest`: of the model's choice, of the options, and `live`; those of an edit are in
+`edit_messages.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+from AnatoMaskGANLib.synthesis.worker.edit_messages import ScanEdited, scan_edited
 from AnatoMaskGANLib.synthesis.worker.exchange import ExchangeFolder, MessageError
 from AnatoMaskGANLib.volumes import ChangedRegion, Volume
 
@@ -132,7 +134,15 @@ class LogLine:
 
 
 Message = (
-    ProgressMade | VolumeMade | VolumeChanged | Finished | Cancelled | Superseded | Failed | LogLine
+    ProgressMade
+    | VolumeMade
+    | VolumeChanged
+    | ScanEdited
+    | Finished
+    | Cancelled
+    | Superseded
+    | Failed
+    | LogLine
 )
 """Finished, Cancelled, Superseded and Failed are the last message of a request."""
 
@@ -160,6 +170,8 @@ def message_of(answer: Mapping[str, Any], exchange: ExchangeFolder) -> Message |
         return VolumeMade(answer["request"], answer["seed"], volume)
     if kind == "changed":
         return _volume_changed(answer, exchange)
+    if kind == "edited":
+        return scan_edited(answer, exchange)
     return None
 
 

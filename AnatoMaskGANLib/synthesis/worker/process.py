@@ -6,8 +6,9 @@ Requests and answers are JSON lines on standard input and output (`exchange.py`)
 port. A thread reads all requests as they come, so that `cancel` and newer updates reach the work
 that is going on, and ends the process with its parent: when the input ends.
 
-Requests: {"kind": "synthesize" | "update" | "cancel", "request": NUMBER, ...}, numbers growing.
-Answers: ready, progress, volume, changed, finished, cancelled, superseded, failed, log.
+Requests: {"kind": "synthesize" | "update" | "edit" | "cancel", "request": NUMBER, ...}, numbers
+growing. Answers: ready, progress, volume, changed, edited, finished, cancelled, superseded, failed,
+log.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from AnatoMaskGANLib.synthesis.errors import SynthesisCancelledError
 from AnatoMaskGANLib.synthesis.options import Progress
 from AnatoMaskGANLib.synthesis.session import SynthesisSession
 from AnatoMaskGANLib.synthesis.synthesizer import Synthesizer
+from AnatoMaskGANLib.synthesis.worker.edit_service import EditService
 from AnatoMaskGANLib.synthesis.worker.exchange import (
     LONGEST_LINE,
     ExchangeFolder,
@@ -52,7 +54,8 @@ class Worker:
         self._answer = answer
         self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._cancelled: set[int] = set()  # written by `read`, asked by `serve`
-        self._newest_update = -1
+        self._newest = {"update": -1, "edit": -1}  # request of each kind that follows edits
+        self._edits = EditService(self._exchange)
         self._synthesizer: Synthesizer | None = None
         self._loaded: ModelChoice | None = None
         self._session: SynthesisSession | None = None
@@ -102,25 +105,29 @@ class Worker:
             raise MessageError(f"The request number is {number!r}; expected a whole number")
         if kind == "cancel":
             self._cancelled.add(number)
-        elif kind in ("synthesize", "update"):
-            if kind == "update":
-                self._newest_update = max(self._newest_update, number)
+        elif kind in ("synthesize", "update", "edit"):
+            if kind in self._newest:
+                self._newest[kind] = max(self._newest[kind], number)
             self._requests.put(message)
         else:
             self._answer(_failure(number, MessageError(f"There is no request {kind!r}")))
 
     def _serve(self, request: dict[str, Any]) -> str:
-        number, is_update = request["request"], request["kind"] == "update"
+        number, kind = request["request"], request["kind"]
 
         def is_cancelled() -> bool:
-            is_outdated = is_update and number < self._newest_update
-            return is_outdated or number in self._cancelled
+            return number < self._newest.get(kind, number) or number in self._cancelled
 
+        progress = Progress(_ProgressAnswers(number, self._answer), is_cancelled)
+        if kind == "edit":
+            self._edits.take_in(request)
+            progress.stop_if_cancelled()
+            self._answer(self._edits.serve(request, progress))
+            return "finished"
         label_map = self._exchange.take_label_map(request.get("label_map"))
         if is_cancelled():
             raise SynthesisCancelledError
-        progress = Progress(_ProgressAnswers(number, self._answer), is_cancelled)
-        if is_update:
+        if kind == "update":
             if self._session is None:
                 raise MessageError("There is no live synthesis to update; synthesize with live")
             volume, changed = self._session.update(label_map, progress)

@@ -1,0 +1,273 @@
+"""Edits of a scan: from nodes to what the core makes of them, and into nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
+from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
+from AnatoMaskGANModule.scan_edit.maps import EditMaps, editMaps
+from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
+from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, SEGMENTATION_ROLE
+
+if TYPE_CHECKING:
+    from AnatoMaskGANLib.editing import EditSettings
+    from AnatoMaskGANLib.synthesis import Progress
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
+
+SCAN_ROLE = "AnatoMaskGAN.EditedFrom"
+BEFORE_ROLE = "AnatoMaskGAN.EditedBefore"
+
+
+@dataclass(frozen=True)
+class EditSource:
+    """The nodes of an edit."""
+
+    scan: slicer.vtkMRMLScalarVolumeNode
+    before: slicer.vtkMRMLSegmentationNode
+    """The segments that fit the scan as it is."""
+    after: slicer.vtkMRMLSegmentationNode
+
+
+@dataclass(frozen=True, eq=False)
+class MadeStep:
+    """A scan after an edit."""
+
+    volume: Volume
+    """With its record."""
+    warnings: Sequence[str]
+    """What the user should know, as whole sentences."""
+    questions: Sequence[tuple[str, str]] = ()
+    """What the segments could not tell: names, each with "look" or "fill"."""
+
+
+@dataclass(frozen=True, eq=False)
+class MadeEdits:
+    """What an edit, or a series of them, made of a scan."""
+
+    source: EditSource
+    choices: ScanEditChoices
+    maps: EditMaps
+    steps: Mapping[str, MadeStep]
+    """By the name of the step; one with an empty name where there is no series."""
+
+    def questions(self) -> list[tuple[str, str]]:
+        """What the segments could not tell in any step."""
+        return sorted({asked for step in self.steps.values() for asked in step.questions})
+
+    def remarks(self) -> list[str]:
+        """What the user should know, as whole sentences."""
+        found = self.maps.remarks()
+        for name, edited in self.steps.items():
+            found += [f"{name}: {text}" if name else text for text in edited.warnings]
+        return found
+
+
+def checkScan(scan: slicer.vtkMRMLNode | None) -> None:
+    """Raises ValueError for a node that holds no scan: labels and colors are no intensities."""
+    if scan is None:
+        raise ValueError("No scan is selected. Select the scan to edit.")
+    kind = scan.GetClassName()
+    if kind != SCALAR_VOLUME_CLASS:
+        raise ValueError(
+            f"Expected a scan with one intensity for each voxel, a scalar volume, got "
+            f"{scan.GetName()!r}, a {kind}. Select a scan."
+        )
+    image = scan.GetImageData()
+    if image is not None and image.GetNumberOfScalarComponents() != 1:
+        raise ValueError(
+            f"{scan.GetName()!r} has {image.GetNumberOfScalarComponents()} numbers for each voxel; "
+            "expected a scan with one. Select a scan without colors."
+        )
+
+
+def checkSegmentation(segmentationNode: slicer.vtkMRMLNode | None) -> None:
+    """Raises ValueError for a node that is no segmentation."""
+    if segmentationNode is None or not segmentationNode.IsA("vtkMRMLSegmentationNode"):
+        raise ValueError(f"Expected a segmentation node, got {segmentationNode}. Select one.")
+
+
+def checkOutput(
+    outputVolume: slicer.vtkMRMLNode | None, scan: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """Raises ValueError for a node that must not be filled.
+
+    None is a new volume; the scan itself is asked for by giving it.
+    """
+    from AnatoMaskGANLib.mrml import is_edited_scan
+
+    if outputVolume is None or outputVolume is scan:
+        return
+    kind = outputVolume.GetClassName()
+    if kind != SCALAR_VOLUME_CLASS:
+        raise ValueError(f"Expected a scalar volume for the edited scan, got a {kind}. Select one.")
+    if outputVolume.GetImageData() and not is_edited_scan(outputVolume):
+        raise ValueError(
+            f"The volume {outputVolume.GetName()!r} contains an image that is no edited scan and "
+            "would be lost. Select another volume, or a new one."
+        )
+
+
+def outputToFill(
+    parameters: AnatoMaskGANParameterNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The panel's edited scan, unless it is another scan's, which is kept; None: a new one."""
+    output = parameters.followedOutput
+    if output is None or output is parameters.followedScan:
+        return None
+    return output if output.GetNodeReference(SCAN_ROLE) in (None, parameters.followedScan) else None
+
+
+def changedSteps(maps: EditMaps, choices: ScanEditChoices) -> dict[str, LabelMap]:
+    """The label maps after the changes in words, by the names of the steps; as painted without."""
+    from AnatoMaskGANLib.editing.changes import changed_label_maps
+
+    if not choices.changes:
+        return {"": maps.after}
+    steps = changed_label_maps(maps.after, choices.changes, choices.fixed)
+    return {step.name: step.label_map for step in steps}
+
+
+def madeEdits(
+    source: EditSource,
+    choices: ScanEditChoices,
+    backend: DirectBackend | ProcessBackend,
+    progress: Progress,
+) -> MadeEdits:
+    """The scan after each step. Raises ValueError where nothing was edited, EditError and
+    VolumeError as the core does; RuntimeError with their words where a process makes it.
+    """
+    from AnatoMaskGANLib.mrml import scan_of_node
+    from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
+
+    report = progress.report
+
+    report(0.0, _("Reading the segments"))
+    scan = scan_of_node(source.scan)
+    maps = editMaps(source.scan, source.before, source.after)
+    afters = changedSteps(maps, choices)
+    if all((after.labels_kji == maps.before.labels_kji).all() for after in afters.values()):
+        raise ValueError(
+            f"The segments of {source.after.GetName()!r} are as they were at the start, so there "
+            "is no edit. Change a segment first."
+        )
+    backend.startEdit(scan, maps.before)
+    steps, voxels = {}, scan.voxels_kji
+    for number, (name, after) in enumerate(afters.items()):
+        progress.stop_if_cancelled()
+        part = progress.span(number / len(afters), (number + 1) / len(afters))
+        made = backend.runEdit(after, EditRequest(choices.words()), part)
+        voxels = (scan.voxels_kji if made.is_anew else voxels).copy()
+        if made.changed is not None and made.voxels_kji is not None:
+            voxels[made.changed.slices] = made.voxels_kji
+        volume = replace(scan, voxels_kji=voxels, provenance=made.record)
+        steps[name] = MadeStep(volume, made.warnings, made.questions)
+    return MadeEdits(source, choices, maps, steps)
+
+
+def putEdits(
+    made: MadeEdits, outputVolume: slicer.vtkMRMLScalarVolumeNode | None
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """The node with the edited scan and its record; a new one beside the scan if None.
+
+    A series becomes a sequence.
+    """
+    from AnatoMaskGANLib.mrml import update_edited_series
+
+    source, scan = made.source, made.source.scan
+    if outputVolume is None:
+        outputVolume = newEditedScan(scan)
+    volumes = {
+        name: replace(
+            edited.volume,
+            provenance={**edited.volume.provenance, **recordOf(made, name)},
+        )
+        for name, edited in made.steps.items()
+    }
+    linkToSource(outputVolume, source)
+    update_edited_series(outputVolume, volumes, scan)
+    return outputVolume
+
+
+def newEditedScan(scan: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """An empty volume node for the edited copy of a scan, beside it in the subject hierarchy."""
+    scene = scan.GetScene()
+    name = scene.GenerateUniqueName(_("{name} edited").format(name=scan.GetName()))
+    node = scene.AddNewNodeByClass(SCALAR_VOLUME_CLASS, name)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item, neighbor = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(scan)
+    if item and neighbor:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(neighbor))
+    return node
+
+
+def linkToSource(volumeNode: slicer.vtkMRMLScalarVolumeNode, source: EditSource) -> None:
+    """Let the volume refer to the nodes that it is made from; scenes keep such references."""
+    if volumeNode is not source.scan:
+        volumeNode.SetNodeReferenceID(SCAN_ROLE, source.scan.GetID())
+    volumeNode.SetNodeReferenceID(BEFORE_ROLE, source.before.GetID())
+    volumeNode.SetNodeReferenceID(SEGMENTATION_ROLE, source.after.GetID())
+
+
+def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
+    """What the record tells of the source, beside the nodes."""
+    return {
+        "EditOf": made.source.scan.GetName(),
+        "EditSegments": json.dumps(dict(made.maps.labelValues)),
+        "EditChanges": made.choices.record(),
+        "EditStep": step,
+    }
+
+
+def madeAgain(volumeNode: slicer.vtkMRMLScalarVolumeNode, progress: Progress) -> MadeEdits:
+    """The same voxels as those of an edited scan, by its record alone.
+
+    Raises ValueError where it is no edited scan, and where the scan or a segmentation is gone or
+    has changed since.
+    """
+    from AnatoMaskGANLib.editing import EditSettings, ScanEditSession
+    from AnatoMaskGANLib.editing.provenance import METHOD, scan_sha256
+    from AnatoMaskGANLib.mrml import is_edited_scan, provenance_of, scan_of_node
+
+    name = volumeNode.GetName()
+    if not is_edited_scan(volumeNode):
+        raise ValueError(f"{name!r} is not an edited scan. Select an edited scan.")
+    record = provenance_of(volumeNode)
+    nodes = [volumeNode.GetNodeReference(r) for r in (SCAN_ROLE, BEFORE_ROLE, SEGMENTATION_ROLE)]
+    if None in nodes or "EditSegments" not in record:
+        raise ValueError(
+            f"The scan or the segmentations that {name!r} was made from are not in the scene. Load "
+            "the scene that contains all of them."
+        )
+    if record["EditMethod"] != METHOD:
+        raise ValueError(
+            f"{name!r} was made by the method {record['EditMethod']!r}, and this version has "
+            f"{METHOD!r}. Make a new edit, or use the version that made it: "
+            f"{record['EditProgram']}."
+        )
+    source = EditSource(*nodes)
+    choices = ScanEditChoices(**json.loads(record["EditChanges"]))
+    maps = editMaps(source.scan, source.before, source.after, json.loads(record["EditSegments"]))
+    step = record["EditStep"]
+    scan, after = scan_of_node(source.scan), changedSteps(maps, choices)[step]
+    for key, found, what in (
+        ("EditedScanSHA256", scan_sha256(scan), source.scan),
+        ("LabelMapBeforeSHA256", maps.before.sha256(), source.before),
+        ("LabelMapAfterSHA256", after.sha256(), source.after),
+    ):
+        if record[key] != found:
+            raise ValueError(
+                f"{name!r} cannot be made again: {what.GetName()!r} has changed since then. Undo "
+                "what changed it, or make a new edit."
+            )
+    settings: EditSettings = EditSettings.from_record(json.loads(record["EditSettings"]))
+    session = ScanEditSession(scan, maps.before)
+    session.update(after, settings, on_progress=progress.report)
+    edited = session.edited()
+    return MadeEdits(source, choices, maps, {step: MadeStep(edited.volume, edited.warnings)})

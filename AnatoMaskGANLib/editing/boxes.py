@@ -1,0 +1,33 @@
+"""Boxes of voxels, and the one in which two label maps differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+Box = tuple[slice, slice, slice]
+
+
+def as_box(sides: Iterable[slice]) -> Box:
+    """The box of three sides, along k, j and i."""
+    k, j, i = sides
+    return k, j, i
+
+
+def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
+    """The smallest box with all differences of two arrays of one shape, slice by slice."""
+    rows = np.zeros(before.shape[1], dtype=bool)
+    columns = np.zeros(before.shape[2], dtype=bool)
+    slices = np.zeros(before.shape[0], dtype=bool)
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        if np.array_equal(old, new):
+            continue
+        differs = old != new
+        slices[number] = True
+        rows |= differs.any(axis=1)
+        columns |= differs.any(axis=0)
+    if not slices.any():
+        return None
+    sides = [np.flatnonzero(used) for used in (slices, rows, columns)]
+    return as_box(slice(int(side[0]), int(side[-1]) + 1) for side in sides)

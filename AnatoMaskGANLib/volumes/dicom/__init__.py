@@ -1,0 +1,1 @@
+"""DICOM: what stands in its files, segmentation objects and images in, series and SEG out."""
