@@ -124,6 +124,17 @@ def test_the_patient_of_another_reference_can_be_chosen(tiny_model: Path, tmp_pa
     assert _first(tmp_path / "a.dcm").PatientName == "Mügge^Änne"
 
 
+def test_with_its_series_a_segmentation_object_gets_back_its_empty_slices(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    source = _write_seg(tmp_path / "seg.dcm")
+    write_all(ct_slices(np.zeros((10, 18, 14))), tmp_path / "ct")
+    output = ("--output", tmp_path / "a.dcm", "--dicom-reference", tmp_path / "ct")
+    assert read_label_map(source).shape_kji == (8, 18, 14)
+    assert _synthesize(tiny_model, source, *output) == 0
+    assert same_grid(read_volume(tmp_path / "a.dcm"), read_volume(tmp_path / "ct"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -18,6 +18,7 @@ from AnatoMaskGANLib.commands.dicom_results import (
     DicomOptions,
     dicom_recipe,
     patient_for,
+    with_slices_of_reference,
     write_series,
     writes_dicom,
 )
@@ -192,6 +193,7 @@ def _synthesize_label_map(
         if is_masks and names is not None:
             _log.warning("%s: its masks are named by their files, not by --labels", job.source)
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
+        label_map = with_slices_of_reference(options, label_map, job.source)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if job.deformation is not None:
             label_map = _deformed(label_map, job.deformation, options, synthesizer)
