@@ -5,7 +5,6 @@ SimpleITK counts in LPS; here, at the edge of the file, it becomes RAS and back.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.dicom.header import (
     DicomHeader,
     is_dicom,
@@ -25,6 +25,7 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import LPS_FROM_RAS, largest_shift_mm
 from AnatoMaskGANLib.volumes.mitk_labels import names_of_mitk
 from AnatoMaskGANLib.volumes.nrrd_space import place_in_nrrd_space
+from AnatoMaskGANLib.volumes.origin_marks import SYNTHETIC_MARK
 from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 from AnatoMaskGANLib.volumes.text_headers import check_text_header
 from AnatoMaskGANLib.volumes.text_units import mm_per_unit_of
@@ -155,6 +156,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
     record: dict[str, Any] = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    if any(header.is_synthetic for header in slices):
+        record["provenance"] = {SYNTHETIC_MARK: "YES"}
     noted = _record_of(folder, {RECORD_KEY: slices[0].record} if slices[0].record else {})
     return StoredVolume(
         SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), {**record, **noted}
@@ -220,7 +223,7 @@ def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
         names = names_of_mitk(path, header)
         return {"names": {str(value): name for value, name in names.items()}} if names else {}
     try:
-        record = json.loads(header[RECORD_KEY])
+        record = parse_json(header[RECORD_KEY])
     except ValueError:
         _logger.warning(
             "%s: the entry of this program in its header is damaged and is ignored", path
