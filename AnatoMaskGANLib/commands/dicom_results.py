@@ -21,7 +21,7 @@ class DicomOptions:
     dicom: bool = False
     """Write every result as a DICOM series, a folder NAME.dcm, with the segmentation beside it as
     a DICOM segmentation object, NAME-seg.dcm. An OUTPUT whose name ends in .dcm does so for one
-    result. This needs pydicom and highdicom (pip install "anatomaskgan[dicom]")."""
+    result. This needs pydicom and highdicom (pip install pydicom highdicom)."""
     dicom_reference: Path | None = None
     """DICOM file, or folder with a series, whose patient, study and frame of reference the results
     get. By default they are those of an input that is DICOM, else an anonymous patient's. With the
