@@ -413,7 +413,8 @@ def _recipe(scan: Volume, before: LabelMap, after: LabelMap, editor: _Editor) ->
     from AnatoMaskGANLib.editing.provenance import METHOD, scan_sha256
 
     names = {str(value): name for value, name in {**before.names, **after.names}.items()}
-    options, of_model = editor.options, {}
+    options = editor.options
+    of_model: dict[str, Any] = {"filler": None}  # as manifests of earlier versions
     if editor.model is not None and options.filler != "moved":
         card = editor.model.card
         of_model = {

@@ -16,6 +16,7 @@ import numpy as np
 from AnatoMaskGANLib.volumes import itk_files, nifti_files
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
 from AnatoMaskGANLib.volumes.dicom.files import read_dicom_file, read_dicom_folder
+from AnatoMaskGANLib.volumes.dicom.header import has_dicom_mark
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.geometry import without_rounding_shear
@@ -177,6 +178,8 @@ def _read_as_it_is(path: Path) -> StoredVolume:
         return read_dicom_folder(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist. Check the path.")
+    if _is_dicom_by_content(path):
+        return read_dicom_file(path)
     suffix = _suffix_of(path, READABLE_SUFFIXES, "read")
     if not os.access(path, os.R_OK):
         raise VolumeError(f"{path} cannot be read: no permission. Change the permissions.")
@@ -196,6 +199,14 @@ def _read_as_it_is(path: Path) -> StoredVolume:
     if suffix == SLICE_SUFFIX:
         return read_dicom_file(path)
     return itk_files.read_with_itk(path)
+
+
+def _is_dicom_by_content(path: Path) -> bool:
+    """Whether a file whose name does not tell its type has the mark of DICOM, as archives of
+    scanners write them."""
+    if path.name.lower().endswith(READABLE_SUFFIXES) or not os.access(path, os.R_OK):
+        return False
+    return path.is_file() and has_dicom_mark(path)
 
 
 def _write(

@@ -40,11 +40,9 @@ _ITK_READERS = {
     ".nhdr": "NrrdImageIO",
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
-    ".dcm": "GDCMImageIO",
 }
+_DICOM_READER = "GDCMImageIO"
 
-_SOP_CLASS_TAG = "0008|0016"
-_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -56,16 +54,15 @@ def read_with_itk(path: Path) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     check_text_header(path)
-    if path.suffix.lower() == ".dcm":
+    kind = _ITK_READERS.get(path.suffix.lower(), _DICOM_READER)
+    if kind == _DICOM_READER:
         read_dicom_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     # no other reader is to find something in a file that is not what its name says
-    reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
+    reader.SetImageIO(kind)
     try:
         reader.ReadImageInformation()
-        if reader.HasMetaDataKey(_SOP_CLASS_TAG):
-            _refuse_segmentation_object(path, reader.GetMetaData(_SOP_CLASS_TAG))
         size_ijk = list(reader.GetSize())
         while len(size_ijk) > 3 and size_ijk[-1] == 1:
             size_ijk.pop()
@@ -95,17 +92,6 @@ def read_with_itk(path: Path) -> StoredVolume:
         ijk_to_ras = place_in_nrrd_space(path, ijk_to_ras)
     ijk_to_ras[:3] *= mm_per_unit_of(path)
     return StoredVolume(array, ijk_to_ras, _record_of(path, header), header)
-
-
-def _refuse_segmentation_object(path: Path, sop_class: str) -> None:
-    """Raises VolumeError for a DICOM object that holds segments: as an image all of them would be
-    one label, and their slices would be stacked."""
-    if sop_class.strip(" \0") == _SEGMENTATION_CLASS:
-        raise VolumeError(
-            f"{path} is a DICOM segmentation object, whose segments are not read; expected a label "
-            "map. Convert it: load it in Slicer and save it as .seg.nrrd, or use segimage2itkimage "
-            "of dcmqi."
-        )
 
 
 def write_with_itk(
@@ -152,7 +138,7 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             "series into a folder of their own."
         )
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
+    reader.SetImageIO(_DICOM_READER)
     reader.SetFileNames([str(header.path) for header in slices])
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
@@ -162,8 +148,6 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
-    if reader.HasMetaDataKey(0, _SOP_CLASS_TAG):
-        _refuse_segmentation_object(folder, reader.GetMetaData(0, _SOP_CLASS_TAG))
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
-from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, corner_indices_ijk
 from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
 from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
@@ -117,6 +117,18 @@ def labels_on_grid_of(label_map: LabelMap, like: LabelMap | Volume) -> LabelMap:
     resampler.SetInterpolator(SimpleITK.sitkNearestNeighbor)
     labels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
     return replace(label_map, labels_kji=labels, ijk_to_ras=like.ijk_to_ras)
+
+
+def is_part_of_grid(label_map: LabelMap, like: LabelMap | Volume) -> bool:
+    """Whether every voxel of the map lies on a voxel of `like`, within 1/20 of one: a map of some
+    slices, as segmentation objects of DICOM are."""
+    corners = np.linalg.inv(like.ijk_to_ras) @ label_map.ijk_to_ras
+    places = corner_indices_ijk(label_map.shape_kji) @ corners[:3].T
+    last = np.array(like.shape_kji[::-1]) - 1
+    is_inside = (places > -0.05).all() and (places < last + 0.05).all()
+    steps = np.abs(corners[:3, :3])
+    is_whole = np.abs(places - np.rint(places)).max() < 0.05
+    return bool(is_inside and is_whole and np.abs(np.sort(steps, axis=0)[-1] - 1).max() < 0.01)
 
 
 def volume_to_model_grid(volume: Volume, like_model: LabelMap) -> Volume:

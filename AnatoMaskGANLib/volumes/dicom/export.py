@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,15 +91,13 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
     try:
         for abandoned in target.parent.glob(f".{target.name}-*.part"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        temporary = Path(
-            tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent)
-        )
+        temporary = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
+        temporary.mkdir()
         try:
             yield temporary
             for path in temporary.iterdir():
                 with open(path, "rb+") as written:
                     os.fsync(written.fileno())
-            temporary.chmod(0o777 & ~_umask())
             if target.exists():
                 shutil.rmtree(target)
             os.replace(temporary, target)
@@ -110,10 +108,3 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
             f"{folder} could not be written: {error.strerror or error}. Free some space or choose "
             "another place."
         ) from error
-
-
-def _umask() -> int:
-    """The permissions that new files of this process do not get; there is no way to only ask."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

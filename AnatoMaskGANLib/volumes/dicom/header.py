@@ -16,6 +16,7 @@ from pathlib import Path
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS
 
+_MARK = b"DICM"
 _IMPLICIT = "1.2.840.10008.1.2"
 _DEFLATED_OR_BIG_ENDIAN = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 _NATIVE = (_IMPLICIT, "1.2.840.10008.1.2.1")
@@ -74,6 +75,12 @@ class _DamagedError(Exception):
     """What is wrong with a data set, in words."""
 
 
+def has_dicom_mark(path: Path) -> bool:
+    """Whether the mark of DICOM files stands behind their preamble."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == _MARK
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM files do, with their preamble or, as very old ones, without.
 
@@ -81,7 +88,7 @@ def is_dicom(path: Path) -> bool:
     """
     with open(path, "rb") as file:
         start = file.read(132)
-    return start[128:] == b"DICM" or start[:4] in (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0")
+    return start[128:] == _MARK or start[:4] in (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0")
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
@@ -106,7 +113,7 @@ def position_of(text: str) -> tuple[float, ...]:
 
 
 def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
-    if content[128:132] != b"DICM":
+    if content[128:132] != _MARK:
         raise _DamagedError("its first bytes are not those of a DICOM file")
     syntax, start = "", 132
     while content[start : start + 2] == b"\2\0":  # the file's own group, always with types
