@@ -773,3 +773,42 @@ def test_an_edit_is_not_run_before_it_has_a_scan() -> None:
 
     with pytest.raises(RuntimeError, match="call startEdit first"):
         DirectBackend().runEdit(LABELS, None, Progress())
+
+
+def test_labels_read_from_layers_are_those_that_slicer_merges(logic, case) -> None:
+    from AnatoMaskGANLib.mrml import label_map_from_segmentation, segment_entries
+    from AnatoMaskGANLib.mrml.label_map_export import merged_labels
+    from AnatoMaskGANLib.mrml.layer_labels import layer_labels
+
+    scan, segmentation = case
+    segmentation.GetSegmentation().AddEmptySegment("empty", "empty")
+    paint(segmentation, "kidney", ball(11.5, 23.5, 30.5, 13))  # over the liver, in another layer
+    values = {"body": 5, "liver": 300, "kidney": 7, "empty": 8}
+    entries = segment_entries(segmentation, None, values)
+    expected = label_map_from_segmentation(segmentation, scan, None, values).label_map.labels_kji
+    assert (expected == 7).sum() > 5000
+    np.testing.assert_array_equal(layer_labels(segmentation, scan, entries), expected)
+    np.testing.assert_array_equal(merged_labels(segmentation, scan, entries), expected)
+    assert not merged_labels(segmentation, scan, []).any()
+    smaller = add_scan("Part", SCAN.voxels_kji[2:20, 5:40, 10:])
+    smaller.SetOrigin(10, 5, 2)
+    np.testing.assert_array_equal(
+        layer_labels(segmentation, smaller, entries), expected[2:20, 5:40, 10:]
+    )
+    turned = slicer.util.addVolumeFromArray(np.zeros((48, 24, 48), np.int16))  # I, K, J of the scan
+    turned.SetIJKToRASMatrix(
+        slicer.util.vtkMatrixFromArray(
+            np.array([[0, 0, -1, 47], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])
+        )
+    )
+    np.testing.assert_array_equal(
+        layer_labels(segmentation, turned, entries), expected.transpose(2, 0, 1)[::-1]
+    )
+    turned.SetIJKToRASMatrix(
+        slicer.util.vtkMatrixFromArray(
+            np.array([[1.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        )
+    )
+    assert layer_labels(segmentation, turned, entries) is None
+    smaller.SetOrigin(10.5, 5, 2)
+    assert layer_labels(segmentation, smaller, entries) is None

@@ -10,7 +10,13 @@ import slicer
 import slicer.util
 
 from AnatoMaskGANLib.mrml.comparison_nodes import grid_of_volume, volume_of_node
-from AnatoMaskGANLib.mrml.label_map_export import label_map_from_segmentation
+from AnatoMaskGANLib.mrml.label_map_export import (
+    ijk_to_ras_of,
+    label_map_from_segmentation,
+    merged_labels,
+)
+from AnatoMaskGANLib.mrml.layer_labels import layer_labels
+from AnatoMaskGANLib.mrml.segments import segment_entries
 from AnatoMaskGANLib.mrml.volume_nodes import (
     ATTRIBUTE_PREFIX,
     SAMPLES_ATTRIBUTE,
@@ -54,6 +60,20 @@ def labels_on_scan(
         scan = volume_of_node(scan_node)
         return LabelMap(np.zeros(scan.shape_kji, np.uint8), scan.ijk_to_ras, names), 0
     return replace(export.label_map, names=names), export.num_overlapping_voxels
+
+
+def labels_while_painting(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    label_values: Mapping[str, int],
+) -> LabelMap:
+    """As `labels_on_scan`, of a segmentation that was on the scan before, for every stroke."""
+    entries = segment_entries(segmentation_node, None, label_values)
+    labels = layer_labels(segmentation_node, scan_node, entries)
+    if labels is None:
+        labels = merged_labels(segmentation_node, scan_node, entries)
+    names = {entry.label_value: entry.name for entry in entries}
+    return LabelMap(labels, ijk_to_ras_of(grid_of_volume(scan_node), scan_node), names)
 
 
 def has_voxels(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:

@@ -104,6 +104,21 @@ def label_map_from_segmentation(
     return SegmentationExport(label_map, entries, grid, empty, overlapping, left_out)
 
 
+def merged_labels(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    reference_volume: slicer.vtkMRMLScalarVolumeNode,
+    entries: Sequence[SegmentEntry],
+) -> np.ndarray:
+    """[K,J,I] labels of the segments on a volume's grid, and nothing that takes longer to find out.
+
+    Without any segment all is 0.
+    """
+    if not entries:
+        return np.zeros(slicer.util.arrayFromVolume(reference_volume).shape, np.uint8)
+    make_binary_labelmaps(segmentation_node)
+    return _voxels_of(_merged_labelmap(segmentation_node, reference_volume, entries))
+
+
 def _merged_labelmap(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     reference_volume: slicer.vtkMRMLScalarVolumeNode | None,

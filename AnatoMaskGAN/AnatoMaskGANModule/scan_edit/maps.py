@@ -64,11 +64,11 @@ def afterMap(
 
     A segment that is new since then gets a value of its own, which `maps` notes.
     """
-    from AnatoMaskGANLib.mrml import labels_on_scan
+    from AnatoMaskGANLib.mrml import labels_while_painting
 
     for segmentID in after.GetSegmentation().GetSegmentIDs():
         maps.labelValues.setdefault(segmentID, max(maps.labelValues.values(), default=0) + 1)
-    mapAfter, _count = labels_on_scan(after, scan, maps.labelValues)
+    mapAfter = labels_while_painting(after, scan, maps.labelValues)
     return _withHolesClosed(maps.before, mapAfter)
 
 
