@@ -124,6 +124,17 @@ def test_the_patient_of_another_reference_can_be_chosen(tiny_model: Path, tmp_pa
     assert _first(tmp_path / "a.dcm").PatientName == "Mügge^Änne"
 
 
+def test_with_its_series_a_segmentation_object_gets_back_its_empty_slices(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    source = _write_seg(tmp_path / "seg.dcm")
+    write_all(ct_slices(np.zeros((10, 18, 14))), tmp_path / "ct")
+    output = ("--output", tmp_path / "a.dcm", "--dicom-reference", tmp_path / "ct")
+    assert read_label_map(source).shape_kji == (8, 18, 14)
+    assert _synthesize(tiny_model, source, *output) == 0
+    assert same_grid(read_volume(tmp_path / "a.dcm"), read_volume(tmp_path / "ct"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -187,6 +198,21 @@ def test_an_edited_ct_series_becomes_one_of_the_same_patient(tmp_path: Path) -> 
     assert "real person" in said.DerivationDescription
     grown = read_label_map(tmp_path / "edited-seg.dcm")
     assert np.count_nonzero(grown.labels_kji == 2) > np.count_nonzero(labels == 2)
+
+
+def test_segmentation_objects_of_a_scan_may_leave_out_different_slices(tmp_path: Path) -> None:
+    scan, _, labels = _write_scan(tmp_path)
+    grown = labels.copy()
+    grown[1:4, 6:11, 6:12] = 2  # one slice more than the body has
+    for name, of in (("before.dcm", labels), ("after.dcm", grown)):
+        frames = [(v, k, of[k] == v) for v in (1, 2) for k in range(12) if (of[k] == v).any()]
+        made = segmentation(frames)
+        made.save_as(tmp_path / name, enforce_file_format=True)
+    files = [str(scan), str(tmp_path / "before.dcm"), str(tmp_path / "after.dcm")]
+    assert main(["edit", *files, "--output", str(tmp_path / "edited.dcm")]) == 0
+    edited, real = read_volume(tmp_path / "edited.dcm"), read_volume(scan)
+    assert same_grid(edited, real)
+    assert np.median(edited.voxels_kji[1, 7:10, 7:11]) > 200 > real.voxels_kji[1, 7:10, 7:11].max()
 
 
 def test_an_edit_on_another_grid_and_of_nobody_known_is_a_ct_by_its_values(

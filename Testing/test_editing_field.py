@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AnatoMaskGANLib.editing import EditError
+from AnatoMaskGANLib.editing import EditError, field
 from AnatoMaskGANLib.editing.field import distance_mm, register_labels
 from AnatoMaskGANLib.editing.grids import grids_of
 from AnatoMaskGANLib.editing.label_codes import label_codes
@@ -85,6 +85,20 @@ def test_a_field_on_a_coarser_grid_is_near_the_one_on_the_full_grid() -> None:
     border = distance_mm(before != after, (1, 1, 1)) < 2
     difference = (fine.inside(WHOLE) - coarse.inside(WHOLE))[:, border]
     assert np.sqrt(np.square(difference).mean()) < 0.6
+
+
+def test_a_last_slab_with_less_slices_than_a_cell_is_pooled_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draws = np.random.default_rng(0)
+    before = draws.integers(0, 3, (36, 32, 32)).astype(np.uint8)
+    after = np.roll(before, 1, axis=2)
+    settings = FieldSettings(most_cells=150, iterations=(2,))
+    expected = register_labels(before, after, (1, 1, 1), 30, CLOSED, settings)
+    assert expected.cells_kji == (8, 8, 8)
+    monkeypatch.setattr(field, "_SLAB_VOXELS", 8 * 32 * 32)  # the fifth one has 4 slices
+    slabs = register_labels(before, after, (1, 1, 1), 30, CLOSED, settings)
+    np.testing.assert_allclose(slabs.offsets, expected.offsets, atol=1e-6)
 
 
 def test_hundreds_of_labels_have_codes_that_differ() -> None:

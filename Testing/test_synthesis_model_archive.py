@@ -233,3 +233,22 @@ def test_the_name_of_a_bundled_model_is_refused_where_the_bundled_one_would_be_f
             install_model(model, replace=is_replaced)
     assert [entry.name for entry in installed.iterdir()] == [LOCK]
     assert install_model(model, target=tmp_path / "elsewhere").name == name
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"# tiny\n\nFor diagnosis.\n", "does not say what the card in model.safetensors says"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_card_for_people_that_says_other_things_is_told(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    assert verify_model(folder).name == "tiny"
+    (folder / "card.md").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        verify_model(folder)
+    (folder / "card.md").unlink()
+    assert verify_model(folder).name == "tiny"

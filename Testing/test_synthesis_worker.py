@@ -448,3 +448,33 @@ def test_a_request_that_another_version_would_make_is_answered_with_what_is_wron
     request = {"kind": kind, "request": 1, "label_map": part | changes}
     (answer,) = answers_to(tmp_path, json.dumps(request).encode() + b"\n")
     assert told in answer["text"] and answer["kind"] == "failed"
+
+
+def test_a_killed_parent_leaves_no_exchange_folder(tmp_path: Path, model: str) -> None:
+    """The script prints where its folder is and waits to be killed."""
+    script = textwrap.dedent(
+        f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from tiny_models import label_map_of, random_labels
+        from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
+        from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice
+        client = WorkerClient()
+        choice = ModelChoice({model!r}, "cpu")
+        client.synthesize(label_map_of(random_labels((6, 20, 20))), choice, seeds=[1])
+        while client.is_busy:
+            client.poll()
+            time.sleep(0.01)
+        print(client._folder, flush=True)
+        time.sleep(600)
+        """
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout is not None
+    folder = Path(parent.stdout.readline().strip())
+    assert folder.parent == tmp_path and folder.is_dir()
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not folder.exists(), "the folder of a killed parent stays")

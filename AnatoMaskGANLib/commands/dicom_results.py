@@ -21,10 +21,11 @@ class DicomOptions:
     dicom: bool = False
     """Write every result as a DICOM series, a folder NAME.dcm, with the segmentation beside it as
     a DICOM segmentation object, NAME-seg.dcm. An OUTPUT whose name ends in .dcm does so for one
-    result. This needs pydicom and highdicom (pip install "anatomaskgan[dicom]")."""
+    result. This needs pydicom and highdicom (pip install pydicom highdicom)."""
     dicom_reference: Path | None = None
     """DICOM file, or folder with a series, whose patient, study and frame of reference the results
-    get. By default they are those of an input that is DICOM, else an anonymous patient's."""
+    get. By default they are those of an input that is DICOM, else an anonymous patient's. With the
+    series that a DICOM segmentation object is of, its slices without a label are put back."""
     anonymous: bool = False
     """Write DICOM for an anonymous patient and a study of its own, also where there is a
     reference."""
@@ -72,6 +73,19 @@ def patient_for(options: DicomOptions, source: Path, identity: str) -> DicomPati
     if is_dicom_source(source) and not options.anonymous:
         return patient_of(source)
     return anonymous_patient(identity)
+
+
+def with_slices_of_reference(options: DicomOptions, label_map: LabelMap, source: Path) -> LabelMap:
+    """The label map of a segmentation object on the grid of the series that was segmented, if that
+    is the reference; else the map itself. Raises VolumeError for a series that cannot be read."""
+    from AnatoMaskGANLib.volumes import read_volume
+    from AnatoMaskGANLib.volumes.dicom.all_slices import with_all_slices
+    from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
+
+    reference = options.dicom_reference
+    if reference is None or not reference.is_dir() or not is_segmentation_file(source):
+        return label_map
+    return with_all_slices(label_map, source, read_volume(reference))
 
 
 def dicom_recipe(options: DicomOptions, is_dicom: bool) -> dict[str, Any]:

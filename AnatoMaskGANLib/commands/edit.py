@@ -261,16 +261,16 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
     """Makes the edited scans of a job that are not done yet, and prints the paths of all."""
     from AnatoMaskGANLib.editing.changes import changed_label_maps
     from AnatoMaskGANLib.editing.provenance import scan_sha256
-    from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map, write_volume
+    from AnatoMaskGANLib.volumes import read_volume, write_label_map, write_volume
 
     options = editor.options
     scan = read_volume(job.scan)
-    before = read_label_map(job.before, options.labels)
+    before = _labels_of_scan(job.before, options, scan)
     if job.after is None:
         changed = changed_label_maps(before, options.change, options.fixed)
         steps = {step.name: step.label_map for step in changed}
     else:
-        steps = {"": read_label_map(job.after, options.labels)}
+        steps = {"": _labels_of_scan(job.after, options, scan)}
     for number, (name, (image, labels)) in enumerate(job.targets.items()):
         after = steps[name]
         recipe = _recipe(scan, before, after, editor)
@@ -346,6 +346,14 @@ class _Editor:
             edited = model.fill(edited, after, progress.span(0.5, 1))
             counts += f", {edited.volume.provenance['VoxelsByModel']} of these by the model"
         return edited.volume, _Report(counts, (*edited.warnings, *([advice] if advice else [])))
+
+
+def _labels_of_scan(path: Path, options: EditOptions, scan: Volume) -> LabelMap:
+    """A segmentation of the scan, with the slices that a DICOM segmentation object leaves out."""
+    from AnatoMaskGANLib.volumes import read_label_map
+    from AnatoMaskGANLib.volumes.dicom.all_slices import with_all_slices
+
+    return with_all_slices(read_label_map(path, options.labels), path, scan)
 
 
 def _with_unit(volume: Volume, options: EditOptions) -> Volume:

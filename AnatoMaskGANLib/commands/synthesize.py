@@ -21,6 +21,7 @@ from AnatoMaskGANLib.commands.dicom_results import (
     DicomOptions,
     dicom_recipe,
     patient_for,
+    with_slices_of_reference,
     write_series,
     writes_dicom,
 )
@@ -209,6 +210,7 @@ def _synthesize_label_map(
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
         if _hashes_of_source(job.source) != hashes:
             raise ValueError(f"{job.source} changed while it was read. Run the command again.")
+        label_map = with_slices_of_reference(options, label_map, job.source)
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
         if deformation_seed is not None:
             label_map = _deformed(label_map, deformation_seed, options, synthesizer)

@@ -205,7 +205,10 @@ def _pooled(values: torch.Tensor, by: tuple[int, ...]) -> torch.Tensor:
     """Means of cells of [F,k,j,i]; the last cell of an axis may hold fewer voxels."""
     if max(by) == 1:
         return values
-    return functional.avg_pool3d(values[None], by, ceil_mode=True, count_include_pad=False)[0]
+    # PyTorch refuses a window that is longer than the axis, such as on the last slab of a map
+    window = [min(cell, size) for cell, size in zip(by, values.shape[1:], strict=True)]
+    batch = values[None]
+    return functional.avg_pool3d(batch, window, by, ceil_mode=True, count_include_pad=False)[0]
 
 
 def _continued(values: torch.Tensor, multiples: list[int]) -> torch.Tensor:

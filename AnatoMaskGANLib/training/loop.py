@@ -82,6 +82,7 @@ def _run_to_the_end(trainer: Trainer, reporter: _Reporter | None) -> Path:
     steps = trainer.settings.optimizer.steps
     if reporter is not None:
         reporter.report({"event": "start", "step": trainer.step, "steps": steps})
+        logger.debug("the store has %d cases", len(trainer.contents))
     with Interrupts() as interrupts:
         is_stopped = False
         while trainer.step < steps and not is_stopped:

@@ -22,6 +22,7 @@ from torch import Tensor
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import MARGIN
 from AnatoMaskGANLib.training.affine import draw_affine
 from AnatoMaskGANLib.training.settings import DataSettings
+from AnatoMaskGANLib.training.store_watch import StoreWatch
 from AnatoMaskGANLib.volumes.case_store import (
     CaseStore,
     StoredCase,
@@ -119,6 +120,7 @@ class StackSampler:
                 " prepare the store with --guidance superpixels"
             )
         self._choose_sources(cases)
+        self._watch = StoreWatch(cases)
         self._swap = torch.arange(store.num_classes)
         for value, partner in store.swaps.items():
             self._swap[value] = partner
@@ -237,9 +239,11 @@ class StackSampler:
             tensor = torch.from_numpy(values)
             return tensor.flip(-1) if is_flipped else tensor
 
+        self._watch.check(case)  # before, so that nothing is read behind the end of a file
         stored_labels = part(case.labels_sjk, "labels", np.int64)
         stored_guidance = part(case.guidance_sjk, "guidance", np.float32)
         stored_image = part(case.image_sjk, "image", np.float32)
+        self._watch.check(case)
         labels = guidance = image = None
         if stored_labels is not None:
             labels = turned(stored_labels)

@@ -220,7 +220,9 @@ class Trainer:
             copied.copy_(buffer)
 
     @cached_property
-    def _contents(self) -> dict[str, str]:
+    def contents(self) -> dict[str, str]:
+        """Hashes of the cases. The run asks for them before its first step, so that they are those
+        of the data that it learns from."""
         return describe_contents(self.store)
 
     def save(self, path: Path) -> None:
@@ -232,7 +234,7 @@ class Trainer:
             "settings": settings_to_dict(self.settings),
             "generator": settings_to_dict(self.networks.generator.settings),
             "store": describe_store(self.store),
-            "contents": self._contents,
+            "contents": self.contents,
             "processes": self.processes.count,
             "numerics": numerics_now(self.device, self.processes.count),
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},

@@ -72,8 +72,9 @@ class EditEvaluationOptions(SamplingSettings):
     segmenter_sha256: str | None = None
     """SHA-256 of the segmenter's TorchScript file; its first eight digits or more are enough."""
     window: tuple[float, float] | None = None
-    """Intensities that become 0 and 1. By default those of the model, or else of the scan's file,
-    or else the 0.5th and 99.5th percentile of the labeled voxels."""
+    """Intensities that become 0 and 1. By default those of the model in cases whose labels it
+    knows, or else of the scan's file, or else the 0.5th and 99.5th percentile of the labeled
+    voxels."""
     seed: NonNegativeInt = 0
     """Seed by which edits are drawn, and of the model's noise."""
     labels: Path | None = None
@@ -152,16 +153,14 @@ class _EditEvaluation:
 
     def run_case(self, case: CaseFolder, on_progress: OnProgress) -> None:
         """Makes and measures every edit of a case in every way."""
-        from AnatoMaskGANLib.evaluation.edit_suite import EvaluatedEdit, measure_edit, usual_window
+        from AnatoMaskGANLib.evaluation.edit_suite import EvaluatedEdit, measure_edit
         from AnatoMaskGANLib.evaluation.report.edit_pictures import EditPicture, draw_edit
         from AnatoMaskGANLib.volumes import read_label_map
 
         scan = read_scan(case.image)
         before = read_label_map(case.label_map, self.options.labels)
         edits = list(self._edits(case, scan, before))
-        window = self.options.window or usual_window(scan, before)
-        if self.options.window is None and self.model is not None:
-            window = self.model.card.window
+        window = self._window(scan, before)
         for number, edit in enumerate(edits):
             on_progress(number / len(edits), edit.name)
             settings = self._settings(case, scan, before, edit)
@@ -198,24 +197,43 @@ class _EditEvaluation:
     def _settings(
         self, case: CaseFolder, scan: Volume, before: LabelMap, edit: Edit
     ) -> EditSettings:
-        """New structures get the usual look, which a note says."""
+        """New structures get the usual look, which a note says; so do those that went when the edit
+        is undone."""
         from AnatoMaskGANLib.editing import EditSettings, questions
 
-        asked = [one for one in questions(scan, before, edit.after) if one.kind == "look"]
+        asked, undone = (
+            [one for one in questions(scan, *maps) if one.kind == "look"]
+            for maps in ((before, edit.after), (edit.after, before))
+        )
         if asked:
             which = ", ".join(one.name or str(one.label) for one in asked)
             self.note(f"New in {case.name}, painted as soft tissue: {which}.")
-        return EditSettings({one.label: one.default for one in asked})
+        return EditSettings({one.label: one.default for one in (*asked, *undone)})
+
+    def _window(self, scan: Volume, before: LabelMap) -> tuple[float, float]:
+        """As given, or that of the model where it knows the labels, or the usual one."""
+        from AnatoMaskGANLib.evaluation.edit_suite import usual_window
+
+        if self.options.window is not None:
+            return self.options.window
+        if self.model is not None and not self._unknown(self.model, before):
+            return self.model.card.window
+        return usual_window(scan, before)
+
+    def _unknown(self, model: EditModel, label_map: LabelMap) -> list[int]:
+        """The labels for which a model is left out."""
+        if self.options.unmatched != "stop":
+            return []
+        return sorted(set(label_map.values) - model.known_labels(label_map))
 
     def _ways(self, case: CaseFolder, edit: Edit, settings: EditSettings) -> dict[str, Way]:
         """The ways of an edit by name; the model's only where it knows the labels."""
         model, after = self.model, edit.after
-        if model is not None and self.options.unmatched == "stop":
-            unknown = sorted(set(after.values) - model.known_labels(after))
-            if unknown:
-                which = ", ".join(after.names.get(label, str(label)) for label in unknown[:8])
-                self.note(f"{model.card.name} is left out of {case.name}: unknown are {which}.")
-                model = None
+        unknown = [] if model is None else self._unknown(model, after)
+        if model is not None and unknown:
+            which = ", ".join(after.names.get(label, str(label)) for label in unknown[:8])
+            self.note(f"{model.card.name} is left out of {case.name}: unknown are {which}.")
+            model = None
         return edit_ways(settings, model)
 
     def write(self, failed: Mapping[str, str]) -> None:

@@ -184,8 +184,25 @@ def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCa
                 f"{WEIGHTS_FILE} has SHA-256 {card.sha256}, expected {wanted}; this is another "
                 "file, or it was changed; get it again"
             )
+    _check_card_text(card)
     try_model(card, generator)
     return card
+
+
+def _check_card_text(card: ModelCard) -> None:
+    """Raises CheckpointError where the card for people says other things than the weights' file."""
+    path = Path(card.path) / CARD_FILE
+    if not path.is_file():
+        return
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}. Get the model again.") from error
+    if text.split() != card_text(card).split():
+        raise CheckpointError(
+            f"{path} does not say what the card in {WEIGHTS_FILE} says; expected the text that "
+            "anatomaskgan models show prints. Remove the file, or get the model again."
+        )
 
 
 def remove_model(name: str) -> Path:

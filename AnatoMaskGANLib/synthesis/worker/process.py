@@ -17,6 +17,7 @@ import contextlib
 import logging
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -44,6 +45,7 @@ GPU_FAILED = 3
 """Exit code after an error of the GPU, with which PyTorch cannot go on in the same process."""
 
 _PROGRESS_SECONDS = 0.05
+_PARENT_LOOKS, _PARENT_SECONDS = 20, 0.01
 
 
 class Worker:
@@ -212,6 +214,15 @@ def _is_of_gpu(error: Exception) -> bool:
     return is_device_error or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
 
 
+def _is_left_by(parent: int) -> bool:
+    """Whether the process that started this one is gone; its files close a moment before."""
+    for _ in range(_PARENT_LOOKS):
+        if os.getppid() != parent:
+            return True
+        time.sleep(_PARENT_SECONDS)
+    return False
+
+
 def main() -> int:
     """Serves the requests of standard input."""
     folder = Path(sys.argv[1])
@@ -230,9 +241,12 @@ def main() -> int:
     logger.addHandler(_LogAnswers(answer))
     logger.setLevel(logging.INFO)
     worker = Worker(folder, answer)
+    parent = os.getppid()
 
     def read_to_the_end() -> None:
         worker.read(sys.stdin.buffer)
+        if _is_left_by(parent):
+            shutil.rmtree(folder, ignore_errors=True)  # who made it was killed, and cannot
         os._exit(0)  # the parent is gone or wants no more: not even the running slice is needed
 
     answer({"kind": "ready", "process": os.getpid()})

@@ -34,7 +34,7 @@ def _package(name: str, purpose: str) -> ModuleType:
         there = "is not installed" if found is None else f"is {found[0]}.{found[1]}"
         raise VolumeError(
             f"{purpose} needs the package {name}, {oldest} or later, which {there}. Install it "
-            'with: pip install "anatomaskgan[dicom]", in Slicer with: '
+            'with: pip install "pydicom>=3" "highdicom>=0.24", in Slicer with: '
             "slicer.util.pip_install('pydicom>=3 highdicom>=0.24')."
         )
     return package
