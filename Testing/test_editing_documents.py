@@ -47,7 +47,7 @@ def test_the_table_of_looks_is_that_of_the_program(tissue: str) -> None:
     ct, *weightings = row.split(" | ")
     scan = Volume(np.zeros((8, 8, 8), np.float32), np.eye(4), None, "HU")
     look = tissue_look(tissue, scan)
-    assert ct == f"{look.mean:g}, {look.deviation or 0:g}"
+    assert ct == f"{look.mean:g}, {look.standard_deviation or 0:g}"
     levels = np.zeros((40, 40, 40), np.float32)
     levels[20:] = 10
     levels[36:, :, :20] = 100

@@ -30,14 +30,14 @@ MR = Volume(np.abs(CT.voxels_kji).astype(np.uint16), np.eye(4))
     [
         ("like:2", Look("like", label=2)),
         ("like:Liver", Look("like", label=2)),
-        ("120,15", Look("value", mean=120, deviation=15)),
+        ("120,15", Look("value", mean=120, standard_deviation=15)),
         ("-80.5", Look("value", mean=-80.5)),
         ("around", AROUND),
         ("keep", KEEP),
         ("fluid", Look("value", mean=8)),
         (
             "10,5; rim 2.5 like:3",
-            Look("value", mean=10, deviation=5, rim=Look("like", label=3), rim_mm=2.5),
+            Look("value", mean=10, standard_deviation=5, rim=Look("like", label=3), rim_mm=2.5),
         ),
     ],
 )
@@ -103,7 +103,7 @@ def test_grain_has_the_correlation_of_the_voxels_that_it_was_measured_in() -> No
     grain = grain_of(smooth, mask)
     tile = grain.tile
     assert abs(tile.mean()) < 1e-6 and abs(tile.std() - 1) < 1e-6
-    assert abs(grain.deviation - np.sqrt(0.5)) < 0.03
+    assert abs(grain.standard_deviation - np.sqrt(0.5)) < 0.03
     along = [float((tile * np.roll(tile, 1, axis=axis)).mean()) for axis in range(3)]
     assert np.abs(np.array(along) - [0, 0, 0.5]).max() < 0.06
     assert abs(float((tile * np.roll(tile, 2, axis=2)).mean())) < 0.05

@@ -119,7 +119,7 @@ def test_the_same_inputs_give_the_same_voxels_with_any_number_of_threads() -> No
     after = operations.grow(before, KIDNEY, 3.0)
     after = with_ball(after, 9, (12, 24, 13), 4)
     field = FieldSettings(iterations=(2, 2))
-    settings = EditSettings(looks={9: Look("value", mean=20, deviation=12)}, field=field)
+    settings = EditSettings(looks={9: Look("value", mean=20, standard_deviation=12)}, field=field)
     num_threads = torch.get_num_threads()
     made = []
     try:
@@ -188,7 +188,7 @@ def test_a_single_slice_can_be_edited(axis: int) -> None:
         scan,
         before,
         relabeled(before, ball(tuple(shape), tuple(center), 4), 9),
-        EditSettings(looks={9: Look("value", mean=300, deviation=20)}),
+        EditSettings(looks={9: Look("value", mean=300, standard_deviation=20)}),
     )
     assert added.num_painted > 30
 
@@ -250,7 +250,7 @@ def test_in_thick_slices_a_change_of_one_slice_leaves_its_neighbors_their_bits(c
         labels[10][labels[10] == KIDNEY] = BODY
     else:
         labels[10][disk] = KIDNEY if change == "stroke" else 9
-    settings = EditSettings(looks={9: Look("value", mean=300, deviation=5)})
+    settings = EditSettings(looks={9: Look("value", mean=300, standard_deviation=5)})
     settings = replace(settings, cut_labels={KIDNEY} if change == "removed" else ())
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras), settings)
     differs = (edited.volume.voxels_kji != scan.voxels_kji).any(axis=(1, 2))
@@ -295,7 +295,7 @@ def test_a_removed_organ_becomes_what_is_around() -> None:
     ("fill", "mean", "tolerance"),
     [
         (Look("like", label=LIVER), MEANS[LIVER], 5),
-        (Look("value", mean=8, deviation=5), 8, 1),
+        (Look("value", mean=8, standard_deviation=5), 8, 1),
     ],
 )
 def test_a_removed_organ_is_filled_as_asked(fill: Look, mean: float, tolerance: float) -> None:
@@ -318,27 +318,37 @@ def test_what_is_cut_away_is_filled_and_nothing_moves() -> None:
     assert drawn_in.num_moved > 0 == drawn_in.num_filled
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [(20.0, 12.0), (300.0, 40.0), (-50.0, 0.0)])
+@pytest.mark.parametrize(
+    ("mean", "standard_deviation"), [(20.0, 12.0), (300.0, 40.0), (-50.0, 0.0)]
+)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_lesion_has_the_mean_and_deviation_that_were_asked_for(
-    grid: str, mean: float, deviation: float
+    grid: str, mean: float, standard_deviation: float
 ) -> None:
     scan, before = phantom(GRIDS[grid])
     middle = tuple(int(m) for m in np.argwhere(before.labels_kji == LIVER).mean(axis=0))
     after = with_ball(before, 9, middle, 5)
-    settings = EditSettings(looks={9: Look("value", mean=mean, deviation=deviation)})
+    settings = EditSettings(
+        looks={9: Look("value", mean=mean, standard_deviation=standard_deviation)}
+    )
     edited = edit_scan(scan, before, after, settings)
     values = edited.volume.voxels_kji[after.labels_kji == 9]
     window = MEANS[KIDNEY] - MEANS[0]
     assert abs(values.mean() - mean) < 0.005 * window
-    assert abs(values.std() - deviation) <= 0.1 * deviation
+    assert abs(values.std() - standard_deviation) <= 0.1 * standard_deviation
     assert (edited.how_made()[after.labels_kji == 9] == PAINTED).all()
 
 
 def test_a_lesion_has_a_rim_and_a_core() -> None:
     scan, before = phantom()
     after = with_ball(before, 9, (12, 24, 14), 6)
-    look = Look("value", mean=10, deviation=4, rim=Look("value", mean=200, deviation=6), rim_mm=2)
+    look = Look(
+        "value",
+        mean=10,
+        standard_deviation=4,
+        rim=Look("value", mean=200, standard_deviation=6),
+        rim_mm=2,
+    )
     voxels = edit_scan(scan, before, after, EditSettings(looks={9: look})).volume.voxels_kji
     core = ball(before.shape_kji, (12, 24, 14), 3)
     rim = ball(before.shape_kji, (12, 24, 14), 6) & ~ball(before.shape_kji, (12, 24, 14), 5.2)
@@ -418,17 +428,17 @@ def test_a_synthetic_scan_stays_marked_as_synthetic() -> None:
 
 
 def test_the_record_of_settings_makes_the_same_settings_again() -> None:
-    rim = Look("value", mean=5, deviation=1)
+    rim = Look("value", mean=5, standard_deviation=1)
     settings = EditSettings(
         looks={9: Look("like", label=2, rim=rim, rim_mm=2)},
         fills={3: KEEP},
         cut_labels=frozenset({2}),
         reach_mm=11.0,
     )
-    text = json.dumps(settings.record())
-    assert EditSettings.from_record(json.loads(text)) == settings
+    text = json.dumps(settings.to_dict())
+    assert EditSettings.from_dict(json.loads(text)) == settings
     assert (
-        EditSettings.from_record(json.loads(json.dumps(EditSettings().record()))) == EditSettings()
+        EditSettings.from_dict(json.loads(json.dumps(EditSettings().to_dict()))) == EditSettings()
     )
 
 
@@ -529,7 +539,7 @@ def test_any_edit_of_any_map_keeps_type_and_bits_and_can_be_undone(seed: int) ->
     values = np.clip(20 * draws.standard_normal(shape) + 15 * labels + 40, 0, 127)
     scan = Volume(values.astype([np.uint8, np.int16, np.float32, np.int8][seed % 4]), grid)
     before, after = (LabelMap(one, grid) for one in (labels, edited_labels))
-    looks = {label: Look("value", mean=30, deviation=5) for label in (5, 6)}
+    looks = {label: Look("value", mean=30, standard_deviation=5) for label in (5, 6)}
     session = ScanEditSession(scan, before)
     session.update(after, EditSettings(looks=looks))
     edited = session.edited()
@@ -561,6 +571,6 @@ def test_no_edit_needs_the_bridge_between_pytorch_and_numpy(
     monkeypatch.setattr(torch.Tensor, "__array__", refuse)
     scan, before = phantom()
     after = with_ball(operations.grow(before, KIDNEY, 2.0), 9, (12, 24, 13), 4)
-    settings = EditSettings(looks={9: Look("value", mean=20, deviation=12)})
+    settings = EditSettings(looks={9: Look("value", mean=20, standard_deviation=12)})
     edited = edit_scan(scan, before, after, settings)
     assert edited.num_moved > 0 and edited.num_painted > 0

@@ -135,8 +135,10 @@ def test_another_look_paints_the_lesion_again() -> None:
     scan, before = phantom()
     after = with_ball(before, 9, (12, 24, 14), 4)
     session = ScanEditSession(scan, before)
-    session.update(after, EditSettings(looks={9: Look("value", mean=10, deviation=2)}))
-    changed = session.update(after, EditSettings(looks={9: Look("value", mean=400, deviation=2)}))
+    session.update(after, EditSettings(looks={9: Look("value", mean=10, standard_deviation=2)}))
+    changed = session.update(
+        after, EditSettings(looks={9: Look("value", mean=400, standard_deviation=2)})
+    )
     assert changed is not None
     assert abs(session.voxels_kji[after.labels_kji == 9].mean() - 400) < 1
 

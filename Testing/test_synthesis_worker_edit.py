@@ -57,13 +57,13 @@ def test_the_boxes_put_together_are_the_edited_scan(client: WorkerClient) -> Non
             (made,) = [message for message in messages if isinstance(message, ScanEdited)]
             assert made.is_anew == is_first
             is_first = False
-            assert (made.record == {}) == request.is_quick
+            assert (made.provenance == {}) == request.is_quick
             if made.changed is not None:
                 voxels[made.changed.slices] = made.voxels_kji
     expected = edit_scan(SCAN, BEFORE, after)
     np.testing.assert_array_equal(voxels, expected.volume.voxels_kji)
     assert made.counts["Moved"] == expected.num_moved
-    assert made.record == expected.volume.provenance
+    assert made.provenance == expected.volume.provenance
 
 
 def test_a_look_that_makes_no_sense_fails_and_the_next_edit_begins_anew(

@@ -29,7 +29,7 @@ def _metaimage(path: Path, line: str) -> Path:
 @pytest.mark.parametrize(
     ("unit", "factor"),
     [("cm", 10), ("m", 1000), ("um", 0.001), ("\u00b5m", 0.001), ("Microns", 0.001), ("mm", 1)]
-    + [("millimetres", 1), ("", 1)],
+    + [("millimeters", 1), ("", 1)],
 )
 def test_lengths_become_millimeters(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, unit: str, factor: float

@@ -16,15 +16,15 @@ What has to be asked: `questions(scan, before, after)`. While a user paints:
     session = ScanEditSession(scan, before)
     changed = session.update(after, settings, is_quick=True)   # a first picture; None: no change
     changed = session.update(after, settings)                  # changed.slices, changed.voxels_kji
-    session.edited()                                            # as of edit_scan, with the record
+    session.edited()                                           # as of edit_scan, with provenance
 
 Label maps for those who do not paint: `operations.py`, such as `operations.grow(before, 2, 5.0)`,
 and `series.py`, such as `series.sizes(before, 2, [50, 75, 100, 150])`.
 
-To make the same voxels again: `EditSettings.from_record(json.loads(record["EditSettings"]))` with
-the scan and the maps whose hashes stand in the record. `edited.how_made()` tells which voxels were
-MOVED, and which are FILLED or PAINTED, where nothing real can be had and a model may do better:
-`synthesis.blend_edit` takes a synthetic volume and that mask.
+To make the same voxels again: `EditSettings.from_dict(json.loads(provenance["EditSettings"]))` with
+the scan and the maps whose hashes stand in the provenance. `edited.how_made()` tells which voxels
+were MOVED, and which are FILLED or PAINTED, where nothing real can be had and a model may do
+better: `synthesis.blend_edit` takes a synthetic volume and that mask.
 """
 
 from typing import TYPE_CHECKING

@@ -16,14 +16,12 @@ Several numbers with slashes between them, `resize lesion to 50/75/100/150 %`, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from AnatoMaskGANLib.editing import operations
 from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.volumes import LabelMap
-
-_Operation = Callable[[LabelMap], LabelMap]
 
 _NUMBER = r"[+-]?\d+(?:\.\d+)?"
 _NUMBERS = rf"(?P<numbers>{_NUMBER}(?:/{_NUMBER})*)"

@@ -131,8 +131,10 @@ class _Work:
         old = self.cut.on_scan(self.cut.old, self.box)
         tissue = (old != 0) | mask  # all of it nearby: in the most even part noise is all there is
         grain = own_grain(original, tissue)
-        deviation = grain.deviation if look.deviation is None else look.deviation
-        return paint(mask, look.mean, deviation, grain, self.box)
+        standard_deviation = (
+            grain.standard_deviation if look.standard_deviation is None else look.standard_deviation
+        )
+        return paint(mask, look.mean, standard_deviation, grain, self.box)
 
     def _blend(self, values: np.ndarray, share: np.ndarray, how: int) -> None:
         part = self.cut.voxels[self.inside]

@@ -2,7 +2,7 @@
 
 Demons on the vectors of `label_codes.py`, coarse to fine: each step pulls every cell along the
 slope of the codes to where they agree, then smooths the step and the field (Thirion 1998,
-Vercauteren et al. 2009, with the symmetric force). Lengths are millimetres: a thick axis is pooled
+Vercauteren et al. 2009, with the symmetric force). Lengths are millimeters: a thick axis is pooled
 later than the others and smoothed less in cells, so the field is as smooth along it as across.
 
 Letters: F code channels, K, J, I voxels of the box, k, j, i cells of a grid.
@@ -146,7 +146,7 @@ class _Demons:
         both = _gradient(moved)
         both += self.slope
         both *= 0.5  # [F,3,k,j,i]
-        # slopes in shortest cells, so that a millimetre counts the same along every axis
+        # slopes in shortest cells, so that a millimeter counts the same along every axis
         both /= self.length
         force = torch.zeros_like(field)
         norm = torch.full_like(field[:1], 1e-4)

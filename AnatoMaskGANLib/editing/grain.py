@@ -27,11 +27,11 @@ _MOST_DEVIATIONS = 2.5  # of a real voxel from the mean; beyond it lies another 
 
 @dataclass(frozen=True, eq=False)
 class Grain:
-    """A periodic tile of noise with mean 0 and deviation 1, and the deviation that it had."""
+    """A periodic tile of noise with mean 0 and standard deviation 1, and what it had before."""
 
     tile: np.ndarray
     """[k,j,i] float32."""
-    deviation: float
+    standard_deviation: float
     """In the intensities of the scan."""
 
     def inside(self, box: Box) -> np.ndarray:
@@ -58,16 +58,16 @@ def grain_of(residual: np.ndarray, mask: np.ndarray) -> Grain:
         most = _MOST_DEVIATIONS * _DEVIATION_OF_MEDIAN * float(np.median(np.abs(values)))
         values = np.clip(values, -most, most) if most > 0 else values
         values -= values.mean()
-    deviation = float(values.std()) if values.size > 1 else 0.0
-    if values.size < _FEWEST_VOXELS or deviation == 0:
-        return Grain(white.astype(np.float32), deviation)
+    standard_deviation = float(values.std()) if values.size > 1 else 0.0
+    if values.size < _FEWEST_VOXELS or standard_deviation == 0:
+        return Grain(white.astype(np.float32), standard_deviation)
     known = np.zeros(mask.shape)
     known[mask] = values
     covariance = _covariance(known, mask, tile_shape)
     power = np.maximum(np.fft.rfftn(covariance).real, 0)
     colored = np.fft.irfftn(np.fft.rfftn(white) * np.sqrt(power), s=tile_shape, axes=(0, 1, 2))
     colored -= colored.mean()
-    return Grain((colored / colored.std()).astype(np.float32), deviation)
+    return Grain((colored / colored.std()).astype(np.float32), standard_deviation)
 
 
 def _covariance(known: np.ndarray, mask: np.ndarray, tile_shape: tuple[int, ...]) -> np.ndarray:

@@ -22,7 +22,7 @@ TISSUES = ("fluid", "fat", "soft-tissue", "calcification", "contrast-enhanced")
 """Looks by the name of a tissue, in CT and MR."""
 MODALITIES = ("ct", "t1", "t2")
 
-# Hounsfield units: mean, and the deviation that the tissue has beside the scan's grain.
+# Hounsfield units: mean, and the standard deviation that the tissue has beside the scan's grain.
 _HU: Mapping[str, tuple[float, float]] = {
     "fluid": (8.0, 0.0),
     "fat": (-100.0, 10.0),
@@ -31,7 +31,7 @@ _HU: Mapping[str, tuple[float, float]] = {
     "contrast-enhanced": (160.0, 15.0),
 }
 # MR has no units: a factor on the brightness that half of the tissue exceeds ("middle") or that one
-# in fifty voxels exceeds ("bright"), and the tissue's own deviation as a share of its mean.
+# in fifty voxels exceeds ("bright"), and the tissue's own standard deviation over its mean.
 _MR: Mapping[str, Mapping[str, tuple[str, float, float]]] = {
     "t1": {
         "fluid": ("middle", 0.35, 0.0),
@@ -54,16 +54,16 @@ _EVERY = 4  # voxel along each axis is looked at for the brightness of an MR sca
 
 @dataclass(frozen=True)
 class Look:
-    """What voxels get: as other ones of the scan, or by mean and deviation."""
+    """What voxels get: as other ones of the scan, or by mean and standard deviation."""
 
     kind: str
-    """"like": as the voxels of a label; "value": by mean and deviation; "around": as what is around
-    them; "keep": they stay what they are."""
+    """"like": as the voxels of a label; "value": by mean and standard deviation; "around": as
+    what is around them; "keep": they stay what they are."""
     label: int = 0
     """Of "like"."""
     mean: float = 0.0
     """Of "value", in the intensities of the scan."""
-    deviation: float | None = None
+    standard_deviation: float | None = None
     """Of "value", over its voxels; None: that of the scan's own grain nearby."""
     rim: Look | None = None
     """The outer layer, if it looks different."""
@@ -75,9 +75,9 @@ class Look:
             raise EditError(f"A look is of the kind {self.kind!r}; expected {', '.join(KINDS)}.")
         if not math.isfinite(self.mean):
             raise EditError(f"A look has the mean {self.mean}; expected a finite intensity.")
-        if self.deviation is not None and not 0 <= self.deviation < math.inf:
+        if self.standard_deviation is not None and not 0 <= self.standard_deviation < math.inf:
             raise EditError(
-                f"A look has the standard deviation {self.deviation}; expected 0 or more, "
+                f"A look has the standard deviation {self.standard_deviation}; expected 0 or more, "
                 "or none to use the noise of the scan itself."
             )
         if self.rim is not None and not 0 < self.rim_mm < math.inf:
@@ -116,7 +116,7 @@ def look_from_text(
             "such as: rim 3 contrast-enhanced."
         )
     rim = _plain_look(words[2].strip(), scan, names, modality)
-    return Look(look.kind, look.label, look.mean, look.deviation, rim, thickness)
+    return Look(look.kind, look.label, look.mean, look.standard_deviation, rim, thickness)
 
 
 def tissue_look(tissue: str, scan: Volume, modality: str | None = None) -> Look:
@@ -135,10 +135,10 @@ def tissue_look(tissue: str, scan: Volume, modality: str | None = None) -> Look:
         raise EditError(f"The modality is {modality!r}; expected one of {', '.join(MODALITIES)}.")
     if modality == "ct":
         mean, own = _HU[tissue]
-        return Look("value", mean=mean, deviation=own or None)
+        return Look("value", mean=mean, standard_deviation=own or None)
     level, factor, share = _MR[modality][tissue]
     mean = factor * _brightness(scan, level)
-    return Look("value", mean=mean, deviation=share * mean or None)
+    return Look("value", mean=mean, standard_deviation=share * mean or None)
 
 
 def modality_of(scan: Volume) -> str | None:
@@ -156,14 +156,14 @@ def _plain_look(text: str, scan: Volume, names: Mapping[int, str], modality: str
         return tissue_look(text, scan, modality)
     if text.startswith("like:"):
         return Look("like", label=_label_of(text[len("like:") :].strip(), names))
-    mean, comma, deviation = text.partition(",")
-    numbers = [_number(mean), _number(deviation) if comma else None]
+    mean, comma, standard_deviation = text.partition(",")
+    numbers = [_number(mean), _number(standard_deviation) if comma else None]
     if numbers[0] is None or (comma and numbers[1] is None):
         raise EditError(
             f"The look is {text!r}; expected like:LABEL, MEAN, MEAN,DEVIATION, around, keep, or a "
             f"tissue ({', '.join(TISSUES)})."
         )
-    return Look("value", mean=numbers[0], deviation=numbers[1])
+    return Look("value", mean=numbers[0], standard_deviation=numbers[1])
 
 
 def _label_of(text: str, names: Mapping[int, str]) -> int:

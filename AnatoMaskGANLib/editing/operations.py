@@ -1,6 +1,6 @@
 """Edits of a label map for those who do not paint: grow, shrink, move, add, remove, split, merge.
 
-Lengths are millimetres along the map's own axes or in its world, so a thick slice counts as what it
+Lengths are millimeters along the map's own axes or in its world, so a thick slice counts as what it
 is. What is in the way yields, except labels that are named as fixed, such as bone; what a segment
 leaves is taken by what lies nearest. Each function gives a new label map and leaves its own alone.
 """

@@ -31,15 +31,17 @@ _BORDER_VOXELS = 0.7  # standard deviation of what a voxel at a border sees
 _MAIN_SHARE = 0.25  # of the voxels around a hole that belong to its main tissue, at least
 _MAIN_HALF_WIDTH = 0.3186  # in deviations, of the middle quarter of a normal distribution
 _MAIN_ROUNDS = 6
-_DOMINANT_NOISE = 1.5  # deviation of a tissue's voxels, over that of the noise alone
+_DOMINANT_NOISE = 1.5  # standard deviation of a tissue's voxels, over that of the noise alone
 _LEAST_DOMINANT = 0.1  # of the voxels around a hole that are not like what was removed
-_UNCUT = 1.048  # deviation of a normal distribution over that of its part within 2.5 deviations
+_UNCUT = (
+    1.048  # standard deviation of a normal distribution over that of its part within 2.5 deviations
+)
 _MAIN_DEVIATIONS = 2.5  # of a main tissue's voxels from its middle, at most
 
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """How voxels of one kind look: mean, and the grain with its deviation."""
+    """How voxels of one kind look: mean, and the grain with its standard deviation."""
 
     mean: float
     grain: Grain
@@ -123,11 +125,11 @@ def fill(
     distance = distance_mm(hole, lengths_kji)
     known = _rim(voxels, distance, sources, is_mixed)
     if is_mixed and known.any():
-        known = dominant_tissue(voxels, known, hole, own_grain(voxels, hole).deviation)
+        known = dominant_tissue(voxels, known, hole, own_grain(voxels, hole).standard_deviation)
     if not known.any():
         around = next(mask for mask in (sources, ~hole, hole) if mask.any())
         tissue = otherwise or tissue_of(voxels, around)
-        return tissue.mean + tissue.grain.deviation * tissue.grain.inside(box)
+        return tissue.mean + tissue.grain.standard_deviation * tissue.grain.inside(box)
     smooth = membrane(smooth_mean(voxels, known, _SMOOTH_VOXELS), known, lengths_kji)
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
     low, high = voxels[known].min(), voxels[known].max()
@@ -136,11 +138,11 @@ def fill(
     inner = alike & ndimage.binary_erosion(sources | hole, beside(lengths_kji))
     alike = inner if np.count_nonzero(inner) >= _FEWEST_INNER else alike
     grain = tissue_of(voxels, alike).grain
-    deviation = grain.deviation
+    standard_deviation = grain.standard_deviation
     # the borders of a thin structure scatter more than its tissue does
-    most = _MOST_GRAIN * own_grain(voxels, alike).deviation
-    deviation = min(deviation, most) if most > 0 else deviation
-    return smooth + deviation * grain.inside(box)
+    most = _MOST_GRAIN * own_grain(voxels, alike).standard_deviation
+    standard_deviation = min(standard_deviation, most) if most > 0 else standard_deviation
+    return smooth + standard_deviation * grain.inside(box)
 
 
 def outline(
@@ -199,14 +201,16 @@ def with_partial_volume(
     return mask + np.float32(edge_share) * ring
 
 
-def paint(mask: np.ndarray, mean: float, deviation: float, grain: Grain, box: Box) -> np.ndarray:
-    """[K,J,I] float32: grain with exactly this mean and deviation over the voxels of a mask."""
+def paint(
+    mask: np.ndarray, mean: float, standard_deviation: float, grain: Grain, box: Box
+) -> np.ndarray:
+    """[K,J,I] float32: grain with exactly this mean and standard deviation in a mask."""
     noise = grain.inside(box)
     values = noise[mask].astype(np.float64)
     own = float(values.std())
-    if deviation == 0 or own == 0:
+    if standard_deviation == 0 or own == 0:
         return np.full(mask.shape, np.float32(mean))
-    return (mean + (noise - values.mean()) * (deviation / own)).astype(np.float32)
+    return (mean + (noise - values.mean()) * (standard_deviation / own)).astype(np.float32)
 
 
 def own_grain(voxels: np.ndarray, is_tissue: np.ndarray) -> Grain:

@@ -35,14 +35,14 @@ def scan_sha256(scan: Volume) -> str:
     return digest.hexdigest()
 
 
-def edit_record(
+def edit_provenance(
     scan: Volume,
     hashes: Mapping[str, str],
     settings: EditSettings,
     counts: Mapping[str, int],
 ) -> dict[str, str]:
-    """The record of an edit, on top of what the scan itself says. hashes: of the scan and both
-    label maps, by their keys in the record. counts: how many voxels were made in which way."""
+    """The provenance of an edit, on top of what the scan itself says. hashes: of the scan and both
+    label maps, by their keys in the provenance. counts: how many voxels were made in which way."""
     is_synthetic = scan.provenance.get("SyntheticData") == "YES"
     return {
         **scan.provenance,
@@ -50,7 +50,7 @@ def edit_record(
         "EditMethod": METHOD,
         "EditProgram": f"AnatoMaskGAN {__version__}",
         **hashes,
-        "EditSettings": json.dumps(settings.record(), sort_keys=True),
+        "EditSettings": json.dumps(settings.to_dict(), sort_keys=True),
         **{f"Voxels{name}": str(count) for name, count in counts.items()},
         "Notice": _OF_SYNTHETIC if is_synthetic else _OF_REAL,
     }

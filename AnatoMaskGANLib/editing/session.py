@@ -18,7 +18,7 @@ from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.editing.follow import FollowedRegion, follow_region
 from AnatoMaskGANLib.editing.grids import grids_of
 from AnatoMaskGANLib.editing.label_tissues import LabelTissues
-from AnatoMaskGANLib.editing.provenance import edit_record, scan_sha256
+from AnatoMaskGANLib.editing.provenance import edit_provenance, scan_sha256
 from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, LabeledScan
 from AnatoMaskGANLib.editing.regions import Box, Region, as_box, changed_box, find_regions, overlap
 from AnatoMaskGANLib.editing.settings import DEFAULT_REACH_VOXELS, EditSettings
@@ -55,7 +55,7 @@ class EditedScan:
     """A scan after an edit of its segmentation."""
 
     volume: Volume
-    """In the scan's grid, type and unit, with the record of the edit."""
+    """In the scan's grid, type and unit, with the provenance of the edit."""
     num_moved: int
     """Voxels of the scan that were taken from another place of it."""
     num_filled: int
@@ -157,9 +157,11 @@ class ScanEditSession:
         return changed
 
     def edited(self) -> EditedScan:
-        """The scan of the last update, with its record; a copy."""
+        """The scan of the last update, with its provenance; a copy."""
         counts, scan = self.counts(), self.scan
-        volume = Volume(self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, self.record())
+        volume = Volume(
+            self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, self.provenance()
+        )
         return EditedScan(
             volume,
             counts["Moved"],
@@ -177,10 +179,10 @@ class ScanEditSession:
             for name, how in (("Moved", MOVED), ("Filled", FILLED), ("Painted", PAINTED))
         }
 
-    def record(self) -> dict[str, str]:
-        """The record of the last update."""
+    def provenance(self) -> dict[str, str]:
+        """The provenance of the last update."""
         hashes = {**self._hashes, "LabelMapAfterSHA256": self._after.sha256()}
-        return edit_record(self.scan, hashes, self._settings, self.counts())
+        return edit_provenance(self.scan, hashes, self._settings, self.counts())
 
     @cached_property
     def _hashes(self) -> dict[str, str]:
@@ -232,7 +234,7 @@ class ScanEditSession:
         for labels in after.labels_kji[region.box]:
             digest.update(np.ascontiguousarray(labels, dtype=np.int64).data)
         box = tuple((side.start, side.stop) for side in region.box)
-        return (box, region.reach_mm, digest.hexdigest(), repr(settings.record()), is_quick)
+        return (box, region.reach_mm, digest.hexdigest(), repr(settings.to_dict()), is_quick)
 
     def _write(self, done: dict[_Key, FollowedRegion]) -> ChangedBox | None:
         """Puts regions into the scan, takes away those that are no more; the box that changed."""

@@ -67,8 +67,8 @@ class EditSettings:
         """What takes the place of a structure."""
         return self.fills.get(label, AROUND)
 
-    def record(self) -> dict[str, object]:
-        """All settings in plain values, for a provenance record."""
+    def to_dict(self) -> dict[str, object]:
+        """All settings in plain values, for a provenance."""
         return {
             "looks": {str(label): asdict(look) for label, look in sorted(self.looks.items())},
             "fills": {str(label): asdict(look) for label, look in sorted(self.fills.items())},
@@ -78,9 +78,9 @@ class EditSettings:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> EditSettings:
-        """The settings of a provenance record."""
-        values = dict(record)
+    def from_dict(cls, given: Mapping[str, Any]) -> EditSettings:
+        """The settings of a provenance."""
+        values = dict(given)
         for name in ("looks", "fills"):
             looks = values[name]
             values[name] = {int(label): _look_of(look) for label, look in looks.items()}
@@ -91,6 +91,6 @@ class EditSettings:
         return cls(**values)
 
 
-def _look_of(record: Mapping[str, Any]) -> Look:
-    rim = record["rim"]
-    return Look(**{**record, "rim": None if rim is None else _look_of(rim)})
+def _look_of(values: Mapping[str, Any]) -> Look:
+    rim = values["rim"]
+    return Look(**{**values, "rim": None if rim is None else _look_of(rim)})

@@ -54,14 +54,14 @@ class EditWords:
                     looks.setdefault(question.label, question.default)
         return EditSettings(looks, fills, reach_mm=self.reach_mm)
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values, for a message."""
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> EditWords:
-        """The words of such a record; EditError for a name that is none."""
-        unknown = record.keys() - {one.name for one in fields(cls)}
+    def from_dict(cls, values: Mapping[str, Any]) -> EditWords:
+        """The words of such a dictionary; EditError for a name that is none."""
+        unknown = values.keys() - {one.name for one in fields(cls)}
         if unknown:
             raise EditError(f"An edit has no option {sorted(unknown)[0]!r}.")
-        return cls(**record)
+        return cls(**values)

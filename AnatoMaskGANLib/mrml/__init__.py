@@ -20,7 +20,7 @@ from AnatoMaskGANLib.mrml.edited_scan_nodes import (
     labels_on_scan,
     labels_while_painting,
     scan_of_node,
-    update_edit_record,
+    update_edit_provenance,
     update_edited_scan,
     update_edited_series,
 )
@@ -58,7 +58,7 @@ from AnatoMaskGANLib.mrml.volume_nodes import (
 __all__ = [
     "update_edited_series",
     "update_edited_scan",
-    "update_edit_record",
+    "update_edit_provenance",
     "scan_of_node",
     "labels_on_scan",
     "labels_while_painting",

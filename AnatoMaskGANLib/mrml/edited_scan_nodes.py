@@ -107,7 +107,7 @@ def update_edited_scan(
         volume_node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijk_to_node))
         volume_node.SetAndObserveTransformNodeID(grid.transform_node_id)
         slicer.util.updateVolumeFromArray(volume_node, volume.voxels_kji)
-        update_edit_record(volume_node, volume.provenance)
+        update_edit_provenance(volume_node, volume.provenance)
         volume_node.SetDescription(_DESCRIPTION)
         set_unit(volume_node, volume.unit)
     volume_node.CreateDefaultDisplayNodes()
@@ -118,7 +118,7 @@ def update_edited_scan(
         display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())
 
 
-def update_edit_record(
+def update_edit_provenance(
     volume_node: slicer.vtkMRMLScalarVolumeNode, record: Mapping[str, str]
 ) -> None:
     """Let the node's attributes be this record and nothing of one before."""

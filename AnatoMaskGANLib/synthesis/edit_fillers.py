@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SEAM_MM = 2.0
 """How far inside of what it fills the model's voxels are alone."""
 
-# What the record of an edit says of the model.
+# What the provenance of an edit says of the model.
 _OF_MODEL = (
     *("Model", "ModelSHA256", "Seed", "NoiseStrength", "NoiseLengthScale"),
     *("LabelMatches", "Licence"),
@@ -91,7 +91,7 @@ class EditModel:
     def edit_in_place(
         self, scan: Volume, before: LabelMap, after: LabelMap, progress: Progress | None = None
     ) -> Volume:
-        """The scan with the model's voxels wherever a label changed, with the record of the edit.
+        """The scan with the model's voxels wherever a label changed, with its provenance.
 
         Raises what `edit_in_place` raises.
         """
@@ -100,13 +100,13 @@ class EditModel:
         volume = edit_in_place(
             self.synthesizer, scan, before, after, options=self.options, progress=progress
         )
-        record = {
+        provenance = {
             "EditFiller": "model",
             "EditedScanSHA256": scan_sha256(scan),
             "LabelMapBeforeSHA256": before.sha256(),
             "LabelMapAfterSHA256": after.sha256(),
         }
-        return replace(volume, provenance={**volume.provenance, **record})
+        return replace(volume, provenance={**volume.provenance, **provenance})
 
     def advice(self, edited: EditedScan, after: LabelMap, filler: Filler) -> str:
         """Which filler to choose instead, as a sentence; empty where the one chosen will do."""
@@ -160,7 +160,7 @@ def _filled(
 
 
 def _with_record(volume: Volume, of_model: Mapping[str, str], num_by_model: int) -> Volume:
-    """The volume with what the record of an edit says of the model."""
-    record = {key: of_model[key] for key in _OF_MODEL if key in of_model}
-    record |= {"EditFiller": "both", "VoxelsByModel": str(num_by_model)}
-    return replace(volume, provenance={**volume.provenance, **record})
+    """The volume with what the provenance of an edit says of the model."""
+    provenance = {key: of_model[key] for key in _OF_MODEL if key in of_model}
+    provenance |= {"EditFiller": "both", "VoxelsByModel": str(num_by_model)}
+    return replace(volume, provenance={**volume.provenance, **provenance})

@@ -8,9 +8,9 @@ warped scan. DATA holds the folders of `CASES`, each with image.nii.gz and seg.n
 
 Columns: psnr_lab, PSNR in dB over those of the changed voxels and their neighbors with a label;
 psnr_chg, over the changed voxels and two around; psnr_box, over the box of the change with 12
-around; sd and grad, the deviation within labels and the mean step along I, over those of the truth,
-in the changed voxels. Rows: "label mean", the hole painted with the means of its labels; "nearest",
-the nearest voxels of the right label copied; "moved", the edit; with --model, "model" as that
+around; sd and grad, the standard deviation within labels and the mean step along I, over those of
+the truth, in the changed voxels. Rows: "label mean", the hole painted with the means of its labels;
+"nearest", the nearest voxels of the right label copied; "moved", the edit; with --model, "model" as that
 model's edit in place, for cases whose labels it knows.
 """
 

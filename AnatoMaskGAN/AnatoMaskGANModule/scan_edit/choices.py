@@ -46,8 +46,8 @@ class ScanEditChoices:
                 raise TypeError(f"There is no choice {name!r}; expected {names}.")
         return cls(**named)
 
-    def record(self) -> str:
-        """What a record needs to find the edited label map again."""
+    def to_json(self) -> str:
+        """What a provenance needs to find the edited label map again."""
         return json.dumps({"changes": list(self.changes), "fixed": list(self.fixed)})
 
     def words(self) -> EditWords:

@@ -271,7 +271,7 @@ class ScanFollower(VTKObservationMixin):
         if message.changed is not None and message.voxels_kji is not None:
             slicer.util.arrayFromVolume(target)[message.changed.slices] = message.voxels_kji
             slicer.util.arrayFromVolumeModified(target)
-        if message.record:
+        if message.provenance:
             self._record(followed, message)
         if parameters is not None and parameters.followedOutput is not target:
             parameters.followedOutput = target
@@ -288,15 +288,15 @@ class ScanFollower(VTKObservationMixin):
         )
 
     def _record(self, followed: _Followed, message: ScanEdited) -> None:
-        from AnatoMaskGANLib.mrml import update_edit_record
+        from AnatoMaskGANLib.mrml import update_edit_provenance
 
         own = {
             "EditOf": followed.source.scan.GetName(),
             "EditSegments": json.dumps(dict(followed.maps.labelValues)),
-            "EditChanges": ScanEditChoices().record(),
+            "EditChanges": ScanEditChoices().to_json(),
             "EditStep": "",
         }
-        update_edit_record(followed.target, {**message.record, **own})
+        update_edit_provenance(followed.target, {**message.provenance, **own})
 
     def _finish(self) -> None:
         """After a first picture ask for the final one, unless there was another stroke."""

@@ -44,7 +44,7 @@ def editMaps(
 ) -> EditMaps:
     """The segments of both on the scan's grid; VolumeError where none of them lies on it.
 
-    labelValues: of a record, so that the maps are the same again; None: numbered from 1.
+    labelValues: of a provenance, so that the maps are the same again; None: numbered from 1.
     """
     from AnatoMaskGANLib.mrml import labels_on_scan
 

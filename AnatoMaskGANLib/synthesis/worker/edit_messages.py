@@ -23,16 +23,16 @@ class EditRequest:
 
     words: EditWords = field(default_factory=EditWords)
     is_quick: bool = False
-    """For a first picture, which has no record; one without it follows."""
+    """For a first picture, which has no provenance; one without it follows."""
 
     def to_message(self) -> dict[str, Any]:
         """The request's part of a message."""
-        return {"words": self.words.record(), "is_quick": self.is_quick}
+        return {"words": self.words.to_dict(), "is_quick": self.is_quick}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> EditRequest:
         """The request of such a part; EditError for an option that is none."""
-        return cls(EditWords.from_record(message["words"]), bool(message["is_quick"]))
+        return cls(EditWords.from_dict(message["words"]), bool(message["is_quick"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class ScanEdited:
     """Names of labels, each with "look" or "fill": what the label maps cannot tell."""
     warnings: tuple[str, ...]
     """What the user should know, as whole sentences; empty for a first picture."""
-    record: Mapping[str, str]
+    provenance: Mapping[str, str]
     """How the edit was made; empty for a first picture."""
 
 
@@ -70,5 +70,5 @@ def scan_edited(answer: Mapping[str, Any], exchange: ExchangeFolder) -> ScanEdit
         answer["counts"],
         tuple((name, kind) for name, kind in answer["questions"]),
         tuple(answer["warnings"]),
-        answer["record"],
+        answer["provenance"],
     )

@@ -51,7 +51,7 @@ class EditSteps:
             session.counts(),
             tuple((one.name or str(one.label), one.kind) for one in asked),
             () if request.is_quick else session.warnings(),
-            {} if request.is_quick else session.record(),
+            {} if request.is_quick else session.provenance(),
         )
 
 
@@ -100,7 +100,7 @@ class EditService:
             "counts": dict(made.counts),
             "questions": [list(question) for question in made.questions],
             "warnings": list(made.warnings),
-            "record": dict(made.record),
+            "provenance": dict(made.provenance),
         }
         if made.changed is not None and made.voxels_kji is not None:
             answer["box"] = [list(made.changed.start_kji), list(made.changed.stop_kji)]
