@@ -10,8 +10,8 @@ Columns: psnr_lab, PSNR in dB over those of the changed voxels and their neighbo
 psnr_chg, over the changed voxels and two around; psnr_box, over the box of the change with 12
 around; sd and grad, the standard deviation within labels and the mean step along I, over those of
 the truth, in the changed voxels. Rows: "label mean", the hole painted with the means of its labels;
-"nearest", the nearest voxels of the right label copied; "moved", the edit; with --model, "model" as that
-model's edit in place, for cases whose labels it knows.
+"nearest", the nearest voxels of the right label copied; "moved", the edit; with --model, "model" as
+that model's edit in place, for cases whose labels it knows.
 """
 
 from __future__ import annotations
