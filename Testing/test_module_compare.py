@@ -16,7 +16,7 @@ from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
 from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
 from slicer_host.user import voxels  # noqa: E402
 
-from AnatoMaskGANLib.mrml import difference_of, figures_of  # noqa: E402
+from AnatoMaskGANLib.mrml import difference_of, metrics_of  # noqa: E402
 from AnatoMaskGANLib.synthesis import SynthesisCancelledError  # noqa: E402
 
 SHAPE_KJI = (8, 20, 24)
@@ -81,18 +81,18 @@ def test_comparing_a_clone_leaves_the_comparison_of_the_first_volume_alone(
 ) -> None:
     logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
     first = logic.compare(nodes.outputVolume, nodes.realVolume)
-    difference, figures = voxels(first.differenceVolume), figures_of(nodes.outputVolume)
+    difference, figures = voxels(first.differenceVolume), metrics_of(nodes.outputVolume)
     clone = slicer.modules.volumes.logic().CloneVolume(
         slicer.mrmlScene, nodes.outputVolume, "Clone, synthetic"
     )
     assert clone.GetNodeReference("AnatoMaskGAN.Difference") is first.differenceVolume
-    assert figures_of(clone) == {} and difference_of(clone) is None
+    assert metrics_of(clone) == {} and difference_of(clone) is None
     logic.synthesize(nodes.inputSegmentation, clone, model=nodes.model, seed=9)
     second = logic.compare(clone, nodes.realVolume)
     for made in ("differenceVolume", "tableNode", "chart"):
         assert getattr(second, made) is not getattr(first, made)
     np.testing.assert_array_equal(voxels(first.differenceVolume), difference)
-    assert figures_of(nodes.outputVolume) == figures != figures_of(clone)
+    assert metrics_of(nodes.outputVolume) == figures != metrics_of(clone)
     again = logic.compare(nodes.outputVolume, nodes.realVolume)
     assert again.differenceVolume is first.differenceVolume
 

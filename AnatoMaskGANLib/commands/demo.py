@@ -1,4 +1,4 @@
-"""`anatomaskgan demo`: the bundled segmentation becomes a volume, a picture and figures."""
+"""`anatomaskgan demo`: the bundled segmentation becomes a volume, a picture and metrics."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _show_sample(
 
 
 def metrics_line(row: Row) -> str:
-    """The three figures of a row that say most, |dz| ratio being right at 1."""
+    """The three metrics of a row that say most, |dz| ratio being right at 1."""
     metrics = row.metrics
     return (
         f"{row.method}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.4f}, "
