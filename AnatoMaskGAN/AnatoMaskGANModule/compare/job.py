@@ -27,7 +27,7 @@ class Comparison:
     differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: slicer.vtkMRMLTableNode
-    """A row for each segment: voxels, means and deviations of both, their distance."""
+    """A row for each segment: voxels, means and standard deviations of both, their distance."""
     chart: slicer.vtkMRMLPlotChartNode
     """The plot's chart node: a histogram for each label, all labels together first."""
     isResampled: bool

@@ -161,7 +161,7 @@ def madeEdits(
 def putEdits(
     made: MadeEdits, outputVolume: slicer.vtkMRMLScalarVolumeNode | None
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """The node with the edited scan and its record; a new one beside the scan if None.
+    """The node with the edited scan and its provenance; a new one next to the scan if None.
 
     A series becomes a sequence.
     """
@@ -205,7 +205,7 @@ def linkToSource(volumeNode: slicer.vtkMRMLScalarVolumeNode, source: EditSource)
 
 
 def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
-    """What the record tells of the source, beside the nodes."""
+    """What the provenance says about the source, in addition to the nodes."""
     return {
         "EditOf": made.source.scan.GetName(),
         "EditSegments": json.dumps(dict(made.maps.labelValues)),
@@ -217,7 +217,7 @@ def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
 def madeAgain(
     volumeNode: slicer.vtkMRMLScalarVolumeNode, report: Callable[[float, str], None]
 ) -> MadeEdits:
-    """The same voxels as those of an edited scan, by its record alone.
+    """The same voxels as those of an edited scan, by its provenance alone.
 
     Raises ValueError where it is no edited scan, and where the scan or a segmentation is gone or
     has changed since.
@@ -229,35 +229,37 @@ def madeAgain(
     name = volumeNode.GetName()
     if not is_edited_scan(volumeNode):
         raise ValueError(f"{name!r} is not an edited scan. Select an edited scan.")
-    record = provenance_of(volumeNode)
+    provenance = provenance_of(volumeNode)
     nodes = [volumeNode.GetNodeReference(r) for r in (SCAN_ROLE, BEFORE_ROLE, SEGMENTATION_ROLE)]
-    if None in nodes or "EditSegments" not in record:
+    if None in nodes or "EditSegments" not in provenance:
         raise ValueError(
             f"The scan or the segmentations that {name!r} was made from are not in the scene. Load "
             "the scene that contains all of them."
         )
-    if record["EditMethod"] != METHOD:
+    if provenance["EditMethod"] != METHOD:
         raise ValueError(
-            f"{name!r} was made by the method {record['EditMethod']!r}, and this version has "
+            f"{name!r} was made by the method {provenance['EditMethod']!r}, and this version has "
             f"{METHOD!r}. Make a new edit, or use the version that made it: "
-            f"{record['EditProgram']}."
+            f"{provenance['EditProgram']}."
         )
     source = EditSource(*nodes)
-    choices = ScanEditChoices(**json.loads(record["EditChanges"]))
-    maps = editMaps(source.scan, source.before, source.after, json.loads(record["EditSegments"]))
-    step = record["EditStep"]
+    choices = ScanEditChoices(**json.loads(provenance["EditChanges"]))
+    maps = editMaps(
+        source.scan, source.before, source.after, json.loads(provenance["EditSegments"])
+    )
+    step = provenance["EditStep"]
     scan, after = scan_of_node(source.scan), changedSteps(maps, choices)[step]
     for key, found, what in (
         ("EditedScanSHA256", scan_sha256(scan), source.scan),
         ("LabelMapBeforeSHA256", maps.before.sha256(), source.before),
         ("LabelMapAfterSHA256", after.sha256(), source.after),
     ):
-        if record[key] != found:
+        if provenance[key] != found:
             raise ValueError(
                 f"{name!r} cannot be made again: {what.GetName()!r} has changed since then. Undo "
                 "what changed it, or make a new edit."
             )
-    settings: EditSettings = EditSettings.from_record(json.loads(record["EditSettings"]))
+    settings: EditSettings = EditSettings.from_record(json.loads(provenance["EditSettings"]))
     session = ScanEditSession(scan, maps.before)
     session.update(after, settings, on_progress=report)
     return MadeEdits(source, choices, maps, {step: session.edited()})

@@ -320,7 +320,7 @@ class ScanEditPanel:
         return str(qt.QFileDialog.getSaveFileName(window, title, name, _("Pictures (*.png)")))
 
     def makeAgain(self) -> None:
-        """Make the voxels again by the record, and tell whether they are the same."""
+        """Make the voxels again from the provenance, and say whether they are the same."""
         edited = self._editedVolume()
         if edited is None:
             return
@@ -359,11 +359,11 @@ def choicesOfPanel(
 
 
 def countsOf(edited: slicer.vtkMRMLScalarVolumeNode) -> dict[str, int]:
-    """How many voxels an edit Moved, Filled and Painted, by its record."""
+    """How many voxels an edit Moved, Filled and Painted, by its provenance."""
     from AnatoMaskGANLib.mrml import provenance_of
 
-    record = provenance_of(edited)
-    return {name: int(record[f"Voxels{name}"]) for name in ("Moved", "Filled", "Painted")}
+    provenance = provenance_of(edited)
+    return {name: int(provenance[f"Voxels{name}"]) for name in ("Moved", "Filled", "Painted")}
 
 
 def countsText(edited: slicer.vtkMRMLScalarVolumeNode, counts: Mapping[str, int]) -> str:
