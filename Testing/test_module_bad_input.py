@@ -208,7 +208,7 @@ def test_a_worker_that_dies_twice_is_told_with_what_to_do(panel_with_process) ->
     killed = []
 
     def kill(value: int) -> None:
-        process = panel.logic.backend.client.process_id
+        process = panel.logic.backend.client._process.pid
         if value > 0 and process is not None and process not in killed and len(killed) < 2:
             killed.append(process)
             os.kill(process, signal.SIGKILL)
@@ -249,7 +249,7 @@ def test_cancel_ends_what_the_process_had_started_itself(
     panel._parameterNode.samples = 50
 
     def cancel() -> None:
-        process = psutil.Process(panel.logic.backend.client.process_id)
+        process = psutil.Process(panel.logic.backend.client._process.pid)
         tree.extend([process, *process.children(recursive=True)])
         panel.ui.cancelButton.click()
 
@@ -292,7 +292,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
 
     def reload() -> None:
         if runs_in_process:
-            processes.append(psutil.Process(panel.logic.backend.client.process_id))
+            processes.append(psutil.Process(panel.logic.backend.client._process.pid))
         window.close_module(slicer.modules.anatomaskgan)
         again.append(window.show_module(window.load_module(module.__file__)))
 

@@ -75,7 +75,7 @@ def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(
     ready._parameterNode.samples = 100
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
-    process = psutil.Process(batch.job._process.processID)
+    process = psutil.Process(batch.job._process._process.pid)
     wait(lambda: any((tmp_path / "volumes").glob("*.nrrd")))
     ready.ui.batchCancelButton.click()
     assert ready.ui.batchStateLabel.text.startswith("Cancelling")
@@ -91,7 +91,7 @@ def test_a_process_that_dies_is_told(ready) -> None:
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
-    os.kill(batch.job._process.processID, signal.SIGKILL)
+    os.kill(batch.job._process._process.pid, signal.SIGKILL)
     wait(lambda: ready.ui.batchStartButton.enabled)
     assert "ended unexpectedly" in ready.ui.batchStateLabel.text
 
@@ -127,6 +127,6 @@ def test_the_batch_ends_with_the_module(ready) -> None:
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
-    process = psutil.Process(batch.job._process.processID)
+    process = psutil.Process(batch.job._process._process.pid)
     ready.cleanup()
     assert not process.is_running()

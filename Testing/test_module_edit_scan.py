@@ -694,7 +694,7 @@ def test_a_process_that_was_killed_is_told_the_scan_again(following) -> None:
     import psutil
 
     first = painted(following, ball(11.5, 23.5, 33.5, 8))
-    psutil.Process(following.logic.backend.client.process_id).kill()
+    psutil.Process(following.logic.backend.client._process.pid).kill()
     second = painted(following, ball(11.5, 23.5, 33.5, 10))
     assert (second != first).any()
     np.testing.assert_array_equal(painted(following, ball(11.5, 23.5, 33.5, 8)), first)

@@ -210,7 +210,7 @@ def test_a_live_volume_follows_in_the_chosen_intensities(live_panel) -> None:
 
 
 def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel) -> None:
-    psutil.Process(live_panel.logic.backend.client.process_id).kill()
+    psutil.Process(live_panel.logic.backend.client._process.pid).kill()
     mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
     paint(live_panel._parameterNode.inputSegmentation, "bone", mask)
     wait(lambda: "started again" in live_panel.ui.logText.toPlainText())
@@ -219,7 +219,7 @@ def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel
 
 def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None:
     segmentation = live_panel._parameterNode.inputSegmentation
-    old_process = psutil.Process(live_panel.logic.backend.client.process_id)
+    old_process = psutil.Process(live_panel.logic.backend.client._process.pid)
     paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
     wait(lambda: state_of(live_panel) == "running")
     window.close_module(slicer.modules.anatomaskgan)

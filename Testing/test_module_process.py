@@ -38,7 +38,7 @@ def ready_panel(panel_with_process):  # noqa: F811
 
 
 def process_of(panel) -> psutil.Process:
-    return psutil.Process(panel.logic.backend.client.process_id)
+    return psutil.Process(panel.logic.backend.client._process.pid)
 
 
 def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:

@@ -79,7 +79,7 @@ def is_stepping(panel) -> bool:  # noqa: F811
 
 
 def process_of(panel) -> psutil.Process:  # noqa: F811
-    return psutil.Process(panel.trainPanel.job._process.processID)
+    return psutil.Process(panel.trainPanel.job._process._process.pid)
 
 
 def test_two_epochs_are_trained_shown_and_installed_as_a_model(
@@ -238,7 +238,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
 
 def test_a_process_that_dies_while_it_prepares_is_told(ready) -> None:
     ready.ui.trainStartButton.click()
-    os.kill(ready.trainPanel.job._process.processID, signal.SIGKILL)
+    os.kill(ready.trainPanel.job._process._process.pid, signal.SIGKILL)
     assert "The training did not start" in wait_for_end(ready)
 
 

@@ -89,10 +89,6 @@ class CommandProcess:
         self._stopTime: float | None = None
 
     @property
-    def processID(self) -> int:
-        return self._process.pid
-
-    @property
     def isRunning(self) -> bool:
         return self._process.poll() is None
 
