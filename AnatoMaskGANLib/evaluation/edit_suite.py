@@ -45,7 +45,7 @@ class EvaluatedEdit:
     before: LabelMap
     edit: Edit
     window: tuple[float, float]
-    """Of the scan, which becomes 0 and 1."""
+    """Intensities of the scan that become 0 and 1."""
 
 
 def measure_edit(

@@ -201,7 +201,7 @@ class FoundProcess:
 
     @property
     def exitCode(self) -> int | None:
-        """As far as its files tell."""
+        """The exit code, as far as the files of the process tell."""
         if self.isRunning:
             return None
         return 0 if self._wasDone else 130 if self.isStopping else 1
