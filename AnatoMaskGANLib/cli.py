@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,13 +49,17 @@ from AnatoMaskGANLib.commands.options import (
 )
 from AnatoMaskGANLib.commands.parent_process import EventLines, is_event, stop_with_input
 from AnatoMaskGANLib.commands.prepare import PreparationSettings, prepare
+from AnatoMaskGANLib.commands.printable_text import PrintableLines, printable
 from AnatoMaskGANLib.commands.segment import SegmentOptions, segment
+from AnatoMaskGANLib.commands.stop_signals import StoppedError, stop_signals_raise
 from AnatoMaskGANLib.commands.synthesize import SynthesizeOptions, synthesize
 from AnatoMaskGANLib.commands.train import TrainOptions, train
 
 PROGRAM = "anatomaskgan"
 USAGE_ERROR = 2
 INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""128 and the number of SIGPIPE, as of other programs before a closed pipe."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,35 @@ GROUP_HELP = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
+    """The exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted, 141 nobody reads on.
 
-    Takes the program's own arguments when none are given.
+    Takes the program's own arguments when none are given. Stopped by another signal, it is 128 and
+    the number of the signal.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        with stop_signals_raise():
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+            sys.stdout.flush()  # here and not at the end of Python, which would print a traceback
+            return code
+    except StoppedError as stopped:
+        return _tell(f"stopped by {signal.Signals(stopped.number).name}", 128 + stopped.number)
+    except KeyboardInterrupt:
+        return _tell("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        _write_to_nobody()
+        return PIPE_CLOSED
+
+
+def _write_to_nobody() -> None:
+    """Standard output goes nowhere from now on: what reads it, such as `head`, has gone."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """The exit code of these arguments."""
     let_output_take_every_name()
     try:
         os.getcwd()
@@ -131,8 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop_with_input(sys.stdin)
     try:
         return command.run(read_options(with_bytes_again(values), command.options_type))
-    except KeyboardInterrupt:
-        return _tell("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if values["debug"]:
             raise
@@ -189,7 +219,7 @@ def _each(entry: Command | Mapping[str, Command]) -> list[Command]:
 
 
 def _tell(message: str, exit_code: int) -> int:
-    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    print(printable(f"{PROGRAM}: error: {message}"), file=sys.stderr)
     return exit_code
 
 
@@ -246,7 +276,7 @@ def chosen_command(namespace: Namespace) -> tuple[Command, Namespace]:
 def start_logging(show_debug: bool, is_attached: bool = False) -> None:
     """Send the core's log to stderr, so that stdout holds only results, and events if attached."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PrintableLines("%(message)s"))
     handler.addFilter(lambda record: not is_event(record))
     logger = logging.getLogger("AnatoMaskGANLib")
     logger.handlers = [handler, EventLines()] if is_attached else [handler]

@@ -21,6 +21,15 @@ class SettingsError(ValueError):
 
 GENERATOR_KINDS = ("anatomaskgan", "oasis", "unet", "segmenter")
 DISCRIMINATOR_KINDS = ("patch", "segmentation", "wavelet")
+
+# Bounds of what a settings file or the card of a model may ask for; ours, far beyond any use.
+MOST_FEATURES = 8192
+MOST_ROUNDS = 16
+MOST_SLICES = 256
+MOST_OCTAVES = 16
+MOST_GAIN = 1000
+NOISE_SIGMAS_MM = (0.01, 1000.0)
+
 PATCH_SIZES = {10: 1, 16: 2, 34: 3, 70: 4, 142: 5, 286: 6}  # receptive field in pixels: num_layers
 
 
@@ -70,26 +79,27 @@ class GeneratorSettings:
     def __post_init__(self) -> None:
         require(self.kind in GENERATOR_KINDS, "kind", self.kind, ", ".join(GENERATOR_KINDS))
         require(2 <= self.num_classes <= 4096, "num_classes", self.num_classes, "2 to 4096")
-        require(len(self.channels) >= 3, "channels", self.channels, "three entries or more")
-        require(min(self.channels) >= 8, "channels", self.channels, "entries of 8 or more")
-        require(self.spade_hidden >= 1, "spade_hidden", self.spade_hidden, "1 or more")
+        require(3 <= len(self.channels) <= 9, "channels", self.channels, "three to nine entries")
+        for features in self.channels:
+            _require_within("channels", features, 8, MOST_FEATURES)
+        _require_within("spade_hidden", self.spade_hidden, 1, MOST_FEATURES)
         require(
             self.norm in ("batch", "group", "instance"), "norm", self.norm, "batch, group, instance"
         )
         stages = len(self.channels) - 1
+        _require_within("fusion_stage", self.fusion_stage, 0, stages - 1)
+        _require_within("fusion_rounds", self.fusion_rounds, 1, MOST_ROUNDS)
+        _require_within("stack_radius", self.stack_radius, 0, MOST_SLICES)
+        _require_within("context_radius", self.context_radius, 0, MOST_SLICES)
+        shortest, longest = NOISE_SIGMAS_MM
         require(
-            0 <= self.fusion_stage < stages, "fusion_stage", self.fusion_stage, f"0 to {stages - 1}"
-        )
-        require(self.fusion_rounds >= 1, "fusion_rounds", self.fusion_rounds, "1 or more")
-        require(self.stack_radius >= 0, "stack_radius", self.stack_radius, "0 or more")
-        require(self.context_radius >= 0, "context_radius", self.context_radius, "0 or more")
-        require(
-            len(self.noise_sigmas_mm) >= 1 and min(self.noise_sigmas_mm) > 0,
+            1 <= len(self.noise_sigmas_mm) <= MOST_OCTAVES
+            and all(shortest <= sigma <= longest for sigma in self.noise_sigmas_mm),
             "noise_sigmas_mm",
             self.noise_sigmas_mm,
-            "one or more positive lengths in mm",
+            f"1 to {MOST_OCTAVES} lengths from {shortest:g} to {longest:g} mm",
         )
-        require(self.label_outputs >= 0, "label_outputs", self.label_outputs, "0 or more")
+        _require_within("label_outputs", self.label_outputs, 0, 4096)
         require(
             self.label_outputs == 0 or self.kind == "anatomaskgan",
             "label_outputs",
@@ -164,7 +174,7 @@ class DiscriminatorSettings:
     def __post_init__(self) -> None:
         kinds = ", ".join(DISCRIMINATOR_KINDS)
         require(self.kind in DISCRIMINATOR_KINDS, "kind", self.kind, kinds)
-        require(self.channels >= 4, "channels", self.channels, "4 or more")
+        _require_within("channels", self.channels, 4, MOST_FEATURES)
         require(1 <= self.num_layers <= 6, "num_layers", self.num_layers, "1 to 6")
         sizes = ", ".join(map(str, PATCH_SIZES))
         require(
@@ -174,13 +184,13 @@ class DiscriminatorSettings:
             f"{sizes}, or none",
         )
         require(1 <= self.num_scales <= 4, "num_scales", self.num_scales, "1 to 4")
-        require(self.label_features >= 0, "label_features", self.label_features, "0 or more")
-        require(self.detail_gain >= 0, "detail_gain", self.detail_gain, "0 or more")
+        _require_within("label_features", self.label_features, 0, MOST_FEATURES)
+        _require_within("detail_gain", self.detail_gain, 0, MOST_GAIN)
         require(
-            self.slices_seen >= 1 and self.slices_seen % 2 == 1,
+            1 <= self.slices_seen <= MOST_SLICES and self.slices_seen % 2 == 1,
             "slices_seen",
             self.slices_seen,
-            "an odd number",
+            f"an odd number up to {MOST_SLICES - 1}",
         )
         require(
             self.norm in ("instance", "group", "none"), "norm", self.norm, "instance, group, none"
@@ -204,6 +214,11 @@ def require(holds: bool, name: str, value: object, allowed: str) -> None:
     """
     if not holds:
         raise SettingsError(f"{name} is {value!r}; allowed: {allowed}")
+
+
+def _require_within(name: str, value: float, low: float, high: float) -> None:
+    """Raises SettingsError for a number outside its bounds; a number that is none is outside."""
+    require(low <= value <= high, name, value, f"{low} to {high}")
 
 
 def settings_to_dict(settings: DataclassInstance) -> dict[str, Any]:

@@ -58,6 +58,27 @@ def test_each_deformation_is_a_case_that_evaluate_and_prepare_can_read(
     assert capsys.readouterr().err.count("is already there and up to date") == 2
 
 
+def test_each_case_of_a_batch_is_bent_in_its_own_way(tiny_model: Path, tmp_path: Path) -> None:
+    """Two cases of which one is the other with a mark: the same warp would move them alike."""
+    marked = limb()
+    marked.labels_kji[7, 8, 8] = 3
+    for name, label_map in (("sub-1", limb()), ("sub-2", marked)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        write_label_map(label_map, tmp_path / "in" / name / "seg.nii.gz")
+    assert synthesize(tiny_model, tmp_path / "in", tmp_path / "a", "--deform", "1") == 0
+    first, second = (
+        read_label_map(tmp_path / "a" / f"sub-{n}_deform1" / "seg.nii.gz").labels_kji > 0
+        for n in (1, 2)
+    )
+    assert (first != second).sum() > 0.05 * first.sum()
+    # In another folder, under another name and alone, a case is bent as before.
+    (tmp_path / "moved" / "x").mkdir(parents=True)
+    write_label_map(marked, tmp_path / "moved" / "x" / "seg.nii.gz")
+    assert synthesize(tiny_model, tmp_path / "moved", tmp_path / "b", "--deform", "1") == 0
+    again = read_label_map(tmp_path / "b" / "x_deform1" / "seg.nii.gz").labels_kji > 0
+    assert np.array_equal(again, second)
+
+
 @pytest.fixture
 def made_case(tiny_model: Path, tmp_path: Path) -> Path:
     """The folder of a deformed case; its label map lies in `in`."""

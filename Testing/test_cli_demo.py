@@ -24,11 +24,18 @@ METRICS = r"PSNR (\d+\.\d+) dB, SSIM (\d\.\d+), \|dz\| ratio (\d+\.\d+)"
 
 
 def figures_of(output: str) -> dict[str, tuple[float, ...]]:
-    """Name of an image -> PSNR, SSIM and |dz| ratio, from the last line of the demo."""
-    parts = output.splitlines()[-1].split("; ")
+    """Name of an image -> PSNR, SSIM and |dz| ratio, from the demo's line on the synthetic one."""
+    (line,) = [line for line in output.splitlines() if line.startswith("synthetic: ")]
+    parts = line.split("; ")
     return {
         part.split(":")[0]: tuple(map(float, re.search(METRICS, part).groups())) for part in parts
     }
+
+
+def edit_figures_of(output: str) -> tuple[float, ...]:
+    """PSNR of the edited scan and of label-mean filling, from the last line of the demo."""
+    pattern = r"^edited: PSNR (\d+\.\d+) dB; label-mean filling: PSNR (\d+\.\d+) dB;"
+    return tuple(map(float, re.search(pattern, output, re.MULTILINE).groups()))
 
 
 @pytest.fixture
@@ -46,6 +53,7 @@ def small_sample(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_volume(Volume(scan_kji.astype(np.float32), ijk_to_ras), folder / "image.nii.gz")
     monkeypatch.setattr(demo, "resources_folder", lambda: tmp_path / "resources")
     monkeypatch.setattr(demo, "MODEL", str(tiny_model))
+    monkeypatch.setattr(demo, "GROWN", "bone")
     return folder
 
 
@@ -62,6 +70,10 @@ def test_the_demo_writes_a_volume_and_a_picture_and_says_where(
     assert same_grid(read_volume(volume_file), read_label_map(small_sample / "seg.nii.gz"))
     assert set(figures_of(printed)) == {"synthetic", "label-mean image"}
     assert "never for diagnosis" in printed
+    edit_file = output / "before-edited-truth.png"
+    assert str(edit_file) in printed.splitlines()[-1]
+    assert edit_file.read_bytes().startswith(b"\x89PNG")
+    assert min(edit_figures_of(printed)) > 0
 
 
 def test_the_demo_ends_with_exit_code_1_when_the_sample_is_missing(
@@ -79,7 +91,11 @@ def test_the_bundled_model_beats_the_label_mean_image_on_the_bundled_sample(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", "--output", str(tmp_path)]) == 0
-    figures = figures_of(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    figures = figures_of(printed)
+    edited, label_means = edit_figures_of(printed)
+    assert edited > label_means + 4.5
+    assert (edited, label_means) == pytest.approx(edit_figures_of(README), abs=0.02)
     (line_of_readme,) = re.findall(r"^synthetic: .*$", README, flags=re.MULTILINE)
     for name, told in figures_of(line_of_readme).items():
         assert figures[name] == pytest.approx(told, abs=0.02), f"the README says {told} for {name}"

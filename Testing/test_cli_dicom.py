@@ -94,7 +94,7 @@ def test_a_segmentation_object_is_synthesized_for_its_own_patient(
 def test_a_folder_of_segmentation_objects_becomes_series_that_are_not_made_twice(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a/x.dcm", "b/x.dcm"):
+    for name in ("a/x.dcm", "b/x"):
         _write_seg(tmp_path / "cases" / name)
     write_all(ct_slices(np.zeros((2, 6, 8))), tmp_path / "cases" / "ct")
     output = tmp_path / "cases" / "out"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.volumes import (
@@ -194,3 +195,78 @@ def test_the_manifest_tells_what_was_made(tmp_path: Path) -> None:
     record = json.loads(line)
     assert record["target"] == "a/image.nii.gz"
     assert record["names"] == {"1": "body", "2": "organ"}
+
+
+def write_model_case(folder: Path) -> tuple[Path, Path]:
+    """A case whose labels the tiny model knows, skin and bone."""
+    scan, before, _ = write_case(folder)
+    labels = read_label_map(before)
+    write_label_map(LabelMap(labels.labels_kji, labels.ijk_to_ras, {1: "skin", 2: "bone"}), before)
+    return scan, before
+
+
+def test_moved_voxels_are_joined_by_a_model_where_the_scan_has_none(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Marrow is a label that the scan has not and the model knows: it needs no look."""
+    scan, before = write_model_case(tmp_path)
+    change = ["--change", "grow bone by 2 mm", "add marrow in bone with 6 mm"]
+    arguments = ["edit", str(scan), str(before), *change, "--model", str(tiny_model)]
+    arguments += ["--device", "cpu", "--seed", "5", "--output"]
+    made = {}
+    for filler, look in (("moved", ["--look", "marrow=300,5"]), ("both", []), ("model", [])):
+        output = tmp_path / filler / "edited.nii.gz"
+        assert main([*arguments, str(output), "--filler", filler, *look]) == 0
+        made[filler] = read_volume(output)
+    assert "of these by the model" in caplog.text
+    labels = read_label_map(tmp_path / "both" / "edited-seg.nii.gz")
+    (marrow,) = (value for value, name in labels.names.items() if name == "marrow")
+    is_marrow = labels.labels_kji == marrow
+    differs = made["both"].voxels_kji != made["moved"].voxels_kji
+    assert differs[is_marrow].mean() > 0.8
+    near = ndimage.binary_dilation(is_marrow, iterations=2)
+    assert not differs[~near].any()  # what was moved keeps its bits
+    assert made["both"].provenance["EditFiller"] == "both"
+    assert made["model"].provenance["EditFiller"] == "model"
+    assert made["both"].provenance["Seed"] == made["model"].provenance["Seed"] == "5"
+    assert "EditFiller" not in made["moved"].provenance
+
+
+def test_another_seed_or_filler_makes_the_edit_again(tmp_path: Path, tiny_model: Path) -> None:
+    scan, before = write_model_case(tmp_path)
+    output = tmp_path / "out"
+    arguments = ["edit", str(scan), str(before), "--change", "grow bone by 2 mm"]
+    arguments += ["--model", str(tiny_model), "--device", "cpu", "--output", str(output)]
+
+    def num_made(*more: str) -> int:
+        assert main([*arguments, *more]) == 0
+        return len((output / "manifest.jsonl").read_text().splitlines())
+
+    assert num_made("--filler", "model") == num_made("--filler", "model") == 1
+    assert num_made("--filler", "model", "--seed", "1") == 2
+    assert num_made("--filler", "both") == 3
+    assert num_made() == num_made() == 4
+
+
+def test_the_warning_of_another_anatomy_names_the_filler_to_choose(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scan, before = write_model_case(tmp_path)
+    labels = read_label_map(before)
+    draws = np.random.default_rng(1).integers(1, 3, (6, 8, 8)).astype(np.uint8)
+    other = draws.repeat(4, 0).repeat(4, 1).repeat(4, 2)
+    after = tmp_path / "after.nii.gz"
+    write_label_map(LabelMap(other, labels.ijk_to_ras, labels.names), after)
+    arguments = ["edit", str(scan), str(before), str(after), "--output", str(tmp_path / "e.nii.gz")]
+    assert main([*arguments, "--model", str(tiny_model), "--device", "cpu"]) == 0
+    assert "a different anatomy" in caplog.text
+    assert "choose the filler model instead of moved" in caplog.text
+
+
+def test_a_noise_that_no_model_can_take_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan, before, after = write_case(tmp_path)
+    arguments = ["edit", str(scan), str(before), str(after), "--output", str(tmp_path / "e.nii.gz")]
+    assert main([*arguments, "--noise-strength", "-1"]) == 2
+    assert "noise_strength is -1" in capsys.readouterr().err

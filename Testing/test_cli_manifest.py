@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from tiny_models import label_map_of, random_labels, write_tiny_model
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.commands.manifest import Manifest, read_records
 from AnatoMaskGANLib.commands.shards import Shard
-from AnatoMaskGANLib.volumes import read_label_map, read_volume, write_label_map
+from AnatoMaskGANLib.volumes import LabelMap, files, read_label_map, read_volume, write_label_map
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_a_target_is_done_while_recipe_and_bytes_are_the_same(tmp_path: Path) ->
     target.write_bytes(b"voxels")
     manifest = Manifest(tmp_path, Shard())
     assert not manifest.is_done(target, {"seed": 1})
-    manifest.add_done(target, {"seed": 1}, seconds=2.5)
+    manifest.add_done(target, {"seed": 1}, {target: file_sha256(target)}, seconds=2.5)
     for again in (manifest, Manifest(tmp_path, Shard(1, 2))):
         assert again.is_done(target, {"seed": 1})
         assert not again.is_done(target, {"seed": 2})
@@ -56,10 +58,11 @@ def test_a_target_is_done_only_with_what_was_made_beside_it(tmp_path: Path) -> N
     target.write_bytes(b"voxels")
     beside.write_bytes(b"labels")
     manifest = Manifest(tmp_path, Shard())
-    manifest.add_done(target, {"seed": 1})
+    manifest.add_done(target, {"seed": 1}, {target: file_sha256(target)})
     assert manifest.is_done(target, {"seed": 1})
     assert not manifest.is_done(target, {"seed": 1}, [beside])
-    manifest.add_done(target, {"seed": 1}, [beside])
+    both = {file: file_sha256(file) for file in (target, beside)}
+    manifest.add_done(target, {"seed": 1}, both)
     for again in (manifest, Manifest(tmp_path, Shard())):
         assert again.is_done(target, {"seed": 1}, [beside])
     beside.write_bytes(b"other")
@@ -73,7 +76,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out_and_the_next_one_is_whole(
 ) -> None:
     target = tmp_path / "scan.nii"
     target.write_bytes(b"voxels")
-    Manifest(tmp_path, Shard()).add_done(target, {"seed": 1})
+    Manifest(tmp_path, Shard()).add_done(target, {"seed": 1}, {target: "0" * 64})
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(path.read_bytes() + b'{"target": "scan.nii", "sta')
     Manifest(tmp_path, Shard()).add_failed(tmp_path / "b.nii", {"seed": 1}, "full disk")
@@ -175,3 +178,70 @@ def test_a_record_holds_hashes_seed_and_time_and_a_failure_its_error(cases: Path
     for key in ("source_sha256", "target_sha256", "model_sha256", "label_map_sha256"):
         assert len(done[key]) == 64
     assert failed["status"] == "failed" and failed["error"]
+
+
+def test_the_manifest_tells_of_what_was_written_and_not_of_what_another_process_put_there(
+    cases: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another process with another seed writes the same file before this one notes its own."""
+    out = cases.parent / "out"
+    assert synthesize(cases, "--seed", "8") == 0
+    others = {file: Path(file).read_bytes() for file in times_of(out)}
+    add_done = Manifest.add_done
+
+    def note_after_the_other(self: Manifest, target: Path, *rest: Any, **more: Any) -> None:
+        target.write_bytes(others[str(target)])
+        add_done(self, target, *rest, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "add_done", note_after_the_other)
+        assert synthesize(cases, "--seed", "7") == 0
+    capsys.readouterr()
+    assert synthesize(cases, "--seed", "7") == 0
+    assert "already there" not in capsys.readouterr().err
+    for file in others:
+        assert read_volume(file).provenance["Seed"] == "7"
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_writing_gives_the_hash_of_what_lies_there(tmp_path: Path, suffix: str) -> None:
+    label_map = label_map_of(random_labels((3, 12, 12)))
+    path = tmp_path / f"seg{suffix}"
+    assert write_label_map(label_map, path) == file_sha256(path)
+    volume = read_volume(path)
+    assert files.write_volume(volume, path) == file_sha256(path)
+
+
+def test_a_label_map_that_changes_while_it_is_read_makes_no_volume(
+    cases: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = cases / "sub-0" / "seg.nii.gz"
+    other = label_map_of(random_labels((3, 12, 12), seed=9))
+    read = files.read_label_map
+
+    def read_while_it_changes(path: Path, *rest: Any) -> LabelMap:
+        label_map = read(path, *rest)
+        if Path(path) == source:
+            write_label_map(other, source)
+        return label_map
+
+    monkeypatch.setattr("AnatoMaskGANLib.volumes.read_label_map", read_while_it_changes)
+    assert synthesize(cases) == 1
+    assert f"{source} changed while it was read" in capsys.readouterr().err
+    assert not (cases.parent / "out" / "sub-0" / "seg_synthetic.nii.gz").exists()
+
+
+def test_a_case_whose_two_files_are_of_two_processes_is_told(
+    cases: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = files.write_volume
+
+    def write_after_the_other(volume: Any, path: Path) -> str:
+        write_label_map(
+            label_map_of(random_labels((3, 12, 12), seed=9)), path.parent / "seg.nii.gz"
+        )
+        return write(volume, path)
+
+    monkeypatch.setattr("AnatoMaskGANLib.volumes.write_volume", write_after_the_other)
+    assert synthesize(cases, "--deform", "1") == 1
+    assert "at the same time" in capsys.readouterr().err

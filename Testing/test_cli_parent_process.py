@@ -45,7 +45,8 @@ def test_a_batch_tells_each_case_and_what_became_of_it(tiny_model: Path, tmp_pat
     write_label_map(LabelMap(labels, np.diag([2.0, 2.0, 2.0, 1.0])), folder / "a.nii.gz")
     shutil.copy(folder / "a.nii.gz", folder / "c.nii.gz")
     (folder / "b.nii.gz").write_bytes(b"no image")
-    process = start("synthesize", folder, "--output", tmp_path / "out", "--model", tiny_model)
+    more = ("--model", tiny_model, "--labels", "model")
+    process = start("synthesize", folder, "--output", tmp_path / "out", *more)
     out, err = output_of(process)
     assert process.returncode == 1
     events = events_of(out)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from AnatoMaskGANLib.editing import EditError
-from AnatoMaskGANLib.editing.field import FieldSettings, distance_mm, register_labels
+from AnatoMaskGANLib.editing.field import distance_mm, register_labels
 from AnatoMaskGANLib.editing.grids import grids_of
 from AnatoMaskGANLib.editing.label_codes import label_codes
 from AnatoMaskGANLib.editing.parts import find_parts
 from AnatoMaskGANLib.editing.places import fix_places, nearest_voxels
 from AnatoMaskGANLib.editing.regions import changed_box, find_regions
 from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
+from AnatoMaskGANLib.editing.settings import FieldSettings
+from AnatoMaskGANLib.editing.slices import beside
 from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 from Testing.edit_phantoms import anisotropic, ball, oblique
@@ -133,6 +135,17 @@ def test_the_nearest_voxel_of_a_mask_is_found() -> None:
     assert nearest_voxels(mask, spots).T.tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 6]]
 
 
+def test_nearest_voxels_are_as_near_as_a_distance_transform_says() -> None:
+    draws = np.random.default_rng(2)
+    mask = draws.random((9, 20, 20)) < 0.03
+    mask[:, :, 12:] = False  # some spots are far from it
+    spots = np.argwhere(draws.random(mask.shape) < 0.2).T
+    found = nearest_voxels(mask, spots)
+    assert mask[tuple(found)].all()
+    expected = distance_mm(mask, (1, 1, 1))[tuple(spots)]
+    np.testing.assert_allclose(np.linalg.norm(found - spots, axis=0), expected, rtol=1e-5)
+
+
 def test_the_box_of_a_change_holds_it_and_no_more() -> None:
     first = np.zeros((5, 6, 7), np.uint8)
     second = first.copy()
@@ -205,10 +218,10 @@ def test_places_of_a_shifted_label_are_whole_where_the_label_is() -> None:
     before = np.array([[[0, 1, 1, 1, 0, 0]]])
     after = np.array([[[1, 1, 1, 0]]])  # begins at voxel 2: the label at 2 to 4
     places = np.full((3, 1, 1, 4), 0.5, np.float32)
-    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -1)})
-    assert places[2].ravel().tolist() == [1, 2, 3, 0.5]
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -1)}, beside((1, 1, 1)))
+    assert places[2].ravel().tolist() == [1, 2, 3, 4]  # the last one lies beside it
     places[:] = 0.5
-    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -2)})
+    put_shifts(places, before, after, (0, 0, 2), {1: (0, 0, -2)}, beside((1, 1, 1)))
     assert places[2].ravel().tolist() == [0.5, 1, 2, 0.5]
 
 

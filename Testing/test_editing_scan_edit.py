@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ from AnatoMaskGANLib.editing import (
     operations,
     questions,
 )
-from AnatoMaskGANLib.editing.field import FieldSettings, distance_mm
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.painting import dominant_tissue, fill
+from AnatoMaskGANLib.editing.regions import as_box
+from AnatoMaskGANLib.editing.settings import FieldSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_volume, write_volume
 from Testing.edit_phantoms import (
     BODY,
@@ -212,6 +216,67 @@ def test_edits_at_the_border_of_the_volume_stay_in_it() -> None:
     edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
     assert edited.num_painted + edited.num_moved + edited.num_filled > 300
     assert abs(edited.volume.voxels_kji[:4, :10, :10].mean() - MEANS[LIVER]) < 15
+
+
+def test_of_tissues_side_by_side_the_largest_goes_on_that_is_not_like_what_went() -> None:
+    """Fat, muscle and what lies between them, around an organ about as bright as muscle."""
+    draws = np.random.default_rng(5)
+    voxels = np.empty((3, 40, 40), np.float32)
+    voxels[:, :, :14] = -100
+    voxels[:, :, 14:22] = np.linspace(-90, 30, 8)
+    voxels[:, :, 22:] = 40
+    hole = np.zeros(voxels.shape, dtype=bool)
+    hole[1, :4, 36:] = True
+    voxels[hole] = 55
+    voxels += NOISE * draws.standard_normal(voxels.shape).astype(np.float32)
+    is_fat = dominant_tissue(voxels, ~hole, hole, NOISE)
+    assert abs(voxels[is_fat].mean() + 100) < 8
+    assert is_fat[:, :, :14].mean() > 0.99
+    assert not is_fat[:, :, 18:].any()
+    # without noise to tell tissues by, and where all is one tissue, all of it goes on
+    np.testing.assert_array_equal(dominant_tissue(voxels, ~hole, hole, 0.0), ~hole)
+    muscle = ~hole & (np.arange(40) >= 22)
+    np.testing.assert_array_equal(dominant_tissue(voxels, muscle, hole, 1.5 * NOISE), muscle)
+
+
+@pytest.mark.parametrize("change", ["stroke", "lesion", "removed"])
+def test_in_thick_slices_a_change_of_one_slice_leaves_its_neighbors_their_bits(change: str) -> None:
+    scan, before = phantom(np.diag([1.0, 1.0, 5.0, 1.0]), shape_kji=(20, 64, 64))
+    labels = before.labels_kji.copy()
+    rows, columns = np.argwhere(labels[10] == KIDNEY).mean(axis=0)
+    j, i = np.ogrid[:64, :64]
+    disk = (j - rows - 5) ** 2 + (i - columns) ** 2 <= 9
+    if change == "removed":
+        labels[10][labels[10] == KIDNEY] = BODY
+    else:
+        labels[10][disk] = KIDNEY if change == "stroke" else 9
+    settings = EditSettings(looks={9: Look("value", mean=300, deviation=5)})
+    settings = replace(settings, cut_labels={KIDNEY} if change == "removed" else ())
+    edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras), settings)
+    differs = (edited.volume.voxels_kji != scan.voxels_kji).any(axis=(1, 2))
+    assert np.flatnonzero(differs).tolist() == [10]
+
+
+def test_in_slices_that_are_not_thick_neighbors_give_way_too() -> None:
+    scan, before = phantom()
+    labels = before.labels_kji.copy()
+    labels[12, 29:33, 30:36] = KIDNEY
+    edited = edit_scan(scan, before, LabelMap(labels, before.ijk_to_ras))
+    assert (edited.how_made()[[11, 13]] == MOVED).any()
+
+
+def test_a_gap_in_a_thin_structure_has_its_noise_and_not_the_steps_of_its_borders() -> None:
+    """A layer of fluid in bright tissue, blurred over its five voxels."""
+    voxels = np.full((24, 24, 40), 100, np.float32)
+    voxels[:, 9:14] = np.array([50, 30, 20, 30, 50]).reshape(1, 5, 1)
+    voxels += 3 * np.random.default_rng(6).standard_normal(voxels.shape).astype(np.float32)
+    layer = np.zeros(voxels.shape, dtype=bool)
+    layer[:, 9:14] = True
+    hole = layer & (np.abs(np.arange(40) - 20) <= 4)
+    box = as_box(slice(0, size) for size in voxels.shape)
+    filled = fill(voxels, hole, layer & ~hole, box, (1.0, 1.0, 1.0), None, False)
+    assert 0.8 * 3 < filled[:, 11, 16:25].std() < 1.5 * 3
+    assert 20 < filled[:, 11, 16:25].mean() < 50
 
 
 def test_a_removed_organ_becomes_what_is_around() -> None:

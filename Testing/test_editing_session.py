@@ -90,6 +90,35 @@ def test_progress_ends_at_one_and_names_the_step() -> None:
     assert [share for share, _ in told] == sorted(share for share, _ in told)
 
 
+@pytest.mark.parametrize("calls", [1, 3, 20, 40])
+def test_an_update_that_is_stopped_within_a_region_leaves_the_session_as_it_was(
+    calls: int,
+) -> None:
+    scan, before = phantom()
+    first, second = stroke(before, (12, 29, 33)), stroke(before, (12, 19, 33))
+    session = ScanEditSession(scan, before)
+    session.update(first)
+    made = session.voxels_kji.copy()
+    record = session.edited().volume.provenance
+    told: list[float] = []
+
+    def stop(share: float, text: str) -> None:
+        told.append(share)
+        if len(told) == calls:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.update(second, on_progress=stop)
+    assert told == sorted(told) and told[-1] < 1
+    np.testing.assert_array_equal(session.voxels_kji, made)
+    assert session.edited().volume.provenance == record
+    assert session.update(first) is None
+    session.update(second)
+    np.testing.assert_array_equal(
+        session.voxels_kji, edit_scan(scan, before, second).volume.voxels_kji
+    )
+
+
 def test_a_refused_edit_leaves_the_session_as_it_was() -> None:
     scan, before = phantom()
     session = ScanEditSession(scan, before)

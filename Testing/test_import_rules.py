@@ -12,11 +12,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CORE = "AnatoMaskGANLib"
 
 # The ground that every part but the networks may stand on.
-GROUND = {"__init__", "lazy_names", "resources"}
+GROUND = {"__init__", "json_text", "lazy_names", "resources"}
 
 # part of the core -> the other parts that it may import. A part is a file or a folder of the core.
 ALLOWED_PARTS: dict[str, set[str]] = {
     "__init__": set(),
+    "json_text": set(),
     "lazy_names": set(),
     "resources": set(),
     "config": set(),
@@ -32,6 +33,7 @@ ALLOWED_PARTS: dict[str, set[str]] = {
     | {"config", "editing", "evaluation", "networks", "preparation", "synthesis", "training"}
     | {"volumes"},
     "cli": {"__init__", "commands"},
+    "start": {"cli"},
 }
 
 # What Slicer has or installs for synthesis: these parts load with nothing else.

@@ -48,7 +48,8 @@ def test_an_entry_that_the_schema_refuses_is_found(change: dict, words: str) -> 
 @pytest.fixture
 def extension(tmp_path: Path) -> Path:
     """A small copy of the repository, in git."""
-    for name in ("CMakeLists.txt", "LICENSE", "README.md", "AnatoMaskGAN", "Documentation"):
+    linked = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md")
+    for name in ("CMakeLists.txt", *linked, "AnatoMaskGAN", "Documentation"):
         source = REPOSITORY / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / name)

@@ -77,6 +77,15 @@ def test_the_panel_lists_models_and_their_labels_without_pytorch() -> None:
     assert loaded_after(code) == []
 
 
+def test_settings_of_an_edit_are_made_and_recorded_without_pytorch() -> None:
+    code = (
+        "from AnatoMaskGANLib.editing import AROUND, EditSettings, Look\n"
+        "settings = EditSettings(looks={9: Look('value', mean=5.0)}, fills={1: AROUND})\n"
+        "assert EditSettings.from_record(settings.record()) == settings"
+    )
+    assert loaded_after(code) == []
+
+
 def test_a_synthesizer_is_found_where_scripts_import_it_from() -> None:
     code = "from AnatoMaskGANLib.synthesis import Synthesizer\nSynthesizer.from_checkpoint"
     assert "torch" in loaded_after(code)

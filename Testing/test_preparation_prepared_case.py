@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny_archives
 from tiny_archives import write_nifti
 
+from AnatoMaskGANLib.preparation import prepared_case
 from AnatoMaskGANLib.preparation.plan import Plan, make_plan
 from AnatoMaskGANLib.preparation.prepared_case import PreparedCase, prepare_case
 from AnatoMaskGANLib.preparation.settings import PreparationError, PreparationSettings
@@ -186,3 +188,20 @@ def test_a_case_that_is_not_whole_is_made_again(tmp_path: Path) -> None:
     array.write_bytes(array.read_bytes()[:100])
     again = prepare_case(plan, plan.cases[0])
     assert not again.was_done and stored(plan, again).image_sjk.max() > 0
+
+
+def test_a_case_whose_files_change_while_they_are_read_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pair(tmp_path / "in" / "a")
+    plan = plan_for(tmp_path, window=(0.0, 900.0))
+    read = prepared_case.read_case
+
+    def read_while_they_change(*arguments: Any) -> Any:
+        case = read(*arguments)
+        write_pair(tmp_path / "in" / "a", labels=tiny_archives.anatomy((1, 2)))
+        return case
+
+    monkeypatch.setattr(prepared_case, "read_case", read_while_they_change)
+    with pytest.raises(PreparationError, match="files of a changed while they were read"):
+        prepare_case(plan, plan.cases[0])

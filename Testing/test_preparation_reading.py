@@ -10,6 +10,7 @@ import tiny_archives
 from tiny_archives import write_nifti
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
+from AnatoMaskGANLib.preparation.case_folders import find_case_folders
 from AnatoMaskGANLib.preparation.reading import (
     names_in,
     read_case,
@@ -18,6 +19,7 @@ from AnatoMaskGANLib.preparation.reading import (
 )
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError
+from Testing import dicom_objects
 
 LABELS = tiny_archives.anatomy((1, 2, 3))
 IMAGE = tiny_archives.image_of(LABELS, 0, 900)
@@ -141,3 +143,27 @@ def test_a_folder_without_a_mask_is_told(tmp_path: Path) -> None:
         PreparationError, match="contains no mask file; expected one for each label"
     ):
         read_masks(tmp_path, [])
+
+
+def test_a_segmentation_object_beside_its_series_is_a_case_with_all_slices(tmp_path: Path) -> None:
+    labels = np.zeros((5, 6, 8), dtype=np.uint8)
+    labels[1:3, 1:4, 1:5], labels[3, 2:5, 4:8] = 1, 2
+    frames = [(value, k, labels[k] == value) for value, k in ((1, 1), (1, 2), (2, 3))]
+    image = np.random.default_rng(0).integers(-100, 100, labels.shape)
+    dicom_objects.write_all(dicom_objects.ct_slices(image), tmp_path / "case" / "ct")
+    data_set = dicom_objects.segmentation(frames)
+    data_set.save_as(tmp_path / "case" / "seg.dcm", enforce_file_format=True)
+    (files,) = find_case_folders(tmp_path)
+    assert (files.image, files.labels) == (tmp_path / "case/ct", tmp_path / "case/seg.dcm")
+    case = read_case(files, 0.01)
+    assert case.volume is not None and case.label_map is not None
+    assert np.array_equal(case.label_map.labels_kji, labels)
+    assert np.array_equal(case.volume.voxels_kji, image)
+    # one that lies elsewhere is not moved
+    first = data_set.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
+    assert first.ImagePositionPatient[0] != 0
+    for frame in data_set.PerFrameFunctionalGroupsSequence:
+        frame.PlanePositionSequence[0].ImagePositionPatient[0] += 0.3
+    data_set.save_as(files.labels, enforce_file_format=True)
+    with pytest.raises(PreparationError, match="have different grids"):
+        read_case(files, 0.01)

@@ -82,7 +82,7 @@ def test_what_a_killed_installation_or_download_left_is_removed_by_the_next(tmp_
 
 def test_a_second_installation_at_the_same_time_is_refused(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny")
-    with hold_lock(tmp_path / "models" / LOCK), pytest.raises(CheckpointError, match="wait for"):
+    with hold_lock(tmp_path / "models" / LOCK), pytest.raises(CheckpointError, match="wait until"):
         install_model(model, target=tmp_path / "models")
 
 

@@ -41,7 +41,7 @@ def test_a_card_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_card_of_a_network_of_terabytes_is_refused_without_taking_memory(tmp_path: Path) -> None:
-    generator = {"num_classes": 6, "channels": [2**20] * 4, "fusion_stage": 0}
+    generator = {"num_classes": 6, "channels": [2**13] * 4, "fusion_stage": 0}
     with pytest.raises(CheckpointError, match="do not match their card"):
         read_model(write_model_with(tmp_path, generator=generator))
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
+import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from tiny_models import tiny_card, tiny_generator, write_tiny_model
 from AnatoMaskGANLib.cli import main
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis import CheckpointError, list_models, read_model, write_model
+from AnatoMaskGANLib.synthesis.models.archive import pack_model
 from AnatoMaskGANLib.synthesis.models.folder import (
     WEIGHTS_FILE,
     find_model,
@@ -234,3 +239,85 @@ def test_a_user_without_a_home_folder_has_the_bundled_models(
     assert find_model("brain-t1").name == "brain-t1"
     with pytest.raises(CheckpointError, match="no home folder.*ANATOMASKGAN_MODELS"):
         user_models_folder()
+
+
+def test_card_hash_and_weights_are_of_one_file_while_others_take_its_place(
+    tmp_path: Path,
+) -> None:
+    """Two models, each named by its weights, take turns at one place in another thread."""
+    hashes: dict[str, str] = {}
+    weights: dict[str, torch.Tensor] = {}
+    contents = []
+    for seed in (0, 1):
+        made = tmp_path / f"made-{seed}"
+        generator = tiny_generator(seed=seed)
+        write_model(made, tiny_card(name=f"model-{seed}"), generator)
+        card = read_card(made)
+        hashes[card.name], weights[card.name] = card.sha256, generator.state_dict()["image.weight"]
+        contents.append((made / WEIGHTS_FILE).read_bytes())
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / WEIGHTS_FILE).write_bytes(contents[0])
+    is_over = threading.Event()
+
+    def take_turns() -> None:
+        turn = 0
+        while not is_over.is_set():
+            turn += 1
+            new = tmp_path / "new"
+            new.write_bytes(contents[turn % 2])
+            os.replace(new, place / WEIGHTS_FILE)
+
+    thread = threading.Thread(target=take_turns)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(60):
+            card, network = read_model(place)
+            seen.add(card.name)
+            assert card.sha256 == hashes[card.name]
+            assert torch.equal(network.state_dict()["image.weight"], weights[card.name])
+            told = read_card(place)
+            assert told.sha256 == hashes[told.name]
+            packed = pack_model(place, tmp_path / "packed.zip")
+            with zipfile.ZipFile(packed) as archive:
+                (name,) = [n for n in archive.namelist() if n.endswith(WEIGHTS_FILE)]
+                digest = hashlib.sha256(archive.read(name)).hexdigest()
+                assert digest == hashes[name.split("/")[0]]
+                assert digest in archive.read(name.replace(WEIGHTS_FILE, "card.md")).decode()
+    finally:
+        is_over.set()
+        thread.join()
+    assert seen == {"model-0", "model-1"}
+
+
+def test_a_key_twice_in_a_card_is_refused(folder: Path) -> None:
+    def change(header: dict[str, str]) -> None:
+        header["card"] = header["card"].replace('{"name"', '{"licence": "mine", "name"', 1)
+
+    rewrite(folder, change)
+    with pytest.raises(CheckpointError, match="'licence' comes twice"):
+        read_model(folder)
+
+
+def test_a_model_is_packed_whatever_the_date_of_its_file(folder: Path, tmp_path: Path) -> None:
+    os.utime(folder / WEIGHTS_FILE, (0, 0))  # 1970, which a zip archive has no number for
+    first = pack_model(folder, tmp_path / "first.zip").read_bytes()
+    os.utime(folder / WEIGHTS_FILE)
+    assert pack_model(folder, tmp_path / "second.zip").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b'{"a": 1}',
+        b'{"a": {"data_offsets": "12"}}',
+        b'{"__metadata__": {"a": 1}}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_header_that_is_none_is_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / WEIGHTS_FILE).write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        read_card(tmp_path)

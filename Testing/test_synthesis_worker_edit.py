@@ -109,7 +109,7 @@ def test_what_the_client_refuses(client: WorkerClient) -> None:
 
 def test_what_the_process_refuses(tmp_path: Path) -> None:
     service = EditService(ExchangeFolder(tmp_path))
-    message = FINAL.to_message() | {"start": None, "box": None, "names": {}}
+    message = FINAL.to_message() | {"start": None, "box": None, "names": {}, "request": 1}
     with pytest.raises(MessageError, match="send the scan first"):
         service.take_in(message)
     with pytest.raises(MessageError, match="send the scan first"):
@@ -128,7 +128,7 @@ def test_an_edit_that_was_cancelled_is_not_lost(tmp_path: Path) -> None:
     }
     whole = [[0, 0, 0], list(BEFORE.shape_kji)]
     names = {str(value): name for value, name in BEFORE.names.items()}
-    message = FINAL.to_message() | {"start": start, "box": whole, "names": names}
+    message = FINAL.to_message() | {"start": start, "box": whole, "names": names, "request": 1}
     service.take_in(message | {"array": exchange.write_array(after.labels_kji)})
     with pytest.raises(SynthesisCancelledError):
         service.serve(message, Progress(is_cancelled=lambda: True))

@@ -11,9 +11,11 @@ from AnatoMaskGANLib.volumes import LabelMap, LabelTable, VolumeError
 from AnatoMaskGANLib.volumes.deformation import (
     MOST_STRETCH,
     DeformationSettings,
+    anatomy_size_mm,
     deform_label_map,
-    draw_control_points,
+    draw_bend,
     flip_left_right,
+    largest_displacement_mm,
     largest_stretch,
     spline_weights,
 )
@@ -23,7 +25,7 @@ TABLE = LabelTable(
     {1: "skin", 2: "left bone", 3: "right bone", 4: "marrow"},
     swaps={2: 3, 3: 2},
 )
-STILL = DeformationSettings(displacement_mm=0, rotation_degrees=0, scale=1, flips=False)
+STILL = DeformationSettings(displacement=0, rotation_degrees=0, scale=1, flips=False)
 
 
 def limb(spacing_ijk_mm: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> LabelMap:
@@ -57,7 +59,7 @@ def test_a_seed_gives_one_anatomy_and_another_seed_another() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_parts_holes_and_neighbors_stay(seed: int) -> None:
-    settings = DeformationSettings(displacement_mm=6, control_spacing_mm=20)
+    settings = DeformationSettings(displacement=0.1, control_spacing=0.3)
     labels = deform_label_map(limb(), TABLE, seed, settings).labels_kji
     for value in TABLE.labels:
         assert num_parts(labels == value) == 1
@@ -74,22 +76,65 @@ def test_parts_holes_and_neighbors_stay(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_displacement_folds_nowhere(seed: int) -> None:
-    settings = DeformationSettings(displacement_mm=40, control_spacing_mm=15)
+    settings = DeformationSettings(displacement=0.5, control_spacing=0.3)
     source = limb()
-    points = draw_control_points(source, settings, np.random.default_rng(seed))
-    assert largest_stretch(points, settings.control_spacing_mm) <= MOST_STRETCH + 1e-9
+    bend = draw_bend(source, settings, np.random.default_rng(seed))
+    assert largest_stretch(bend) <= MOST_STRETCH + 1e-9
     # The field itself, on a fine lattice: its finite differences obey the bound of the points.
     size_mm = np.array([29 * 2.0, 59.0, 59.0])
     step = 2.0
-    axes = [np.arange(0, length, step) for length in size_mm]
-    weights = [
-        spline_weights(axis / settings.control_spacing_mm, n)
-        for axis, n in zip(axes, points.shape[:3], strict=True)
-    ]
-    field = np.einsum("ka,jb,ic,abcx->kjix", *weights, points, optimize=True)
+    field = bend.at([np.arange(0, length, step) for length in size_mm])
     gradient = np.stack(np.gradient(field, step, axis=(0, 1, 2)), axis=-1)
-    assert np.linalg.norm(gradient, ord=2, axis=(-2, -1)).max() <= MOST_STRETCH + 1e-6
+    steepest = np.linalg.norm(gradient, ord=2, axis=(-2, -1)).max()
+    assert steepest <= MOST_STRETCH + 1e-6
+    assert steepest > 0.3 * MOST_STRETCH  # the bound is not so loose that nothing bends
     assert np.linalg.det(np.eye(3) + gradient).min() > (1 - MOST_STRETCH) ** 3
+
+
+def beyond_affine_mm(label_map: LabelMap, field_kji: np.ndarray) -> np.ndarray:
+    """Lengths, over all labeled voxels, of what of a displacement no affine map does."""
+    places = np.argwhere(label_map.labels_kji) * np.array(label_map.spacing_ijk_mm[::-1])
+    moved = field_kji[label_map.labels_kji > 0]
+    with_ones = np.column_stack([places, np.ones(len(places))])
+    affine, *_ = np.linalg.lstsq(with_ones, moved, rcond=None)
+    return np.linalg.norm(moved - with_ones @ affine, axis=1)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 2.0), (0.05, 0.05, 0.1), (4.0, 4.0, 8.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bend_beyond_affine_is_as_large_as_promised_whatever_the_size(
+    spacing: tuple[float, float, float], seed: int
+) -> None:
+    source, settings = limb(spacing), DeformationSettings()
+    bend = draw_bend(source, settings, np.random.default_rng(seed))
+    axes = [np.arange(n) * mm for n, mm in zip(source.shape_kji, spacing[::-1], strict=True)]
+    lengths = beyond_affine_mm(source, bend.at(axes))
+    promised = settings.displacement * anatomy_size_mm(source)
+    assert lengths.max() == pytest.approx(promised, rel=0.15)
+    assert np.sqrt((lengths**2).mean()) > 0.25 * promised
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_move_beyond_affine_by_voxels_and_not_by_fractions(seed: int) -> None:
+    """Small marks in a block of 160 mm at 1 mm: their middles, before and after, against the best
+    affine map between the two."""
+    labels = np.ones((80, 80, 80), np.uint8)
+    marks = [
+        (k, j, i) for k in range(8, 80, 21) for j in range(8, 80, 21) for i in range(8, 80, 21)
+    ]
+    for value, (k, j, i) in enumerate(marks, start=2):
+        labels[k - 2 : k + 3, j - 2 : j + 3, i - 2 : i + 3] = value
+    table = LabelTable("marks", {value: f"mark {value}" for value in range(1, len(marks) + 2)})
+    source = LabelMap(labels, np.diag([2.0, 2.0, 2.0, 1.0]), dict(table.labels))
+    moved = deform_label_map(source, table, seed, DeformationSettings(flips=False)).labels_kji
+    found = [v for v in range(2, len(marks) + 2) if np.count_nonzero(moved == v) > 60]
+    before = np.array([marks[value - 2] for value in found], float)
+    after = np.array([np.argwhere(moved == value).mean(axis=0) for value in found])
+    with_ones = np.column_stack([before, np.ones(len(before))])
+    affine, *_ = np.linalg.lstsq(with_ones, after, rcond=None)
+    lengths_mm = 2.0 * np.linalg.norm(after - with_ones @ affine, axis=1)
+    assert len(found) > 40
+    assert lengths_mm.max() > 2.0 and lengths_mm.max() < 1.1 * 0.025 * 160
 
 
 def test_the_spline_is_the_uniform_cubic_one() -> None:
@@ -102,15 +147,24 @@ def test_the_spline_is_the_uniform_cubic_one() -> None:
     assert np.allclose(weights.sum(axis=1), 1)
 
 
-def test_displacements_are_in_millimeters_whatever_the_spacing() -> None:
-    settings = DeformationSettings(displacement_mm=5, control_spacing_mm=1000, flips=False)
-    for spacing in ((1.0, 1.0, 2.0), (0.5, 0.5, 0.5)):
-        points = draw_control_points(limb(spacing), settings, np.random.default_rng(0))
-        assert np.abs(points).max() == pytest.approx(5)
+def test_a_small_anatomy_on_a_large_grid_takes_little_memory() -> None:
+    labels = np.zeros((200, 200, 200), np.uint8)
+    labels[100:103, 100:103, 100:103] = 1
+    source = LabelMap(labels, np.eye(4), {1: "skin"})
+    bend = draw_bend(source, DeformationSettings(), np.random.default_rng(0))
+    assert bend.points_mm.size < 70**3 * 3
+
+
+def test_a_single_voxel_has_nothing_to_bend() -> None:
+    labels = np.zeros((5, 5, 5), np.uint8)
+    labels[2, 2, 2] = 1
+    source = LabelMap(labels, np.eye(4), {1: "skin"})
+    bend = draw_bend(source, DeformationSettings(), np.random.default_rng(0))
+    assert largest_displacement_mm(source, bend) == 0
 
 
 def test_scaling_changes_sizes_by_no_more_than_the_settings_say() -> None:
-    settings = DeformationSettings(displacement_mm=0, rotation_degrees=0, scale=1.2, flips=False)
+    settings = DeformationSettings(displacement=0, rotation_degrees=0, scale=1.2, flips=False)
     source = limb()
     before = np.count_nonzero(source.labels_kji)
     ratios = [
@@ -144,7 +198,7 @@ def test_the_axis_that_is_flipped_is_the_one_nearest_to_left_right() -> None:
 
 
 def test_some_maps_are_flipped_and_some_are_not() -> None:
-    settings = DeformationSettings(displacement_mm=0, rotation_degrees=0, scale=1)
+    settings = DeformationSettings(displacement=0, rotation_degrees=0, scale=1)
     source = limb()
     maps = [deform_label_map(source, TABLE, seed, settings) for seed in range(12)]
     flipped = [not np.array_equal(found.labels_kji, source.labels_kji) for found in maps]
@@ -165,8 +219,8 @@ def test_an_empty_map_and_settings_without_sense_are_refused() -> None:
 
 
 def test_a_label_that_is_moved_out_of_the_grid_is_told() -> None:
-    labels = np.zeros((2, 2, 2), dtype=np.uint8)
-    labels[0, 0, 0] = 1
-    settings = DeformationSettings(100, control_spacing_mm=1000, flips=False)
+    labels = np.zeros((1, 9, 9), dtype=np.uint8)
+    labels[0, 0, 0] = labels[0, 8, 8] = 1
+    settings = DeformationSettings(displacement=0, rotation_degrees=90, flips=False)
     with pytest.raises(VolumeError, match="out of the grid. Give a grid with room around"):
         deform_label_map(LabelMap(labels, np.eye(4), {1: "skin"}), TABLE, 0, settings)

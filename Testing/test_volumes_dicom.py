@@ -183,5 +183,15 @@ def test_a_segmentation_object_is_no_stack_of_slices(tmp_path: Path) -> None:
     data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = SegmentationStorage
     pydicom.dcmwrite(path, data)
     for place in (path, tmp_path):
-        with pytest.raises(VolumeError, match="(is|contains) a DICOM segmentation o"):
+        with pytest.raises(VolumeError, match="is a DICOM segmentation of the type none"):
             read_label_map(place)
+
+
+def test_a_series_that_says_it_is_synthetic_is_marked_so(tmp_path: Path) -> None:
+    _write_series(tmp_path, [np.array([0.0, 0.0, 0.0])] * 4)
+    assert read_volume(tmp_path).provenance == {}
+    for path in tmp_path.iterdir():
+        data_set = pydicom.dcmread(path)
+        data_set.SyntheticData = "YES"
+        data_set.save_as(path)
+    assert read_volume(tmp_path).provenance == {"SyntheticData": "YES"}

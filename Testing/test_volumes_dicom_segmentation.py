@@ -8,6 +8,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from AnatoMaskGANLib.volumes import LabelMap, VolumeError, read_label_map, read_volume
 from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
@@ -92,8 +93,11 @@ def test_a_fractional_voxel_belongs_to_the_largest_fraction_of_at_least_one_half
     assert label_map.labels_kji[0, 0, :5].tolist() == [2, 2, 1, 1, 0]
 
 
+@pytest.mark.parametrize("packing", [ExplicitVRLittleEndian, RLELossless, JPEGLSLossless])
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
-def test_what_highdicom_writes_is_read_as_it_was(tmp_path: Path, kind: str) -> None:
+def test_what_highdicom_writes_is_read_as_it_was(tmp_path: Path, kind: str, packing: str) -> None:
+    if kind == "BINARY" and packing != ExplicitVRLittleEndian:
+        pytest.skip("highdicom does not pack single bits in this way")
     described = [
         hd.seg.SegmentDescription(
             segment_number=number,
@@ -122,6 +126,7 @@ def test_what_highdicom_writes_is_read_as_it_was(tmp_path: Path, kind: str) -> N
         software_versions="1",
         device_serial_number="1",
         omit_empty_frames=False,
+        transfer_syntax_uid=packing,
     )
     written.save_as(tmp_path / "seg.dcm")
     label_map = read_label_map(tmp_path / "seg.dcm")
@@ -195,6 +200,23 @@ def test_a_segmentation_object_is_no_scan(tmp_path: Path) -> None:
 def test_a_folder_with_the_one_object_is_read_as_it(tmp_path: Path) -> None:
     write_all([segmentation(_sparse_frames(_labels()))], tmp_path / "seg")
     assert read_label_map(tmp_path / "seg").values == (1, 2)
+
+
+def test_a_folder_with_objects_among_other_files_is_refused(tmp_path: Path) -> None:
+    objects = [segmentation(_sparse_frames(_labels())) for _ in range(2)]
+    write_all([*objects, *ct_slices(np.zeros((1, 6, 8)))], tmp_path)
+    with pytest.raises(VolumeError, match="holds 3 DICOM files, among them .* 002.dcm, 003.dcm"):
+        read_label_map(tmp_path)
+
+
+def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:
+    segmentation(_sparse_frames(_labels())).save_as(tmp_path / "IM_1.7", enforce_file_format=True)
+    assert read_label_map(tmp_path / "IM_1.7").values == (1, 2)
+    ct_slices(np.full((1, 4, 4), 7))[0].save_as(tmp_path / "IM2", enforce_file_format=True)
+    assert np.array_equal(read_volume(tmp_path / "IM2").voxels_kji, np.full((1, 4, 4), 7))
+    (tmp_path / "IM3").write_bytes(bytes(200))
+    with pytest.raises(VolumeError, match="IM3 cannot be read: its file type is not supported"):
+        read_volume(tmp_path / "IM3")
 
 
 def test_segmentation_objects_are_told_from_other_files(tmp_path: Path) -> None:

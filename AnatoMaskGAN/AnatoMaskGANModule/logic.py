@@ -49,9 +49,8 @@ from AnatoMaskGANModule.synthesis.segment_match import SegmentMatch, matchedSegm
 from AnatoMaskGANModule.training.job import TrainingJob, TrainingRequest
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing import Question
     from AnatoMaskGANLib.mrml import SegmentationExport
-    from AnatoMaskGANLib.synthesis import ModelCard
+    from AnatoMaskGANLib.synthesis import ModelCard, Progress
     from AnatoMaskGANLib.volumes import Volume
 
 
@@ -96,8 +95,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self.backend = backend or DirectBackend()
         self._models = KnownModels()
         self._work = OneAtATime()
-        self.editQuestions: Sequence[Question] = ()
-        """What the segments of the last `editScan` could not tell: looks and fills."""
+        self.editQuestions: Sequence[tuple[str, str]] = ()
+        """What the segments of the last `editScan` could not tell: names of segments, each with
+        "look" or "fill"."""
 
     def getParameterNode(self) -> AnatoMaskGANParameterNode:
         return AnatoMaskGANParameterNode(super().getParameterNode())
@@ -354,8 +354,9 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         before = snapshot.remembered(segmentationNode)
         source = scanEdit.EditSource(scan, before, segmentationNode)
         with self._work.begun():
-            made = scanEdit.madeEdits(source, chosen, self._cancellable(progressCallback))
-        self.editQuestions = made.questions
+            progress = self._progress(progressCallback)
+            made = scanEdit.madeEdits(source, chosen, self.backend, progress)
+        self.editQuestions = made.questions()
         return self._putEdits(made, outputVolume, logCallback)
 
     def makeEditAgain(
@@ -370,7 +371,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """
         self._work.checkIsFree()
         with self._work.begun():
-            made = scanEdit.madeAgain(volumeNode, self._cancellable(progressCallback))
+            made = scanEdit.madeAgain(volumeNode, self._progress(progressCallback))
         scanEdit.checkOutput(outputVolume, made.source.scan)
         return self._putEdits(made, outputVolume, None)
 
@@ -442,21 +443,11 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             snapshot.startFromHere(source.after)
         return node
 
-    def _cancellable(
-        self, progressCallback: Callable[[float, str], None] | None
-    ) -> Callable[[float, str], None]:
-        """Reports the progress, and raises SynthesisCancelledError when `cancel` was called."""
+    def _progress(self, progressCallback: Callable[[float, str], None] | None) -> Progress:
+        """Reports the progress; it is cancelled when `cancel` was called."""
         from AnatoMaskGANLib.synthesis import Progress
 
-        progress = Progress(
-            progressCallback or (lambda fraction, text: None), self._work.isCancelled
-        )
-
-        def report(fraction: float, text: str) -> None:
-            progress.report(fraction, text)
-            progress.stop_if_cancelled()
-
-        return report
+        return Progress(progressCallback or (lambda fraction, text: None), self._work.isCancelled)
 
     # Comparison
 

@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib.commands.errors import error_line
 from AnatoMaskGANLib.commands.parent_process import report_event
+from AnatoMaskGANLib.commands.printable_text import printable
 
 Case = TypeVar("Case")
 OnProgress = Callable[[float, str], None]
@@ -61,14 +62,16 @@ def run_batch(
 
             def on_progress(fraction: float, text: str, number: int = number) -> None:
                 bar.n = number + min(max(fraction, 0.0), 1.0)
-                bar.set_postfix_str(text)
+                bar.set_postfix_str(printable(text))
                 report_event("share", number=number, share=round(fraction, 3), text=text)
 
             name = name_of(case)
             report_event("case", number=number, name=name)
-            bar.set_description_str(name)
+            bar.set_description_str(printable(name))
             try:
                 run_case(case, on_progress)
+            except BrokenPipeError:
+                raise  # nobody reads the results any more
             except Exception as error:  # whatever it is, the other cases go on
                 result.failed[name] = error_line(error)
                 report_event("failed", number=number, name=name, error=error_line(error))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from tqdm import tqdm
 
+from AnatoMaskGANLib.commands.bounded_numbers import RoundCount
 from AnatoMaskGANLib.commands.evaluate.cases import (
     check_prepared_for,
     stored_label_map,
     stored_volume,
 )
 from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.printable_text import printable
 from AnatoMaskGANLib.commands.synthesize import Device
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class CalibrateModelOptions:
     tolerance: PositiveFloat = 0.05
     """Labels whose standard deviation differs from the scans' by no more than this fraction are not
     changed."""
-    rounds: PositiveInt = 3
+    rounds: RoundCount = 3
     """How often the noise is changed and measured. Each round makes one volume for every case."""
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
@@ -99,7 +101,7 @@ def calibrate_model(options: CalibrateModelOptions) -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_model(folder, changed, calibrated.generator)
     names = {int(value): name for value, name in card.label_table["labels"].items()}
-    print(texture_text(calibrated.textures, names))
+    print(printable(texture_text(calibrated.textures, names)))
     print(folder)
     return 0
 

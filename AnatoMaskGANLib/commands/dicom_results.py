@@ -81,9 +81,12 @@ def dicom_recipe(options: DicomOptions, is_dicom: bool) -> dict[str, Any]:
     return {"dicom": said if is_dicom else None}
 
 
-def write_series(volume: Volume, label_map: LabelMap, target: Path, patient: DicomPatient) -> None:
-    """The series and, on its grid, the segmentation beside it."""
+def write_series(
+    volume: Volume, label_map: LabelMap, target: Path, patient: DicomPatient
+) -> dict[Path, str]:
+    """Writes the series and, on its grid, the segmentation beside it; gives back the SHA-256 of
+    both as they were written."""
     from AnatoMaskGANLib.volumes import labels_on_grid_of
     from AnatoMaskGANLib.volumes.dicom.export import write_dicom
 
-    write_dicom(volume, target, patient, labels_on_grid_of(label_map, volume))
+    return write_dicom(volume, target, patient, labels_on_grid_of(label_map, volume))

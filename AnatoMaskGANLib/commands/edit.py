@@ -287,8 +287,9 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
             _log.warning("%s: %s", job.scan, warning)
         _log.info("%s: %s", image, report.counts)
         make_folder(image.parent)
+        written: dict[Path, str] = {}
         if is_series_name(image):
-            write_series(
+            written = write_series(
                 _with_unit(volume, options),
                 after,
                 image,
@@ -297,9 +298,9 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
         else:
             if labels is not None:
                 image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
-                write_label_map(after, labels)
-            write_volume(volume, image)
-        manifest.add_done(image, recipe, beside)
+                written[labels] = write_label_map(after, labels)
+            written[image] = write_volume(volume, image)
+        manifest.add_done(image, recipe, written)
         print(image)
 
 
@@ -412,7 +413,8 @@ def _recipe(scan: Volume, before: LabelMap, after: LabelMap, editor: _Editor) ->
     from AnatoMaskGANLib.editing.provenance import METHOD, scan_sha256
 
     names = {str(value): name for value, name in {**before.names, **after.names}.items()}
-    options, of_model = editor.options, {}
+    options = editor.options
+    of_model: dict[str, Any] = {"filler": None}  # as manifests of earlier versions
     if editor.model is not None and options.filler != "moved":
         card = editor.model.card
         of_model = {

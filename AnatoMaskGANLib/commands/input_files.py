@@ -13,7 +13,6 @@ from AnatoMaskGANLib.commands.result_files import (
     SEGMENTATION_NAME,
     SEGMENTATION_SUFFIX,
     deformed_label_file,
-    is_series_name,
     volume_files,
     volume_stem,
     volume_suffix,
@@ -75,7 +74,7 @@ def _segmentation_objects(folder: Path, output: Path) -> list[Path]:
     return [
         file
         for file in all_files(folder)
-        if is_series_name(file)
+        if volume_suffix(file) is None
         and ours not in file.resolve().parents
         and is_segmentation_file(file)
     ]

@@ -6,7 +6,6 @@ to one file. A line that a crash cut off is left out when it is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from AnatoMaskGANLib.commands.shards import Shard
-from AnatoMaskGANLib.volumes.file_hash import file_sha256
+from AnatoMaskGANLib.json_text import parse_json
+from AnatoMaskGANLib.volumes.file_hash import result_sha256
 
 MANIFEST_PATTERN = "manifest*.jsonl"
 
@@ -51,16 +51,25 @@ class Manifest:
         sha256s = {target: record.get("target_sha256")} | {
             file: noted.get(file.name) if isinstance(noted, dict) else None for file in beside
         }
-        return all(file.exists() and _sha256(file) == sha256s[file] for file in sha256s)
+        return all(file.exists() and result_sha256(file) == sha256s[file] for file in sha256s)
 
     def add_done(
-        self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = (), **more: Any
+        self,
+        target: Path,
+        recipe: Mapping[str, Any],
+        written_sha256: Mapping[Path, str],
+        **more: Any,
     ) -> None:
-        """Notes that the target was made, and the files beside it that were made with it."""
+        """Notes that the target was made, and the files beside it that were made with it.
+
+        written_sha256: of the target and of those files, as they were written. What lies there by
+        now may be another process's, made by another recipe.
+        """
         if self._path is not None:
+            beside = {file.name: sha for file, sha in written_sha256.items() if file != target}
             if beside:
-                more["beside_sha256"] = {file.name: _sha256(file) for file in beside}
-            values = {**recipe, **more, "target_sha256": _sha256(target)}
+                more["beside_sha256"] = beside
+            values = {**recipe, **more, "target_sha256": written_sha256[target]}
             self._add(self._path, target, values, "done")
 
     def add_failed(self, target: Path, recipe: Mapping[str, Any], error: str) -> None:
@@ -88,15 +97,6 @@ class Manifest:
         return Path(os.path.relpath(target, folder)).as_posix()
 
 
-def _sha256(result: Path) -> str:
-    """Hash of a file, or of the names and contents of the files of a folder."""
-    if not result.is_dir():
-        return file_sha256(result)
-    files = sorted(path for path in result.iterdir() if path.is_file())
-    lines = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The records of a manifest; lines that are none are left out with a log line."""
     records = []
@@ -105,7 +105,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = parse_json(line)
             except (ValueError, RecursionError):
                 record = None
             if isinstance(record, dict):

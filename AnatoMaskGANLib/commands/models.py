@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from AnatoMaskGANLib.commands.options import positional
 from AnatoMaskGANLib.commands.parent_process import report_event
+from AnatoMaskGANLib.commands.printable_text import printable
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def list_models(options: ListModelsOptions) -> int:
     cards = find_models()
     width = max((len(card.name) for card in cards), default=0)
     for card in cards:
-        print(f"{card.name:{width}}  {card.description}")
+        print(printable(f"{card.name:{width}}  {card.description}"))
     return 0
 
 
@@ -114,7 +115,7 @@ def show_model(options: ShowModelOptions) -> int:
     """Returns 0; prints the card. Raises CheckpointError for a place that holds no model."""
     from AnatoMaskGANLib.synthesis.models.folder import card_text, find_model, read_card
 
-    print(card_text(read_card(find_model(options.model))))
+    print(printable(card_text(read_card(find_model(options.model)))))
     return 0
 
 
@@ -123,7 +124,7 @@ def verify_model(options: VerifyModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.models.archive import verify_model as verify
 
     card = verify(options.model, options.sha256)
-    print(f"{card.name} is complete and undamaged; SHA-256 {card.sha256}")
+    print(printable(f"{card.name} is complete and undamaged; SHA-256 {card.sha256}"))
     return 0
 
 
@@ -132,7 +133,7 @@ def install_model(options: InstallModelOptions) -> int:
     from AnatoMaskGANLib.synthesis.models.archive import install_model as install
 
     card = install(options.file, options.sha256, options.replace)
-    print(f"{card.name}: {card.path}")
+    print(printable(f"{card.name}: {card.path}"))
     return 0
 
 
@@ -152,7 +153,7 @@ def download_model(options: DownloadModelOptions) -> int:
             report_event("share", share=round(fraction, 3), text=text)
 
         card = download(entry, on_progress, replace=options.replace)
-    print(f"{card.name}: {card.path}")
+    print(printable(f"{card.name}: {card.path}"))
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
 import time
 from dataclasses import dataclass, fields
@@ -10,10 +12,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.bounded_numbers import DeformationCount, SampleCount
 from AnatoMaskGANLib.commands.dicom_results import (
     DicomOptions,
     dicom_recipe,
@@ -44,8 +47,12 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import LabelMap, LabelMatch, Volume
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Hashes = tuple[str | None, list[str] | None]
+"""SHA-256 of a label map, and of what is read with it."""
 
 MOST_MEMORY_GIB = 2**20
+MOST_VOLUMES = 100_000
+"""Of one label map; ours: more would take weeks, and are a slip of the hand."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +74,7 @@ class SynthesizeOptions(SamplingSettings, DicomOptions):
     seed: NonNegativeInt = 0
     """Seed of the noise. The first sample has this seed, the next one SEED + 1, and so on. The same
     seed gives the same volume."""
-    samples: PositiveInt = 1
+    samples: SampleCount = 1
     """Number of volumes to make from each label map."""
     device: Device = "auto"
     """Device on which the network runs; auto takes a GPU if there is one."""
@@ -76,9 +83,10 @@ class SynthesizeOptions(SamplingSettings, DicomOptions):
     dataset.json), a color table of FreeSurfer, Slicer or ITK-SNAP, or a .tsv or .csv table; or the
     name of a bundled label table, such as freesurfer-aseg; or the word model where they are
     numbered as the labels of the model."""
-    deform: NonNegativeInt = 0
+    deform: DeformationCount = 0
     """Number of new anatomies to make from each label map by bending, rotating, scaling and
-    sometimes flipping it. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
+    sometimes flipping it, by up to 2.5 percent of its size beyond an affine map; each case is bent
+    in its own way. Each becomes a folder with seg.nii.gz and image.nii.gz, ready for
     training. All samples share the same anatomies; another SEED gives others. With 0, the label
     maps are used as they are."""
     shard: str | None = None
@@ -97,6 +105,12 @@ class SynthesizeOptions(SamplingSettings, DicomOptions):
             super().__post_init__()
         except ValueError as error:
             raise UsageError(str(error)) from error
+        if self.samples * self.deform > MOST_VOLUMES:
+            raise UsageError(
+                f"{self.deform} anatomies with {self.samples} samples are "
+                f"{self.samples * self.deform} volumes of each label map; expected {MOST_VOLUMES} "
+                "at most."
+            )
         last_seed = self.seed + self.samples - 1
         if last_seed > LAST_SEED:
             raise UsageError(f"The last seed is {last_seed}; expected {LAST_SEED} at most.")
@@ -164,11 +178,12 @@ def _synthesize_label_map(
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
         read_label_map(job.source)  # tells what is wrong with it
+    hashes = _hashes_of_source(job.source)
     deformation_seed = (
-        None if job.deformation is None else _deformation_seed(job.deformation, options)
+        None if job.deformation is None else _deformation_seed(job.deformation, options, hashes)
     )
     recipes = {
-        seed: _recipe(job.source, seed, options, synthesizer)
+        seed: _recipe(hashes, seed, options, synthesizer)
         | {
             "source": str(job.source),
             "deformation": job.deformation,
@@ -192,9 +207,11 @@ def _synthesize_label_map(
         if is_masks and names is not None:
             _log.warning("%s: its masks are named by their files, not by --labels", job.source)
         label_map = read_mask_folder(job.source) if is_masks else read_label_map(job.source, names)
+        if _hashes_of_source(job.source) != hashes:
+            raise ValueError(f"{job.source} changed while it was read. Run the command again.")
         _log.info("%s: %s", job.source, describe_matches(synthesizer.match(label_map)))
-        if job.deformation is not None:
-            label_map = _deformed(label_map, job.deformation, options, synthesizer)
+        if deformation_seed is not None:
+            label_map = _deformed(label_map, deformation_seed, options, synthesizer)
         for target in open_targets.values():
             make_folder(target.parent)
         volumes = synthesizer.synthesize_samples(
@@ -206,22 +223,24 @@ def _synthesize_label_map(
         for (seed, target), volume in zip(list(open_targets.items()), volumes, strict=True):
             if is_series_name(target):
                 patient = patient_for(options, job.source, label_map.sha256())
-                write_series(volume, label_map, target, patient)
+                written = write_series(volume, label_map, target, patient)
             elif job.deformation is None:
-                write_volume(volume, target)
+                written = {target: write_volume(volume, target)}
             else:
-                _write_case(volume, label_map, target)
+                written = _write_case(volume, label_map, target)
             manifest.add_done(
                 target,
                 recipes[seed],
-                _beside(job, target),
+                written,
                 label_map_sha256=volume.provenance["LabelMapSHA256"],
                 seconds=round(time.monotonic() - started, 3),
                 finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
             del open_targets[seed]
-            print(target)
+            print(target, flush=True)
             started = time.monotonic()
+    except BrokenPipeError:
+        raise  # nobody reads the paths any more; what is made is made
     except Exception as error:
         for seed, target in open_targets.items():
             with contextlib.suppress(OSError):  # the error itself is what has to be told
@@ -229,17 +248,28 @@ def _synthesize_label_map(
         raise
 
 
-def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> None:
-    """A deformed case; at no moment does its label map lie beside the image of another one."""
+def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> dict[Path, str]:
+    """A deformed case; at no moment does its label map lie beside the image of another one.
+
+    Gives back the SHA-256 of both files. Raises ValueError where another process wrote its own
+    label map meanwhile, so that the two do not belong together.
+    """
     from AnatoMaskGANLib.volumes import write_label_map, write_volume
     from AnatoMaskGANLib.volumes.atomic_writing import check_can_be_written
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
     labels = deformed_label_file(image)
     for file in (image, labels):
         check_can_be_written(file.resolve())
     image.unlink(missing_ok=True)
-    write_label_map(label_map, labels)
-    write_volume(volume, image)
+    written = {labels: write_label_map(label_map, labels)}
+    written[image] = write_volume(volume, image)
+    if file_sha256(labels) != written[labels]:
+        raise ValueError(
+            f"Another process wrote {labels} at the same time. Run one at a time, or give each an "
+            "output of its own."
+        )
+    return written
 
 
 def _name_of(job: Job) -> str:
@@ -251,37 +281,34 @@ def _beside(job: Job, target: Path) -> tuple[Path, ...]:
     return files_beside(target) if job.deformation is None else (deformed_label_file(target),)
 
 
-def _deformation_seed(deformation: int, options: SynthesizeOptions) -> int:
-    """What an anatomy is drawn from: its number and the first seed."""
-    return options.seed * 100_003 + deformation
+def _deformation_seed(deformation: int, options: SynthesizeOptions, hashes: Hashes) -> int:
+    """What an anatomy is drawn from: its number, the first seed, and the files of the label map, so
+    that each case of a batch is bent in its own way wherever it lies."""
+    drawn_from = json.dumps([deformation, options.seed, *hashes])
+    return int.from_bytes(hashlib.sha256(drawn_from.encode()).digest()[:7], "big")
 
 
 def _deformed(
-    label_map: LabelMap, deformation: int, options: SynthesizeOptions, synthesizer: Synthesizer
+    label_map: LabelMap, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> LabelMap:
-    """The new anatomy of that number, in the model's classes."""
+    """The new anatomy of that seed, in the model's classes."""
     from AnatoMaskGANLib.volumes import apply_matches
     from AnatoMaskGANLib.volumes.deformation import deform_label_map
 
     matched = apply_matches(label_map, synthesizer.match(label_map), options.unmatched)
-    table = synthesizer.label_table
-    return deform_label_map(matched, table, seed=_deformation_seed(deformation, options))
+    return deform_label_map(matched, synthesizer.label_table, seed)
 
 
 def _recipe(
-    source: Path, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
+    hashes: Hashes, seed: int, options: SynthesizeOptions, synthesizer: Synthesizer
 ) -> dict[str, Any]:
-    """Everything that decides what a volume is."""
-    from AnatoMaskGANLib.volumes import files_read_with
-    from AnatoMaskGANLib.volumes.file_hash import file_sha256
-
-    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    """Everything that decides what a volume is. hashes: of the label map."""
+    source_sha256, read_with = hashes
     # the shared settings by their names, such as "noise_strength"
     sampling = {one.name: getattr(options, one.name) for one in fields(SamplingSettings)}
     return {
-        # of a folder of masks, all that is read is listed
-        "source_sha256": file_sha256(source) if source.is_file() else None,
-        "read_with_sha256": read_with or None,
+        "source_sha256": source_sha256,
+        "read_with_sha256": read_with,
         "labels_sha256": _sha256_of_names(options.labels),
         "model": synthesizer.card.name,
         "model_sha256": synthesizer.card.sha256,
@@ -290,6 +317,18 @@ def _recipe(
         "half_precision": options.half_precision,
         "version": __version__,
     }
+
+
+def _hashes_of_source(source: Path) -> Hashes:
+    """SHA-256 of a label map and of what is read with it; None where there is no such file.
+
+    Of a folder of masks, all that is read is listed.
+    """
+    from AnatoMaskGANLib.volumes import files_read_with
+    from AnatoMaskGANLib.volumes.file_hash import file_sha256
+
+    read_with = [file_sha256(file) for file in files_read_with(source) if file != source]
+    return file_sha256(source) if source.is_file() else None, read_with or None
 
 
 def _sha256_of_names(labels: Path | None) -> str | None:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib.commands.synthesize import Device
+from AnatoMaskGANLib.commands.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.training.settings import TrainingSettings
@@ -125,7 +126,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
                 f"{assignment!r} is not a setting; expected NAME=VALUE, for example losses.r1=10"
             )
         try:
-            parsed[name.strip()] = _from_yaml(text)
+            parsed[name.strip()] = parse_yaml(text)
         except ValueError as error:
             raise ValueError(
                 f"the value of {assignment!r} is not valid YAML: {error}; write a number, "
@@ -150,26 +151,13 @@ def read_settings_file(path: Path) -> Any:
 
     Raises ValueError for a file that is no YAML, OSError for one that cannot be read.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     try:
-        return _from_yaml(text)
+        return parse_yaml(text)
     except ValueError as error:
         raise ValueError(
             f"{path} is not valid YAML: {error}; correct the line that the message names"
         ) from error
-
-
-def _from_yaml(text: str) -> Any:
-    """The value of a YAML text; ValueError for any text that PyYAML cannot read."""
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-    # errors of its constructors of tagged values, and of nesting that is too deep
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _print_event(event: dict[str, Any]) -> None:

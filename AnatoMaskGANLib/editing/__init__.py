@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.editing.settings import EditSettings
     from AnatoMaskGANLib.editing.words import EditWords
 
-# The files that import PyTorch and SimpleITK.
+# The files that import PyTorch and SimpleITK, and the settings, which name their default.
 __getattr__ = lazy_names(
     __name__,
     {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .field import distance_mm
-from .looks import Look
-from .moving import interpolated
-from .painting import (
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.looks import Look
+from AnatoMaskGANLib.editing.moving import interpolated
+from AnatoMaskGANLib.editing.painting import (
     enclosed,
     fill,
     outline,
@@ -16,10 +16,10 @@ from .painting import (
     with_partial_volume,
     with_soft_border,
 )
-from .parts import Part
-from .region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
-from .regions import Box, as_box, grown
-from .settings import EditSettings
+from AnatoMaskGANLib.editing.parts import Part
+from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, RegionCut, in_type_of
+from AnatoMaskGANLib.editing.regions import Box, as_box, grown
+from AnatoMaskGANLib.editing.settings import EditSettings
 
 _CONTEXT = 14  # shortest edges of a voxel around a part that is looked at
 _EDGE_SHARE = 0.25  # of what is painted, in the voxels next to it
@@ -73,7 +73,7 @@ class _Work:
 
     def carry(self, mask: np.ndarray, part: Part) -> None:
         """A piece with its own voxels, from where they lie in the scan."""
-        edge = with_partial_volume(mask, ~self.is_part, _EDGE_SHARE)
+        edge = with_partial_volume(mask, ~self.is_part, _EDGE_SHARE, self.lengths)
         offset = self.cut.scan.grids.turn @ np.array(part.offset_kji, dtype=np.float64)
         start = [side.start for side in self.box]
         where = edge > 0
@@ -99,7 +99,9 @@ class _Work:
         if not mask.any():
             return
         values = self._values(mask, look, label)
-        self._blend(values, with_partial_volume(mask, may_change, _EDGE_SHARE), PAINTED)
+        self._blend(
+            values, with_partial_volume(mask, may_change, _EDGE_SHARE, self.lengths), PAINTED
+        )
 
     def remove(self, hole: np.ndarray, look: Look, label: int) -> None:
         """What takes the place of a structure where the edited map has this label now."""
@@ -110,7 +112,7 @@ class _Work:
         if look.kind == "around":
             shown = outline(self.voxels, hole, own, self.lengths, is_mixed=label == 0)
             hole, own = hole | shown, own & ~shown
-        share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE)
+        share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE, self.lengths)
         if look.kind == "around":
             values = self._values(hole, Look("like", label=label), label)
             values = with_soft_border(values, self.voxels, hole, own)

@@ -11,6 +11,7 @@ Letters: F code channels, K, J, I voxels of the box, k, j, i cells of a grid.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,29 +19,15 @@ import SimpleITK
 import torch
 from torch.nn import functional
 
-from .label_codes import label_codes
-from .tensors import array_of, tensor_of
+from AnatoMaskGANLib.editing.label_codes import label_codes
+from AnatoMaskGANLib.editing.settings import FieldSettings
+from AnatoMaskGANLib.editing.slices import is_thick
+from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 
 _FEWEST_CELLS = 4  # an axis with fewer than twice as many is not pooled
 _ALIKE = 1.5  # axes whose cells are up to this much longer than the shortest are pooled together
 _SLAB_VOXELS = 2_000_000
 _NO_MOVE = 0.05  # voxels: a displacement below this is none, and the scan keeps its bits
-
-
-@dataclass(frozen=True)
-class FieldSettings:
-    """How label maps are registered; lengths in cells of the grid at hand."""
-
-    iterations: tuple[int, ...] = (10, 10, 20, 20, 15)
-    """Of the five grids from coarse to fine; a small box starts at a later one."""
-    most_cells: int = 1_500_000
-    """Of the finest grid: a larger box gets a coarser one."""
-    step_smoothing: float = 2.0
-    """Standard deviation of the Gaussian on each step."""
-    field_smoothing: float = 0.9
-    """Standard deviation of the Gaussian on the field after each step."""
-    code_smoothing: float = 0.7
-    """Standard deviation of the Gaussian on the labels' codes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +71,14 @@ def register_labels(
     reach_mm: float,
     open_sides: tuple[tuple[bool, bool], ...],
     settings: FieldSettings,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> Displacement:
     """The displacement with before(x + u(x)) about equal to after(x); zero beyond the reach.
 
     before, after [K,J,I]: integer labels. Up to half of `reach_mm` from a changed voxel the field
     is free, from there on it fades. open_sides: for each axis whether its first and last face are
-    faces of the whole map, where contents may come in; at the others the field is zero.
+    faces of the whole map, where contents may come in; at the others the field is zero. on_step:
+    told the share that is done before each iteration; what it raises ends the registration.
     """
     grids = _grids(before.shape, spacing_kji, settings)
     labels = np.union1d(np.unique(before), np.unique(after))
@@ -107,50 +96,69 @@ def register_labels(
         cells = coarser
     iterations = settings.iterations[-len(grids) :]
     offsets, coarser_cells = torch.zeros(3, *pairs[0][0].shape[1:]), grids[0]  # in voxels
+    costs = [count * pair[0].numel() for pair, count in zip(pairs, iterations, strict=True)]
+    done = 0.0
     for cells, pair, weight, count in zip(grids, pairs, weights, iterations, strict=True):
+        cost = pair[0].numel() / sum(costs)
         size = torch.tensor(cells, dtype=torch.float32).reshape(3, 1, 1, 1)
         shape = pair[0].shape[1:]
         if cells != coarser_cells:
             offsets = _resized(offsets, coarser_cells, cells, shape)
         length = np.array(cells) * spacing_kji
         lengths = length / length.min()
-        offsets = size * _demons(offsets / size, pair, weight, lengths, count, settings)
+        step = _Demons(pair, weight, lengths, settings)
+        field = offsets / size
+        for _ in range(count):
+            on_step(done)
+            field = step(field)
+            done += cost
+        offsets = size * field
         coarser_cells = cells
     return Displacement(before.shape, grids[-1], array_of(offsets))
 
 
-def _demons(
-    field: torch.Tensor,
-    pair: list[torch.Tensor],
-    weight: torch.Tensor,
-    cell_lengths: np.ndarray,
-    count: int,
-    settings: FieldSettings,
-) -> torch.Tensor:
-    """`count` steps on one grid; field [3,k,j,i] in cells, cell_lengths: over the shortest one."""
-    source, target = (_smooth(values, settings.code_smoothing / cell_lengths) for values in pair)
-    length = torch.tensor(cell_lengths.tolist(), dtype=torch.float32).reshape(3, 1, 1, 1)
-    grid = _grid(field.shape[1:])
-    slope = _gradient(target)
-    for _ in range(count):
-        moved = _sample(source, grid + field)
-        difference = target - moved
+class _Demons:
+    """The steps on one grid; cell_lengths: over the shortest one."""
+
+    def __init__(
+        self,
+        pair: list[torch.Tensor],
+        weight: torch.Tensor,
+        cell_lengths: np.ndarray,
+        settings: FieldSettings,
+    ) -> None:
+        source, target = (
+            _smooth(values, settings.code_smoothing / cell_lengths) for values in pair
+        )
+        self.source = source
+        self.target = target
+        self.weight = weight
+        self.length = torch.tensor(cell_lengths.tolist(), dtype=torch.float32).reshape(3, 1, 1, 1)
+        self.grid = _grid(weight.shape[1:])
+        self.slope = _gradient(target)
+        self.step_sigmas = settings.step_smoothing / cell_lengths
+        self.field_sigmas = settings.field_smoothing / cell_lengths
+
+    def __call__(self, field: torch.Tensor) -> torch.Tensor:
+        """The field [3,k,j,i], in cells, after one step more."""
+        moved = _sample(self.source, self.grid + field)
+        difference = self.target - moved
         both = _gradient(moved)
-        both += slope
+        both += self.slope
         both *= 0.5  # [F,3,k,j,i]
         # slopes in shortest cells, so that a millimetre counts the same along every axis
-        both /= length
+        both /= self.length
         force = torch.zeros_like(field)
         norm = torch.full_like(field[:1], 1e-4)
         for channel, slopes in zip(difference, both, strict=True):  # in one order on any machine
             force.addcmul_(channel[None], slopes)
             norm += slopes.square().sum(0, keepdim=True)
             norm.addcmul_(channel[None], channel[None], value=0.5)
-        force /= norm * length
-        field = field + _smooth(force, settings.step_smoothing / cell_lengths)
-        field = _smooth(field, settings.field_smoothing / cell_lengths)
-        field *= weight
-    return field
+        force /= norm * self.length
+        field = field + _smooth(force, self.step_sigmas)
+        field = _smooth(field, self.field_sigmas)
+        field *= self.weight
+        return field
 
 
 def _grids(
@@ -224,7 +232,12 @@ def _weight(
             starts = np.arange(0, is_changed.shape[axis], cell)
             is_changed = np.logical_or.reduceat(is_changed, starts, axis=axis)
     lengths = [cell * mm for cell, mm in zip(cells, spacing_kji, strict=True)]
-    distance = distance_mm(is_changed, lengths)
+    # the slices beside a thick one keep their bits, so nothing reaches them
+    apart = [
+        max(mm, reach_mm) if thick else mm
+        for mm, thick in zip(lengths, is_thick(spacing_kji), strict=True)
+    ]
+    distance = distance_mm(is_changed, apart)
     half = reach_mm / 2
     weight = 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - half) / (reach_mm - half), 0, 1))
     for axis, (sides, mm) in enumerate(zip(open_sides, lengths, strict=True)):

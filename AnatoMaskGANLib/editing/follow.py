@@ -6,16 +6,17 @@ not move and that are neither filled nor painted keep their bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .contents import put_part
-from .moving import move
-from .parts import find_parts
-from .region_cut import LabeledScan, RegionCut
-from .regions import Box, Region
-from .settings import DEFAULT_REACH_VOXELS, EditSettings
+from AnatoMaskGANLib.editing.contents import put_part
+from AnatoMaskGANLib.editing.moving import move
+from AnatoMaskGANLib.editing.parts import find_parts
+from AnatoMaskGANLib.editing.region_cut import LabeledScan, RegionCut
+from AnatoMaskGANLib.editing.regions import Box, Region
+from AnatoMaskGANLib.editing.settings import DEFAULT_REACH_VOXELS, EditSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,14 @@ def follow_region(
     after: np.ndarray,
     region: Region,
     settings: EditSettings,
-    is_quick: bool = False,
+    is_quick: bool,
+    on_step: Callable[[float], None],
 ) -> FollowedRegion | None:
     """The region after the edit; None where no voxel of the scan lies in it.
 
     after [K,J,I]: the whole edited map. is_quick: a first picture, from a coarse field with linear
-    interpolation.
+    interpolation. on_step: told the share that is done again and again; what it raises ends the
+    work.
     """
     box = scan.grids.scan_box(region.box)
     if box is None:
@@ -67,8 +70,9 @@ def follow_region(
         is_part[part.piece.box] |= part.piece.mask
     to_move = np.where(is_part, old, new)
     num_to_move = int(np.count_nonzero(to_move != old))
-    num_missed = move(cut, to_move, settings, is_quick) if num_to_move else 0
+    num_missed = move(cut, to_move, settings, is_quick, on_step) if num_to_move else 0
     for part in parts:
+        on_step(1.0)
         put_part(cut, part, is_part, settings)
     return FollowedRegion(box, voxels, cut.how_made, num_to_move, num_missed)
 

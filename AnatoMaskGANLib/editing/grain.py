@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .regions import Box
+from AnatoMaskGANLib.editing.regions import Box
 
 TILE_KJI = (64, 96, 96)
 """Voxels after which the noise repeats itself; longer than any grain."""

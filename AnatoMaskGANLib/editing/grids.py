@@ -11,10 +11,9 @@ from itertools import product
 
 import numpy as np
 
+from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.regions import Box, as_box, grown
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
-
-from .errors import EditError
-from .regions import Box, as_box, grown
 
 _REVERSED = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # IJK to KJI and back
 

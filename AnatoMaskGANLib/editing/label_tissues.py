@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .grids import Grids
-from .painting import Tissue, tissue_of
-from .regions import Box, as_box, box_of
+from AnatoMaskGANLib.editing.grids import Grids
+from AnatoMaskGANLib.editing.painting import Tissue, tissue_of
+from AnatoMaskGANLib.editing.regions import Box, as_box, box_of
 
 _MOST_VOXELS_KJI = (48, 96, 96)  # of a label that are looked at, where it is larger
 _FEWEST_VOXELS = 60  # of a label without its border, to leave the border out

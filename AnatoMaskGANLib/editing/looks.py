@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.volumes import Volume
-
-from .errors import EditError
 
 KINDS = ("like", "value", "around", "keep")
 TISSUES = ("fluid", "fat", "soft-tissue", "calcification", "contrast-enhanced")

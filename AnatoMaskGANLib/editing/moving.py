@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from .field import Displacement, register_labels
-from .places import fix_places
-from .region_cut import MOVED, RegionCut, in_type_of
-from .regions import Box, as_box, grown
-from .rigid import find_shifts, put_shifts
-from .settings import EditSettings
+from AnatoMaskGANLib.editing.field import Displacement, register_labels
+from AnatoMaskGANLib.editing.places import fix_places
+from AnatoMaskGANLib.editing.region_cut import MOVED, RegionCut, in_type_of
+from AnatoMaskGANLib.editing.regions import Box, as_box, grown
+from AnatoMaskGANLib.editing.rigid import find_shifts, put_shifts
+from AnatoMaskGANLib.editing.seams import join_places
+from AnatoMaskGANLib.editing.settings import EditSettings
+from AnatoMaskGANLib.editing.slices import beside
 
 _TILE_VOXELS = 4_000_000  # of the scan, moved at a time
 _SEARCH_VOXELS = 16  # around a tile in which right places are looked for
 _SPLINE_MARGIN = 12  # voxels beyond which the coefficients of a cubic spline do not count
+_SEAM_VOXELS = 2  # around voxels with places of their own that hang together with them
 _STILL = 1e-3  # voxels: a place this near to the voxel's own is its own
 _QUICK_CELLS = 60_000
 _QUICK_ITERATIONS = (20, 10, 10)
 
 
-def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: bool) -> int:
+def move(
+    cut: RegionCut,
+    to_move: np.ndarray,
+    settings: EditSettings,
+    is_quick: bool,
+    on_step: Callable[[float], None],
+) -> int:
     """Moves the voxels of a cut so that its old labels become those of `to_move`, [K,J,I].
 
     Gives back how many label voxels the field did not bring to their label; their content was taken
-    from the nearest right place. is_quick: a coarse field and linear interpolation.
+    from the nearest right place. is_quick: a coarse field and linear interpolation. on_step: told
+    the share that is done again and again; what it raises ends the work.
     """
     scan, region = cut.scan, cut.region
     field = settings.field
@@ -39,12 +49,14 @@ def move(cut: RegionCut, to_move: np.ndarray, settings: EditSettings, is_quick: 
         for side, size in zip(region.box, scan.before.shape, strict=True)
     )
     displacement = register_labels(
-        cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field
+        cut.old, to_move, scan.label_spacing_kji, region.reach_mm, open_sides, field, on_step
     )
     shifts = {} if is_quick else find_shifts(cut.old, to_move)
-    return sum(
-        _move_tile(cut, to_move, displacement, shifts, tile, is_quick) for tile in _tiles(cut.box)
-    )
+    num_missed = 0
+    for tile in _tiles(cut.box):
+        on_step(1.0)
+        num_missed += _move_tile(cut, to_move, displacement, shifts, tile, is_quick)
+    return num_missed
 
 
 def _move_tile(
@@ -65,7 +77,7 @@ def _move_tile(
         return 0
     local = grown(own, (_SEARCH_VOXELS,) * 3, cut.old.shape)
     offsets = displacement.inside(local)
-    is_off = np.zeros(offsets.shape[1:], dtype=bool)
+    is_off = is_loose = np.zeros(offsets.shape[1:], dtype=bool)
     if not is_quick:
         farthest = np.abs(offsets).max(axis=(1, 2, 3))
         for offset in shifts.values():
@@ -76,7 +88,13 @@ def _move_tile(
         own_places = np.indices(offsets.shape[1:], dtype=np.float32)
         own_places += np.array(start, dtype=np.float32).reshape(3, 1, 1, 1)
         places, is_off = fix_places(offsets + own_places, cut.old[wide], to_move[local])
-        put_shifts(places, cut.old[wide], to_move[local], start, shifts)
+        spacing = cut.scan.label_spacing_kji
+        around = beside(spacing)
+        is_shifted = put_shifts(places, cut.old[wide], to_move[local], start, shifts, around)
+        was_shifted = np.isin(cut.old[local], list(shifts))
+        is_loose = _near(is_off | is_shifted | was_shifted, around) & ~is_shifted
+        lengths = [mm / min(spacing) for mm in spacing]
+        join_places(places, cut.old[wide], to_move[local], is_loose, lengths)
         offsets = places - own_places
     if not offsets.any():
         return 0
@@ -88,7 +106,7 @@ def _move_tile(
         offsets = offsets[:, core[0], core[1], core[2]]
     else:
         corner = [a + side.start for a, side in zip(first, local, strict=True)]
-        offsets = _on_scan(offsets, is_off, grids.label_places(tile), corner)
+        offsets = _on_scan(offsets, is_off | is_loose, grids.label_places(tile), corner)
         offsets = np.einsum("ab,b...->a...", grids.turn.astype(np.float32), offsets)
     is_moved = np.abs(offsets).max(axis=0) > _STILL
     if not is_moved.any():
@@ -141,6 +159,15 @@ def _on_scan(
     found[:, is_fixed] = offsets[:, spots[0], spots[1], spots[2]]
     found[:, ~is_inside] = 0
     return found
+
+
+def _near(mask: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """A mask with the voxels around it. around [3,3,3]: those that are next to the middle one."""
+    from scipy import ndimage
+
+    if not mask.any():
+        return mask
+    return ndimage.binary_dilation(mask, around, iterations=_SEAM_VOXELS)
 
 
 def _tiles(box: Box) -> Iterator[Box]:

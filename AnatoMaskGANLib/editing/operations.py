@@ -12,11 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.regions import Box, as_box, box_of, grown, voxels_of_mm
 from AnatoMaskGANLib.volumes import LabelMap
-
-from .errors import EditError
-from .field import distance_mm
-from .regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _MOST_GROWTH_MM = 1000.0
 _MARGIN = 2  # voxels around a segment, so that its distance is known on both sides of its border

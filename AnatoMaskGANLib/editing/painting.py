@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .field import distance_mm
-from .grain import Grain, grain_of
-from .membrane import membrane
-from .regions import Box
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.grain import Grain, grain_of
+from AnatoMaskGANLib.editing.membrane import membrane
+from AnatoMaskGANLib.editing.regions import Box
+from AnatoMaskGANLib.editing.slices import beside
 
 _FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
 _DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
@@ -23,12 +24,14 @@ _OUTLINE_DEPTH = 2.5  # around a hole in which voxels may show what was removed
 _PARTIAL_DEPTH = 1.5  # around a hole in which voxels hold a share of what was removed
 _SMOOTH_VOXELS = 1.5  # standard deviation of the Gaussian that takes the grain off a rim
 _MEAN_VOXELS = 4.0  # of the Gaussian from which grain deviates
-_MOST_GRAIN = 1.5  # of what fills a hole from mixed tissue, over that of what was removed
+_MOST_GRAIN = 1.5  # of what fills a hole, over that in the even part of the tissue around
 _EVEN_SHARE = 0.3  # of a tissue's voxels, which tell the scan's own grain
 _BORDER_VOXELS = 0.7  # standard deviation of what a voxel at a border sees
 _MAIN_SHARE = 0.25  # of the voxels around a hole that belong to its main tissue, at least
 _MAIN_HALF_WIDTH = 0.3186  # in deviations, of the middle quarter of a normal distribution
 _MAIN_ROUNDS = 6
+_DOMINANT_NOISE = 1.5  # deviation of a tissue's voxels, over that of the noise alone
+_LEAST_DOMINANT = 0.1  # of the voxels around a hole that are not like what was removed
 _UNCUT = 1.048  # deviation of a normal distribution over that of its part within 2.5 deviations
 _MAIN_DEVIATIONS = 2.5  # of a main tissue's voxels from its middle, at most
 
@@ -66,6 +69,30 @@ def main_tissue(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return mask & (np.abs(voxels - middle) <= half + 1e-6 * max(1.0, abs(middle)))
 
 
+def dominant_tissue(
+    voxels: np.ndarray, mask: np.ndarray, hole: np.ndarray, noise: float
+) -> np.ndarray:
+    """The voxels of a mask that belong to its largest tissue which is not like that of a hole.
+
+    Where several tissues lie side by side, what lies between them is none of them. A tissue is the
+    interval, as wide as one with that noise scatters, that holds the most voxels. The whole mask if
+    it is one tissue, without noise, and where there are too few others.
+    """
+    values = np.sort(voxels[mask].astype(np.float64))
+    half = _MAIN_DEVIATIONS * _DOMINANT_NOISE * noise
+    if half <= 0 or values[-1] - values[0] <= 2 * half:
+        return mask
+    others = values[np.abs(values - np.median(voxels[hole])) > 2 * half]
+    if others.size < max(_FEWEST_VOXELS, _LEAST_DOMINANT * values.size):
+        return mask
+    counts = np.searchsorted(others, others + 2 * half, side="right") - np.arange(others.size)
+    middle = others[counts.argmax()] + half
+    for _ in range(_MAIN_ROUNDS):
+        middle = others[np.abs(others - middle) <= half].mean()
+    is_dominant = mask & (np.abs(voxels - middle) <= half)
+    return is_dominant if np.count_nonzero(is_dominant) >= _FEWEST_VOXELS else mask
+
+
 def smooth_mean(voxels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     """The mean of a mask's voxels about each voxel, by a Gaussian of `sigma` voxels."""
     from scipy import ndimage
@@ -88,10 +115,14 @@ def fill(
 
     voxels, hole, sources: of `box` of the scan; sources: what may go on into the hole. Without
     enough of it nearby, `otherwise`, or else the tissue of all that is around. is_mixed: the
-    sources are several tissues under one label, so only their even parts tell the grain.
+    sources are several tissues under one label; what dominates around the hole goes on.
     """
+    from scipy import ndimage
+
     distance = distance_mm(hole, lengths_kji)
     known = _rim(voxels, distance, sources, is_mixed)
+    if is_mixed and known.any():
+        known = dominant_tissue(voxels, known, hole, own_grain(voxels, hole).deviation)
     if not known.any():
         around = next(mask for mask in (sources, ~hole, hole) if mask.any())
         tissue = otherwise or tissue_of(voxels, around)
@@ -100,12 +131,14 @@ def fill(
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
     low, high = voxels[known].min(), voxels[known].max()
     alike = wide & (voxels >= low) & (voxels <= high)
-    grain = own_grain(voxels, alike) if is_mixed else tissue_of(voxels, alike).grain
+    # grain is of the tissue and not of its border
+    inner = alike & ndimage.binary_erosion(sources | hole, beside(lengths_kji))
+    alike = inner if np.count_nonzero(inner) >= _FEWEST_VOXELS else alike
+    grain = tissue_of(voxels, alike).grain
     deviation = grain.deviation
-    if is_mixed:
-        # several small structures under one label scatter more than any tissue does
-        most = _MOST_GRAIN * own_grain(voxels, hole).deviation
-        deviation = min(deviation, most) if most > 0 else deviation
+    # the borders of a thin structure scatter more than its tissue does
+    most = _MOST_GRAIN * own_grain(voxels, alike).deviation
+    deviation = min(deviation, most) if most > 0 else deviation
     return smooth + deviation * grain.inside(box)
 
 
@@ -152,11 +185,16 @@ def with_soft_border(
     return np.where(own < 0.99, own * values + (1 - own) * beside, values)
 
 
-def with_partial_volume(mask: np.ndarray, may_change: np.ndarray, edge_share: float) -> np.ndarray:
+def with_partial_volume(
+    mask: np.ndarray,
+    may_change: np.ndarray,
+    edge_share: float,
+    lengths_kji: tuple[float, ...],
+) -> np.ndarray:
     """[K,J,I] float32: 1 in a mask, a share in those voxels next to it that may change, else 0."""
     from scipy import ndimage
 
-    ring = ndimage.binary_dilation(mask) & ~mask & may_change
+    ring = ndimage.binary_dilation(mask, beside(lengths_kji)) & ~mask & may_change
     return mask + np.float32(edge_share) * ring
 
 

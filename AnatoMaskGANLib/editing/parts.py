@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK
 
-from .field import distance_mm
-from .regions import Box, as_box, box_of, grown, voxels_of_mm
+from AnatoMaskGANLib.editing.field import distance_mm
+from AnatoMaskGANLib.editing.regions import Box, as_box, box_of, grown, voxels_of_mm
 
 _KEPT_SHARE = 0.1  # of a piece: one that keeps less of its voxels has gone
 _FOUND_SHARE = 0.02  # of a piece: one with less of its voxels in the old map has come

@@ -7,10 +7,21 @@ the nearest place of the old map whose label is right.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from .regions import box_of
+from AnatoMaskGANLib.editing.regions import box_of
 
+_NEAR_VOXELS = 3  # in which a place is looked for voxel by voxel
+_NEAR = sorted(
+    (
+        step
+        for step in itertools.product(range(-_NEAR_VOXELS, _NEAR_VOXELS + 1), repeat=3)
+        if sum(side * side for side in step) <= _NEAR_VOXELS**2
+    ),
+    key=lambda step: (sum(side * side for side in step), step),
+)
 _LEAST_SHARE = 0.2  # of the right label at a place, below which it is wrong and no partial volume
 
 
@@ -63,13 +74,28 @@ def nearest_voxels(mask: np.ndarray, spots: np.ndarray) -> np.ndarray:
     """[3,N] the voxels of the mask nearest to the voxels [3,N]."""
     from scipy import ndimage
 
+    found = np.zeros_like(spots)
+    left = np.arange(spots.shape[1])
+    for step in _NEAR:  # most are a voxel or two away, and a transform costs all of the box
+        at = spots[:, left] + np.array(step).reshape(3, 1)
+        inside = np.ones(left.size, dtype=bool)
+        for axis, size in enumerate(mask.shape):
+            inside &= (at[axis] >= 0) & (at[axis] < size)
+            np.clip(at[axis], 0, size - 1, out=at[axis])
+        is_hit = inside & mask[tuple(at)]
+        found[:, left[is_hit]] = at[:, is_hit]
+        left = left[~is_hit]
+        if left.size == 0:
+            return found
+    spots = spots[:, left]
     used = box_of(mask)
     low = np.minimum(spots.min(axis=1), [side.start for side in used])
     high = np.maximum(spots.max(axis=1) + 1, [side.stop for side in used])
     box = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
     index = ndimage.distance_transform_edt(~mask[box], return_distances=False, return_indices=True)
     k, j, i = spots - low[:, None]
-    return index[:, k, j, i] + low[:, None]
+    found[:, left] = index[:, k, j, i] + low[:, None]
+    return found
 
 
 def _whole(places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from AnatoMaskGANLib import __version__
+from AnatoMaskGANLib.editing.settings import EditSettings
 from AnatoMaskGANLib.volumes import Volume
 
-from .settings import EditSettings
-
-METHOD = "moved voxels 1"
+METHOD = "moved voxels 2"
 """Changes when the same inputs give other voxels."""
 
 _OF_REAL = (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .grids import Grids
-from .painting import Tissue
-from .regions import Box, Region, as_box
+from AnatoMaskGANLib.editing.grids import Grids
+from AnatoMaskGANLib.editing.painting import Tissue
+from AnatoMaskGANLib.editing.regions import Box, Region, as_box
 
 KEPT, MOVED, FILLED, PAINTED = 0, 1, 2, 3
 """How a voxel of the edited scan was made."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK
 
-from .boxes import Box, as_box, changed_box
-from .field import distance_mm
+from AnatoMaskGANLib.editing.boxes import Box, as_box, changed_box
+from AnatoMaskGANLib.editing.field import distance_mm
 
 _BLOCK_VOXELS = 4  # changes are grouped by blocks of this many voxels along each axis
 _MOST_DEPTH_VOXELS = 4_000_000  # of a box in which the depth of a change is measured voxel by voxel

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .parts import changed_labels
+from AnatoMaskGANLib.editing.parts import changed_labels
 
 _LEAST_DICE = 0.95  # of a label, shifted, and the edited one
 _MOST_LEFT = 0.25  # of the difference of both labels, which the shift leaves
@@ -42,20 +42,31 @@ def put_shifts(
     after: np.ndarray,
     start_kji: tuple[int, ...],
     shifts: Mapping[int, tuple[int, int, int]],
-) -> None:
-    """Writes the places of shifted labels over others, where they have the label.
+    around: np.ndarray,
+) -> np.ndarray:
+    """Writes the places of shifted labels and of the voxels beside them over others, where they
+    have the right label; gives back the mask of those with a shifted label.
 
     places [3,K,J,I]: in voxels of `before`. after [K,J,I]: labels, whose first voxel is the voxel
-    `start_kji` of `before`.
+    `start_kji` of `before`. around [3,3,3]: the voxels that are beside the middle one.
     """
+    from scipy import ndimage
+
+    is_shifted = np.zeros(after.shape, dtype=bool)
+    has_shift = np.isin(after, list(shifts))
     for label, offset in shifts.items():
-        spots = np.argwhere(after == label)
+        is_label = after == label
+        # voxels beside the structure hold a share of it
+        beside = ndimage.binary_dilation(is_label, around) & ~has_shift
+        spots = np.argwhere(is_label | beside)
         at = spots + np.array(start_kji) + offset
         inside = ((at >= 0) & (at < before.shape)).all(axis=1)
         spots, at = spots[inside], at[inside]
-        right = before[tuple(at.T)] == label
+        right = before[tuple(at.T)] == after[tuple(spots.T)]
         k, j, i = spots[right].T
         places[:, k, j, i] = at[right].T
+        is_shifted[k, j, i] = is_label[k, j, i]
+    return is_shifted
 
 
 def _middle(mask: np.ndarray) -> list[float]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from AnatoMaskGANLib.editing.looks import AROUND, Look, modality_of, tissue_look
+from AnatoMaskGANLib.editing.session import EditedScan, ScanEditSession
+from AnatoMaskGANLib.editing.settings import EditSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume
-
-from .looks import AROUND, Look, modality_of, tissue_look
-from .session import EditedScan, ScanEditSession
-from .settings import EditSettings
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from AnatoMaskGANLib.editing.operations import add_ball, grow, move, resize
 from AnatoMaskGANLib.volumes import LabelMap
-
-from .operations import add_ball, grow, move, resize
 
 
 def sizes(

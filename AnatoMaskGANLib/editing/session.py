@@ -14,17 +14,16 @@ from functools import cached_property
 
 import numpy as np
 
+from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.follow import FollowedRegion, follow_region
+from AnatoMaskGANLib.editing.grids import grids_of
+from AnatoMaskGANLib.editing.label_tissues import LabelTissues
+from AnatoMaskGANLib.editing.provenance import edit_record, scan_sha256
+from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, LabeledScan
+from AnatoMaskGANLib.editing.regions import Box, Region, as_box, changed_box, find_regions, overlap
+from AnatoMaskGANLib.editing.settings import DEFAULT_REACH_VOXELS, EditSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
-
-from .errors import EditError
-from .follow import FollowedRegion, follow_region
-from .grids import grids_of
-from .label_tissues import LabelTissues
-from .provenance import edit_record, scan_sha256
-from .region_cut import FILLED, MOVED, PAINTED, LabeledScan
-from .regions import Box, Region, as_box, changed_box, find_regions, overlap
-from .settings import DEFAULT_REACH_VOXELS, EditSettings
 
 # Where moving is the wrong tool: maps that differ in this share of their labeled voxels, or in less
 # if the field brings much of it to a wrong label.
@@ -120,7 +119,9 @@ class ScanEditSession:
     ) -> ChangedBox | None:
         """Makes the scan of an edited label map; gives back where it changed, None: nowhere.
 
-        is_quick: a first picture, to be followed by an update without it. Raises EditError for a
+        is_quick: a first picture, to be followed by an update without it. on_progress: told the
+        share that is done and what is done now, many times within a region; what it raises before
+        the last one, as to cancel the update, comes out of here. Raises EditError for a
         map on another grid than the first one, for a new label without a look, and for a look like
         a label that the scan has not; then nothing has changed.
         """
@@ -138,10 +139,16 @@ class ScanEditSession:
         keys = [self._key(after, region, settings, is_quick) for region in regions]
         done: dict[_Key, FollowedRegion] = {}
         for number, (key, region) in enumerate(zip(keys, regions, strict=True)):
-            report(0.1 + 0.8 * number / len(regions), f"region {number + 1} of {len(regions)}")
+            text = f"region {number + 1} of {len(regions)}"
+
+            def step(share: float, number: int = number, text: str = text) -> None:
+                report(0.1 + 0.8 * (number + share) / len(regions), text)
+
+            step(0.0)
             found = self._done.get(key)
             if found is None:
-                found = follow_region(self._labeled, after.labels_kji, region, settings, is_quick)
+                labels = after.labels_kji
+                found = follow_region(self._labeled, labels, region, settings, is_quick, step)
             if found is not None:
                 done[key] = found
         changed = self._write(done)

@@ -7,12 +7,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .errors import EditError
-from .field import FieldSettings
-from .looks import AROUND, Look
+from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.looks import AROUND, Look
 
 DEFAULT_REACH_VOXELS = 12.0
 """The reach of an edit where none is given, in shortest edges of the label map's voxels."""
+
+
+@dataclass(frozen=True)
+class FieldSettings:
+    """How label maps are registered; lengths in cells of the grid at hand."""
+
+    iterations: tuple[int, ...] = (10, 10, 20, 20, 15)
+    """Of the five grids from coarse to fine; a small box starts at a later one."""
+    most_cells: int = 1_500_000
+    """Of the finest grid: a larger box gets a coarser one."""
+    step_smoothing: float = 2.0
+    """Standard deviation of the Gaussian on each step."""
+    field_smoothing: float = 0.9
+    """Standard deviation of the Gaussian on the field after each step."""
+    code_smoothing: float = 0.7
+    """Standard deviation of the Gaussian on the labels' codes."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from AnatoMaskGANLib.editing.errors import EditError
+from AnatoMaskGANLib.editing.looks import look_from_text, modality_of
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
-from .looks import look_from_text, modality_of
-
 if TYPE_CHECKING:
-    from .settings import EditSettings
+    from AnatoMaskGANLib.editing.settings import EditSettings
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,10 @@ class EditWords:
 
         Words for a name that neither map has are left out: they may be of another edit.
         """
-        from .scan_edit import questions  # which needs PyTorch, as the words themselves do not
-        from .settings import EditSettings
+        from AnatoMaskGANLib.editing.scan_edit import (
+            questions,  # which needs PyTorch, as the words themselves do not
+        )
+        from AnatoMaskGANLib.editing.settings import EditSettings
 
         names = {**before.names, **after.names}
         modality = self.modality or modality_of(scan)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from AnatoMaskGANLib.evaluation.known_warps import Edit
+from AnatoMaskGANLib.evaluation.known_warps import check_grid_of_scan
 from AnatoMaskGANLib.evaluation.metrics.edit_criteria import (
     EditPlaces,
     effectiveness,
@@ -23,7 +23,7 @@ from AnatoMaskGANLib.evaluation.metrics.edit_criteria import (
 )
 from AnatoMaskGANLib.evaluation.metrics.protocol import to_unit_range
 from AnatoMaskGANLib.evaluation.report.table import Row
-from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
+from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 UNEDITED = "scan unedited"
 TRUTH = "known truth"
@@ -33,6 +33,17 @@ Way = Callable[[Volume, LabelMap, LabelMap], Volume]
 
 Judge = Callable[[Volume, LabelMap, EditPlaces], float]
 """How much of an edit a segmenter finds: scan, the labels that it should have, places -> Dice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """An edit of a scan's label map, with its truth where that is known."""
+
+    name: str
+    """What is done to which structure, for a table."""
+    after: LabelMap
+    truth: Volume | None
+    """The scan as it should be, in its own type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +59,16 @@ class EvaluatedEdit:
     """Intensities of the scan that become 0 and 1."""
 
 
+def usual_window(scan: Volume, before: LabelMap) -> tuple[float, float]:
+    """The window that the scan's file gives, or the 0.5th and 99.5th percentile of its labeled
+    voxels. Raises ValueError for a label map that is not on the grid of the scan."""
+    check_grid_of_scan(scan, before)
+    if scan.window is not None:
+        return scan.window
+    low, high = np.percentile(scan.voxels_kji[before.labels_kji > 0], [0.5, 99.5])
+    return float(low), float(high)
+
+
 def measure_edit(
     evaluated: EvaluatedEdit, ways: Mapping[str, Way], judge: Judge | None = None
 ) -> tuple[list[Row], dict[str, Volume]]:
@@ -56,12 +77,8 @@ def measure_edit(
     Raises ValueError where scan and label map are not on one grid, or nothing was edited.
     """
     scan, before, edit = evaluated.scan, evaluated.before, evaluated.edit
-    for label_map, which in ((before, "before"), (edit.after, "after")):
-        if not same_grid(scan, label_map):
-            raise ValueError(
-                f"The label map {which} the edit ({label_map.shape_kji} voxels) is not on the grid "
-                f"of the scan ({scan.shape_kji}); expected the same grid. Resample it to the scan."
-            )
+    for label_map in (before, edit.after):
+        check_grid_of_scan(scan, label_map)
     places = EditPlaces(before.labels_kji, edit.after.labels_kji, before.spacing_ijk_mm[::-1])
     measured = _Measured(evaluated, places, judge)
     rows = [measured.row(UNEDITED, measured.of_result(scan))]

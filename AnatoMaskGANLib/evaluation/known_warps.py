@@ -48,17 +48,6 @@ class Shift:
 Warp = Swell | Shift
 
 
-@dataclass(frozen=True, eq=False)
-class Edit:
-    """An edit of a scan's label map, with its truth where that is known."""
-
-    name: str
-    """What is done to which structure, for a table."""
-    after: LabelMap
-    truth: Volume | None
-    """The scan as it should be, in its own type."""
-
-
 def warp_field(
     labels_kji: np.ndarray, spacing_kji: Sequence[float] | np.ndarray, warp: Warp
 ) -> np.ndarray:
@@ -99,18 +88,24 @@ def warped(
     return moved, ndimage.map_coordinates(labels_kji, places, order=0, mode="nearest")
 
 
-def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> Edit:
-    """The edit with its truth; only the box that the field moves is interpolated.
+def check_grid_of_scan(scan: Volume, label_map: LabelMap) -> None:
+    """Raises ValueError for a label map that is not on the grid of its scan."""
+    if not same_grid(scan, label_map):
+        raise ValueError(
+            f"The scan ({scan.shape_kji} voxels) and the label map ({label_map.shape_kji}) are not "
+            "on one grid; expected the same grid. Resample the label map to the scan."
+        )
 
-    Raises ValueError where scan and label map are not on one grid, or the map has no such label.
+
+def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> tuple[LabelMap, Volume]:
+    """The label map after the edit, and the scan as it should be, in its own type.
+
+    Only the box that the field moves is interpolated. Raises ValueError where scan and label map
+    are not on one grid, or the map has no such label.
     """
     from scipy import ndimage
 
-    if not same_grid(scan, before):
-        raise ValueError(
-            f"The scan ({scan.shape_kji} voxels) and the label map ({before.shape_kji}) are not on "
-            "one grid; expected the same grid. Resample the label map to the scan."
-        )
+    check_grid_of_scan(scan, before)
     mask = np.isin(before.labels_kji, warp.labels)
     if not mask.any():
         raise ValueError(
@@ -129,11 +124,13 @@ def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> Edit:
     truth, after = scan.voxels_kji.copy(), before.labels_kji.copy()
     truth[box] = moved if truth.dtype.kind == "f" else np.rint(moved)
     after[box] = moved_labels
+    return replace(before, labels_kji=after), replace(scan, voxels_kji=truth)
+
+
+def warp_name(warp: Warp, label_map: LabelMap) -> str:
+    """What a warp does to which structures, for a table."""
     kind = "swell" if isinstance(warp, Swell) else "shift"
-    names = " and ".join(before.names.get(label, str(label)) for label in warp.labels)
-    return Edit(
-        f"{kind} {names}", replace(before, labels_kji=after), replace(scan, voxels_kji=truth)
-    )
+    return f"{kind} {' and '.join(label_map.names.get(n, str(n)) for n in warp.labels)}"
 
 
 def draw_warps(label_map: LabelMap, num_structures: int, seed: int) -> list[Warp]:

@@ -25,6 +25,7 @@ from AnatoMaskGANLib.networks.spade import LEAK
 _GOLDEN = -7046029254386353131  # 2**64 / golden ratio as a signed integer
 _MIX1, _MIX2 = -4658895280553007687, -7723592293110705685  # splitmix64's multipliers, signed
 _TRUNCATION = 3.5  # the Gaussian is cut at this many sigma
+_MOST_REPEATS = 12  # how many times the voxels of an axis its repeated nodes may be
 _CACHED_NODES = 1 << 17  # nodes drawn and smoothed in plane together, which a CPU's cache holds
 
 
@@ -122,23 +123,36 @@ class _SmoothedAxis:
     def smooth(self, field: Tensor, dim: int) -> Tensor:
         """A field of white noise at the axis's nodes along `dim` -> at its voxels."""
         size, pitch = self._size, self._pitch
-        if pitch > 1:
+        repeats = size + (len(self._taps) - 1) * pitch
+        is_long = pitch > 1 and repeats > _MOST_REPEATS * size
+        if pitch > 1 and not is_long:
             # Every node as often as there are voxels at or behind it. Then the node of tap t of all
             # voxels is this field, shifted by t pitch voxels.
             first = self._start + self._taps[0] * pitch
-            voxels = torch.arange(first, first + size + (len(self._taps) - 1) * pitch)
-            nodes = voxels.div(pitch, rounding_mode="floor") - self.first_node
-            field = field.index_select(dim, nodes.to(field.device))
+            field = self._at_voxels(field, dim, first, repeats)
+
+        def of_tap(column: int) -> Tensor:
+            """The node of a tap of every voxel."""
+            if is_long:  # a long field against few voxels: only what they need, tap by tap
+                first = self._start + self._taps[column] * pitch
+                return self._at_voxels(field, dim, first, size)
+            return field.narrow(dim, column * pitch, size)
+
         weights = torch.tensor(self._weights, dtype=torch.float32, device=field.device)
         shape = [1, 1, 1]
         shape[dim] = size
         # One tap after the other: a matrix product would round differently by its size.
-        smoothed = field.narrow(dim, 0, size) * weights[:, 0].view(shape)
+        smoothed = of_tap(0) * weights[:, 0].view(shape)
         term = torch.empty_like(smoothed)
         for column in range(1, len(self._taps)):
-            shifted = field.narrow(dim, column * pitch, size)
-            smoothed.add_(torch.mul(shifted, weights[:, column].view(shape), out=term))
+            smoothed.add_(torch.mul(of_tap(column), weights[:, column].view(shape), out=term))
         return smoothed
+
+    def _at_voxels(self, field: Tensor, dim: int, first: int, size: int) -> Tensor:
+        """The node at or behind each of some voxels in a row."""
+        voxels = torch.arange(first, first + size)
+        nodes = voxels.div(self._pitch, rounding_mode="floor") - self.first_node
+        return field.index_select(dim, nodes.to(field.device))
 
 
 def _white_noise(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.settings import PreparationError
+from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
 from AnatoMaskGANLib.volumes.files import READABLE_SUFFIXES, VOXEL_FILE_SUFFIXES
 from AnatoMaskGANLib.volumes.source_files import all_folders
 
@@ -235,12 +236,14 @@ def _is_series_of_parent(folder: Path) -> bool:
 
 
 def _holds_dicom(path: Path) -> bool:
+    """Whether the folder holds DICOM images; segmentation objects are labels and none."""
     if not path.is_dir():
         return False
     for file in sorted(path.iterdir()):
         if not file.is_file() or stem_of(file) and not file.name.lower().endswith(".dcm"):
             continue
-        if file.name.lower().endswith(_DICOM_SUFFIXES) or _has_dicom_mark(file):
+        is_dicom = file.name.lower().endswith(_DICOM_SUFFIXES) or _has_dicom_mark(file)
+        if is_dicom and not is_segmentation_file(file):
             return True
     return False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes import (
     LabelMap,
@@ -168,7 +168,7 @@ def read_table(name_or_path: str) -> LabelTable:
     path = Path(name_or_path)
     if path.is_file():
         try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
+            content = parse_json(path.read_bytes())
         except (OSError, ValueError):
             content = None  # load_label_table says what is wrong
         if isinstance(content, dict) and "labels" not in content:

@@ -108,6 +108,8 @@ def plain(settings: PreparationSettings) -> dict[str, Any]:
     """The settings for JSON, without the places of source and store, which may be moved."""
     values = settings_to_dict(settings)
     del values["source"], values["output"]
+    if settings.marked == "train":
+        del values["marked"]  # as in stores of before
     return values | {"split_file": str(settings.split_file) if settings.split_file else None}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.background import BODY_THRESHOLD_HU, body_mask
 from AnatoMaskGANLib.preparation.fingerprint import fingerprint
@@ -29,6 +30,7 @@ from AnatoMaskGANLib.preparation.superpixels import superpixel_guidance
 from AnatoMaskGANLib.volumes import LabelMap, Volume, to_model_grid, volume_to_model_grid
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import StoreError, open_case, write_case
+from AnatoMaskGANLib.volumes.origin_marks import origin_of
 
 CASES = "cases"
 CASE_FILE = "case.json"
@@ -65,12 +67,22 @@ def prepare_case(
     report = on_progress or (lambda fraction, text: None)
     _check_complete(plan, files)
     report(0.0, "reading")
-    case_folder = f"{CASES}/{files.name}-{fingerprint(plan, files)[:12]}"
+    made_of = fingerprint(plan, files)
+    case_folder = f"{CASES}/{files.name}-{made_of[:12]}"
     done = _finished_case(plan.settings.output, case_folder)
     if done is not None:
+        _check_origin(plan, files, str(done["entry"].get("origin", "")))
         return _with_split(done, plan, files, was_done=True)
     remove_half_written(plan.settings.output / case_folder)
     case = read_case(files, plan.settings.grid_tolerance_mm)
+    if fingerprint(plan, files) != made_of:
+        raise PreparationError(
+            f"The files of {files.name} changed while they were read. Run the command again."
+        )
+    origin = "" if case.volume is None else origin_of(case.volume)
+    _check_origin(plan, files, origin)
+    if origin:
+        case.notes.append(f"the image is {origin}")
     report(0.3, "resampling")
     arrays = _arrays(plan, files, case, report)
     entry = write_case(
@@ -87,6 +99,7 @@ def prepare_case(
         "labels": labels,
         "ijk_to_ras": arrays.ijk_to_ras.tolist(),
         "unit": _unit(plan, files, case),
+        **({"origin": origin} if origin else {}),
         "files": {
             kind: path.relative_to(plan.settings.source).as_posix()
             for kind, path in (("image", files.image), ("labels", files.labels))
@@ -97,6 +110,19 @@ def prepare_case(
     path = plan.settings.output / case_folder / CASE_FILE
     write_bytes(path, ".json", lambda: json.dumps(noted, indent=1).encode())
     return _with_split(noted, plan, files, was_done=False)
+
+
+def _check_origin(plan: Plan, files: CaseFiles, origin: str) -> None:
+    """Raises PreparationError for an image that is no scan, where the settings do not take it."""
+    split, marked = plan.split_of[files.subject], plan.settings.marked
+    if not origin or marked == "keep" or (marked == "train" and split == "train"):
+        return
+    raise PreparationError(
+        f"{files.image} is {origin}, and would be measured on as a scan ({split}). Move its "
+        "subject to the training split, leave the case out, or give --marked keep."
+        if marked == "train"
+        else f"{files.image} is {origin}. Leave the case out, or give --marked train or keep."
+    )
 
 
 def remove_half_written(folder: Path) -> None:
@@ -242,7 +268,7 @@ def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
+        noted = parse_json(path.read_bytes())
         open_case(store, noted["entry"] | {"subject": "", "split": "train"})
         return noted | {"notes": [str(note) for note in noted["notes"]]}
     except (OSError, StoreError, ValueError, KeyError, TypeError) as error:

@@ -11,11 +11,20 @@ import numpy as np
 from AnatoMaskGANLib.preparation.archives import CaseFiles
 from AnatoMaskGANLib.preparation.label_classes import all_named
 from AnatoMaskGANLib.preparation.settings import PreparationError
-from AnatoMaskGANLib.volumes import LabelMap, Volume, VolumeError, read_label_map, read_volume
+from AnatoMaskGANLib.volumes import (
+    LabelMap,
+    Volume,
+    VolumeError,
+    labels_on_grid_of,
+    read_label_map,
+    read_volume,
+)
+from AnatoMaskGANLib.volumes.dicom.files import is_segmentation_file
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, largest_shift_mm
 from AnatoMaskGANLib.volumes.label_names import names_file_beside, read_label_names, stem_of_volume
 from AnatoMaskGANLib.volumes.label_spelling import side_of
 from AnatoMaskGANLib.volumes.mask_folder import mask_files, read_mask_folder
+from AnatoMaskGANLib.volumes.resampling import is_part_of_grid
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 
@@ -51,6 +60,10 @@ def read_case(files: CaseFiles, tolerance_mm: float) -> ReadCase:
                 "labels."
             )
     if case.volume is not None and case.label_map is not None:
+        # of slices without a label such an object has no frame
+        is_object = files.labels is not None and is_segmentation_file(files.labels)
+        if is_object and is_part_of_grid(case.label_map, case.volume):
+            case.label_map = labels_on_grid_of(case.label_map, case.volume)
         check_same_grid(case.volume, case.label_map, tolerance_mm)
     return case
 

@@ -18,6 +18,10 @@ class PreparationError(ValueError):
     do."""
 
 
+MOST_SUPERPIXELS = 1_000_000
+"""Ours: more than any volume has use for."""
+
+
 @dataclass(frozen=True)
 class PreparationSettings:
     """Make a case store for training from the images and label maps of an archive."""
@@ -91,6 +95,10 @@ class PreparationSettings:
     split_file: Path | None = None
     """JSON file with the subjects of each split, {"train": [...], "validation": [...], "test":
     [...], "left_out": [...]}; overrides --split."""
+    marked: Literal["train", "keep", "refuse"] = "train"
+    """What becomes of images that say they are synthetic or edited: train takes them for the
+    training split alone, because a model that is measured on them is measured on no scan; keep
+    takes them for every split; refuse takes none. The store says which they are."""
     grid_tolerance_mm: float = 0.01
     """Largest distance in mm between the centers of the same voxel in image and labels."""
 
@@ -112,7 +120,12 @@ class PreparationSettings:
             )
         low, high = self.percentiles
         require(0 <= low < high <= 100, "percentiles", self.percentiles, "0 to 100, ascending")
-        require(self.num_superpixels >= 2, "num_superpixels", self.num_superpixels, "2 or more")
+        require(
+            2 <= self.num_superpixels <= MOST_SUPERPIXELS,
+            "num_superpixels",
+            self.num_superpixels,
+            f"2 to {MOST_SUPERPIXELS}",
+        )
         require(self.compactness > 0, "compactness", self.compactness, "above 0")
         require(
             1 <= self.superpixel_step <= 127, "superpixel_step", self.superpixel_step, "1 to 127"

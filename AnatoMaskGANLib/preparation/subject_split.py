@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.preparation.settings import PreparationError
 from AnatoMaskGANLib.volumes.atomic_writing import write_bytes
 from AnatoMaskGANLib.volumes.case_store import SPLITS
@@ -200,7 +201,7 @@ def _is_object(content: object) -> bool:
 
 def _content_of(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise PreparationError(
             f"The split {path} cannot be read: {error}. Expected a JSON file like "

@@ -10,7 +10,7 @@ the border of what it fills, so that no seam is seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -65,9 +65,9 @@ class EditModel:
     ) -> EditedScan:
         """The edited scan with the model's voxels where the scan had none to move.
 
-        after: the edited label map, which may have another grid. Labels that the model does not
-        know keep what they were filled or painted with. Nothing is synthesized where there is
-        nothing to fill. Raises what `Synthesizer.synthesize` raises.
+        after: the edited label map, which may have another grid. What has a label that the model
+        does not know keeps what it was painted with, up to its soft border. Nothing is synthesized
+        where there is nothing to fill. Raises what `Synthesizer.synthesize` raises.
         """
         from AnatoMaskGANLib.editing import FILLED
 
@@ -76,14 +76,13 @@ class EditModel:
             return replace(edited, volume=_with_record(edited.volume, {}, 0))
         known = self.known_labels(after)
         synthetic = self.synthesizer.synthesize(after, self.options, progress)
-        # as intensities, so that the label map's grid may be another one than the scan's
-        is_known_on_map = np.isin(after.labels_kji, sorted(known)).astype(np.float32)
-        is_known = to_grid_of(Volume(is_known_on_map, after.ijk_to_ras), edited.volume)
+        is_known, is_unknown = (
+            _on_grid_of(edited.volume, after, labels)
+            for labels in (known, set(after.values) - known)
+        )
+        is_hole &= ~_pieces_with(is_hole, is_unknown)
         is_made, voxels = _filled(
-            edited.volume,
-            to_grid_of(synthetic, edited.volume),
-            is_hole,
-            is_known.voxels_kji > 0.5,
+            edited.volume, to_grid_of(synthetic, edited.volume), is_hole, is_known
         )
         volume = replace(edited.volume, voxels_kji=voxels)
         num_by_model = int(np.count_nonzero(is_made))
@@ -121,10 +120,30 @@ class EditModel:
         return f"{name} knows all labels: choose the filler model instead of {filler}."
 
 
+def _on_grid_of(scan: Volume, label_map: LabelMap, labels: Collection[int]) -> np.ndarray:
+    """[K,J,I] bool on the scan's grid: where a label map has one of these labels."""
+    mask = np.isin(label_map.labels_kji, sorted(labels)).astype(np.float32)
+    return to_grid_of(Volume(mask, label_map.ijk_to_ras), scan).voxels_kji > 0.5
+
+
+def _pieces_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The connected pieces of a mask that hold a seed."""
+    import SimpleITK
+
+    if not (mask & seeds).any():
+        return np.zeros_like(mask)
+    image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
+    pieces = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(image, True))
+    return mask & np.isin(pieces, np.unique(pieces[mask & seeds]))
+
+
 def _filled(
     edited: Volume, synthetic: Volume, is_hole_kji: np.ndarray, is_known_kji: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the model's voxels went, and all voxels, in the type of the edited volume."""
+    voxels, is_made = edited.voxels_kji.copy(), np.zeros(edited.shape_kji, dtype=bool)
+    if not is_hole_kji.any():
+        return is_made, voxels
     spacing = edited.spacing_ijk_mm
     part = box_around(is_hole_kji, spacing, SURROUNDINGS_MM)
     is_hole, is_known = is_hole_kji[part], is_known_kji[part]
@@ -134,8 +153,6 @@ def _filled(
     real = edited.voxels_kji[part].astype(np.float64)
     may_compare = is_known & ~is_hole
     made = in_intensities_of(synthetic.voxels_kji[part], real, may_compare, spacing, SEAM_MM)
-    voxels = edited.voxels_kji.copy()
-    is_made = np.zeros(voxels.shape, dtype=bool)
     is_made[part] = weight > 0
     blended = as_type(real + weight * (made - real), voxels.dtype)
     voxels[part] = np.where(weight > 0, blended, voxels[part])

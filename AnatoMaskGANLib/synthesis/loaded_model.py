@@ -13,7 +13,7 @@ from torch import nn
 from AnatoMaskGANLib.networks.generator import Generator
 from AnatoMaskGANLib.networks.slice_batch import ImageGenerator
 from AnatoMaskGANLib.synthesis.devices import half_precision_on
-from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept
+from AnatoMaskGANLib.synthesis.engine.memory_plan import Kept, check_grid_fits
 from AnatoMaskGANLib.synthesis.engine.passes import Engine, EnginePass, NoiseChoice, PassLabels
 from AnatoMaskGANLib.synthesis.engine.slice_pass import SliceEngine
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox, labeled_box
@@ -22,7 +22,9 @@ from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.model_map import ModelMap, on_model_grid
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard
 from AnatoMaskGANLib.synthesis.options import SynthesisOptions
+from AnatoMaskGANLib.synthesis.output_check import check_image
 from AnatoMaskGANLib.volumes import LabelMap, Volume, label_table_of_model
+from AnatoMaskGANLib.volumes.resampling import num_model_voxels
 
 _logger = logging.getLogger(__name__)
 
@@ -65,7 +67,12 @@ class LoadedModel:
         self.label_table = label_table_of_model(card.label_table)
 
     def map_of(self, label_map: LabelMap, options: SynthesisOptions) -> ModelMap:
-        """A label map on the model's grid; raises what `on_model_grid` raises."""
+        """A label map on the model's grid; raises what `on_model_grid` raises.
+
+        Before that grid is made, MemoryLimitError where its voxels alone are too many.
+        """
+        on_model = num_model_voxels(label_map, self.card.spacing_ijk_mm)
+        check_grid_fits(self.memory_limit_bytes, max(on_model, label_map.labels_kji.size))
         return on_model_grid(label_map, self.card, self.label_table, options)
 
     def box_of(self, model_map: ModelMap) -> SynthesisBox | None:
@@ -106,7 +113,11 @@ class LoadedModel:
         return np.full(model_map.on_grid.shape_kji, self.card.window[0], dtype=np.float32)
 
     def in_window(self, image: np.ndarray) -> np.ndarray:
-        """An image in [0,1] in the model's physical unit."""
+        """An image in [0,1] in the model's physical unit.
+
+        Raises CheckpointError where it is not in [0,1], as `check_image`.
+        """
+        check_image(self.card, image)
         low, high = self.card.window
         return image * np.float32(high - low) + np.float32(low)
 

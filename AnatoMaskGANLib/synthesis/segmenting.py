@@ -12,8 +12,9 @@ from torch import nn
 from AnatoMaskGANLib.networks.label_grids import superpixel_levels
 from AnatoMaskGANLib.networks.slice_batch import SliceBatch
 from AnatoMaskGANLib.synthesis.devices import pick_device
-from AnatoMaskGANLib.synthesis.errors import CheckpointError
+from AnatoMaskGANLib.synthesis.errors import CheckpointError, MemoryLimitError
 from AnatoMaskGANLib.synthesis.models.folder import ModelCard, read_model
+from AnatoMaskGANLib.synthesis.output_check import check_logits
 from AnatoMaskGANLib.volumes import (
     LabelMap,
     Volume,
@@ -22,9 +23,11 @@ from AnatoMaskGANLib.volumes import (
     to_model_grid,
     volume_to_model_grid,
 )
+from AnatoMaskGANLib.volumes.resampling import num_model_voxels
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 _BLOCK_SIZE = 8  # slices segmented at once
+_MOST_VOXELS = 500_000_000  # of the model's grid; its images and labels then take about 6 GB
 
 Superpixels = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray]
 """[K,J,I] superpixel means in [0,1] of an image in [0,1] with a spacing_ijk_mm."""
@@ -75,9 +78,17 @@ class VolumeSegmenter:
     def segment(self, volume: Volume) -> LabelMap:
         """The label map on exactly the volume's grid, with the model's names and codes.
 
-        Raises VolumeError for a volume with voxels that are no numbers.
+        Raises VolumeError for a volume with voxels that are no numbers, MemoryLimitError for one
+        that has too many on the model's grid.
         """
         refuse_non_finite(volume, "The scan")
+        num_voxels = num_model_voxels(volume, self.card.spacing_ijk_mm)
+        if num_voxels > _MOST_VOXELS:
+            raise MemoryLimitError(
+                f"On the grid of {self.card.name} the scan would have {num_voxels:.3g} voxels; "
+                f"expected at most {_MOST_VOXELS:.0e}. Crop the scan, or use a model with a "
+                "coarser grid."
+            )
         # A label map of zeros stands for the volume's grid.
         own_grid = LabelMap(np.zeros(volume.voxels_kji.shape, np.uint8), volume.ijk_to_ras, {})
         model_grid = to_model_grid(own_grid, self.card.spacing_ijk_mm)
@@ -112,6 +123,7 @@ class VolumeSegmenter:
             end = min(depth, first + _BLOCK_SIZE)
             start, stop = max(0, first - radius), min(depth, end + radius)
             logits = self._logits(seen[start:stop].to(self.device))
+            check_logits(self.card, logits)
             found[first:end] = logits[first - start : end - start].argmax(1).cpu().numpy()
         return found
 

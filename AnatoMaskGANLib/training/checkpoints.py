@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
 
 LATEST = "latest"
@@ -128,7 +129,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"version {STATE_VERSION}"
         )
     try:
-        metadata = json.loads(header["run"])
+        metadata = parse_json(header["run"])
     except (KeyError, ValueError, RecursionError) as error:
         raise RunStateError(f"{path} has a damaged header ({error!r:.200})") from error
     if not isinstance(metadata, dict):

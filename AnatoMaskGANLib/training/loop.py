@@ -7,6 +7,7 @@ import logging
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -34,7 +35,10 @@ from AnatoMaskGANLib.volumes.case_store import open_store
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP, which comes when a connection is gone.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
@@ -52,7 +56,7 @@ def train(
 
     Returns the path of the last checkpoint. resume_from: "latest", "best" or a step's number;
     anything but "latest" must exist. Raises KeyboardInterrupt, with the last whole step saved, when
-    Ctrl-C or SIGTERM comes.
+    Ctrl-C, SIGTERM or SIGHUP comes; what `on_event` raises comes after saving, too.
     """
     processes = Processes(torch.device(device))
     if processes.count > 1 and settings.data.supervision == "semi":
@@ -83,7 +87,12 @@ def _run_to_the_end(trainer: Trainer, reporter: _Reporter | None) -> Path:
         while trainer.step < steps and not is_stopped:
             losses = trainer.train_step()
             if reporter is not None:
-                reporter.after_step(losses)
+                try:
+                    reporter.after_step(losses)
+                except BrokenPipeError:  # who follows the run is gone; its last step is kept
+                    reporter.report = lambda event: None
+                    reporter.after_last_step()
+                    raise
             is_stopped = trainer.processes.any(interrupts.came)
     trainer.sampler.close()
     if reporter is not None:
@@ -108,6 +117,7 @@ class _Reporter:
         self.folder = trainer.settings.folder
         self.report: OnEvent = on_event or (lambda event: None)
         self._means = LossMeans()
+        self._saved = time.monotonic()
         text = json.dumps(settings_to_dict(self.settings), indent=1)
         write_bytes(self.folder / "settings.json", ".json", text.encode)
         step = trainer.step
@@ -136,7 +146,9 @@ class _Reporter:
         # Validation first: its best metric belongs into the checkpoint of the same step.
         if self.validator is not None and step % settings.validation.every == 0:
             self._validate(self.validator)
-        if step % settings.checkpoint_every == 0:
+        minutes = (time.monotonic() - self._saved) / 60
+        is_time = 0 < settings.checkpoint_minutes <= minutes
+        if step % settings.checkpoint_every == 0 or is_time:
             self._save(checkpoint_file(self.folder, LATEST))
         if settings.keep_every and step % settings.keep_every == 0:
             self._save(checkpoint_file(self.folder, step))
@@ -154,6 +166,8 @@ class _Reporter:
 
     def _save(self, path: Path) -> None:
         self.trainer.save(path)
+        if path == checkpoint_file(self.folder, LATEST):
+            self._saved = time.monotonic()
         self.report({"event": "checkpoint", "step": self.trainer.step, "path": str(path)})
 
     def _validate(self, validator: Validator) -> None:
@@ -175,9 +189,10 @@ class _Reporter:
 
 
 class Interrupts:
-    """Lets Ctrl-C and SIGTERM wait for the end of a step, so that a whole step is saved.
+    """Lets Ctrl-C, SIGTERM and SIGHUP wait for the end of a step, so that a whole step is saved.
 
-    While it is active, the first signal sets `came`; a second one stops at once. Signals reach the
+    While it is active, the first signal sets `came`; a second one stops at once. One that the
+    program was started to ignore, as SIGHUP under nohup, stays ignored. Signals reach the
     main thread only; in another thread this does nothing.
     """
 
@@ -188,7 +203,8 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._handlers[number] = signal.signal(number, self._note)
+                if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

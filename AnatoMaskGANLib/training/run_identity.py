@@ -22,6 +22,7 @@ FREE_SETTINGS = (
     "card",
     "validation",
     "checkpoint_every",
+    "checkpoint_minutes",
     "keep_every",
     "sheet_every",
     "log_every",

@@ -320,6 +320,9 @@ class TrainingSettings:
     bf16 and 16 are only for hardware that supports them."""
     checkpoint_every: int = 500
     """Number of steps from one writing of `latest.safetensors` to the next."""
+    checkpoint_minutes: float = 10.0
+    """Longest time in minutes from one writing of `latest.safetensors` to the next, where steps are
+    slow; 0 for no such limit."""
     keep_every: int = 0
     """Number of steps from one numbered checkpoint to the next; these are kept. 0 for none."""
     sheet_every: int = 500
@@ -336,7 +339,7 @@ class TrainingSettings:
         for name in ("checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        for name in ("keep_every", "sheet_every"):
+        for name in ("keep_every", "sheet_every", "checkpoint_minutes"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; allowed: 0 or more")
         require(

@@ -22,6 +22,7 @@ from AnatoMaskGANLib.training.checkpoints import (
     write_run_state,
 )
 from AnatoMaskGANLib.training.losses import total as sum_of_losses
+from AnatoMaskGANLib.training.numerics import go_on_with, numerics_now
 from AnatoMaskGANLib.training.objective import Objective, SegmentationObjective, SynthesisObjective
 from AnatoMaskGANLib.training.processes import Processes
 from AnatoMaskGANLib.training.run_identity import check_same_run, describe_contents, describe_store
@@ -233,6 +234,7 @@ class Trainer:
             "store": describe_store(self.store),
             "contents": self._contents,
             "processes": self.processes.count,
+            "numerics": numerics_now(self.device, self.processes.count),
             "scalers": {name: scaler.state_dict() for name, scaler in self.scalers.items()},
         }
         write_run_state(path, self.modules, self.optimizers, metadata)
@@ -248,6 +250,8 @@ class Trainer:
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
         self.best = BestCheckpoint.from_metadata(metadata.get("best", {}))
+        before = metadata.get("numerics")
+        go_on_with(before if isinstance(before, dict) else {}, self.device, self.processes.count)
         for name, state in metadata.get("scalers", {}).items():
             if state and name in self.scalers:
                 self.scalers[name].load_state_dict(state)

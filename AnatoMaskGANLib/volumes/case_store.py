@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
 from AnatoMaskGANLib.volumes.label_table import LabelTable
 
@@ -54,6 +55,8 @@ class StoredCase:
     labeled_columns: tuple[int, int]
     guidance_sjk: np.ndarray | None = None
     """uint8; None where the store was prepared without superpixels."""
+    origin: str = ""
+    """What its image says it is, where that is no scan: a synthetic image or an edited scan."""
     window: tuple[float, float] | None = None
     """Intensities of this case that are 0 and 1; its own where the store's are percentiles."""
 
@@ -213,7 +216,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             "anatomaskgan prepare"
         )
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
             f"{path} cannot be read ({error}); prepare the store again with: anatomaskgan prepare"
@@ -259,6 +262,7 @@ def open_case(folder: Path, entry: Mapping[str, Any]) -> StoredCase:
         rows,
         columns,
         arrays.get("guidance"),
+        str(entry.get("origin", "")),
         _window(entry["window"]),
     )
 

@@ -12,9 +12,11 @@ Letters: n control points along an axis.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
@@ -26,16 +28,30 @@ MOST_STRETCH = 0.5
 x + u(x) one-to-one with a Jacobian above (1 - 0.5) ** 3; ours, half of what would do."""
 
 _SLICES_AT_A_TIME = 16
+_LATTICE = 24  # points along a side of the label box, at which a displacement is measured
+_FEWEST_PLACES = 8
+_MOST_POINTS = 64  # control spacings along the longest side of the grid
+_MOST_TRIES = 8
+_LONGER = 1.25  # by which bends are made longer when they would fold
+_HALVINGS = 2  # of the lattice on which the stretch is bounded
+_NOTHING_MM = 1e-9
 
 
 @dataclass(frozen=True)
 class DeformationSettings:
-    """How far a new anatomy may differ from the one it is made of; ours, for adult anatomy."""
+    """How far a new anatomy may differ from the one it is made of; ours.
 
-    displacement_mm: float = 4.0
-    """Largest elastic displacement along each axis."""
-    control_spacing_mm: float = 32.0
-    """Distance of the spline's control points: how far a bend reaches."""
+    Lengths are fractions of the size of the anatomy, the longest side of the box around its labels,
+    so that a finger and a trunk are bent alike. For the brain of an adult, 170 mm long, the
+    defaults are 4 mm and 34 mm.
+    """
+
+    displacement: float = 0.025
+    """Largest elastic displacement of a label, beyond what the best affine map of the labels does,
+    as a fraction of the anatomy's size."""
+    control_spacing: float = 0.2
+    """Distance of the spline's control points, how far a bend reaches, as a fraction of the
+    anatomy's size. It is longer where so large a displacement would fold."""
     rotation_degrees: float = 8.0
     """Largest rotation about each axis of the grid, either way."""
     scale: float = 1.08
@@ -45,8 +61,8 @@ class DeformationSettings:
 
     def __post_init__(self) -> None:
         ranges = {
-            "displacement_mm": (0.0, 100.0),
-            "control_spacing_mm": (1.0, 1000.0),
+            "displacement": (0.0, 0.5),
+            "control_spacing": (0.02, 10.0),
             "rotation_degrees": (0.0, 90.0),
             "scale": (1.0, 2.0),
         }
@@ -75,8 +91,7 @@ def deform_label_map(
     is_flipped = settings.flips and draws.random() < 0.5
     moved = flip_left_right(label_map, table) if is_flipped else label_map
     affine = _draw_affine(settings, draws)
-    control = draw_control_points(moved, settings, draws)
-    return _pulled(moved, affine, control, settings.control_spacing_mm)
+    return _pulled(moved, affine, draw_bend(moved, settings, draws))
 
 
 def flip_left_right(label_map: LabelMap, table: LabelTable) -> LabelMap:
@@ -104,29 +119,138 @@ def flip_left_right(label_map: LabelMap, table: LabelTable) -> LabelMap:
     return replace(label_map, labels_kji=labels, names=names, codes=codes)
 
 
-def draw_control_points(
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """A cubic B-spline displacement over the grid of a label map."""
+
+    points_mm: np.ndarray
+    """[n,n,n,3] displacements of the control points along the axes k, j, i. Point p of an axis lies
+    at (p - 1) control spacings."""
+    control_spacing_mm: float
+
+    def at(self, positions_mm: Sequence[np.ndarray]) -> np.ndarray:
+        """[K,J,I,3] displacements in mm on the lattice of these positions along k, j, i."""
+        weights = [
+            spline_weights(along / self.control_spacing_mm, num_points)
+            for along, num_points in zip(positions_mm, self.points_mm.shape[:3], strict=True)
+        ]
+        field = self.points_mm
+        for axis in range(3):
+            field = np.moveaxis(np.tensordot(weights[axis], field, axes=(1, axis)), 0, axis)
+        return field
+
+
+def draw_bend(
     label_map: LabelMap, settings: DeformationSettings, draws: np.random.Generator
-) -> np.ndarray:
-    """Displacements [n,n,n,3] in mm of the spline's control points, along the axes k, j, i.
+) -> Bend:
+    """A displacement whose largest length over the labels, beyond the best affine map, is that of
+    the settings, and which is nowhere steeper than MOST_STRETCH.
 
-    No larger than the settings' displacement, and together no steeper than MOST_STRETCH: the
-    spline and its derivatives are weighted means of the points and of their differences, so what
-    holds for these holds everywhere (Choi and Lee 2000 use the same bound).
+    A spline through random points is mostly shift and shear; what of it is affine over the labels
+    is taken out, and the rest scaled to its length. Where that would fold, bends are made longer;
+    where nothing helps, the displacement is smaller.
     """
-    shape = [
-        math.ceil((size - 1) * mm / settings.control_spacing_mm) + 4
-        for size, mm in zip(label_map.shape_kji, label_map.spacing_ijk_mm[::-1], strict=True)
+    size_mm = anatomy_size_mm(label_map)
+    wanted_mm = settings.displacement * size_mm
+    grid_mm = _extent_mm(label_map)
+    spacing_mm = max(settings.control_spacing * size_mm, max(grid_mm) / _MOST_POINTS)
+    for _ in range(_MOST_TRIES):
+        shape = [math.ceil(length / spacing_mm) + 4 for length in grid_mm]
+        points = _without_affine(label_map, Bend(draws.standard_normal((*shape, 3)), spacing_mm))
+        bend = Bend(points, spacing_mm)
+        longest = largest_displacement_mm(label_map, bend)
+        if wanted_mm == 0 or longest < _NOTHING_MM:
+            return Bend(np.zeros_like(points), spacing_mm)
+        bend = Bend(points * (wanted_mm / longest), spacing_mm)
+        stretch = largest_stretch(bend)
+        if stretch <= MOST_STRETCH:
+            return bend
+        spacing_mm *= _LONGER
+    return Bend(bend.points_mm * (MOST_STRETCH / stretch), bend.control_spacing_mm)
+
+
+def anatomy_size_mm(label_map: LabelMap) -> float:
+    """The longest side of the box around the labels."""
+    sides = zip(_label_box(label_map.labels_kji), label_map.spacing_ijk_mm[::-1], strict=True)
+    return max((last - first + 1) * mm for (first, last), mm in sides)
+
+
+def largest_displacement_mm(label_map: LabelMap, bend: Bend) -> float:
+    """Longest displacement of a label, on a lattice of its box."""
+    positions, is_labeled = _lattice_of_labels(label_map)
+    return float(np.linalg.norm(bend.at(positions)[is_labeled], axis=-1).max())
+
+
+def largest_stretch(bend: Bend) -> float:
+    """A bound on the norm of the spline's derivative, anywhere and in any direction.
+
+    On a control lattice that is halved twice, which describes the same spline, the derivative is a
+    weighted mean of the differences of points nearby (Choi and Lee 2000 use the same bound on the
+    first lattice, where it is looser).
+    """
+    points, spacing = bend.points_mm, bend.control_spacing_mm
+    for _ in range(_HALVINGS):
+        for axis in range(3):
+            points = _halved(points, axis)
+        spacing /= 2
+    squares = [np.sum(np.diff(points, axis=axis) ** 2, axis=-1) for axis in range(3)]
+    near = [_largest_near(square, axis) for axis, square in enumerate(squares)]
+    return float(np.sqrt(np.sum(near, axis=0).max())) / spacing
+
+
+def _halved(points: np.ndarray, axis: int) -> np.ndarray:
+    """The control points of the same spline at half the spacing, by knot insertion; the outermost
+    point on either side, which the grid does not need, is left out."""
+    moved = np.moveaxis(points, axis, 0)
+    between = (moved[:-1] + moved[1:]) / 2
+    on = (moved[:-2] + 6 * moved[1:-1] + moved[2:]) / 8
+    fine = np.empty((2 * len(moved) - 3, *moved.shape[1:]))
+    fine[0::2], fine[1::2] = between, on
+    return np.moveaxis(fine, 0, axis)
+
+
+def _largest_near(squares: np.ndarray, axis: int) -> np.ndarray:
+    """The largest of the differences that meet in each cell: three along their own axis and four
+    along the others."""
+    for other in range(3):
+        windows = sliding_window_view(squares, 3 if other == axis else 4, axis=other)
+        squares = windows.max(axis=-1)
+    return squares
+
+
+def _without_affine(label_map: LabelMap, bend: Bend) -> np.ndarray:
+    """The control points less those of the affine map that is nearest over the labels.
+
+    A cubic B-spline whose control points lie on an affine map is that map.
+    """
+    positions, is_labeled = _lattice_of_labels(label_map)
+    places = np.stack(np.meshgrid(*positions, indexing="ij"), axis=-1)[is_labeled]
+    field = bend.at(positions)[is_labeled]
+    with_ones = np.column_stack([places, np.ones(len(places))])
+    affine, *_ = np.linalg.lstsq(with_ones, field, rcond=None)
+    steps = [(np.arange(n) - 1) * bend.control_spacing_mm for n in bend.points_mm.shape[:3]]
+    at_points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1)
+    return bend.points_mm - (at_points @ affine[:3] + affine[3])
+
+
+def _lattice_of_labels(label_map: LabelMap) -> tuple[list[np.ndarray], np.ndarray]:
+    """Positions in mm along k, j, i of a lattice in the box of the labels, and which are labeled;
+    all of them where it meets too few labels."""
+    indices = [
+        np.unique(np.linspace(first, last, _LATTICE).round().astype(int))
+        for first, last in _label_box(label_map.labels_kji)
     ]
-    points = draws.standard_normal((*shape, 3))
-    points *= settings.displacement_mm / np.abs(points).max()
-    stretch = largest_stretch(points, settings.control_spacing_mm)
-    return points * min(1.0, MOST_STRETCH / stretch) if stretch > 0 else points
+    is_labeled = label_map.labels_kji[np.ix_(*indices)] > 0
+    if np.count_nonzero(is_labeled) < _FEWEST_PLACES:
+        is_labeled = np.ones_like(is_labeled)
+    spacings = label_map.spacing_ijk_mm[::-1]
+    return [index * mm for index, mm in zip(indices, spacings, strict=True)], is_labeled
 
 
-def largest_stretch(points: np.ndarray, control_spacing_mm: float) -> float:
-    """A bound on the norm of the spline's derivative, anywhere and in any direction."""
-    steps = [np.linalg.norm(np.diff(points, axis=axis), axis=-1).max() for axis in range(3)]
-    return float(np.linalg.norm(steps)) / control_spacing_mm
+def _extent_mm(label_map: LabelMap) -> list[float]:
+    """From the first voxel to the last, along k, j, i."""
+    sides = zip(label_map.shape_kji, label_map.spacing_ijk_mm[::-1], strict=True)
+    return [(size - 1) * mm for size, mm in sides]
 
 
 def _draw_affine(settings: DeformationSettings, draws: np.random.Generator) -> np.ndarray:
@@ -142,13 +266,12 @@ def _draw_affine(settings: DeformationSettings, draws: np.random.Generator) -> n
     return matrix
 
 
-def _pulled(
-    label_map: LabelMap, affine: np.ndarray, control: np.ndarray, control_spacing_mm: float
-) -> LabelMap:
+def _pulled(label_map: LabelMap, affine: np.ndarray, bend: Bend) -> LabelMap:
     """Every voxel with the label at A (x + u(x) - c) + c, c the middle of the labels; 0 outside."""
     labels = label_map.labels_kji
+    control, control_spacing_mm = bend.points_mm, bend.control_spacing_mm
     spacing = np.array(label_map.spacing_ijk_mm[::-1])
-    center_mm = _middle_of_labels(labels) * spacing
+    center_mm = np.array([(first + last) / 2 for first, last in _label_box(labels)]) * spacing
     weights = [
         spline_weights(np.arange(size) * mm / control_spacing_mm, num_points)
         for size, mm, num_points in zip(labels.shape, spacing, control.shape[:3], strict=True)
@@ -195,11 +318,11 @@ def spline_weights(positions: np.ndarray, num_points: int) -> np.ndarray:
     return np.where(distance < 1, near, far)
 
 
-def _middle_of_labels(labels_kji: np.ndarray) -> np.ndarray:
-    """Middle of the box of the labels, in voxels along k, j, i."""
-    middle = []
+def _label_box(labels_kji: np.ndarray) -> list[tuple[int, int]]:
+    """First and last voxel with a label along k, j, i."""
+    box = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
         used = np.flatnonzero(labels_kji.any(axis=others))
-        middle.append((used[0] + used[-1]) / 2)
-    return np.array(middle)
+        box.append((int(used[0]), int(used[-1])))
+    return box

@@ -15,3 +15,12 @@ def file_sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def result_sha256(result: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the files of a folder."""
+    if not result.is_dir():
+        return file_sha256(result)
+    files = sorted(path for path in result.iterdir() if path.is_file())
+    lines = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -13,9 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from AnatoMaskGANLib.volumes import itk_files, nifti_files
-from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
+from AnatoMaskGANLib.volumes.atomic_writing import replacing
 from AnatoMaskGANLib.volumes.dicom.files import read_dicom_file, read_dicom_folder
+from AnatoMaskGANLib.volumes.dicom.header import has_dicom_mark
 from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.geometry import without_rounding_shear
 from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
 from AnatoMaskGANLib.volumes.label_names import (
@@ -128,9 +131,10 @@ def read_volume(path: str | Path) -> Volume:
     return _of_file(path, lambda: Volume(stored.array, stored.ijk_to_ras, window, unit, provenance))
 
 
-def write_label_map(label_map: LabelMap, path: str | Path) -> None:
+def write_label_map(label_map: LabelMap, path: str | Path) -> str:
     """Writes labels, place, names and codes; the file is whole or as it was.
 
+    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     labels = in_smallest_type(label_map.labels_kji)
@@ -141,17 +145,18 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> None:
     record = {key: entry for key, entry in record.items() if entry}
     is_metaimage = Path(path).suffix.lower() == _METAIMAGE_SUFFIX
     keys = keys_of(label_map.names, label_map.codes, only_ascii=is_metaimage)
-    _write(labels, label_map.ijk_to_ras, record, keys, path)
+    return _write(labels, label_map.ijk_to_ras, record, keys, path)
 
 
-def write_volume(volume: Volume, path: str | Path) -> None:
+def write_volume(volume: Volume, path: str | Path) -> str:
     """Writes voxels, place, window, unit and provenance; the file is whole or as it was.
 
+    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     record = record_of(volume)
     keys = {RECORD_KEY: json.dumps(record)} if record else {}
-    _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
+    return _write(volume.voxels_kji, volume.ijk_to_ras, record, keys, path)
 
 
 def _read(path: Path) -> StoredVolume:
@@ -173,6 +178,8 @@ def _read_as_it_is(path: Path) -> StoredVolume:
         return read_dicom_folder(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist. Check the path.")
+    if _is_dicom_by_content(path):
+        return read_dicom_file(path)
     suffix = _suffix_of(path, READABLE_SUFFIXES, "read")
     if not os.access(path, os.R_OK):
         raise VolumeError(f"{path} cannot be read: no permission. Change the permissions.")
@@ -194,24 +201,30 @@ def _read_as_it_is(path: Path) -> StoredVolume:
     return itk_files.read_with_itk(path)
 
 
+def _is_dicom_by_content(path: Path) -> bool:
+    """Whether a file whose name does not tell its type has the mark of DICOM, as archives of
+    scanners write them."""
+    if path.name.lower().endswith(READABLE_SUFFIXES) or not os.access(path, os.R_OK):
+        return False
+    return path.is_file() and has_dicom_mark(path)
+
+
 def _write(
     array: np.ndarray,
     ijk_to_ras: np.ndarray,
     record: Mapping[str, Any],
     keys: Mapping[str, str],
     path: str | Path,
-) -> None:
+) -> str:
     path = Path(path)
     suffix = _suffix_of(path, WRITABLE_SUFFIXES, "written")
     nibabel = nifti_files.nibabel_if_installed()
     if suffix in _NIFTI_SUFFIXES and nibabel is not None:
         is_compressed = suffix == ".nii.gz"
-        write_bytes(
-            path,
-            suffix,
-            lambda: nifti_files.nifti_bytes(array, ijk_to_ras, record, nibabel, is_compressed),
-        )
-        return
+        with replacing(path, suffix) as temporary:
+            content = nifti_files.nifti_bytes(array, ijk_to_ras, record, nibabel, is_compressed)
+            temporary.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
     if suffix in _NIFTI_SUFFIXES and record:
         _logger.warning(
             "Without the package nibabel the header of %s holds only a short note, not the names "
@@ -223,6 +236,7 @@ def _write(
         _check_notes_fit(path, keys)
     with replacing(path, suffix) as temporary:
         itk_files.write_with_itk(array, ijk_to_ras, keys, temporary)
+        return file_sha256(temporary)
 
 
 def _check_notes_fit(path: Path, keys: Mapping[str, str]) -> None:

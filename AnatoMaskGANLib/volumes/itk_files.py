@@ -5,7 +5,6 @@ SimpleITK counts in LPS; here, at the edge of the file, it becomes RAS and back.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.dicom.header import (
     DicomHeader,
     is_dicom,
@@ -25,6 +25,7 @@ from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import LPS_FROM_RAS, largest_shift_mm
 from AnatoMaskGANLib.volumes.mitk_labels import names_of_mitk
 from AnatoMaskGANLib.volumes.nrrd_space import place_in_nrrd_space
+from AnatoMaskGANLib.volumes.origin_marks import SYNTHETIC_MARK
 from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS, RECORD_KEY, StoredVolume
 from AnatoMaskGANLib.volumes.text_headers import check_text_header
 from AnatoMaskGANLib.volumes.text_units import mm_per_unit_of
@@ -39,11 +40,9 @@ _ITK_READERS = {
     ".nhdr": "NrrdImageIO",
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
-    ".dcm": "GDCMImageIO",
 }
+_DICOM_READER = "GDCMImageIO"
 
-_SOP_CLASS_TAG = "0008|0016"
-_SEGMENTATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 _POSITION_TAG = "0020|0032"
 _MODALITY_TAG = "0008|0060"
 _UNIT_OF_MODALITY = {"CT": "HU"}
@@ -55,12 +54,13 @@ def read_with_itk(path: Path) -> StoredVolume:
     Raises VolumeError for what cannot be read, is truncated or has not three axes.
     """
     check_text_header(path)
-    if path.suffix.lower() == ".dcm":
+    kind = _ITK_READERS.get(path.suffix.lower(), _DICOM_READER)
+    if kind == _DICOM_READER:
         read_dicom_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     # no other reader is to find something in a file that is not what its name says
-    reader.SetImageIO(_ITK_READERS[path.suffix.lower()])
+    reader.SetImageIO(kind)
     try:
         reader.ReadImageInformation()
         size_ijk = list(reader.GetSize())
@@ -138,7 +138,7 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             "series into a folder of their own."
         )
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
+    reader.SetImageIO(_DICOM_READER)
     reader.SetFileNames([str(header.path) for header in slices])
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
@@ -148,12 +148,6 @@ def read_dicom_series(folder: Path) -> StoredVolume:
             f"The DICOM series in {folder} cannot be read: {_reason(error)}. Expected "
             "complete slices of the same size. Export the series again."
         ) from error
-    has_class = reader.HasMetaDataKey(0, _SOP_CLASS_TAG)
-    if has_class and reader.GetMetaData(0, _SOP_CLASS_TAG).strip(" \0") == _SEGMENTATION_CLASS:
-        raise VolumeError(
-            f"The folder {folder} contains a DICOM segmentation object, which is no series of "
-            "slices; expected one series of images. Give the file of the segmentation itself."
-        )
     if image.GetDimension() != 3:
         raise VolumeError(
             f"The DICOM series in {folder} has {image.GetDimension()} dimensions; expected three."
@@ -162,6 +156,8 @@ def read_dicom_series(folder: Path) -> StoredVolume:
     has_modality = reader.HasMetaDataKey(0, _MODALITY_TAG)
     modality = reader.GetMetaData(0, _MODALITY_TAG).strip() if has_modality else ""
     record: dict[str, Any] = {"unit": _UNIT_OF_MODALITY.get(modality, "")}
+    if any(header.is_synthetic for header in slices):
+        record["provenance"] = {SYNTHETIC_MARK: "YES"}
     noted = _record_of(folder, {RECORD_KEY: slices[0].record} if slices[0].record else {})
     return StoredVolume(
         SimpleITK.GetArrayFromImage(image), _ijk_to_ras_of(image), {**record, **noted}
@@ -227,7 +223,7 @@ def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
         names = names_of_mitk(path, header)
         return {"names": {str(value): name for value, name in names.items()}} if names else {}
     try:
-        record = json.loads(header[RECORD_KEY])
+        record = parse_json(header[RECORD_KEY])
     except ValueError:
         _logger.warning(
             "%s: the entry of this program in its header is damaged and is ignored", path

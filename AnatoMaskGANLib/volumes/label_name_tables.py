@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.errors import VolumeError
 
 _LONGEST_VALUE = 19  # digits of a 64-bit number
@@ -108,12 +108,27 @@ def _text_of(path: Path) -> str:
 
 def _of_json(path: Path, text: str) -> dict[int, str]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise VolumeError(
             f"The label names {path} cannot be read: {error}. Expected {EXPECTED}."
         ) from error
-    return names_of_json(path, content)
+    names = names_of_json(path, content)
+    if not (isinstance(content, Mapping) and "more_values" in content):
+        _check_one_value_each(path, names)
+    return names
+
+
+def _check_one_value_each(path: Path, names: Mapping[int, str]) -> None:
+    """Raises VolumeError for two values with one name: which of them it means, nobody can tell."""
+    values: dict[str, int] = {}
+    for value, name in names.items():
+        if values.setdefault(name.strip().lower(), value) != value:
+            raise VolumeError(
+                f"The label names {path} call both {values[name.strip().lower()]} and {value} "
+                f"{name!r:.99}; expected a name of its own for each. If both are the same "
+                'structure, put the second one into "more_values" of a label table.'
+            )
 
 
 def _pairs_of_json(path: Path, content: Any) -> Iterator[tuple[int, str]]:

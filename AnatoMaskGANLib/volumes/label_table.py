@@ -14,12 +14,12 @@ becomes of it: the nearest of some labels, the tissue around it, or background.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.label_spelling import normalized_name
@@ -102,19 +102,19 @@ class LabelTable:
         try:
             return cls(
                 name=_text(content["name"]),
-                labels={int(v): _text(name) for v, name in content["labels"].items()},
-                codes={int(v): _text(code) for v, code in content.get("codes", {}).items()},
+                labels={v: _text(name) for v, name in _by_value(content["labels"])},
+                codes={v: _text(code) for v, code in _by_value(content.get("codes", {}))},
                 aliases={
-                    int(v): tuple(_text(alias) for alias in _list(names))
-                    for v, names in content.get("aliases", {}).items()
+                    v: tuple(_text(alias) for alias in _list(names))
+                    for v, names in _by_value(content.get("aliases", {}))
                 },
-                swaps={int(v): int(other) for v, other in content.get("swaps", {}).items()},
+                swaps={v: int(other) for v, other in _by_value(content.get("swaps", {}))},
                 description=str(content.get("description", "")),
                 relatives={
                     _text(name): tuple(_text(target) for target in _list(targets))
                     for name, targets in content.get("relatives", {}).items()
                 },
-                more_values={int(v): _text(n) for v, n in content.get("more_values", {}).items()},
+                more_values={v: _text(n) for v, n in _by_value(content.get("more_values", {}))},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, VolumeError):
@@ -178,7 +178,7 @@ def load_label_table(name_or_path: str | Path) -> LabelTable:
     """
     path = label_table_path(name_or_path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise VolumeError(
             f"The label table {path} cannot be read: {error}. Expected a JSON file."
@@ -249,6 +249,16 @@ def label_table_path(name_or_path: str | Path) -> Path:
             f"one of the bundled tables: {', '.join(bundled)}."
         )
     return bundled[str(name_or_path)]
+
+
+def _by_value(entries: Mapping[Any, Any]) -> list[tuple[int, Any]]:
+    """The entries by their whole numbers; ValueError for one that is written in two ways."""
+    by_value = [(int(key), entry) for key, entry in entries.items()]
+    values = [value for value, _ in by_value]
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the value {twice} comes twice, spelled in two ways")
+    return by_value
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,6 @@ AFNI (a table of values and names inside its own XML).
 from __future__ import annotations
 
 import html
-import json
 import logging
 import re
 import struct
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes.nifti_header import NiftiHeader
 from AnatoMaskGANLib.volumes.stored_volume import RECORD_KEY
 
@@ -33,7 +33,7 @@ def record_of_nifti(path: Path, header: NiftiHeader, content: bytes) -> Mapping[
     for text in texts:
         if RECORD_KEY in text and "<" not in text[:1]:
             try:
-                record = json.loads(text)[RECORD_KEY]
+                record = parse_json(text)[RECORD_KEY]
             except (ValueError, TypeError, KeyError, RecursionError):
                 _logger.warning(
                     "%s: the entry of this program in its header is damaged and is ignored", path

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
-from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras
+from AnatoMaskGANLib.volumes.geometry import axes_closest_to_ras, corner_indices_ijk
 from AnatoMaskGANLib.volumes.label_map import LabelMap, in_smallest_type
 from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
@@ -37,6 +37,14 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
     """
     axes, flips = axes_closest_to_ras(label_map.ijk_to_ras)
     source_shape_ijk = label_map.shape_kji[::-1]
+    num_voxels = num_model_voxels(label_map, spacing_ijk_mm)
+    if num_voxels > _LARGEST_GRID_VOXELS:
+        raise VolumeError(
+            f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
+            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
+            f"would have {num_voxels:.3g} voxels; expected at most "
+            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
+        )
     indices_ras: list[np.ndarray] = []
     # model index (i, j, k) to the map's own index
     model_to_source = np.zeros((4, 4))
@@ -46,7 +54,7 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         step = _step_in_source_voxels(
             size, label_map.spacing_ijk_mm[axis], float(spacing_ijk_mm[model_axis])
         )
-        model_size = max(1, int(np.ceil(size / step - 1e-3)))
+        model_size = _model_size(size, step)
         first = (size - 1) / 2 - step * (model_size - 1) / 2
         if is_flipped:
             first, step = first + step * (model_size - 1), -step
@@ -54,14 +62,6 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         model_to_source[axis, 3] = first
         positions = first + step * np.arange(model_size)
         indices_ras.append(_nearest_indices(positions, size, is_flipped))
-    num_voxels = int(np.prod([float(len(indices)) for indices in indices_ras]))
-    if num_voxels > _LARGEST_GRID_VOXELS:
-        raise VolumeError(
-            f"On the model grid ({_times(spacing_ijk_mm)} mm) the label map of "
-            f"{_times(source_shape_ijk)} voxels of {_times(label_map.spacing_ijk_mm)} mm "
-            f"would have {num_voxels:.3g} voxels; expected at most "
-            f"{_LARGEST_GRID_VOXELS:.0e}. Check that its spacing is in millimeters."
-        )
     # array axes are KJI: axis a of (i, j, k) is array axis 2 - a
     labels = label_map.labels_kji.transpose([2 - axes[2], 2 - axes[1], 2 - axes[0]])
     for array_axis, indices in enumerate(reversed(indices_ras)):
@@ -72,6 +72,22 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
         label_map.names,
         label_map.codes,
     )
+
+
+def num_model_voxels(label_map: LabelMap | Volume, spacing_ijk_mm: Sequence[float]) -> int:
+    """How many voxels the model grid of a map or a volume has; takes no memory for them."""
+    axes, _ = axes_closest_to_ras(label_map.ijk_to_ras)
+    count = 1
+    for axis, model_spacing in zip(axes, spacing_ijk_mm, strict=True):
+        size = label_map.shape_kji[2 - axis]
+        spacing = label_map.spacing_ijk_mm[axis]
+        count *= _model_size(size, _step_in_source_voxels(size, spacing, float(model_spacing)))
+    return count
+
+
+def _model_size(size: int, step: float) -> int:
+    """Voxels of the model grid along an axis whose own voxels are 1 / step of them."""
+    return max(1, int(np.ceil(size / step - 1e-3)))
 
 
 def to_grid_of(volume: Volume, like: LabelMap | Volume) -> Volume:
@@ -101,6 +117,18 @@ def labels_on_grid_of(label_map: LabelMap, like: LabelMap | Volume) -> LabelMap:
     resampler.SetInterpolator(SimpleITK.sitkNearestNeighbor)
     labels = SimpleITK.GetArrayFromImage(resampler.Execute(image))
     return replace(label_map, labels_kji=labels, ijk_to_ras=like.ijk_to_ras)
+
+
+def is_part_of_grid(label_map: LabelMap, like: LabelMap | Volume) -> bool:
+    """Whether every voxel of the map lies on a voxel of `like`, within 1/20 of one: a map of some
+    slices, as segmentation objects of DICOM are."""
+    corners = np.linalg.inv(like.ijk_to_ras) @ label_map.ijk_to_ras
+    places = corner_indices_ijk(label_map.shape_kji) @ corners[:3].T
+    last = np.array(like.shape_kji[::-1]) - 1
+    is_inside = (places > -0.05).all() and (places < last + 0.05).all()
+    steps = np.abs(corners[:3, :3])
+    is_whole = np.abs(places - np.rint(places)).max() < 0.05
+    return bool(is_inside and is_whole and np.abs(np.sort(steps, axis=0)[-1] - 1).max() < 0.01)
 
 
 def volume_to_model_grid(volume: Volume, like_model: LabelMap) -> Volume:

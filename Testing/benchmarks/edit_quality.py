@@ -26,28 +26,14 @@ import numpy as np
 from scipy import ndimage
 
 from AnatoMaskGANLib.editing import edit_scan
+from AnatoMaskGANLib.evaluation.edit_baselines import label_mean_edit, nearest_voxel_edit
+from AnatoMaskGANLib.evaluation.known_warps import Shift, Swell, warp_field, warped
+from AnatoMaskGANLib.evaluation.metrics.edit_criteria import psnr
 from AnatoMaskGANLib.volumes import LabelMap, Volume, read_label_map, read_volume, to_model_grid
 
 ROOM = 8  # voxels around the labels of a brain that are kept
+VOXELS = (1.0, 1.0, 1.0)  # the fields of the cases count in voxels
 FOLDERS = ("image.nii.gz", "seg.nii.gz")
-
-
-@dataclass(frozen=True)
-class Swell:
-    """A structure grows about its middle."""
-
-    labels: tuple[int, ...]
-    gain: float
-    reach: float
-
-
-@dataclass(frozen=True)
-class Shift:
-    """A structure moves by voxels (k, j, i)."""
-
-    labels: tuple[int, ...]
-    move_kji: tuple[float, float, float]
-    reach: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,13 @@ CASES = {
     "hippocampus-2": Case("hippocampus/sub-006", *HIPPOCAMPUS),
     "mouse": Case("mouse-brain/sub-01", *MOUSE, is_cropped=True),
     "mouse-2": Case("mouse-brain/sub-02", *MOUSE, is_cropped=True),
-    # no training has seen this brain
+    # no training of brain-t1 has seen these brains
+    **{
+        f"brain-{number}": Case(
+            f"brain-t1-more/sub-{number}", *BRAIN, (0, 160), is_cropped=True, is_brain=True
+        )
+        for number in (1104, 1107, 1110, 1116, 1119, 1128)
+    },
     "brain": Case("brain-t1/sub-19", *BRAIN, (0, 160), is_cropped=True, is_brain=True),
 }
 
@@ -106,57 +98,12 @@ def read(data: Path, case: Case) -> tuple[np.ndarray, LabelMap]:
     )
 
 
-def field_of(labels: np.ndarray, change: Swell | Shift) -> np.ndarray:
-    """[3,K,J,I] offsets in voxels, target to source."""
-    mask = np.isin(labels, change.labels)
-    if isinstance(change, Swell):
-        middle = np.array(ndimage.center_of_mass(mask)).reshape(3, 1, 1, 1)
-        offset = -(np.indices(labels.shape) - middle) * (1 - 1 / change.gain)
-        outside = ndimage.distance_transform_edt(~mask)
-    else:
-        moved = ndimage.shift(mask.astype(np.float32), change.move_kji, order=0) > 0
-        offset = -np.array(change.move_kji, dtype=float).reshape(3, 1, 1, 1)
-        outside = ndimage.distance_transform_edt(~(mask | moved))
-    return (offset * np.exp(-0.5 * (outside / change.reach) ** 2)).astype(np.float32)
-
-
-def warped(image: np.ndarray, labels: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, ...]:
-    places = np.indices(labels.shape, dtype=np.float32) + field
-    moved = ndimage.map_coordinates(image, places, order=3, mode="nearest", output=np.float32)
-    return np.clip(moved, 0, 1), ndimage.map_coordinates(labels, places, order=0, mode="nearest")
-
-
-def label_mean(image: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    made = image.copy()
-    hole = ndimage.binary_dilation(old != new)
-    for label in np.unique(new[hole]):
-        own = image[old == label]
-        made[hole & (new == label)] = own.mean() if own.size else image[old > 0].mean()
-    return made
-
-
-def nearest(image: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    made = image.copy()
-    for label in np.unique(new[old != new]):
-        source = (old == label) & (new == label)
-        if not source.any():
-            continue
-        index = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
-        where = (old != new) & (new == label)
-        made[where] = image[tuple(index[:, where])]
-    return made
-
-
-def psnr(true: np.ndarray, made: np.ndarray, where: np.ndarray | tuple[slice, ...]) -> float:
-    error = np.square((true - made)[where], dtype=np.float64).mean()
-    return float(-10 * np.log10(max(error, 1e-12)))
-
-
 def figures(true: np.ndarray, made: np.ndarray, old: np.ndarray, new: np.ndarray) -> str:
     changed = ndimage.binary_dilation(old != new, iterations=2)
     labeled = ndimage.binary_dilation(old != new) & (new > 0)
     (box,) = ndimage.find_objects((old != new).astype(np.int8))
     box = tuple(slice(max(0, side.start - 12), side.stop + 12) for side in box)
+    everywhere = np.ones(true[box].shape, dtype=bool)
     ratios = []
     for label in np.unique(new[changed]):
         where = changed & (new == label)
@@ -165,7 +112,7 @@ def figures(true: np.ndarray, made: np.ndarray, old: np.ndarray, new: np.ndarray
     steps = [np.abs(np.diff(image, axis=2))[changed[:, :, 1:]].mean() for image in (made, true)]
     return (
         f"psnr_lab {psnr(true, made, labeled):5.2f}  psnr_chg {psnr(true, made, changed):5.2f}  "
-        f"psnr_box {psnr(true, made, box):5.2f}  sd {np.mean(ratios):.3f}  "
+        f"psnr_box {psnr(true[box], made[box], everywhere):5.2f}  sd {np.mean(ratios):.3f}  "
         f"grad {steps[0] / steps[1]:.3f}"
     )
 
@@ -174,8 +121,8 @@ def rows(
     image: np.ndarray, old: LabelMap, new: LabelMap, model: str | None
 ) -> Iterator[tuple[str, np.ndarray, float]]:
     """Name, image and seconds of each way to make the edit."""
-    yield "label mean", label_mean(image, old.labels_kji, new.labels_kji), 0.0
-    yield "nearest", nearest(image, old.labels_kji, new.labels_kji), 0.0
+    yield "label mean", label_mean_edit(image, old.labels_kji, new.labels_kji), 0.0
+    yield "nearest", nearest_voxel_edit(image, old.labels_kji, new.labels_kji), 0.0
     scan = Volume(image, old.ijk_to_ras, (0.0, 1.0))
     if model:
         from AnatoMaskGANLib.synthesis import Synthesizer, edit_in_place
@@ -201,7 +148,7 @@ def main() -> None:
         case = CASES[name]
         image, old = read(given.data, case)
         for change in (case.swell, case.shift):
-            true, labels = warped(image, old.labels_kji, field_of(old.labels_kji, change))
+            true, labels = warped(image, old.labels_kji, warp_field(old.labels_kji, VOXELS, change))
             new = LabelMap(labels, old.ijk_to_ras, old.names, old.codes)
             model = given.model if case.is_brain else None
             for row, made, seconds in rows(image, old, new, model):

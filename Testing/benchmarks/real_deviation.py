@@ -24,7 +24,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from AnatoMaskGANLib.evaluation.metrics.label_intensities import DEVIATION_RANGE, MINIMUM_VOXELS
+from AnatoMaskGANLib.evaluation.metrics.label_intensities import (
+    MINIMUM_VOXELS,
+    STANDARD_DEVIATION_RATIO_RANGE,
+)
 from AnatoMaskGANLib.volumes.case_store import CaseStore, open_store
 
 _FEWEST_OTHERS = 4  # for a mean that says anything
@@ -59,7 +62,7 @@ def deviations(store: CaseStore) -> np.ndarray:
 
 def shares(found: np.ndarray) -> Shares:
     """The shares of deviations [people, labels]."""
-    low, high = DEVIATION_RANGE
+    low, high = STANDARD_DEVIATION_RATIO_RANGE
     pairs, best = [], []
     by_others = np.full(found.shape, np.nan)
     for label, column in enumerate(found.T):
@@ -93,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--store", type=Path, required=True, help="case store")
     found = shares(deviations(open_store(parser.parse_args(arguments).store)))
-    low, high = DEVIATION_RANGE
+    low, high = STANDARD_DEVIATION_RATIO_RANGE
     print(f"Deviation ratios in {low:g} to {high:g}, {found.num_people} people:")
     print(f"  one person over another         {found.pairs:.1%}")
     print(f"  mean of the others over one     {found.by_others:.1%}")

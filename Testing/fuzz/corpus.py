@@ -20,9 +20,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK
+from pydicom.dataset import FileDataset
 
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 from AnatoMaskGANLib.volumes import LabelMap, Volume, write_label_map, write_volume
+from AnatoMaskGANLib.volumes.dicom.patient import anonymous_patient
+from AnatoMaskGANLib.volumes.dicom.series import series_of
+from Testing.dicom_objects import enhanced_mr, segmentation
 from Testing.tiny_models import label_map_of, random_labels, write_tiny_model
 
 OUTSIDE = "outside.safetensors"
@@ -220,6 +224,39 @@ def dicom_seeds(folder: Path) -> list[Seed]:
         _write_slice(folder / "packed.dcm", 1, compressor)
         packed.append(Seed("series/1.dcm", (folder / "packed.dcm").read_bytes()))
     return [Seed("series/1.dcm", paths[1].read_bytes()), *packed]
+
+
+def dicom_object_seeds() -> list[Seed]:
+    """Segmentation objects of every type, an Enhanced image, a slice with this program's record,
+    and objects that promise places, segments and frames that are not there."""
+    labels = random_labels((3, 8, 8)) % 3
+    frames = [(value, k, labels[k] == value) for value in (1, 2) for k in range(3)]
+    fractions = [(value, k, 200 * mask) for value, k, mask in frames]
+    far = segmentation(frames)
+    groups = far.PerFrameFunctionalGroupsSequence
+    groups[0].PlanePositionSequence[0].ImagePositionPatient = [1e9, 1e9, 1e9]
+    thin = segmentation(frames)
+    thin.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [1e-300, 1]
+    many = segmentation(frames)
+    many.NumberOfFrames = 2_000_000_000
+    contours = segmentation(frames, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
+    provenance = {"SyntheticData": "YES", "Seed": "1"}
+    volume = Volume(np.float32(labels), np.eye(4), (0.0, 2.0), "HU", provenance)
+    made = [
+        segmentation(frames),
+        segmentation(fractions, "FRACTIONAL"),
+        segmentation([(0, k, labels[k]) for k in range(3)], "LABELMAP"),
+        enhanced_mr(60 * labels.astype(np.int64), (2, 0, 1)),
+        series_of(volume, anonymous_patient("nobody"))[0],
+        *(far, thin, many, contours),
+    ]
+    return [Seed("a.dcm", _bytes_of(data_set)) for data_set in made]
+
+
+def _bytes_of(data_set: FileDataset) -> bytes:
+    buffer = io.BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def _write_slice(path: Path, number: int, compressor: str = "") -> None:

@@ -75,6 +75,13 @@ def all_targets() -> list[Target]:
         Target("label map", corpus.label_map_seeds, _change_volume, _read_map, (VolumeError,)),
         Target("volume", corpus.label_map_seeds, _change_volume, _read_volume, (VolumeError,)),
         Target("DICOM", corpus.dicom_seeds, _change_bytes, _read_series, (VolumeError,)),
+        Target(
+            "DICOM SEG",
+            _alone(corpus.dicom_object_seeds),
+            _change_bytes,
+            _read_object,
+            (VolumeError,),
+        ),
         Target("catalog", _alone(corpus.catalog_seeds), _change_json, _list, (CheckpointError,)),
         Target("weights", _alone(corpus.weights_seeds), _change_model, _weigh, (WeightsError,)),
         Target("run state", _state_seeds, _change_bytes, _read_state, (RunStateError,)),
@@ -237,6 +244,14 @@ def _read_series(path: Path, target: Path) -> None:
         with contextlib.suppress(VolumeError):
             _read_volume(place, target)
     _read_volume(path.parent, target)
+
+
+def _read_object(path: Path, target: Path) -> None:
+    """As a volume, as a folder, and at last as a label map."""
+    for place in (path, path.parent):
+        with contextlib.suppress(VolumeError):
+            _read_volume(place, target)
+    _read_map(path, target)
 
 
 def _list(path: Path, target: Path) -> None:

@@ -13,7 +13,8 @@ ORIENTATIONS = ("Axial", "Coronal")
 VIEW_GROUP = 74
 PLOT_VIEW = "AnatoMaskGANPlot"
 REAL, SYNTHETIC, DIFFERENCE = "Real", "Synthetic", "Difference"
-COLORS = {REAL: "#6EB04B", SYNTHETIC: "#F34A33", DIFFERENCE: "#B0A0D0"}
+EDITED = "Edited"
+COLORS = {REAL: "#6EB04B", SYNTHETIC: "#F34A33", EDITED: "#EDD54C", DIFFERENCE: "#B0A0D0"}
 
 
 class SideBySide:
@@ -36,7 +37,7 @@ class SideBySide:
         volumes: Mapping[str, slicer.vtkMRMLScalarVolumeNode],
         chart: slicer.vtkMRMLPlotChartNode | None = None,
     ) -> None:
-        """volumes: REAL, SYNTHETIC or DIFFERENCE to its node, in the order of the columns.
+        """volumes: REAL, SYNTHETIC, EDITED or DIFFERENCE to its node, in the order of the columns.
 
         chart: the chart node that is shown below, None for no plot.
         """
@@ -73,7 +74,7 @@ class SideBySide:
     ) -> None:
         """Show a volume that was made: in its column, or in all views when there are no columns."""
         if self.isShown:
-            self._fill(SYNTHETIC, volumeNode)
+            self._fill(EDITED if EDITED in self._columns else SYNTHETIC, volumeNode)
         else:
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=isFitted)
 

@@ -14,6 +14,8 @@ from AnatoMaskGANModule.host.work import offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 
 LESION = "lesion"
+LOOK_OF_LESION = "fluid"
+"""At first, as of a cyst: it can be seen in most tissues."""
 
 
 class Change(enum.Enum):
@@ -128,6 +130,10 @@ class ChangePanel:
         if self.change.amount and not self._ui.scanEditAmountEdit.text.strip():
             return _("Say how much.")
         return None
+
+    def isLesion(self) -> bool:
+        """Whether the change adds a structure that the scan has not."""
+        return self.change in (Change.ADD_INSIDE, Change.ADD_HERE)
 
     def isSeries(self) -> bool:
         """Whether the amount has several steps."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import slicer
@@ -13,11 +13,13 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
 from AnatoMaskGANModule.scan_edit.maps import EditMaps, editMaps
+from AnatoMaskGANModule.synthesis.backends import DirectBackend, ProcessBackend
 from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS, SEGMENTATION_ROLE
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing import EditedScan, EditSettings, Question
-    from AnatoMaskGANLib.volumes import LabelMap
+    from AnatoMaskGANLib.editing import EditSettings
+    from AnatoMaskGANLib.synthesis import Progress
+    from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 SCAN_ROLE = "AnatoMaskGAN.EditedFrom"
 BEFORE_ROLE = "AnatoMaskGAN.EditedBefore"
@@ -34,16 +36,30 @@ class EditSource:
 
 
 @dataclass(frozen=True, eq=False)
+class MadeStep:
+    """A scan after an edit."""
+
+    volume: Volume
+    """With its record."""
+    warnings: Sequence[str]
+    """What the user should know, as whole sentences."""
+    questions: Sequence[tuple[str, str]] = ()
+    """What the segments could not tell: names, each with "look" or "fill"."""
+
+
+@dataclass(frozen=True, eq=False)
 class MadeEdits:
     """What an edit, or a series of them, made of a scan."""
 
     source: EditSource
     choices: ScanEditChoices
     maps: EditMaps
-    steps: Mapping[str, EditedScan]
+    steps: Mapping[str, MadeStep]
     """By the name of the step; one with an empty name where there is no series."""
-    questions: Sequence[Question] = ()
-    """What the segments could not tell, with the answers that suit most."""
+
+    def questions(self) -> list[tuple[str, str]]:
+        """What the segments could not tell in any step."""
+        return sorted({asked for step in self.steps.values() for asked in step.questions})
 
     def remarks(self) -> list[str]:
         """What the user should know, as whole sentences."""
@@ -121,14 +137,16 @@ def changedSteps(maps: EditMaps, choices: ScanEditChoices) -> dict[str, LabelMap
 def madeEdits(
     source: EditSource,
     choices: ScanEditChoices,
-    report: Callable[[float, str], None],
+    backend: DirectBackend | ProcessBackend,
+    progress: Progress,
 ) -> MadeEdits:
-    """The scan after each step; the report ends the work by raising.
-
-    Raises ValueError where nothing was edited, EditError and VolumeError as the core does.
+    """The scan after each step. Raises ValueError where nothing was edited, EditError and
+    VolumeError as the core does; RuntimeError with their words where a process makes it.
     """
-    from AnatoMaskGANLib.editing import ScanEditSession, questions
     from AnatoMaskGANLib.mrml import scan_of_node
+    from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
+
+    report = progress.report
 
     report(0.0, _("Reading the segments"))
     scan = scan_of_node(source.scan)
@@ -139,23 +157,18 @@ def madeEdits(
             f"The segments of {source.after.GetName()!r} are as they were at the start, so there "
             "is no edit. Change a segment first."
         )
-    session = ScanEditSession(scan, maps.before)
-    steps = {}
+    backend.startEdit(scan, maps.before)
+    steps, voxels = {}, scan.voxels_kji
     for number, (name, after) in enumerate(afters.items()):
-        begin, count = number, len(afters)
-
-        def reportPart(share: float, text: str, begin: int = begin, count: int = count) -> None:
-            report((begin + share) / count, text)
-
-        settings = choices.words().settings(scan, maps.before, after)
-        session.update(after, settings, on_progress=reportPart)
-        steps[name] = session.edited()
-    asked = {
-        (question.label, question.kind): question
-        for after in afters.values()
-        for question in questions(scan, maps.before, after)
-    }
-    return MadeEdits(source, choices, maps, steps, list(asked.values()))
+        progress.stop_if_cancelled()
+        part = progress.span(number / len(afters), (number + 1) / len(afters))
+        made = backend.runEdit(after, EditRequest(choices.words()), part)
+        voxels = (scan.voxels_kji if made.is_anew else voxels).copy()
+        if made.changed is not None and made.voxels_kji is not None:
+            voxels[made.changed.slices] = made.voxels_kji
+        volume = replace(scan, voxels_kji=voxels, provenance=made.record)
+        steps[name] = MadeStep(volume, made.warnings, made.questions)
+    return MadeEdits(source, choices, maps, steps)
 
 
 def putEdits(
@@ -165,8 +178,6 @@ def putEdits(
 
     A series becomes a sequence.
     """
-    from dataclasses import replace
-
     from AnatoMaskGANLib.mrml import update_edited_series
 
     source, scan = made.source, made.source.scan
@@ -214,9 +225,7 @@ def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
     }
 
 
-def madeAgain(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode, report: Callable[[float, str], None]
-) -> MadeEdits:
+def madeAgain(volumeNode: slicer.vtkMRMLScalarVolumeNode, progress: Progress) -> MadeEdits:
     """The same voxels as those of an edited scan, by its provenance alone.
 
     Raises ValueError where it is no edited scan, and where the scan or a segmentation is gone or
@@ -261,5 +270,6 @@ def madeAgain(
             )
     settings: EditSettings = EditSettings.from_record(json.loads(provenance["EditSettings"]))
     session = ScanEditSession(scan, maps.before)
-    session.update(after, settings, on_progress=report)
-    return MadeEdits(source, choices, maps, {step: session.edited()})
+    session.update(after, settings, on_progress=progress.report)
+    edited = session.edited()
+    return MadeEdits(source, choices, maps, {step: MadeStep(edited.volume, edited.warnings)})

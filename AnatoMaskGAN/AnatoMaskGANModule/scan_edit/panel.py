@@ -11,11 +11,16 @@ from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.segments import showSegments
 from AnatoMaskGANModule.host.status import showText
-from AnatoMaskGANModule.host.views import DIFFERENCE, REAL, SYNTHETIC, SideBySide
+from AnatoMaskGANModule.host.views import DIFFERENCE, EDITED, REAL, SideBySide
 from AnatoMaskGANModule.host.work import PanelWork, Readiness, offer
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 from AnatoMaskGANModule.scan_edit import snapshot
-from AnatoMaskGANModule.scan_edit.change_panel import ChangePanel, ChangeWidgets
+from AnatoMaskGANModule.scan_edit.change_panel import (
+    LESION,
+    LOOK_OF_LESION,
+    ChangePanel,
+    ChangeWidgets,
+)
 from AnatoMaskGANModule.scan_edit.choices import ScanEditChoices
 from AnatoMaskGANModule.scan_edit.job import outputToFill
 from AnatoMaskGANModule.scan_edit.live import ScanFollower
@@ -145,11 +150,9 @@ class ScanEditPanel:
 
     def _showStart(self, segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
         start = snapshot.snapshotOf(segmentation) if segmentation is not None else None
-        text = _("the segments as they were at first")
-        if start is None:
-            text = _("the segments, once a scan and a segmentation are selected")
-        elif snapshot.timeOf(start):
-            text = _("the segments as they were at {time}").format(time=snapshot.timeOf(start))
+        text = _("segments not remembered yet")
+        if start is not None:
+            text = _("segments of {time}").format(time=snapshot.timeOf(start))
         self._ui.scanEditStartStateLabel.setText(text)
         self._ui.scanEditStartButton.setEnabled(segmentation is not None)
         self._ui.scanEditUndoButton.setEnabled(start is not None)
@@ -185,6 +188,9 @@ class ScanEditPanel:
         if self._parameterNode is None:
             return
         parameters = self._parameterNode
+        if self.changePanel.isLesion():
+            looks = dict(parameters.editLooks.items())
+            parameters.editLooks = {LESION: LOOK_OF_LESION} | looks
         with self._work.running(_("The scan could not be edited.")):
             if self.changePanel.isSeries():
                 self.follower.stop()
@@ -257,9 +263,12 @@ class ScanEditPanel:
             self.showSideBySide()
         else:
             self._views.showVolume(edited, isFitted=isNew)
-        asked = [(one.name, one.kind) for one in self._logic.editQuestions]
-        self._showQuestions(parameters, asked)
+        self._showQuestions(parameters, self._logic.editQuestions)
         self._tell(countsText(edited, countsOf(edited)), warnings)
+        text = _("Made '{name}' in {seconds:.1f} s.")
+        self._work.display.show(
+            text.format(name=edited.GetName(), seconds=self._work.display.seconds)
+        )
 
     def _showQuestions(
         self, parameters: AnatoMaskGANParameterNode, asked: Sequence[tuple[str, str]]
@@ -269,7 +278,6 @@ class ScanEditPanel:
         self.questionsPanel.update(parameters, asked, names)
 
     def _tell(self, text: str, warnings: Sequence[str] = ()) -> None:
-        self._work.display.show(text)
         showText(self._ui.scanEditStateLabel, text)
         self._showWarnings(warnings)
 
@@ -298,7 +306,7 @@ class ScanEditPanel:
             return
         scan = self._parameterNode.followedScan
         difference = self._logic.differenceOfEdit(edited, scan)
-        self._views.show({REAL: scan, SYNTHETIC: edited, DIFFERENCE: difference})
+        self._views.show({REAL: scan, EDITED: edited, DIFFERENCE: difference})
         showSegments(self._parameterNode.inputSegmentation, False)
 
     def savePicture(self) -> None:
@@ -373,7 +381,7 @@ def countsText(edited: slicer.vtkMRMLScalarVolumeNode, counts: Mapping[str, int]
     total = slicer.util.arrayFromVolume(edited).size
     text = _(
         "{moved:,} voxels moved, {filled:,} filled, {painted:,} painted: {volume:.1f} mL, "
-        "{share:.1f} % of the scan. The other voxels are those of the scan."
+        "{share:.2f} % of the scan. The other voxels are those of the scan."
     )
     return text.format(
         moved=counts["Moved"],

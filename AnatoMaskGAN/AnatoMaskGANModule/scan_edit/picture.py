@@ -14,11 +14,11 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import Volume
 
-# Pixels.
-HEIGHT = 420
+# Pixels: of the longest side of the scan, of what is between the pictures, of a line of text.
+LONGEST = 460
 GAP = 6
-LINE = 26
-FONT = 17
+LINE = 30
+FONT = 20
 # Of the color that says that something is not as measured, red, green, blue.
 MARK = (255, 190, 60)
 
@@ -39,7 +39,7 @@ def editPicture(
             "The edited scan is the same as the scan, so there is nothing to show. Edit the scan "
             "first."
         )
-    rows = []
+    rows, scale = [], LONGEST / max(sizes)
     for axis in (2, 1):  # axial, then coronal
         most = int(np.argmax(change.sum(axis=tuple(a for a in range(3) if a != axis))))
         width, height = (sizes[a] for a in range(3) if a != axis)
@@ -49,7 +49,8 @@ def editPicture(
             *(_gray(one, *window) for one in slices),
             _gray(slices[1] - slices[0], -limit, limit),
         ]
-        rows.append([_upright(one, width, height) for one in shown])
+        shape = (max(round(scale * height), 2 * LINE), max(round(scale * width), 1))
+        rows.append([_upright(one, shape) for one in shown])
     return _composed(rows, title)
 
 
@@ -92,30 +93,33 @@ def _gray(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(255 * (values - low) / max(high - low, 1e-6), 0, 255).astype(np.uint8)
 
 
-def _upright(gray: np.ndarray, width_mm: float, height_mm: float) -> np.ndarray:
-    """[HEIGHT,W] uint8 of a slice [right, up]: the patient's right on the left, up at the top."""
-    width = max(round(HEIGHT * width_mm / height_mm), 1)
-    columns = (np.arange(width) + 0.5) * gray.shape[0] / width
-    lines = (np.arange(HEIGHT) + 0.5) * gray.shape[1] / HEIGHT
-    return gray.T[::-1, ::-1][lines.astype(int)][:, columns.astype(int)]
+def _upright(gray: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A slice [right, up] in so many pixels: the patient's right on the left, up at the top."""
+    lines, columns = (
+        ((np.arange(count) + 0.5) * size / count).astype(int)
+        for count, size in zip(shape, gray.shape[::-1], strict=True)
+    )
+    return gray.T[::-1, ::-1][lines][:, columns]
 
 
 def _composed(rows: list[list[np.ndarray]], title: str) -> np.ndarray:
     widths = [max(row[column].shape[1] for row in rows) for column in range(3)]
-    canvas = np.zeros(
-        (2 * LINE + len(rows) * (HEIGHT + GAP), sum(widths) + 2 * GAP, 3), dtype=np.uint8
-    )
+    heights = [row[0].shape[0] for row in rows]
+    height = 2 * LINE + sum(heights) + GAP * len(rows)
+    canvas = np.zeros((height, sum(widths) + 2 * GAP, 3), dtype=np.uint8)
     heads = (_("Scan"), _("EDITED SCAN"), _("Difference"))
     left = 0
     for column, head in enumerate(heads):
         _writeText(canvas, head, (left + GAP, GAP), (255, 255, 255) if column == 0 else MARK)
-        for number, row in enumerate(rows):
-            top = LINE + number * (HEIGHT + GAP)
+        top = LINE
+        for row in rows:
             shown = row[column]
+            bottom = top + shown.shape[0]
             middle = left + (widths[column] - shown.shape[1]) // 2
-            canvas[top : top + HEIGHT, middle : middle + shown.shape[1]] = shown[..., None]
+            canvas[top:bottom, middle : middle + shown.shape[1]] = shown[..., None]
             if column == 1:  # in the image itself, where nobody cuts it off
-                _writeText(canvas, head, (middle + GAP, top + HEIGHT - LINE), MARK)
+                _writeText(canvas, head, (middle + GAP, bottom - LINE), MARK)
+            top = bottom + GAP
         left += widths[column] + GAP
     _writeText(canvas, title, (GAP, canvas.shape[0] - LINE + GAP), MARK)
     return canvas
@@ -132,6 +136,9 @@ def _writeText(
     vtk.vtkTextRenderer.GetInstance().RenderString(properties, text, image, [0, 0], dots)
     columns, lines, _one = image.GetDimensions()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(lines, columns, -1)[::-1]
+    isDrawn = pixels[..., 3] > 0
+    drawn = [np.flatnonzero(isDrawn.any(axis=axis)) for axis in (1, 0)]
+    pixels = pixels[drawn[0][0] : drawn[0][-1] + 1, drawn[1][0] : drawn[1][-1] + 1]
     left, top = place
     pixels = pixels[: canvas.shape[0] - top, : canvas.shape[1] - left]
     part = canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]]

@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 
 DEFAULT_LOOK, DEFAULT_FILL = "soft-tissue", "around"
+# Of the table, which is scrolled where there are more questions.
+HEADER_PIXELS, ROW_PIXELS, MOST_ROWS = 30, 26, 5
 
 
 class QuestionsWidgets(Protocol):
@@ -55,6 +57,7 @@ class QuestionsPanel:
             table.setItem(row, 0, qt.QTableWidgetItem(text.format(name=name)))
             table.setCellWidget(row, 1, self._chooser(name, isNew, names))
         table.resizeColumnToContents(0)
+        table.setFixedHeight(HEADER_PIXELS + ROW_PIXELS * min(len(questions), MOST_ROWS))
 
     def _chooser(self, name: str, isNew: bool, names: Sequence[str]) -> qt.QComboBox:
         """The answers to one question; others can be typed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from AnatoMaskGANModule.host.process import pythonExecutable
 from AnatoMaskGANModule.synthesis.request import SynthesisRequest
 
 if TYPE_CHECKING:
-    from AnatoMaskGANLib.synthesis import Synthesizer
+    from AnatoMaskGANLib.synthesis import Progress, Synthesizer
     from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
-    from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
+    from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest, ScanEdited
+    from AnatoMaskGANLib.synthesis.worker.edit_service import EditSteps
     from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 POLL_SECONDS = 0.02
@@ -28,6 +29,7 @@ class DirectBackend:
     def __init__(self) -> None:
         self._synthesizer: Synthesizer | None = None
         self._loaded: tuple[str, str] | None = None
+        self._edits: EditSteps | None = None
 
     def synthesize(
         self,
@@ -45,9 +47,21 @@ class DirectBackend:
         volumes = self._synthesizer.synthesize_samples(request.labelMap, request.options, progress)
         return list(volumes)
 
+    def startEdit(self, scan: Volume, before: LabelMap) -> None:
+        """The scan that `runEdit` is about, and the label map that fits it; neither may change."""
+        from AnatoMaskGANLib.synthesis.worker.edit_service import EditSteps
+
+        self._edits = EditSteps(scan, before)
+
+    def runEdit(self, after: LabelMap, request: EditRequest, progress: Progress) -> ScanEdited:
+        """The scan after an edit; RuntimeError before `startEdit`."""
+        if self._edits is None:
+            raise RuntimeError("There is no scan to edit; call startEdit first.")
+        return self._edits.made(after, request, progress)
+
     def close(self) -> None:
-        """Forget the model."""
-        self._synthesizer, self._loaded = None, None
+        """Forget the model and the scan."""
+        self._synthesizer, self._loaded, self._edits = None, None, None
 
 
 @dataclass(eq=False)
@@ -110,6 +124,18 @@ class ProcessBackend:
         """A request to let the scan follow an edited label map."""
         return self._waitedFor(self.client.edit(after, request))
 
+    def runEdit(self, after: LabelMap, request: EditRequest, progress: Progress) -> ScanEdited:
+        """The scan after an edit; the window works on meanwhile.
+
+        Raises RuntimeError with the words of any error that the process had, and
+        SynthesisCancelledError, after which the process no longer runs.
+        """
+        from AnatoMaskGANLib.synthesis.worker.edit_messages import ScanEdited
+
+        messages = list(self._waitedAnswers(self.edit(after, request), progress))
+        (made,) = [message for message in messages if isinstance(message, ScanEdited)]
+        return made
+
     def endSoon(self, asked: Asked) -> None:
         """Ask this request to end; its answers, the last one too, still come."""
         if self._isWaitedFor(asked):
@@ -165,30 +191,43 @@ class ProcessBackend:
 
         Raises RuntimeError with the words of any error that the process had.
         """
-        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
-        from AnatoMaskGANLib.synthesis.worker import messages
+        from AnatoMaskGANLib.synthesis import Progress
+        from AnatoMaskGANLib.synthesis.worker.messages import VolumeMade
 
         report(0.0, _("Starting the synthesis process"))
-        asked = self.ask(request)
         volumes: dict[
             int, Volume
         ] = {}  # by seed: a process that was started again makes each once more
+        for message in self._waitedAnswers(self.ask(request), Progress(report, isCancelled)):
+            if isinstance(message, VolumeMade):
+                volumes[message.seed] = message.volume
+        return [volumes[seed] for seed in request.options.seeds]
+
+    def _waitedAnswers(self, asked: Asked, progress: Progress) -> Iterator[Any]:
+        """The messages for a request until it is finished; the window works on meanwhile.
+
+        Raises RuntimeError with the words of any error that the process had. Cancelling ends the
+        process with all that it started, and raises SynthesisCancelledError.
+        """
+        from AnatoMaskGANLib.synthesis import SynthesisCancelledError
+        from AnatoMaskGANLib.synthesis.worker import messages
+
         try:
             while True:
                 for message in self.answers(asked):
                     if isinstance(message, messages.ProgressMade):
-                        report(message.fraction, message.text)
-                    elif isinstance(message, messages.VolumeMade):
-                        volumes[message.seed] = message.volume
+                        progress.report(message.fraction, message.text)
                     elif isinstance(message, messages.Failed):
                         self.onLog(f"{message.error}: {message.text}")
                         raise RuntimeError(message.text)
                     elif isinstance(message, messages.Cancelled):
                         raise SynthesisCancelledError("The synthesis was cancelled.")
                     elif isinstance(message, messages.Finished):
-                        return [volumes[seed] for seed in request.options.seeds]
+                        return
+                    else:
+                        yield message
                 slicer.app.processEvents()
-                if isCancelled():
+                if progress.is_cancelled():
                     self.close()
                     raise SynthesisCancelledError("The synthesis was cancelled.")
                 time.sleep(POLL_SECONDS)

@@ -155,6 +155,8 @@ class CaseReader:
     labels: Path | None = None
     """JSON file with names for label maps whose files do not name their labels."""
     unmatched: Unmatched = "stop"
+    takes_marked: bool = True
+    """Whether an image that says it is synthetic or edited is taken as a real scan, with a note."""
     reported: set[str] = field(default_factory=set)
     """Reports of matches that were logged before."""
 
@@ -164,9 +166,33 @@ class CaseReader:
 
         if isinstance(case, StoreCase):
             label_map = self.matched(stored_label_map(case.store, case.stored), case.name)
+            self.check_origin(case.stored.origin, case.name)
             image = stored_volume(case.store, case.stored)
             return EvaluationCase(case.name, image, label_map, case.stored.subject)
-        return EvaluationCase(case.name, read_scan(case.image), self.read_labels(case))
+        return EvaluationCase(case.name, self.read_real(case.image), self.read_labels(case))
+
+    def read_real(self, path: Path) -> Volume:
+        """A scan that is taken as real. Raises ValueError for one that says it is not."""
+        from AnatoMaskGANLib.volumes.origin_marks import origin_of
+
+        volume = read_scan(path)
+        self.check_origin(origin_of(volume), str(path))
+        return volume
+
+    def check_origin(self, origin: str, name: str) -> None:
+        """Raises ValueError for an image that says it is no scan; logs it where it is taken."""
+        if not origin:
+            return
+        if not self.takes_marked:
+            raise ValueError(
+                f"{name} is {origin}, and was given as a real scan: every metric against it would "
+                "be wrong. Leave the case out, or give --take-marked to compare with it all the "
+                "same."
+            )
+        text = f"{name} is {origin}, and is taken as a real scan."
+        if text not in self.reported:
+            self.reported.add(text)
+            _log.warning("%s", text)
 
     def read_labels(self, case: CaseFolder) -> LabelMap:
         """The label map of the case."""
@@ -201,7 +227,7 @@ def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
         ]
     return [
         TrainingCase(
-            case.name, case.subject, reader.read_labels(case), partial(read_scan, case.image)
+            case.name, case.subject, reader.read_labels(case), partial(reader.read_real, case.image)
         )
         for case in find_cases(place)
     ]
@@ -210,6 +236,7 @@ def find_training_cases(place: Path, reader: CaseReader) -> list[TrainingCase]:
 def _stored_training_case(store: CaseStore, case: StoredCase, reader: CaseReader) -> TrainingCase:
     from AnatoMaskGANLib.evaluation.baselines import TrainingCase
 
+    reader.check_origin(case.origin, case.name)
     label_map = reader.matched(stored_label_map(store, case), case.name)
     return TrainingCase(case.name, case.subject, label_map, lambda: stored_volume(store, case))
 

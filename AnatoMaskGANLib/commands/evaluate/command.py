@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from AnatoMaskGANLib import __version__
 from AnatoMaskGANLib.commands.batch import OnProgress, run_batch
+from AnatoMaskGANLib.commands.bounded_numbers import EdgeLength, SampleCount
 from AnatoMaskGANLib.commands.evaluate.baselines import (
     LABEL_GAUSSIAN,
     LABEL_MEAN,
@@ -46,6 +47,7 @@ from AnatoMaskGANLib.commands.evaluate.training import (
     training_rows,
 )
 from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.printable_text import printable
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.synthesis.options import Progress, Unmatched
@@ -88,6 +90,9 @@ class EvaluateOptions:
     baseline_model: tuple[str, ...] = ()
     """Models that are listed with the baselines and measured once, without noise; for example a
     regression U-Net trained with Resources/Examples/regression-unet.yaml."""
+    take_marked: bool = False
+    """Take images that say they are synthetic or edited as real scans. Without it such a case is
+    refused, because every metric against it would be wrong."""
     volumes: tuple[str, ...] = ()
     """Volumes of other methods, as NAME=FOLDER. The folder contains a volume with the name of each
     case, or one in a subfolder with that name."""
@@ -99,7 +104,7 @@ class EvaluateOptions:
     """Seed of the noise."""
     noise_strength: tuple[NonNegativeFloat, ...] = (1.0, 0.0)
     """Noise strengths at which every model is measured."""
-    samples: PositiveInt = 1
+    samples: SampleCount = 1
     """Number of volumes of each case, with the seeds SEED, SEED + 1, ..., whose diversity is
     measured. With 1, diversity is not measured."""
     segmenter: str | None = None
@@ -117,7 +122,7 @@ class EvaluateOptions:
     ends with it."""
     mm_fid: bool = False
     """Also measure MM-FID and MM-STD, over the extractors and several resolutions."""
-    resolutions: tuple[PositiveInt, ...] = (128, 256, 512, 1024)
+    resolutions: tuple[EdgeLength, ...] = (128, 256, 512, 1024)
     """Edge lengths in pixels to which the slices are resized for MM-FID."""
     slice_step: PositiveInt = 4
     """Use every n-th slice for the metrics of image sets (FID and the like)."""
@@ -195,7 +200,7 @@ class _Evaluation:
         )
         cards = [synthesizer.card for synthesizer in (*synthesizers, *baselines)]
         _check_comparable(cards)
-        reader = CaseReader(synthesizers[0], options.labels, options.unmatched)
+        reader = CaseReader(synthesizers[0], options.labels, options.unmatched, options.take_marked)
         hashes = named_values(options.extractor_sha256, "extractor-sha256")
         places = named_values(options.extractor, "extractor")
         _refuse_other_names(hashes, places)
@@ -279,8 +284,11 @@ class _Evaluation:
         """Makes the case's volumes by every method and measures them."""
         from AnatoMaskGANLib.evaluation import ThreePlanes, draw_three_planes, evaluate_cases
         from AnatoMaskGANLib.evaluation.metrics.slice_sets import SliceSets
+        from AnatoMaskGANLib.volumes.origin_marks import origin_of
 
         case = self.reader.read(case_folder)
+        if origin_of(case.real):
+            self.note(f"{case.name}: the scan is {origin_of(case.real)}, and is taken as real.")
         samples = self._synthesize(case, on_progress)
         on_progress(0.7, "comparing")
         volumes = {name: found[0] for name, found in samples.items()} | self._others(case)
@@ -377,7 +385,7 @@ class _Evaluation:
             plots=plots,
         )
         report = write_report(self.options.output, table, contents)
-        print(table.to_text([key for key in SHOWN_METRICS if key in table.keys]))
+        print(printable(table.to_text([key for key in SHOWN_METRICS if key in table.keys])))
         print(f"All metrics and pictures: {report}")
         return is_whole
 

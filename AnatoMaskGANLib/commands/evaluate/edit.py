@@ -34,8 +34,7 @@ from AnatoMaskGANLib.synthesis.options import SamplingSettings
 if TYPE_CHECKING:
     from AnatoMaskGANLib.editing import EditSettings
     from AnatoMaskGANLib.evaluation import Row
-    from AnatoMaskGANLib.evaluation.edit_suite import Judge, Way
-    from AnatoMaskGANLib.evaluation.known_warps import Edit
+    from AnatoMaskGANLib.evaluation.edit_suite import Edit, Judge, Way
     from AnatoMaskGANLib.synthesis.edit_fillers import EditModel
     from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
     from AnatoMaskGANLib.volumes import LabelMap, Volume
@@ -153,14 +152,16 @@ class _EditEvaluation:
 
     def run_case(self, case: CaseFolder, on_progress: OnProgress) -> None:
         """Makes and measures every edit of a case in every way."""
-        from AnatoMaskGANLib.evaluation.edit_suite import EvaluatedEdit, measure_edit
+        from AnatoMaskGANLib.evaluation.edit_suite import EvaluatedEdit, measure_edit, usual_window
         from AnatoMaskGANLib.evaluation.report.edit_pictures import EditPicture, draw_edit
         from AnatoMaskGANLib.volumes import read_label_map
 
         scan = read_scan(case.image)
         before = read_label_map(case.label_map, self.options.labels)
         edits = list(self._edits(case, scan, before))
-        window = self._window(scan, before)
+        window = self.options.window or usual_window(scan, before)
+        if self.options.window is None and self.model is not None:
+            window = self.model.card.window
         for number, edit in enumerate(edits):
             on_progress(number / len(edits), edit.name)
             settings = self._settings(case, scan, before, edit)
@@ -178,7 +179,8 @@ class _EditEvaluation:
 
     def _edits(self, case: CaseFolder, scan: Volume, before: LabelMap) -> Iterator[Edit]:
         """The edit of the case, or drawn ones."""
-        from AnatoMaskGANLib.evaluation.known_warps import Edit, draw_warps, known_edit
+        from AnatoMaskGANLib.evaluation.edit_suite import Edit
+        from AnatoMaskGANLib.evaluation.known_warps import draw_warps, known_edit, warp_name
         from AnatoMaskGANLib.volumes import read_label_map
 
         folder = case.label_map.parent
@@ -191,7 +193,7 @@ class _EditEvaluation:
             yield Edit(AFTER_NAME, read_label_map(given[0], self.options.labels), None)
             return
         for warp in draw_warps(before, self.options.structures, self.options.seed):
-            yield known_edit(scan, before, warp)
+            yield Edit(warp_name(warp, before), *known_edit(scan, before, warp))
 
     def _settings(
         self, case: CaseFolder, scan: Volume, before: LabelMap, edit: Edit
@@ -204,16 +206,6 @@ class _EditEvaluation:
             which = ", ".join(one.name or str(one.label) for one in asked)
             self.note(f"New in {case.name}, painted as soft tissue: {which}.")
         return EditSettings({one.label: one.default for one in asked})
-
-    def _window(self, scan: Volume, before: LabelMap) -> tuple[float, float]:
-        import numpy as np
-
-        card = None if self.model is None else self.model.card
-        window = self.options.window or (card and card.window) or scan.window
-        if window is None:
-            window = np.percentile(scan.voxels_kji[before.labels_kji > 0], [0.5, 99.5])
-        low, high = window
-        return float(low), float(high)
 
     def _ways(self, case: CaseFolder, edit: Edit, settings: EditSettings) -> dict[str, Way]:
         """The ways of an edit by name; the model's only where it knows the labels."""

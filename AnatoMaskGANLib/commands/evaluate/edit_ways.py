@@ -22,6 +22,8 @@ LABEL_MEAN = "label mean"
 NEAREST = "nearest voxels"
 MOVED = "moved voxels"
 
+_KEPT = 2  # volumes of a model: of the map before an edit and of the one after it
+
 ArrayEdit = Callable[["np.ndarray", "np.ndarray", "np.ndarray"], "np.ndarray"]
 """Voxels of the scan, labels before and after -> voxels after."""
 
@@ -102,8 +104,10 @@ class Remembered:
     ) -> Volume:
         """The volume of a label map, always with the same options."""
         key = label_map.sha256()
-        if key not in self.made:
-            for old in list(self.made)[:-1]:
-                del self.made[old]
-            self.made[key] = self.synthesizer.synthesize(label_map, options, progress)
-        return self.made[key]
+        made = self.made.pop(key, None)
+        if made is None:
+            for oldest in list(self.made)[: 1 - _KEPT]:
+                del self.made[oldest]
+            made = self.synthesizer.synthesize(label_map, options, progress)
+        self.made[key] = made
+        return made

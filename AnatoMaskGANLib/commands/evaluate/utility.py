@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from AnatoMaskGANLib import __version__
+from AnatoMaskGANLib.commands.bounded_numbers import DeformationCount
 from AnatoMaskGANLib.commands.evaluate.baselines import label_gaussian_volume
 from AnatoMaskGANLib.commands.evaluate.cases import (
     check_prepared_for,
@@ -23,9 +24,11 @@ from AnatoMaskGANLib.commands.evaluate.cases import (
     stored_volume,
 )
 from AnatoMaskGANLib.commands.options import positional
+from AnatoMaskGANLib.commands.printable_text import printable
 from AnatoMaskGANLib.commands.result_files import make_folder
 from AnatoMaskGANLib.commands.synthesize import Device
 from AnatoMaskGANLib.commands.train import parse_assignments, read_settings_file, with_settings
+from AnatoMaskGANLib.json_text import parse_json
 
 if TYPE_CHECKING:
     from AnatoMaskGANLib.evaluation.utility import UtilityRun
@@ -68,7 +71,7 @@ class UtilityOptions:
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
     """Seeds of the experiment. Each one draws the subjects, the first weights and the order of
     training anew."""
-    deform: NonNegativeInt = 0
+    deform: DeformationCount = 0
     """Number of further anatomies made from each label map by deformation, for the synthetic and
     the Gaussian images."""
     config: Path | None = None
@@ -131,7 +134,7 @@ def evaluate_utility(options: UtilityOptions) -> int:
         plots={"Dice by the number of real subjects": table.figure()},
     )
     report = write_report(options.output, table.as_table(), contents)
-    print(table.to_text())
+    print(printable(table.to_text()))
     print(f"Every label: {csv}; report: {report}")
     return 0
 
@@ -151,7 +154,7 @@ class _Planned:
 
         if not self.file.is_file():
             return None
-        content = json.loads(self.file.read_text(encoding="utf-8"))
+        content = parse_json(self.file.read_bytes())
         if content["experiment"] != experiment:
             _log.info("%s is of another experiment and is measured again", self.file)
             return None

@@ -82,6 +82,16 @@ def memory_need(
     return MemoryNeed(fixed, pixels * (_NUMBERING + _table_bytes_per_pixel(settings)))
 
 
+def check_grid_fits(limit_bytes: int, num_voxels: int) -> None:
+    """Raises MemoryLimitError where the voxels of both grids alone are more than the limit allows.
+
+    It is asked before the model grid is made; what the engine needs on top comes later.
+    """
+    need = PROGRAM_BYTES + _PER_VOXEL * num_voxels
+    if need > limit_bytes:
+        raise _too_low(limit_bytes, need)
+
+
 def slab_size_within(
     limit_bytes: int,
     settings: GeneratorSettings,
@@ -98,12 +108,16 @@ def slab_size_within(
     """
     need = memory_need(settings, box.shape_sjk, num_voxels, threads, weights_bytes, kept)
     if need.least > limit_bytes:
-        raise MemoryLimitError(
-            f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
-            f"{math.ceil(need.least / 2**20)} MiB. Raise the limit, crop the label map, or "
-            "resample it to larger voxels."
-        )
+        raise _too_low(limit_bytes, need.least)
     return max(1, min(box.shape_sjk[0], int((limit_bytes - need.fixed) // need.per_slice)))
+
+
+def _too_low(limit_bytes: int, need_bytes: float) -> MemoryLimitError:
+    return MemoryLimitError(
+        f"The memory limit is {limit_bytes / 2**20:.0f} MiB; this label map needs at least "
+        f"{math.ceil(need_bytes / 2**20)} MiB. Raise the limit, crop the label map, or "
+        "resample it to larger voxels."
+    )
 
 
 def _table_bytes_per_pixel(settings: GeneratorSettings) -> float:

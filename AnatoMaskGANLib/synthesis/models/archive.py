@@ -31,11 +31,11 @@ from AnatoMaskGANLib.synthesis.models.folder import (
     model_folders,
     read_card,
     read_model,
+    read_model_file,
     user_models_folder,
 )
 from AnatoMaskGANLib.volumes.abandoned_files import remove_abandoned
 from AnatoMaskGANLib.volumes.atomic_writing import replacing
-from AnatoMaskGANLib.volumes.file_hash import file_sha256
 from AnatoMaskGANLib.volumes.folder_lock import FolderLockedError, hold_lock
 
 CARD_FILE = "card.md"
@@ -46,6 +46,7 @@ _WORKPLACE = ".installing-"
 # A place before the file's beginning is an OSError of `seek`, an empty name an IndexError.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, LookupError)
 _BLOCK = 2**20
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _MODELS = f"*/{WEIGHTS_FILE}"
 
 _log = logging.getLogger(__name__)
@@ -83,16 +84,22 @@ def refuse_taken_place(place: Path, replace: bool) -> None:
 
 def pack_model(name_or_path: str | Path, archive: Path) -> Path:
     """Writes a model as a zip archive, whole or not at all; gives back its path."""
-    folder = find_model(name_or_path)
-    card, _ = read_model(folder)
+    card, _, content = read_model_file(name_or_path)
     name = check_model_name(card.name)
     with (
         replacing(archive, ".zip") as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file,
     ):
-        file.write(folder / WEIGHTS_FILE, f"{name}/{WEIGHTS_FILE}")
-        file.writestr(f"{name}/{CARD_FILE}", card_text(card))
+        for entry_name, entry in ((WEIGHTS_FILE, content), (CARD_FILE, card_text(card).encode())):
+            file.writestr(_entry_of(f"{name}/{entry_name}"), entry)
     return archive
+
+
+def _entry_of(name: str) -> zipfile.ZipInfo:
+    """An entry of one date: zip has none before 1980, and one model gives one archive."""
+    entry = zipfile.ZipInfo(name, _ZIP_DATE)
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    return entry
 
 
 def install_model(
@@ -159,21 +166,26 @@ def _one_installation(folder: Path) -> Iterator[None]:
 
 
 def verify_model(name_or_path: str | Path, sha256: str | None = None) -> ModelCard:
-    """The card of a model whose weights were all read and fit; CheckpointError if they do not."""
-    folder = find_model(name_or_path)
-    found = file_sha256(folder / WEIGHTS_FILE)
+    """The card of a model whose weights were all read, fit, and make intensities or labels.
+
+    A tiny pass goes through it. Raises CheckpointError for a model that is not whole.
+    """
+    from AnatoMaskGANLib.synthesis.models.trial_pass import try_model
+
+    card, generator = read_model(name_or_path)
     if sha256 is not None:
         wanted = sha256.lower()
         if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
             raise CheckpointError(
                 f"{sha256!r} is not a SHA-256; expected 8 to 64 hexadecimal digits"
             )
-        if not found.startswith(wanted):
+        if not card.sha256.startswith(wanted):
             raise CheckpointError(
-                f"{WEIGHTS_FILE} has SHA-256 {found}, expected {wanted}; this is another "
+                f"{WEIGHTS_FILE} has SHA-256 {card.sha256}, expected {wanted}; this is another "
                 "file, or it was changed; get it again"
             )
-    return read_model(folder)[0]
+    try_model(card, generator)
+    return card
 
 
 def remove_model(name: str) -> Path:

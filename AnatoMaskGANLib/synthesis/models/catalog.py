@@ -10,13 +10,13 @@ The archive is one that `anatomaskgan models export --archive` wrote. A catalog 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
 from AnatoMaskGANLib.synthesis.models.archive import LARGEST_BYTES, check_model_name
 
@@ -103,7 +103,7 @@ def read_catalog(path: Path) -> tuple[CatalogEntry, ...]:
     try:
         if path.stat().st_size > _LARGEST_CATALOG:
             raise CheckpointError(f"{path} is too large for a catalog; give another file")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
     except OSError as error:
         raise CheckpointError(
             f"The catalog {path} cannot be read: {error.strerror}. Give a catalog file."

@@ -6,26 +6,23 @@ is ever unpickled. Cards are listed and read without importing PyTorch.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import safetensors
+from typing import TYPE_CHECKING
 
 from AnatoMaskGANLib.config import (
-    GeneratorSettings,
     settings_from_dict,
     settings_to_dict,
 )
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.resources import resources_folder
 from AnatoMaskGANLib.synthesis.errors import CheckpointError
-from AnatoMaskGANLib.volumes import LabelTable, VolumeError
+from AnatoMaskGANLib.synthesis.models.model_card import ModelCard, check_card
+from AnatoMaskGANLib.synthesis.models.weights_file import WeightsFile, read_weights_file
 from AnatoMaskGANLib.volumes.atomic_writing import replacing, write_bytes
-from AnatoMaskGANLib.volumes.file_hash import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,40 +30,6 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = "anatomaskgan-model"
 FORMAT_VERSION = 1
-_MAX_HEADER_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model is, needs and may be used for."""
-
-    name: str
-    description: str
-    generator: GeneratorSettings
-    label_table: Mapping[str, Any]
-    """name, labels, codes, aliases, swaps: as a label table file of Resources/LabelTables."""
-    spacing_ijk_mm: tuple[float, float, float]
-    """Voxel size of the model's grid: axial slices, I to the right, J to the front, K up."""
-    window: tuple[float, float]
-    """Intensities that the model's 0 and 1 stand for."""
-    unit: str
-    """Unit of these intensities; empty for MR."""
-    training_data: str
-    licence: str
-    not_for: str
-    """What the model must not be used for."""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Label value -> (mean, standard deviation) of the training images in [0,1]: the label-mean
-    baseline."""
-    output_labels: Mapping[str, Any] = field(default_factory=dict)
-    """Label table of the second head, of a model that makes image and labels; empty for others."""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """Steps, seconds, settings of the run."""
-    sha256: str = ""
-    """SHA-256 of the weights file; filled in when the model is read."""
-    path: str = ""
-    """Path of the model folder; filled in when the model is read."""
 
 
 def bundled_models_folder() -> Path:
@@ -159,8 +122,11 @@ def _model_named(name: str) -> Path | None:
 
 def read_card(folder: Path) -> ModelCard:
     """The card of a model folder, without loading its weights."""
-    path = folder / WEIGHTS_FILE
-    header = _header(path)
+    return _card_of(folder, read_weights_file(folder / WEIGHTS_FILE, with_content=False))
+
+
+def _card_of(folder: Path, file: WeightsFile) -> ModelCard:
+    path, header = folder / WEIGHTS_FILE, file.metadata
     if header.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is a safetensors file of another program: its header does not say {FORMAT}."
@@ -171,13 +137,13 @@ def read_card(folder: Path) -> ModelCard:
             f"version {FORMAT_VERSION}. Use a matching version of AnatoMaskGAN."
         )
     try:
-        values = json.loads(header["card"])
+        values = parse_json(header["card"])
         json.dumps(values, ensure_ascii=False).encode()  # no halves of characters
         card = settings_from_dict(ModelCard, values)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"The card in {path} cannot be read: {error}") from error
-    _check_card(card, path)
-    return replace(card, sha256=file_sha256(path), path=str(folder))
+    check_card(card, path)
+    return replace(card, sha256=file.sha256, path=str(folder))
 
 
 def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
@@ -185,18 +151,30 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
     Raises CheckpointError for anything that is not exactly a whole model of this program.
     """
+    card, generator, _ = read_model_file(name_or_path)
+    return card, generator
+
+
+def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, bytes]:
+    """Card, generator and the bytes of the weights' file that both were read from; as `read_model`.
+
+    The file is opened once, so that the three belong together whatever takes its place meanwhile.
+    """
     import safetensors.torch
 
     from AnatoMaskGANLib.networks.generator import build_generator
     from AnatoMaskGANLib.synthesis.models.size_limit import AtMostNumbers
 
     folder = find_model(name_or_path)
-    card = read_card(folder)
     path = folder / WEIGHTS_FILE
     try:
         # not load_file: what it maps a file for is not all given back, some bytes a tensor
-        tensors = safetensors.torch.load(path.read_bytes())
-    except (OSError, MemoryError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        file = read_weights_file(path, with_content=True)
+        card = _card_of(folder, file)
+        tensors = safetensors.torch.load(file.content)
+    except CheckpointError:
+        raise
+    except (MemoryError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     # Twice: a network also has constants, and initial values, that are not in its file.
     most_numbers = 2 * sum(tensor.numel() for tensor in tensors.values()) + 2**20
@@ -212,14 +190,16 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointError(f"{path}: {name} contains values that are not numbers")
-    return card, generator.eval().requires_grad_(False)
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise CheckpointError(f"{path}: {name} contains variances below 0")
+    return card, generator.eval().requires_grad_(False), file.content
 
 
 def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     """Writes a model folder, whole or not at all; gives back the weights' path."""
     import safetensors.torch
 
-    _check_card(card, folder)
+    check_card(card, folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()
@@ -230,8 +210,10 @@ def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     path = folder / WEIGHTS_FILE
     with replacing(path, ".safetensors") as temporary:
         # not save_file: what it writes on its way stays when it is killed
-        temporary.write_bytes(safetensors.torch.save(tensors, header))
-    write_bytes(folder / "card.md", ".md", lambda: card_text(read_card(folder)).encode())
+        content = safetensors.torch.save(tensors, header)
+        temporary.write_bytes(content)
+    written = replace(card, sha256=hashlib.sha256(content).hexdigest(), path=str(folder))
+    write_bytes(folder / "card.md", ".md", lambda: card_text(written).encode())
     return path
 
 
@@ -259,42 +241,3 @@ def card_text(card: ModelCard) -> str:
         lines += ["", "## Training", ""]
         lines += [f"- {name}: {value}" for name, value in card.training.items()]
     return "\n".join(lines) + "\n"
-
-
-def _header(path: Path) -> dict[str, str]:
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-        if size < 10 or length > min(size - 8, _MAX_HEADER_BYTES):
-            raise CheckpointError(
-                f"{path} is not a complete safetensors file ({size} bytes); get it again. "
-                "Pickled checkpoints are never read, because reading them could run any "
-                "program."
-            )
-        with safetensors.safe_open(path, "np") as file:
-            return file.metadata() or {}
-    except (OSError, safetensors.SafetensorError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path} is not a readable safetensors file ({error}). Get it again; pickled "
-            "checkpoints are never read, because reading them could run any program."
-        ) from error
-
-
-def _check_card(card: ModelCard, path: Path) -> None:
-    if not -math.inf < card.window[0] < card.window[1] < math.inf:
-        raise CheckpointError(f"{path}: the window {card.window} is empty or not finite")
-    if not all(0 < spacing < math.inf for spacing in card.spacing_ijk_mm):
-        raise CheckpointError(
-            f"{path}: the spacing {card.spacing_ijk_mm} is not positive and finite"
-        )
-    try:
-        values = list(LabelTable.from_dict(card.label_table).labels)
-    except (VolumeError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: the label table of the card is damaged: {error!s:.300}"
-        ) from error
-    if not values or max(values) >= card.generator.num_classes or min(values) < 1:
-        raise CheckpointError(
-            f"{path}: the labels of the card do not match its {card.generator.num_classes} classes"
-        )

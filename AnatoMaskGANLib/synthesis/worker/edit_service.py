@@ -1,4 +1,4 @@
-"""Serves the edits of one scan in the synthesis process; a new scan takes the place of the old."""
+"""The edits of one scan, one after the other, here or in the synthesis process."""
 
 from __future__ import annotations
 
@@ -10,49 +10,29 @@ import numpy as np
 
 from AnatoMaskGANLib.editing import ScanEditSession, questions
 from AnatoMaskGANLib.synthesis.options import Progress
-from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
+from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest, ScanEdited
 from AnatoMaskGANLib.synthesis.worker.exchange import ExchangeFolder, MessageError
-from AnatoMaskGANLib.volumes import LabelMap, Volume
+from AnatoMaskGANLib.volumes import ChangedRegion, LabelMap, Volume
 
 
-class EditService:
-    """take_in has to be called for every request, also for one that is not served any more: the
-    next one sends only what differs."""
+class EditSteps:
+    """A scan and the label map that fits it, neither of which may change meanwhile."""
 
-    def __init__(self, exchange: ExchangeFolder) -> None:
-        self._exchange = exchange
+    def __init__(self, scan: Volume, before: LabelMap) -> None:
+        self._scan, self._before = scan, before
         self._session: ScanEditSession | None = None
-        self._start: tuple[Volume, LabelMap] | None = None
-        self._labels = np.zeros((0, 0, 0), np.uint8)  # of the newest label map
-        self._names: Mapping[int, str] = {}
 
-    def take_in(self, message: Mapping[str, Any]) -> None:
-        """Takes in the scan, where it is sent, and the box of labels that changed."""
-        if message.get("start") is not None:
-            scan = self._exchange.take_volume(message["start"]["scan"])
-            before = self._exchange.take_label_map(message["start"]["before"])
-            self._session, self._start = None, (scan, before)
-            self._labels = before.labels_kji
-        if self._start is None:
-            raise MessageError("There is no scan to edit; send the scan first")
-        self._names = {int(value): str(name) for value, name in message["names"].items()}
-        if message["box"] is not None:
-            start, stop = message["box"]
-            box = self._exchange.take_array(message["array"])
-            kind = np.promote_types(self._labels.dtype, box.dtype)
-            self._labels = self._labels.astype(kind)  # a copy: the session keeps the one before
-            self._labels[tuple(map(slice, start, stop))] = box
+    def made(
+        self, after: LabelMap, request: EditRequest, progress: Progress, number: int = 0
+    ) -> ScanEdited:
+        """The scan of a label map, as what changed since the last one; number: of the request.
 
-    def serve(self, message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        """The answer to a request that was taken in, but for its number."""
-        if self._start is None:
-            raise MessageError("There is no scan to edit; send the scan first")
-        request = EditRequest.from_message(message)
-        scan, before = self._start
+        Raises EditError and VolumeError as `ScanEditSession` does, SynthesisCancelledError when it
+        is cancelled; then nothing has changed.
+        """
         is_anew = self._session is None
-        session = self._session or ScanEditSession(scan, before)
-        after = replace(before, labels_kji=self._labels, names=self._names)
-        settings = request.words.settings(scan, before, after)
+        session = self._session or ScanEditSession(self._scan, self._before)
+        settings = request.words.settings(self._scan, self._before, after)
 
         def report(share: float, text: str) -> None:
             progress.report(share, text)
@@ -61,13 +41,68 @@ class EditService:
 
         changed = session.update(after, settings, request.is_quick, report)
         self._session = session
-        answer: dict[str, Any] = {"kind": "edited", "is_anew": is_anew, "box": None, "array": None}
-        if changed is not None:
-            answer["box"] = [list(changed.start_kji), list(changed.stop_kji)]
-            answer["array"] = self._exchange.write_array(changed.voxels_kji)
-        answer["counts"] = session.counts()
-        asked = questions(scan, before, after)
-        answer["questions"] = [[one.name or str(one.label), one.kind] for one in asked]
-        answer["warnings"] = [] if request.is_quick else list(session.warnings())
-        answer["record"] = {} if request.is_quick else session.record()
+        asked = questions(self._scan, self._before, after)
+        box = ChangedRegion(changed.start_kji, changed.stop_kji) if changed is not None else None
+        return ScanEdited(
+            number,
+            is_anew,
+            box,
+            changed.voxels_kji if changed is not None else None,
+            session.counts(),
+            tuple((one.name or str(one.label), one.kind) for one in asked),
+            () if request.is_quick else session.warnings(),
+            {} if request.is_quick else session.record(),
+        )
+
+
+class EditService:
+    """Serves edits in the process; a new scan takes the place of the one before.
+
+    take_in has to be called for every request, also for one that is not served any more: the next
+    one sends only what differs.
+    """
+
+    def __init__(self, exchange: ExchangeFolder) -> None:
+        self._exchange = exchange
+        self._steps: EditSteps | None = None
+        self._newest: LabelMap | None = None
+
+    def take_in(self, message: Mapping[str, Any]) -> None:
+        """Takes in the scan, where it is sent, and the box of labels that changed."""
+        if message.get("start") is not None:
+            scan = self._exchange.take_volume(message["start"]["scan"])
+            self._newest = self._exchange.take_label_map(message["start"]["before"])
+            self._steps = EditSteps(scan, self._newest)
+        if self._newest is None:
+            raise MessageError("There is no scan to edit; send the scan first")
+        labels = self._newest.labels_kji
+        if message["box"] is not None:
+            start, stop = message["box"]
+            box = self._exchange.take_array(message["array"])
+            # a copy: the one before is needed as it is
+            labels = labels.astype(np.promote_types(labels.dtype, box.dtype))
+            labels[tuple(map(slice, start, stop))] = box
+        names = {int(value): str(name) for value, name in message["names"].items()}
+        self._newest = replace(self._newest, labels_kji=labels, names=names)
+
+    def serve(self, message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """The answer to the request that was taken in last."""
+        if self._steps is None or self._newest is None:
+            raise MessageError("There is no scan to edit; send the scan first")
+        request = EditRequest.from_message(message)
+        made = self._steps.made(self._newest, request, progress, message["request"])
+        answer: dict[str, Any] = {
+            "kind": "edited",
+            "request": made.request,
+            "is_anew": made.is_anew,
+            "box": None,
+            "array": None,
+            "counts": dict(made.counts),
+            "questions": [list(question) for question in made.questions],
+            "warnings": list(made.warnings),
+            "record": dict(made.record),
+        }
+        if made.changed is not None and made.voxels_kji is not None:
+            answer["box"] = [list(made.changed.start_kji), list(made.changed.stop_kji)]
+            answer["array"] = self._exchange.write_array(made.voxels_kji)
         return answer

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from AnatoMaskGANLib.json_text import parse_json
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 LONGEST_LINE = 4 * 2**20
@@ -35,7 +36,7 @@ def decoded(line: bytes) -> dict[str, Any]:
     if len(line) > LONGEST_LINE:
         raise MessageError(f"A message is longer than {LONGEST_LINE} bytes")
     try:
-        message = json.loads(line)
+        message = parse_json(line)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"A message is not JSON ({error}): {line[:80]!r}") from error
     if not isinstance(message, dict):

@@ -122,7 +122,7 @@ class Worker:
         if kind == "edit":
             self._edits.take_in(request)
             progress.stop_if_cancelled()
-            self._answer({"request": number} | self._edits.serve(request, progress))
+            self._answer(self._edits.serve(request, progress))
             return "finished"
         label_map = self._exchange.take_label_map(request.get("label_map"))
         if is_cancelled():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from AnatoMaskGANLib.volumes.dicom.patient import DicomPatient
 from AnatoMaskGANLib.volumes.dicom.segmentation_writing import segmentation_of
 from AnatoMaskGANLib.volumes.dicom.series import series_of
 from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.file_hash import result_sha256
 from AnatoMaskGANLib.volumes.label_map import LabelMap
 from AnatoMaskGANLib.volumes.volume import Volume, same_grid
 
@@ -24,9 +25,10 @@ DICOM_SUFFIX = ".dcm"
 
 def write_dicom(
     volume: Volume, folder: Path, patient: DicomPatient, label_map: LabelMap | None = None
-) -> None:
+) -> dict[Path, str]:
     """Writes a series into a folder of its own, and the label map beside it as `NAME-seg.dcm`.
 
+    Gives back the SHA-256 of both (`result_sha256`), whatever takes their place afterwards.
     The folder is the old one or the whole new one at any moment. Only a folder that is empty or
     holds a series of this program is replaced. Raises VolumeError for another one, for a label map
     on another grid, and as `series_of` and `segmentation_of`.
@@ -45,9 +47,13 @@ def write_dicom(
             data_set.save_as(
                 temporary / f"{number:0{digits}d}{DICOM_SUFFIX}", enforce_file_format=True
             )
+        written = {folder: result_sha256(temporary)}
     if segmentation is not None:
-        with replacing(segmentation_file(folder), DICOM_SUFFIX) as temporary:
+        beside = segmentation_file(folder)
+        with replacing(beside, DICOM_SUFFIX) as temporary:
             segmentation.save_as(temporary)
+            written[beside] = result_sha256(temporary)
+    return written
 
 
 def segmentation_file(folder: Path) -> Path:
@@ -85,15 +91,13 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
     try:
         for abandoned in target.parent.glob(f".{target.name}-*.part"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        temporary = Path(
-            tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent)
-        )
+        temporary = target.with_name(f".{target.name}-{secrets.token_hex(6)}.part")
+        temporary.mkdir()
         try:
             yield temporary
             for path in temporary.iterdir():
                 with open(path, "rb+") as written:
                     os.fsync(written.fileno())
-            temporary.chmod(0o777 & ~_umask())
             if target.exists():
                 shutil.rmtree(target)
             os.replace(temporary, target)
@@ -104,10 +108,3 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
             f"{folder} could not be written: {error.strerror or error}. Free some space or choose "
             "another place."
         ) from error
-
-
-def _umask() -> int:
-    """The permissions that new files of this process do not get; there is no way to only ask."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

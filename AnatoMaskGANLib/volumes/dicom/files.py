@@ -20,9 +20,13 @@ _NOT_READ = {
 
 
 def is_segmentation_file(path: Path) -> bool:
-    """Whether a file is a DICOM segmentation object; False for a damaged one."""
+    """Whether a file is a DICOM segmentation object; False for a damaged one and for a folder."""
     try:
-        return is_dicom(path) and read_dicom_header(path).sop_class in _SEGMENTATIONS
+        return (
+            path.is_file()
+            and is_dicom(path)
+            and read_dicom_header(path).sop_class in _SEGMENTATIONS
+        )
     except (OSError, VolumeError):
         return False
 
@@ -41,10 +45,22 @@ def read_dicom_folder(folder: Path) -> StoredVolume:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
     files = [path for path in files if path.name != "DICOMDIR"]
     if len(files) == 1:
-        header = read_dicom_header(files[0])
-        if header.has_frame_groups or header.sop_class in _NOT_READ:
-            return _read(files[0], header)
+        return _read_alone(folder, files[0])
+    objects = [path.name for path in files if is_segmentation_file(path)]
+    if objects:
+        raise VolumeError(
+            f"The folder {folder} holds {len(files)} DICOM files, among them the segmentation "
+            f"objects {', '.join(objects[:5])}; expected one series or one object. Give the file "
+            "of the object."
+        )
     return itk_files.read_dicom_series(folder)
+
+
+def _read_alone(folder: Path, path: Path) -> StoredVolume:
+    """The one file of a folder; a classic image is a series of one slice."""
+    header = read_dicom_header(path)
+    is_object = header.sop_class in (*_SEGMENTATIONS, *_NOT_READ) or header.has_frame_groups
+    return _read(path, header) if is_object else itk_files.read_dicom_series(folder)
 
 
 def _read(path: Path, header: DicomHeader) -> StoredVolume:

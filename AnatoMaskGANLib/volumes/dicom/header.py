@@ -16,6 +16,7 @@ from pathlib import Path
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.stored_volume import LARGEST_FILE_VOXELS
 
+_MARK = b"DICM"
 _IMPLICIT = "1.2.840.10008.1.2"
 _DEFLATED_OR_BIG_ENDIAN = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 _NATIVE = (_IMPLICIT, "1.2.840.10008.1.2.1")
@@ -33,13 +34,17 @@ _TRANSFER_SYNTAX = 0x00020010
 _SERIES, _POSITION, _ORIENTATION, _NUMBER = 0x0020000E, 0x00200032, 0x00200037, 0x00200013
 _ROWS, _COLUMNS, _BITS, _SAMPLES = 0x00280010, 0x00280011, 0x00280100, 0x00280002
 _FRAMES, _PIXELS = 0x00280008, 0x7FE00010
-_SOP_CLASS, _FRAME_GROUPS = 0x00080016, 0x52009230
+_SOP_CLASS, _FRAME_GROUPS, _SYNTHETIC = 0x00080016, 0x52009230, 0x0008001C
 _DEEPEST = 16
 _LONGEST_RECORD = 1 << 20
 
 CREATOR = "ANATOMASKGAN"
 """Who the private elements of this program belong to; it stands at `CREATOR_TAG`."""
 CREATOR_TAG, RECORD_TAG = 0x00990010, 0x00991001
+_TEXTS = (
+    *(_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES, _SOP_CLASS, _SYNTHETIC),
+    CREATOR_TAG,
+)
 """Where the creator and the record stand, the record as JSON in UTF-8."""
 # A packed slice without contrast needs some hundred bytes; more voxels a byte than this has none.
 _MOST_VOXELS_A_BYTE = 1 << 14
@@ -60,12 +65,20 @@ class DicomHeader:
     """UID of the kind of object, "" if the file does not say it."""
     has_frame_groups: bool = False
     """Whether it is of the newer kind whose frames each say where they lie."""
+    is_synthetic: bool = False
+    """Whether it says that some or all of its content was made artificially (Synthetic Data)."""
     record: str = ""
     """What this program noted of a series that it wrote, as JSON; "" for other files."""
 
 
 class _DamagedError(Exception):
     """What is wrong with a data set, in words."""
+
+
+def has_dicom_mark(path: Path) -> bool:
+    """Whether the mark of DICOM files stands behind their preamble."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == _MARK
 
 
 def is_dicom(path: Path) -> bool:
@@ -75,7 +88,7 @@ def is_dicom(path: Path) -> bool:
     """
     with open(path, "rb") as file:
         start = file.read(132)
-    return start[128:] == b"DICM" or start[:4] in (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0")
+    return start[128:] == _MARK or start[:4] in (b"\2\0\0\0", b"\x08\0\0\0", b"\x08\0\5\0")
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
@@ -100,7 +113,7 @@ def position_of(text: str) -> tuple[float, ...]:
 
 
 def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
-    if content[128:132] != b"DICM":
+    if content[128:132] != _MARK:
         raise _DamagedError("its first bytes are not those of a DICOM file")
     syntax, start = "", 132
     while content[start : start + 2] == b"\2\0":  # the file's own group, always with types
@@ -116,7 +129,7 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
         found[tag] = (first, last)
     texts = {
         tag: _text(content[slice(*found[tag])])
-        for tag in (_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES, _SOP_CLASS, CREATOR_TAG)
+        for tag in _TEXTS
         if tag in found and found[tag][1] - found[tag][0] < 1000
     }
     if _PIXELS in found:
@@ -132,6 +145,7 @@ def _header_of(path: Path, content: mmap.mmap) -> DicomHeader:
         number=int(number[0]) if number else 0,
         sop_class=texts.get(_SOP_CLASS, ""),
         has_frame_groups=_FRAME_GROUPS in found,
+        is_synthetic=texts.get(_SYNTHETIC, "").strip(" \0") == "YES",
         record=_record(content, found) if texts.get(CREATOR_TAG) == CREATOR else "",
     )
 

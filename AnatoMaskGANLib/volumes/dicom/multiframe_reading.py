@@ -10,6 +10,7 @@ import numpy as np
 from AnatoMaskGANLib.volumes.dicom.frames import functional_group, stack_of
 from AnatoMaskGANLib.volumes.dicom.reading import damage_in_words, frames_of, open_data_set
 from AnatoMaskGANLib.volumes.errors import VolumeError
+from AnatoMaskGANLib.volumes.origin_marks import SYNTHETIC_MARK
 from AnatoMaskGANLib.volumes.stored_volume import StoredVolume
 
 
@@ -50,7 +51,10 @@ def read_multiframe(path: Path) -> StoredVolume:
             units.add(str(getattr(source, "RescaleType", "")))
         is_ct = str(getattr(data_set, "Modality", "")) == "CT"
         unit = "HU" if units == {"HU"} or (is_ct and units <= {"", "HU"}) else ""
-        return StoredVolume(np.stack(slices), stack.ijk_to_ras, {"unit": unit})
+        record: dict[str, Any] = {"unit": unit}
+        if str(getattr(data_set, "SyntheticData", "")) == "YES":
+            record["provenance"] = {SYNTHETIC_MARK: "YES"}
+        return StoredVolume(np.stack(slices), stack.ijk_to_ras, record)
 
 
 def _rescaled(frame: np.ndarray, source: Any) -> np.ndarray:

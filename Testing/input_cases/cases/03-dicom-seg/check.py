@@ -1,13 +1,9 @@
-from pathlib import Path
-
 from AnatoMaskGANLib.volumes import read_volume
-from Testing.input_cases.checking import makes_nothing, says
+from Testing.input_cases.checking import exits_with, makes, matches, says
 
-if Path("out/o.nii.gz").is_file():
-    volume = read_volume("out/o.nii.gz")
-    assert volume.voxels_kji.shape == (4, 16, 16), volume.voxels_kji.shape
-    matches = volume.provenance["LabelMatches"]
-    assert "->13 (" in matches and "->7 (" in matches, matches
-else:
-    says("is a DICOM segmentation object", "Convert it")
-    makes_nothing()
+volume = read_volume("out/o.nii.gz")
+assert volume.shape_kji == (4, 16, 16) and volume.spacing_ijk_mm == (1, 1, 2), volume.shape_kji
+matches("out/o.nii.gz", "1->13 (code); 2->7 (code)")
+says("2 of 2 labels matched (2 by code)")
+makes("out/o.nii.gz")
+exits_with(1)

@@ -1,0 +1,27 @@
+"""Numbers of options with an upper end: one that was mistyped is told, not computed for weeks.
+
+The ends are ours, far beyond any use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jsonargparse.typing import restricted_number_type
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    SampleCount: TypeAlias = int
+    DeformationCount: TypeAlias = int
+    RoundCount: TypeAlias = int
+    EdgeLength: TypeAlias = int
+else:
+    SampleCount = restricted_number_type("SampleCount", int, [(">=", 1), ("<=", 100_000)])
+    """Volumes of one label map."""
+    DeformationCount = restricted_number_type("DeformationCount", int, [(">=", 0), ("<=", 100_000)])
+    """New anatomies of one label map."""
+    RoundCount = restricted_number_type("RoundCount", int, [(">=", 1), ("<=", 1000)])
+    """Rounds of a calibration."""
+    EdgeLength = restricted_number_type("EdgeLength", int, [(">=", 1), ("<=", 4096)])
+    """Edge of a slice in pixels."""
