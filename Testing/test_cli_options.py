@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import pytest
 from jsonargparse import ArgumentParser
 
 from AnatoMaskGANLib.cli import COMMANDS, Command, build_parser, chosen_command, main
 from AnatoMaskGANLib.commands.options import (
+    TYPE_WORDS,
     PlainHelp,
     add_options,
     number_lists,
@@ -68,3 +71,11 @@ def test_the_help_says_the_kind_of_number_and_the_default() -> None:
     assert "taken over the voxels that are brighter than the mean of the image" in shown
     assert "(two numbers; default: 0.5 99.5)" in shown and "(three numbers)" in shown
     assert "Folder of the store." in shown and "(required)" in shown
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=lambda command: command.run.__name__)
+def test_every_kind_of_number_has_words(command: Command) -> None:
+    hints = get_type_hints(command.options_type).values()
+    kinds = {kind for hint in hints for kind in (hint, *get_args(hint)) if isinstance(kind, type)}
+    numbers = {kind for kind in kinds if issubclass(kind, (int, float)) and kind is not bool}
+    assert numbers <= TYPE_WORDS.keys()

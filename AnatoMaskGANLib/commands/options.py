@@ -12,19 +12,22 @@ import docstring_parser
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from AnatoMaskGANLib.commands import bounded_numbers
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Options = TypeVar("Options", bound="DataclassInstance")
 
 # How the help calls a type; those that are not here need no words.
-_TYPE_WORDS: Mapping[Any, str] = {
+TYPE_WORDS: Mapping[Any, str] = {
     int: "a whole number",
     NonNegativeInt: "a whole number, 0 or more",
     PositiveInt: "a whole number, 1 or more",
     float: "a number",
     NonNegativeFloat: "a number, 0 or more",
     PositiveFloat: "a number above 0",
+    **bounded_numbers.IN_WORDS,
 }
 _COUNTS = {2: "two", 3: "three"}
 
@@ -104,8 +107,8 @@ def _notes(value_type: Any, option: Field) -> str:
 
 def _type_words(value_type: Any) -> str:
     """What values an option takes, in words, where that is a number or several; else empty."""
-    if value_type in _TYPE_WORDS:
-        return _TYPE_WORDS[value_type]
+    if value_type in TYPE_WORDS:
+        return TYPE_WORDS[value_type]
     kinds = get_args(value_type)
     if get_origin(value_type) is tuple and kinds[1:] == (Ellipsis,):
         return _type_words(kinds[0])
