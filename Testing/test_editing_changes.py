@@ -29,7 +29,7 @@ def count(label_map: LabelMap, label: int) -> int:
     return int(np.count_nonzero(label_map.labels_kji == label))
 
 
-def test_growing_by_millimetres_counts_the_spacing() -> None:
+def test_growing_by_millimeters_counts_the_spacing() -> None:
     # a cube of 5^3 grown by one voxel: its six faces and twelve edges, without the corners
     assert count(only("grow left kidney by 1 mm"), 3) == 125 + 6 * 25 + 12 * 5
     assert count(only("grow Left Kidney by 2 mm", cube(2.0)), 3) == 125 + 6 * 25 + 12 * 5

@@ -19,7 +19,7 @@ def row(label_map: LabelMap) -> list[int]:
     return label_map.labels_kji.ravel().tolist()
 
 
-def test_a_segment_grows_by_millimetres_and_not_by_voxels() -> None:
+def test_a_segment_grows_by_millimeters_and_not_by_voxels() -> None:
     assert row(operations.grow(bar(1, 1, 1, 2, 1, 1, 1), 2, 1.0)) == [1, 1, 2, 2, 2, 1, 1]
     wide = bar(1, 1, 1, 2, 1, 1, 1, spacing_mm=0.5)
     assert row(operations.grow(wide, 2, 1.0)) == [1, 2, 2, 2, 2, 2, 1]
@@ -59,7 +59,7 @@ def test_a_segment_gets_the_volume_that_was_asked_for(percent: float, matrix: np
     assert both.sum() == min(size, round(size * percent / 100))
 
 
-def test_a_segment_moves_by_millimetres_of_the_world() -> None:
+def test_a_segment_moves_by_millimeters_of_the_world() -> None:
     labels = np.zeros((3, 9, 9), np.uint8)
     labels[1, 4, 4] = 5
     matrix = np.diag([-2.0, 1.0, 3.0, 1.0])  # I runs to the left

@@ -259,7 +259,7 @@ def test_no_form_at_all_is_placed_as_slicer_does_and_told(
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(1, 1000.0), (2, 1.0), (3, 0.001), (0, 1.0)])
-def test_meters_and_microns_become_millimetres(
+def test_meters_and_microns_become_millimeters(
     tmp_path: Path, unit: int, factor: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     read = read_label_map(_nifti(tmp_path / "a.nii.gz", xyzt_units=unit))

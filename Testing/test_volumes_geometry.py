@@ -102,7 +102,7 @@ def test_a_container_does_not_follow_later_changes_of_the_matrix() -> None:
         volume.ijk_to_ras[0, 3] = 5
 
 
-def test_grids_are_the_same_up_to_a_thousandth_of_a_millimetre() -> None:
+def test_grids_are_the_same_up_to_a_thousandth_of_a_millimeter() -> None:
     labels = LabelMap(np.ones((3, 4, 5), np.uint8), OBLIQUE)
     near, far = OBLIQUE.copy(), OBLIQUE.copy()
     near[0, 3] += 9e-4
