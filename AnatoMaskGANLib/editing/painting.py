@@ -18,6 +18,7 @@ from AnatoMaskGANLib.editing.regions import Box
 from AnatoMaskGANLib.editing.slices import beside
 
 _FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
+_FEWEST_INNER = 400  # of a tissue around a hole without its border, to tell its grain
 _DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
 _GRAIN_DEPTH = 12.0  # around a hole from which grain is taken
 _OUTLINE_DEPTH = 2.5  # around a hole in which voxels may show what was removed
@@ -133,7 +134,7 @@ def fill(
     alike = wide & (voxels >= low) & (voxels <= high)
     # grain is of the tissue and not of its border
     inner = alike & ndimage.binary_erosion(sources | hole, beside(lengths_kji))
-    alike = inner if np.count_nonzero(inner) >= _FEWEST_VOXELS else alike
+    alike = inner if np.count_nonzero(inner) >= _FEWEST_INNER else alike
     grain = tissue_of(voxels, alike).grain
     deviation = grain.deviation
     # the borders of a thin structure scatter more than its tissue does

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.editing.looks import look_from_text, modality_of
+from AnatoMaskGANLib.editing.settings import EditSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume
-
-if TYPE_CHECKING:
-    from AnatoMaskGANLib.editing.settings import EditSettings
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,8 @@ class EditWords:
 
         Words for a name that neither map has are left out: they may be of another edit.
         """
-        from AnatoMaskGANLib.editing.scan_edit import (
-            questions,  # which needs PyTorch, as the words themselves do not
-        )
-        from AnatoMaskGANLib.editing.settings import EditSettings
+        # it needs PyTorch, as the words themselves do not
+        from AnatoMaskGANLib.editing.scan_edit import questions
 
         names = {**before.names, **after.names}
         modality = self.modality or modality_of(scan)
