@@ -11,13 +11,13 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-from segmentation_files import write_damaged_folder  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.user import table_rows, wait  # noqa: E402
+import psutil
+from segmentation_files import write_damaged_folder
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.user import table_rows, wait
 
-from AnatoMaskGANLib.commands.manifest import read_records  # noqa: E402
-from AnatoMaskGANLib.volumes import read_label_map, read_volume, same_grid  # noqa: E402
+from AnatoMaskGANLib.commands.manifest import read_records
+from AnatoMaskGANLib.volumes import read_label_map, read_volume, same_grid
 
 
 @pytest.fixture
