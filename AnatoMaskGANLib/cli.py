@@ -41,6 +41,7 @@ from AnatoMaskGANLib.commands.models import (
     verify_model,
 )
 from AnatoMaskGANLib.commands.options import (
+    PlainHelp,
     add_options,
     number_lists,
     read_options,
@@ -240,6 +241,7 @@ def _parser(
         description=description,
         exit_on_error=False,
         allow_abbrev=False,
+        formatter_class=PlainHelp,
         version=version,
         prog=prog,
     )

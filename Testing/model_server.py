@@ -59,7 +59,7 @@ class ModelServer:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802  the base class's name
+            def do_GET(self) -> None:
                 outer.num_requests += 1
                 way = self.path.split("/")[1]
                 if way == "away":

@@ -401,7 +401,7 @@ def test_another_anatomy_is_told_to_be_one() -> None:
     assert small.warnings == ()
 
 
-def test_the_record_tells_the_inputs_and_that_the_scan_is_a_persons(tmp_path) -> None:  # noqa: ANN001
+def test_the_record_tells_the_inputs_and_that_the_scan_is_a_persons(tmp_path) -> None:
     scan, before = phantom()
     after = operations.grow(before, KIDNEY, 2.0)
     edited = edit_scan(scan, before, after, EditSettings(reach_mm=10))

@@ -29,7 +29,7 @@ def test_diversity_grows_with_the_difference_of_the_samples() -> None:
     assert 0 < of_strength(0.05) < of_strength(0.2) < 1
 
 
-def test_the_deviation_between_samples_counts_labelled_voxels_only() -> None:
+def test_the_deviation_between_samples_counts_labeled_voxels_only() -> None:
     labels, _ = _labels_and_image()
     dark = np.zeros(labels.shape, dtype=np.float32)
     light = np.where(labels, 0.2, 0.9).astype(np.float32)

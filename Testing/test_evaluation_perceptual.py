@@ -109,7 +109,7 @@ def test_a_torchvision_that_does_not_load_is_told_and_not_worked_around(
         load_lpips(*_save_backbone(tmp_path, ALL_KEYS))
 
 
-def test_the_perceptual_distance_of_a_case_is_the_mean_over_its_labelled_slices() -> None:
+def test_the_perceptual_distance_of_a_case_is_the_mean_over_its_labeled_slices() -> None:
     labels = np.ones((3, 20, 20), dtype=np.uint8)
     labels[0] = 0
     real = np.zeros(labels.shape, dtype=np.float32)

@@ -29,7 +29,7 @@ def test_an_empty_window_is_refused(window: tuple[float, float]) -> None:
         to_unit_range(np.zeros(3), window)
 
 
-def test_a_slice_counts_from_more_than_two_percent_labelled_pixels() -> None:
+def test_a_slice_counts_from_more_than_two_percent_labeled_pixels() -> None:
     labels = np.zeros((3, 10, 10), dtype=np.uint8)
     labels[1].flat[:2] = 1
     labels[2].flat[:3] = 7

@@ -132,8 +132,8 @@ def find_cycle(graph: dict[str, set[str]]) -> list[str]:
             return [*path[path.index(node) :], node]
         if node in done:
             return []
-        for neighbour in sorted(graph.get(node, ())):
-            cycle = visit(neighbour, [*path, node])
+        for neighbor in sorted(graph.get(node, ())):
+            cycle = visit(neighbor, [*path, node])
             if cycle:
                 return cycle
         done.add(node)
@@ -289,5 +289,5 @@ def test_imports_are_read_with_their_place(tmp_path: Path) -> None:
         ("package.inner", True),
         ("nibabel", False),
     ]
-    neighbour = next(imports_of(tmp_path / "package" / "__init__.py", tmp_path))
-    assert neighbour.imported == "package.inner"
+    neighbor = next(imports_of(tmp_path / "package" / "__init__.py", tmp_path))
+    assert neighbor.imported == "package.inner"

@@ -19,26 +19,26 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-import vtk  # noqa: E402
-from slicer_host import window  # noqa: E402
-from slicer_host.fixtures import (  # noqa: E402, F401
+import psutil
+import slicer
+import slicer.util
+import vtk
+from slicer_host import window
+from slicer_host.fixtures import (  # noqa: F401
     model,
     module,
     panel,
     panel_with_process,
     scene,
 )
-from slicer_host.nodes import (  # noqa: E402
+from slicer_host.nodes import (
     add_segmentation,
     add_transform,
     add_volume,
     box,
     compare_geometry,
 )
-from slicer_host.user import wait, when_bar_reaches  # noqa: E402
+from slicer_host.user import wait, when_bar_reaches
 
 SHAPE_KJI = (6, 20, 24)
 GRID = np.array([[0, 0, 2.5, 7], [0.8, 0, 0, 30], [0, 1.1, 0, -12], [0, 0, 0, 1.0]])
@@ -68,7 +68,7 @@ def works_again(panel) -> bool:
     return "Made 'Sound synthetic'" in click(panel)
 
 
-def test_without_any_model_the_panel_leads_to_the_models(panel, monkeypatch) -> None:  # noqa: F811
+def test_without_any_model_the_panel_leads_to_the_models(panel, monkeypatch) -> None:
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     monkeypatch.setattr(panel.logic, "models", lambda isReadAgain=False: {})
     panel.updateFromScene()
@@ -76,7 +76,7 @@ def test_without_any_model_the_panel_leads_to_the_models(panel, monkeypatch) -> 
     assert "install or download one in the section Models" in panel.ui.statusLabel.text
 
 
-def test_an_empty_and_an_overlapping_segment_are_told_with_the_result(panel) -> None:  # noqa: F811
+def test_an_empty_and_an_overlapping_segment_are_told_with_the_result(panel) -> None:
     parts = limb() | {"marrow": box(SHAPE_KJI, (2, 6, 12), (3, 9, 14))}  # inside the bone
     segmentation = add_segmentation(parts)
     segmentation.GetSegmentation().AddEmptySegment("empty", "cortical bone")
@@ -88,7 +88,7 @@ def test_an_empty_and_an_overlapping_segment_are_told_with_the_result(panel) -> 
 
 
 def test_segments_without_a_reference_geometry_get_a_grid_that_holds_all_of_them(
-    panel,  # noqa: F811
+    panel,
 ) -> None:
     segmentation = add_segmentation(limb(), GRID, has_reference_geometry=False)
     panel.ui.inputSelector.setCurrentNode(segmentation)
@@ -121,7 +121,7 @@ def bent_transform() -> slicer.vtkMRMLTransformNode:
 @pytest.mark.parametrize("kind", ["none", "turned", "bent"])
 @pytest.mark.parametrize("has_reference", [False, True])
 def test_slicer_finds_no_difference_of_the_grids_below_any_transform(
-    panel,  # noqa: F811
+    panel,
     kind: str,
     has_reference: bool,
 ) -> None:
@@ -140,7 +140,7 @@ def test_slicer_finds_no_difference_of_the_grids_below_any_transform(
     assert compare_geometry(output, scan) == ""
 
 
-def test_a_reference_volume_on_another_grid_gives_that_grid(panel) -> None:  # noqa: F811
+def test_a_reference_volume_on_another_grid_gives_that_grid(panel) -> None:
     finer = GRID @ np.diag([0.5, 0.5, 0.5, 1])
     scan = add_volume((12, 40, 48), finer)
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb(), GRID))
@@ -149,7 +149,7 @@ def test_a_reference_volume_on_another_grid_gives_that_grid(panel) -> None:  # n
     assert compare_geometry(panel._parameterNode.outputVolume, scan) == ""
 
 
-def test_a_reference_volume_elsewhere_is_told(panel) -> None:  # noqa: F811
+def test_a_reference_volume_elsewhere_is_told(panel) -> None:
     elsewhere = np.eye(4)
     elsewhere[:3, 3] = 5000
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
@@ -160,7 +160,7 @@ def test_a_reference_volume_elsewhere_is_told(panel) -> None:  # noqa: F811
     assert works_again(panel)
 
 
-def test_a_segment_that_is_removed_while_running_does_not_spoil_the_result(panel) -> None:  # noqa: F811
+def test_a_segment_that_is_removed_while_running_does_not_spoil_the_result(panel) -> None:
     segmentation = add_segmentation(limb())
     panel.ui.inputSelector.setCurrentNode(segmentation)
     when_bar_reaches(
@@ -175,7 +175,7 @@ def test_a_segment_that_is_removed_while_running_does_not_spoil_the_result(panel
 
 
 @pytest.mark.parametrize("which", ["segmentation", "reference"])
-def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which: str) -> None:  # noqa: F811
+def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which: str) -> None:
     segmentation, scan = add_segmentation(limb()), add_volume(SHAPE_KJI)
     panel.ui.inputSelector.setCurrentNode(segmentation)
     panel.ui.referenceSelector.setCurrentNode(scan)
@@ -185,7 +185,7 @@ def test_a_node_that_is_removed_while_running_is_told_in_the_panel(panel, which:
     assert works_again(panel)
 
 
-def test_a_comparison_waits_for_the_synthesis_that_runs(panel) -> None:  # noqa: F811
+def test_a_comparison_waits_for_the_synthesis_that_runs(panel) -> None:
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     click(panel)
     output, scan = panel._parameterNode.outputVolume, add_volume(SHAPE_KJI)
@@ -201,14 +201,14 @@ def test_a_comparison_waits_for_the_synthesis_that_runs(panel) -> None:  # noqa:
     assert "Made" in click(panel) and errors
 
 
-def test_a_worker_that_dies_twice_is_told_with_what_to_do(panel_with_process) -> None:  # noqa: F811
+def test_a_worker_that_dies_twice_is_told_with_what_to_do(panel_with_process) -> None:
     panel = panel_with_process
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     panel._parameterNode.samples = 50
     killed = []
 
     def kill(value: int) -> None:
-        process = panel.logic.backend.client.process_id
+        process = panel.logic.backend.client._process.pid
         if value > 0 and process is not None and process not in killed and len(killed) < 2:
             killed.append(process)
             os.kill(process, signal.SIGKILL)
@@ -229,7 +229,7 @@ def works(process: psutil.Process) -> bool:
 
 
 def test_cancel_ends_what_the_process_had_started_itself(
-    panel_with_process,  # noqa: F811
+    panel_with_process,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -249,7 +249,7 @@ def test_cancel_ends_what_the_process_had_started_itself(
     panel._parameterNode.samples = 50
 
     def cancel() -> None:
-        process = psutil.Process(panel.logic.backend.client.process_id)
+        process = psutil.Process(panel.logic.backend.client._process.pid)
         tree.extend([process, *process.children(recursive=True)])
         panel.ui.cancelButton.click()
 
@@ -260,7 +260,7 @@ def test_cancel_ends_what_the_process_had_started_itself(
 
 
 def test_a_scene_in_a_folder_that_cannot_be_written_is_worked_with(
-    panel,  # noqa: F811
+    panel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -282,7 +282,7 @@ def test_a_scene_in_a_folder_that_cannot_be_written_is_worked_with(
 def test_the_module_can_be_reloaded_while_it_runs(
     request: pytest.FixtureRequest,
     module: types.ModuleType,
-    runs_in_process: bool,  # noqa: F811
+    runs_in_process: bool,
 ) -> None:
     panel = request.getfixturevalue("panel_with_process" if runs_in_process else "panel")
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
@@ -292,7 +292,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
 
     def reload() -> None:
         if runs_in_process:
-            processes.append(psutil.Process(panel.logic.backend.client.process_id))
+            processes.append(psutil.Process(panel.logic.backend.client._process.pid))
         window.close_module(slicer.modules.anatomaskgan)
         again.append(window.show_module(window.load_module(module.__file__)))
 
@@ -305,7 +305,7 @@ def test_the_module_can_be_reloaded_while_it_runs(
     assert works_again(new)
 
 
-def test_another_scene_can_be_loaded_while_it_runs(panel, tmp_path: Path) -> None:  # noqa: F811
+def test_another_scene_can_be_loaded_while_it_runs(panel, tmp_path: Path) -> None:
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb(), name="Other"))
     panel.ui.seedSpinBox.value = 41
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})

@@ -11,13 +11,13 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-from segmentation_files import write_damaged_folder  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.user import table_rows, wait  # noqa: E402
+import psutil
+from segmentation_files import write_damaged_folder
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.user import table_rows, wait
 
-from AnatoMaskGANLib.commands.manifest import read_records  # noqa: E402
-from AnatoMaskGANLib.volumes import read_label_map, read_volume, same_grid  # noqa: E402
+from AnatoMaskGANLib.commands.manifest import read_records
+from AnatoMaskGANLib.volumes import read_label_map, read_volume, same_grid
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_cancelled_batch_ends_its_process_and_the_next_one_goes_on(
     ready._parameterNode.samples = 100
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
-    process = psutil.Process(batch.job._process.processID)
+    process = psutil.Process(batch.job._process._process.pid)
     wait(lambda: any((tmp_path / "volumes").glob("*.nrrd")))
     ready.ui.batchCancelButton.click()
     assert ready.ui.batchStateLabel.text.startswith("Cancelling")
@@ -91,7 +91,7 @@ def test_a_process_that_dies_is_told(ready) -> None:
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
-    os.kill(batch.job._process.processID, signal.SIGKILL)
+    os.kill(batch.job._process._process.pid, signal.SIGKILL)
     wait(lambda: ready.ui.batchStartButton.enabled)
     assert "ended unexpectedly" in ready.ui.batchStateLabel.text
 
@@ -127,6 +127,6 @@ def test_the_batch_ends_with_the_module(ready) -> None:
     ready.ui.batchStartButton.click()
     batch = ready.batchPanel
     wait(lambda: bool(batch.job.cases))
-    process = psutil.Process(batch.job._process.processID)
+    process = psutil.Process(batch.job._process._process.pid)
     ready.cleanup()
     assert not process.is_running()

@@ -10,20 +10,20 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
-from slicer_host.user import voxels  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box, compare_geometry, paint
+from slicer_host.user import voxels
 
-from AnatoMaskGANLib.mrml import difference_of, figures_of  # noqa: E402
-from AnatoMaskGANLib.synthesis import SynthesisCancelledError  # noqa: E402
+from AnatoMaskGANLib.mrml import difference_of, metrics_of
+from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 
 SHAPE_KJI = (8, 20, 24)
 
 
 @pytest.fixture
-def synthesized_panel(panel):  # noqa: F811
+def synthesized_panel(panel):
     """The panel with a synthetic volume and a real one: twice as bright in the bone."""
     masks = {
         "skin": box(SHAPE_KJI, (0, 2, 2), (7, 17, 8)),
@@ -81,18 +81,18 @@ def test_comparing_a_clone_leaves_the_comparison_of_the_first_volume_alone(
 ) -> None:
     logic, nodes = synthesized_panel.logic, synthesized_panel._parameterNode
     first = logic.compare(nodes.outputVolume, nodes.realVolume)
-    difference, figures = voxels(first.differenceVolume), figures_of(nodes.outputVolume)
+    difference, figures = voxels(first.differenceVolume), metrics_of(nodes.outputVolume)
     clone = slicer.modules.volumes.logic().CloneVolume(
         slicer.mrmlScene, nodes.outputVolume, "Clone, synthetic"
     )
     assert clone.GetNodeReference("AnatoMaskGAN.Difference") is first.differenceVolume
-    assert figures_of(clone) == {} and difference_of(clone) is None
+    assert metrics_of(clone) == {} and difference_of(clone) is None
     logic.synthesize(nodes.inputSegmentation, clone, model=nodes.model, seed=9)
     second = logic.compare(clone, nodes.realVolume)
     for made in ("differenceVolume", "tableNode", "chart"):
         assert getattr(second, made) is not getattr(first, made)
     np.testing.assert_array_equal(voxels(first.differenceVolume), difference)
-    assert figures_of(nodes.outputVolume) == figures != figures_of(clone)
+    assert metrics_of(nodes.outputVolume) == figures != metrics_of(clone)
     again = logic.compare(nodes.outputVolume, nodes.realVolume)
     assert again.differenceVolume is first.differenceVolume
 
@@ -109,7 +109,7 @@ def test_a_scan_on_another_grid_is_interpolated_and_that_is_said(synthesized_pan
     assert "interpolated" in panel.ui.compareLabel.text
 
 
-def test_what_is_missing_for_a_comparison_is_told(panel) -> None:  # noqa: F811
+def test_what_is_missing_for_a_comparison_is_told(panel) -> None:
     panel.updateFromScene()
     assert not panel.ui.compareButton.enabled
     assert "Synthesize a volume first" in panel.ui.compareButton.toolTip
@@ -174,7 +174,7 @@ def test_a_comparison_that_is_cancelled_or_loses_its_scan_changes_nothing(
     assert slicer.mrmlScene.GetFirstNodeByName("Case synthetic difference") is None
 
 
-def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(module) -> None:  # noqa: F811
+def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for(module) -> None:
     from AnatoMaskGANModule.compare.job import resultOfThread
 
     with pytest.raises(ZeroDivisionError):

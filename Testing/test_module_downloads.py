@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-from model_server import ModelServer  # noqa: E402
-from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
-from slicer_host.user import table_rows, wait  # noqa: E402
+from model_server import ModelServer
+from slicer_host.fixtures import module, panel, scene  # noqa: F401
+from slicer_host.user import table_rows, wait
 
-from AnatoMaskGANLib.synthesis.models.archive import pack_model  # noqa: E402
+from AnatoMaskGANLib.synthesis.models.archive import pack_model
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server(tiny_model: Path, tmp_path: Path) -> Iterator[ModelServer]:
 
 
 @pytest.fixture
-def section(panel, server: ModelServer, tmp_path: Path):  # noqa: F811
+def section(panel, server: ModelServer, tmp_path: Path):
     """The section of models with a catalog that offers the tiny model."""
     catalog = server.write_catalog(tmp_path / "catalog.json", server.entry())
     panel.ui.modelsCollapsibleButton.collapsed = False
@@ -42,16 +42,16 @@ def section(panel, server: ModelServer, tmp_path: Path):  # noqa: F811
     panel.ui.modelCatalogEdit.setText("")
 
 
-def rows(panel) -> dict[str, str]:  # noqa: F811
+def rows(panel) -> dict[str, str]:
     """Name -> where the model is."""
     return {name: where for name, where, _licence in table_rows(panel.ui.modelsTable)}
 
 
-def select(panel, name: str) -> None:  # noqa: F811
+def select(panel, name: str) -> None:
     panel.ui.modelsTable.selectRow(list(rows(panel)).index(name))
 
 
-def has_ended(panel) -> bool:  # noqa: F811
+def has_ended(panel) -> bool:
     return not panel.modelsPanel._timer.active
 
 

@@ -11,19 +11,19 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-import vtk  # noqa: E402
-from edit_phantoms import BODY, KIDNEY, LIVER, phantom  # noqa: E402
-from slicer_host.fixtures import (  # noqa: E402, F401
+import slicer
+import slicer.util
+import vtk
+from edit_phantoms import BODY, KIDNEY, LIVER, phantom
+from slicer_host.fixtures import (  # noqa: F401
     model,
     module,
     panel,
     panel_with_process,
     scene,
 )
-from slicer_host.nodes import add_segmentation, compare_geometry, paint  # noqa: E402
-from slicer_host.user import choose, shown_volumes, voxels, wait  # noqa: E402
+from slicer_host.nodes import add_segmentation, compare_geometry, paint
+from slicer_host.user import choose, shown_volumes, voxels, wait
 
 SCAN, LABELS = phantom()
 MASKS = {name: LABELS.labels_kji == value for value, name in LABELS.names.items()}
@@ -47,7 +47,7 @@ def add_scan(name: str = "CT", array: np.ndarray = SCAN.voxels_kji):
 
 
 @pytest.fixture
-def logic(module, scene):  # noqa: F811
+def logic(module, scene):
     return module.AnatoMaskGANLogic()
 
 
@@ -60,7 +60,7 @@ def case(logic):
 
 
 @pytest.fixture
-def edit_panel(panel):  # noqa: F811
+def edit_panel(panel):
     """The panel of someone who loads a scan and a segmentation, and does nothing else."""
     add_scan()
     segmentation = add_segmentation(MASKS)
@@ -149,7 +149,7 @@ def test_a_lesion_looks_as_asked_and_a_rim_is_put_around_it(logic, case) -> None
     assert painted > 300 and abs(inside.mean() - 20) < 3
 
 
-def test_a_lesion_can_be_added_to_a_scan_without_any_segment(logic, scene) -> None:  # noqa: F811
+def test_a_lesion_can_be_added_to_a_scan_without_any_segment(logic, scene) -> None:
     scan = add_scan()
     segmentation = add_segmentation({})
     logic.startEditFromHere(segmentation)
@@ -559,7 +559,7 @@ def test_make_again_and_picture_by_clicks(edit_panel, tmp_path: Path, monkeypatc
     assert path.is_file() and str(path) in ui.scanEditStateLabel.text
 
 
-def test_without_a_scan_the_button_says_what_is_missing(panel) -> None:  # noqa: F811
+def test_without_a_scan_the_button_says_what_is_missing(panel) -> None:
     panel._parameterNode.inputSegmentation = add_segmentation(MASKS)
     panel.updateFromScene()
     assert not panel.ui.scanEditButton.enabled
@@ -590,7 +590,7 @@ def test_the_record_tells_the_segments_and_the_changes(logic, case) -> None:
 
 
 @pytest.fixture
-def following(panel_with_process):  # noqa: F811
+def following(panel_with_process):
     """The panel, whose edited scan follows every stroke."""
     add_scan()
     add_segmentation(MASKS)
@@ -602,13 +602,13 @@ def following(panel_with_process):  # noqa: F811
     panel_with_process.views.hide()
 
 
-def up_to_date(panel) -> None:  # noqa: F811
+def up_to_date(panel) -> None:
     follower = panel.scanEditPanel.follower
     wait(lambda: follower.state.value in ("up to date", "failed"), 120)
     assert follower.state.value == "up to date", follower.text
 
 
-def painted(panel, mask: np.ndarray) -> np.ndarray:  # noqa: F811
+def painted(panel, mask: np.ndarray) -> np.ndarray:
     """The edited scan after a stroke at the kidney."""
     paint(panel._parameterNode.inputSegmentation, "kidney", mask)
     wait(lambda: panel.scanEditPanel.follower.state.value in ("pending", "running"))
@@ -695,7 +695,7 @@ def test_a_process_that_was_killed_is_told_the_scan_again(following) -> None:
     import psutil
 
     first = painted(following, ball(11.5, 23.5, 33.5, 8))
-    psutil.Process(following.logic.backend.client.process_id).kill()
+    psutil.Process(following.logic.backend.client._process.pid).kill()
     second = painted(following, ball(11.5, 23.5, 33.5, 10))
     assert (second != first).any()
     np.testing.assert_array_equal(painted(following, ball(11.5, 23.5, 33.5, 8)), first)
@@ -738,7 +738,7 @@ def test_closing_the_scene_ends_the_following(following) -> None:
     assert not following.ui.scanEditFollowCheckBox.checked
 
 
-def test_the_button_leaves_the_window_free_and_makes_the_same(panel_with_process) -> None:  # noqa: F811
+def test_the_button_leaves_the_window_free_and_makes_the_same(panel_with_process) -> None:
     panel = panel_with_process
     add_scan()
     segmentation = add_segmentation(MASKS)

@@ -8,12 +8,12 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-import vtk  # noqa: E402
-from slicer_host import window  # noqa: E402
-from slicer_host.nodes import add_segmentation, box  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
+import slicer
+import slicer.util
+import vtk
+from slicer_host import window
+from slicer_host.nodes import add_segmentation, box
+from slicer_host.pythonqt import qt
 
 
 @pytest.fixture(autouse=True)

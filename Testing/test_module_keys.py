@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box  # noqa: E402
-from slicer_host.user import wait  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box
+from slicer_host.user import wait
 
 ALONE = "ANATOMASKGAN_TEST_ALONE"
 SHAPE_KJI = (6, 20, 24)
@@ -43,7 +43,7 @@ def test_the_keys_work_in_a_window_of_their_own() -> None:
 
 
 @pytest.mark.skipif(ALONE not in os.environ, reason="runs in a process of its own")
-def test_synthesize_and_cancel_have_keys(panel) -> None:  # noqa: F811
+def test_synthesize_and_cancel_have_keys(panel) -> None:
     from PySide6.QtTest import QTest
     from slicer_host.pythonqt import qt
 

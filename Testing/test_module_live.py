@@ -10,14 +10,14 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-import vtk  # noqa: E402
-from slicer_host import window  # noqa: E402
-from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_transform, add_volume, box, paint  # noqa: E402
-from slicer_host.user import voxels, wait  # noqa: E402
+import psutil
+import slicer
+import slicer.util
+import vtk
+from slicer_host import window
+from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_transform, add_volume, box, paint
+from slicer_host.user import voxels, wait
 
 SHAPE_KJI = (24, 40, 48)
 
@@ -38,7 +38,7 @@ def is_up_to_date(panel) -> bool:
 
 
 @pytest.fixture
-def live_panel(panel_with_process):  # noqa: F811
+def live_panel(panel_with_process):
     """The panel after a click on "Resynthesize while editing", its first volume made."""
     panel = panel_with_process
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
@@ -210,7 +210,7 @@ def test_a_live_volume_follows_in_the_chosen_intensities(live_panel) -> None:
 
 
 def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel) -> None:
-    psutil.Process(live_panel.logic.backend.client.process_id).kill()
+    psutil.Process(live_panel.logic.backend.client._process.pid).kill()
     mask = limb()["bone"] | box(SHAPE_KJI, (10, 31, 20), (11, 34, 26))
     paint(live_panel._parameterNode.inputSegmentation, "bone", mask)
     wait(lambda: "started again" in live_panel.ui.logText.toPlainText())
@@ -219,7 +219,7 @@ def test_a_process_that_dies_is_told_in_the_log_and_following_goes_on(live_panel
 
 def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None:
     segmentation = live_panel._parameterNode.inputSegmentation
-    old_process = psutil.Process(live_panel.logic.backend.client.process_id)
+    old_process = psutil.Process(live_panel.logic.backend.client._process.pid)
     paint(segmentation, "bone", limb()["bone"] | box(SHAPE_KJI, (4, 31, 20), (5, 34, 26)))
     wait(lambda: state_of(live_panel) == "running")
     window.close_module(slicer.modules.anatomaskgan)
@@ -231,7 +231,7 @@ def test_the_module_can_be_reloaded_while_the_volume_follows(live_panel) -> None
     wait(lambda: is_up_to_date(again))
 
 
-def test_an_edited_scan_is_not_what_follows_the_brush(panel_with_process) -> None:  # noqa: F811
+def test_an_edited_scan_is_not_what_follows_the_brush(panel_with_process) -> None:
     panel = panel_with_process
     edited = slicer.util.addVolumeFromArray(np.full(SHAPE_KJI, 7, np.float32), np.eye(4), "Edited")
     for key in ("SyntheticData", "EditedInPlace"):
@@ -470,7 +470,7 @@ def test_a_full_disk_is_told_and_the_next_edit_begins_anew(live_panel, monkeypat
     assert_whole(live_panel)
 
 
-def test_several_samples_stay_beside_a_live_volume(panel_with_process) -> None:  # noqa: F811
+def test_several_samples_stay_beside_a_live_volume(panel_with_process) -> None:
     panel = panel_with_process
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     panel._parameterNode.samples = 2
@@ -510,7 +510,7 @@ def test_the_volume_follows_its_reference_volume_that_is_moved(live_panel) -> No
 
 
 def test_a_volume_selected_during_the_first_run_is_the_one_that_is_filled(
-    panel_with_process,  # noqa: F811
+    panel_with_process,
 ) -> None:
     panel = panel_with_process
     panel.ui.inputSelector.setCurrentNode(add_segmentation(limb()))

@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, scene, without_window  # noqa: E402, F401
-from slicer_host.nodes import (  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, scene, without_window  # noqa: F401
+from slicer_host.nodes import (
     add_segmentation,
     add_transform,
     add_volume,
@@ -23,14 +23,14 @@ from slicer_host.nodes import (  # noqa: E402
     compare_geometry,
     oriented_image,
 )
-from slicer_host.user import voxels  # noqa: E402
+from slicer_host.user import voxels
 
-from AnatoMaskGANLib.synthesis import (  # noqa: E402
+from AnatoMaskGANLib.synthesis import (
     DeviceError,
     SynthesisCancelledError,
     SynthesisOptions,
 )
-from AnatoMaskGANLib.volumes import UnmatchedLabelsError, VolumeError  # noqa: E402
+from AnatoMaskGANLib.volumes import UnmatchedLabelsError, VolumeError
 
 pytestmark = pytest.mark.usefixtures("scene", "without_window")
 
@@ -531,7 +531,7 @@ def test_the_sample_data_are_registered(module: types.ModuleType) -> None:
     assert segmentation.GetSegmentation().GetNumberOfSegments() > 30
 
 
-def test_scripts_for_earlier_versions_find_the_requests_where_they_were(module) -> None:  # noqa: F811
+def test_scripts_for_earlier_versions_find_the_requests_where_they_were(module) -> None:
     from AnatoMaskGANModule.batch.job import BatchRequest
     from AnatoMaskGANModule.batch_job import BatchRequest as EarlierBatchRequest
     from AnatoMaskGANModule.training.request import TrainingRequest

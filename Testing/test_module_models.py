@@ -11,14 +11,14 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host import window  # noqa: E402
-from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box  # noqa: E402
-from slicer_host.user import table_rows  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host import window
+from slicer_host.fixtures import module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box
+from slicer_host.user import table_rows
 
-from AnatoMaskGANLib.synthesis.models.archive import pack_model  # noqa: E402
+from AnatoMaskGANLib.synthesis.models.archive import pack_model
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def choices(panel) -> list[str]:
 
 
 def test_models_are_listed_with_kind_license_and_what_they_are_not_for(
-    panel,  # noqa: F811
+    panel,
     model: str,
 ) -> None:
     assert [model, "installed", "MIT"] in rows(panel)
@@ -65,7 +65,7 @@ def test_models_are_listed_with_kind_license_and_what_they_are_not_for(
 
 
 def test_a_click_on_verify_reads_the_whole_model(
-    panel,  # noqa: F811
+    panel,
     model: str,
     tmp_path: Path,
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_click_on_verify_reads_the_whole_model(
 
 
 def test_a_model_is_removed_and_installed_again_from_a_file(
-    panel,  # noqa: F811
+    panel,
     model: str,
     tmp_path: Path,
     agreeing_user: list[str],
@@ -106,7 +106,7 @@ def test_a_model_is_removed_and_installed_again_from_a_file(
 
 
 def test_what_is_no_model_is_refused_and_changes_nothing(
-    panel,  # noqa: F811
+    panel,
     model: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,7 +123,7 @@ def test_what_is_no_model_is_refused_and_changes_nothing(
     assert rows(panel) == before
 
 
-def test_the_list_is_there_again_after_a_reload(panel, model: str) -> None:  # noqa: F811
+def test_the_list_is_there_again_after_a_reload(panel, model: str) -> None:
     window.close_module(slicer.modules.anatomaskgan)
     again = window.show_module(slicer.modules.anatomaskgan)
     assert [model, "installed", "MIT"] in rows(again)

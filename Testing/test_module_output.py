@@ -8,18 +8,18 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_volume, box  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
-from slicer_host.user import choose, voxels, wait  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_volume, box
+from slicer_host.pythonqt import qt
+from slicer_host.user import choose, voxels, wait
 
 SHAPE_KJI = (6, 20, 24)
 
 
 @pytest.fixture
-def ready_panel(panel):  # noqa: F811
+def ready_panel(panel):
     masks = {
         "skin": box(SHAPE_KJI, (0, 2, 2), (5, 17, 8)),
         "bone": box(SHAPE_KJI, (1, 4, 10), (4, 15, 20)),

@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
 
 PACKAGE = "anatomaskgan_test_package"
 COLUMN_STATE = 2
@@ -85,7 +85,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def section(panel, slicer_python: Path, missing_package: None):  # noqa: F811
+def section(panel, slicer_python: Path, missing_package: None):
     """The section of packages, with the line of the batch selected."""
     panel.packagesPanel.update()
     panel.ui.packagesTable.selectRow(1)
@@ -173,7 +173,7 @@ def test_nothing_is_installed_when_the_user_declines(
 
 
 def test_the_real_groups_name_what_their_requirements_files_do(
-    module,  # noqa: F811
+    module,
 ) -> None:
     from AnatoMaskGANModule.host.resources import resourceFile
     from AnatoMaskGANModule.packages.job import Purpose, packageGroup
@@ -209,7 +209,7 @@ def test_a_package_that_is_missing_after_its_installation_is_told(
     ],
 )
 def test_pytorch_that_its_extension_does_not_install_is_told(
-    module,  # noqa: F811
+    module,
     monkeypatch: pytest.MonkeyPatch,
     extension: object,
     told: str,
@@ -225,7 +225,7 @@ def test_pytorch_that_its_extension_does_not_install_is_told(
 
 
 def test_a_module_without_its_resources_tells_to_install_it_again(
-    module,  # noqa: F811
+    module,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -240,7 +240,7 @@ def test_a_module_without_its_resources_tells_to_install_it_again(
 
 @pytest.mark.parametrize("first", ["SYNTHESIS", "BATCH"])
 def test_a_batch_without_its_packages_is_not_started(
-    panel,  # noqa: F811
+    panel,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     first: str,
@@ -256,7 +256,7 @@ def test_a_batch_without_its_packages_is_not_started(
 
 
 def test_a_training_without_its_packages_or_beside_another_one_is_not_started(
-    panel,  # noqa: F811
+    panel,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:

@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
-from slicer_host.user import voxels, wait, when_bar_reaches  # noqa: E402
+import psutil
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel_with_process, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box
+from slicer_host.pythonqt import qt
+from slicer_host.user import voxels, wait, when_bar_reaches
 
 SHAPE_KJI = (24, 40, 48)
 
@@ -31,14 +31,14 @@ def limb() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def ready_panel(panel_with_process):  # noqa: F811
+def ready_panel(panel_with_process):
     panel_with_process.ui.inputSelector.setCurrentNode(add_segmentation(limb()))
     wait(lambda: panel_with_process.ui.synthesizeButton.enabled)
     return panel_with_process
 
 
 def process_of(panel) -> psutil.Process:
-    return psutil.Process(panel.logic.backend.client.process_id)
+    return psutil.Process(panel.logic.backend.client._process.pid)
 
 
 def test_the_window_works_on_while_the_process_synthesizes(ready_panel) -> None:
@@ -89,7 +89,7 @@ def test_a_process_that_dies_is_started_again_once(ready_panel) -> None:
     assert "Made" in ready_panel.ui.statusLabel.text
 
 
-def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, module) -> None:  # noqa: F811
+def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, module) -> None:
     from AnatoMaskGANLib.synthesis import SynthesisOptions
     from AnatoMaskGANLib.synthesis.worker import messages
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend
@@ -109,7 +109,7 @@ def test_volumes_that_a_restarted_process_makes_again_count_once(monkeypatch, mo
     assert volumes == ["volume 4", "volume 5", "volume 6"]
 
 
-def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F811
+def test_a_run_whose_process_others_end_is_cancelled(module) -> None:
     from AnatoMaskGANLib.synthesis import SynthesisCancelledError, SynthesisOptions
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend
     from AnatoMaskGANModule.synthesis.request import SynthesisRequest
@@ -132,7 +132,7 @@ def test_a_run_whose_process_others_end_is_cancelled(module) -> None:  # noqa: F
         backend.synthesize(request, lambda share, text: None, lambda: False)
 
 
-def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:  # noqa: F811
+def test_each_request_gets_the_answers_to_itself_whoever_asks_first(module) -> None:
     from AnatoMaskGANLib.synthesis import SynthesisOptions
     from AnatoMaskGANLib.synthesis.worker import messages
     from AnatoMaskGANModule.synthesis.backends import ProcessBackend

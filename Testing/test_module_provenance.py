@@ -10,20 +10,20 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_transform, box, compare_geometry  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_transform, box, compare_geometry
+from slicer_host.pythonqt import qt
 
-from AnatoMaskGANLib.volumes import read_volume  # noqa: E402
+from AnatoMaskGANLib.volumes import read_volume
 
 SHAPE_KJI = (6, 20, 24)
 GRID = np.array([[0, 0, 2.5, 7], [0.8, 0, 0, 30], [0, 1.1, 0, -12], [0, 0, 0, 1.0]])
 
 
 @pytest.fixture
-def made_panel(panel):  # noqa: F811
+def made_panel(panel):
     masks = {"bone": box(SHAPE_KJI, (1, 4, 10), (4, 15, 20))}
     panel.ui.inputSelector.setCurrentNode(add_segmentation(masks, GRID))
     panel.updateFromScene()

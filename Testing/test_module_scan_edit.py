@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box, compare_geometry, paint  # noqa: E402
-from slicer_host.user import shown_volumes  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box, compare_geometry, paint
+from slicer_host.user import shown_volumes
 
 SHAPE_KJI = (12, 30, 36)
 SKIN = box(SHAPE_KJI, (0, 2, 2), (11, 27, 33))
@@ -21,7 +21,7 @@ GROWTH = box(SHAPE_KJI, (4, 10, 15), (7, 16, 18))
 
 
 @pytest.fixture
-def panel_with_scan(panel):  # noqa: F811
+def panel_with_scan(panel):
     """The panel with a scan and its segments; "Remember segments" was clicked."""
     segmentation = add_segmentation({"skin": SKIN, "bone": BONE})
     rng = np.random.default_rng(3)

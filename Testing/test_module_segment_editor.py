@@ -11,17 +11,17 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_volume, box  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_volume, box
 
 SHAPE_KJI = (6, 20, 24)
 EDITOR_TAG = "AnatoMaskGANSegmentEditor"
 
 
 @pytest.fixture
-def edited_panel(panel):  # noqa: F811
+def edited_panel(panel):
     segmentation = add_segmentation({"bone": box(SHAPE_KJI, (1, 4, 10), (4, 15, 20))})
     panel.ui.inputSelector.setCurrentNode(segmentation)
     panel.ui.referenceSelector.setCurrentNode(add_volume(SHAPE_KJI))

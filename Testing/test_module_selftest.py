@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-from slicer_host.fixtures import module, scene, without_window  # noqa: E402, F401
+import slicer
+from slicer_host.fixtures import module, scene, without_window  # noqa: F401
 
 
 @pytest.mark.usefixtures("scene", "without_window")

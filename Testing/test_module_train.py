@@ -13,17 +13,17 @@ import yaml
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import psutil  # noqa: E402
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host import window  # noqa: E402
-from slicer_host.fixtures import module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_volume, box  # noqa: E402
-from slicer_host.user import wait  # noqa: E402
-from tiny_archives import case_folders  # noqa: E402
-from tiny_runs import tiny_run_values  # noqa: E402
+import psutil
+import slicer
+import slicer.util
+from slicer_host import window
+from slicer_host.fixtures import module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_volume, box
+from slicer_host.user import wait
+from tiny_archives import case_folders
+from tiny_runs import tiny_run_values
 
-from AnatoMaskGANLib.volumes import read_label_map, read_volume  # noqa: E402
+from AnatoMaskGANLib.volumes import read_label_map, read_volume
 
 SHAPE_KJI = (20, 24, 24)
 CARD = {"Name": "boxes", "TrainingData": "generated boxes", "Licence": "MIT"}
@@ -52,13 +52,13 @@ def settings_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ready(panel, cases: Path, settings_file: Path, tmp_path: Path):  # noqa: F811
+def ready(panel, cases: Path, settings_file: Path, tmp_path: Path):
     """The section of training, ready for a start of two epochs."""
     fill(panel, cases, settings_file, tmp_path / "training")
     return panel
 
 
-def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:  # noqa: F811
+def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:
     ui = panel.ui
     ui.trainCollapsibleButton.collapsed = False
     ui.trainCasesEdit.setText(str(cases))
@@ -69,17 +69,17 @@ def fill(panel, cases: Path, settings_file: Path, folder: Path) -> None:  # noqa
     ui.trainLengthSpinBox.setValue(2)
 
 
-def wait_for_end(panel) -> str:  # noqa: F811
+def wait_for_end(panel) -> str:
     wait(lambda: not panel.trainPanel.isRunning)
     return panel.ui.trainStateLabel.text
 
 
-def is_stepping(panel) -> bool:  # noqa: F811
+def is_stepping(panel) -> bool:
     return "Step " in panel.ui.trainStateLabel.text
 
 
-def process_of(panel) -> psutil.Process:  # noqa: F811
-    return psutil.Process(panel.trainPanel.job._process.processID)
+def process_of(panel) -> psutil.Process:
+    return psutil.Process(panel.trainPanel.job._process._process.pid)
 
 
 def test_two_epochs_are_trained_shown_and_installed_as_a_model(
@@ -166,7 +166,7 @@ def test_a_scene_keeps_the_choices_but_none_that_could_run_a_program_or_go_on_al
     assert (ui.trainSettingsEdit.text, ui.trainFurtherEdit.text) == ("", "")
 
 
-def test_the_log_can_be_copied_and_emptied(panel) -> None:  # noqa: F811
+def test_the_log_can_be_copied_and_emptied(panel) -> None:
     panel.log.add("training", "step 1")
     panel.ui.copyLogButton.click()
     assert slicer.util.mainWindow() is not None
@@ -207,7 +207,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
     module,
     cases: Path,
     settings_file: Path,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     ready.ui.trainLengthSpinBox.setValue(10_000)
     ready.ui.trainStartButton.click()
@@ -238,7 +238,7 @@ def test_a_training_ends_with_the_module_unless_the_user_said_otherwise(
 
 def test_a_process_that_dies_while_it_prepares_is_told(ready) -> None:
     ready.ui.trainStartButton.click()
-    os.kill(ready.trainPanel.job._process.processID, signal.SIGKILL)
+    os.kill(ready.trainPanel.job._process._process.pid, signal.SIGKILL)
     assert "The training did not start" in wait_for_end(ready)
 
 
@@ -290,7 +290,7 @@ def test_a_folder_that_cannot_be_written_is_told(ready, tmp_path: Path) -> None:
 
 
 def test_cases_of_the_scene_are_written_on_the_grid_of_their_scans(
-    panel,  # noqa: F811
+    panel,
     tmp_path: Path,
 ) -> None:
     ui = panel.ui

@@ -14,18 +14,18 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, box  # noqa: E402
-from slicer_host.user import shown_volumes, voxels, wait  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, box
+from slicer_host.user import shown_volumes, voxels, wait
 
 SHAPE_KJI = (8, 20, 24)
 SKIN, BONE = box(SHAPE_KJI, (0, 2, 2), (7, 17, 8)), box(SHAPE_KJI, (0, 2, 10), (7, 17, 20))
 
 
 @pytest.fixture
-def compared_panel(panel):  # noqa: F811
+def compared_panel(panel):
     """The panel after a click on Compare; the real scan is brighter in the bone."""
     segmentation = add_segmentation({"skin": SKIN, "bone": BONE})
     panel.ui.inputSelector.setCurrentNode(segmentation)

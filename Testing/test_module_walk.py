@@ -15,23 +15,23 @@ import yaml
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from PySide6.QtTest import QTest  # noqa: E402
-from segmentation_files import write_segmentation  # noqa: E402
-from slicer_host.fixtures import module, panel_with_process, scene  # noqa: E402, F401
-from slicer_host.nodes import compare_geometry  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
-from slicer_host.user import (  # noqa: E402
+import slicer
+import slicer.util
+from PySide6.QtTest import QTest
+from segmentation_files import write_segmentation
+from slicer_host.fixtures import module, panel_with_process, scene  # noqa: F401
+from slicer_host.nodes import compare_geometry
+from slicer_host.pythonqt import qt
+from slicer_host.user import (
     choose,
     shown_volumes,
     table_rows,
     voxels,
     wait,
-    when_bar_reaches,  # noqa: E402
+    when_bar_reaches,
 )
-from tiny_archives import case_folders  # noqa: E402
-from tiny_runs import tiny_run_values  # noqa: E402
+from tiny_archives import case_folders
+from tiny_runs import tiny_run_values
 
 # Slices of the sample that are synthesized, so that the walk is short.
 SLICES = slice(96, 108)
@@ -56,7 +56,7 @@ def click(button) -> None:
     QTest.mouseClick(button, qt.Qt.MouseButton.LeftButton, qt.Qt.KeyboardModifier(0), place)
 
 
-def unfold(panel, name: str) -> None:  # noqa: F811
+def unfold(panel, name: str) -> None:
     """A click on the head of a folded section."""
     section = getattr(panel.ui, f"{name}CollapsibleButton")
     if section.collapsed:
@@ -81,7 +81,7 @@ def matrix_of(volume):
     return matrix
 
 
-def grow_in_editor(panel, scan) -> np.ndarray:  # noqa: F811
+def grow_in_editor(panel, scan) -> np.ndarray:
     """A stroke in the panel's Segment Editor: a segment grows by 2 voxels; where it has grown."""
     segmentation = panel._parameterNode.inputSegmentation
     segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(EDITED_SEGMENT)

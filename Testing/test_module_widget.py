@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from slicer_host import user, window  # noqa: E402
-from slicer_host.fixtures import model, module, panel, scene  # noqa: E402, F401
-from slicer_host.nodes import add_segmentation, add_volume, box, compare_geometry  # noqa: E402
+import slicer
+import slicer.util
+from slicer_host import user, window
+from slicer_host.fixtures import model, module, panel, scene  # noqa: F401
+from slicer_host.nodes import add_segmentation, add_volume, box, compare_geometry
 
 COLUMN_LABEL = 1
 SHAPE_KJI = (6, 20, 24)

@@ -27,11 +27,11 @@ from slicer_host.nodes import (  # noqa: E402
 
 from AnatoMaskGANLib.mrml import (  # noqa: E402
     compared_with,
-    figures_of,
     histogram_chart_of,
     histogram_labels,
     label_map_from_segmentation,
     label_map_of_entries,
+    metrics_of,
     name_segments,
     place_beside,
     provenance_of,
@@ -39,8 +39,8 @@ from AnatoMaskGANLib.mrml import (  # noqa: E402
     show_histogram,
     shown_label,
     update_edit_difference,
-    update_figures,
     update_histograms,
+    update_metrics,
     update_scalar_volume,
     user_table,
     volume_for_file,
@@ -560,25 +560,25 @@ def test_histograms_of_different_numbers_of_bins_are_columns_of_one_length() -> 
 def test_histograms_and_figures_made_once_more_fill_the_same_nodes() -> None:
     made, real = make_synthetic(), make_synthetic("Scan")
     chart = update_histograms(made, make_histograms(), "")
-    update_figures(made, real, {"psnr": 30.5, "ssim": 0.9})
+    update_metrics(made, real, {"psnr": 30.5, "ssim": 0.9})
     count = slicer.mrmlScene.GetNumberOfNodes()
     assert update_histograms(made, make_histograms(), "") is chart
-    update_figures(made, real, {"psnr": 31.5})
+    update_metrics(made, real, {"psnr": 31.5})
     assert slicer.mrmlScene.GetNumberOfNodes() == count
-    assert figures_of(made) == {"psnr": 31.5}
+    assert metrics_of(made) == {"psnr": 31.5}
     assert compared_with(made) is real
-    assert figures_of(real) == {}
+    assert metrics_of(real) == {}
 
 
 def test_what_a_comparison_made_is_saved_with_the_scene(tmp_path) -> None:
     made, real = make_synthetic(), make_synthetic("Scan")
     update_histograms(made, make_histograms(), "HU")
-    update_figures(made, real, {"psnr": 30.5})
+    update_metrics(made, real, {"psnr": 30.5})
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     slicer.mrmlScene.Clear(0)
     slicer.util.loadNodeFromFile(str(tmp_path / "scene.mrb"), "SceneFile", {})
     restored = slicer.mrmlScene.GetFirstNodeByName("Made")
-    assert figures_of(restored) == {"psnr": 30.5}
+    assert metrics_of(restored) == {"psnr": 30.5}
     assert compared_with(restored).GetName() == "Scan"
     chart = histogram_chart_of(restored)
     assert series_values(chart, 1) == ([10, 20, 30], [0, 25, 75])

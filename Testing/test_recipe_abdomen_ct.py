@@ -69,10 +69,10 @@ def check_results(place: Path, model: str, store: str, table: str) -> None:
     assert card.label_table["codes"] and card.licence
     stored = open_store(place / "stores" / store)
     assert stored.preparation["settings"]["remove_background"] is True
-    rows = list(csv.DictReader((place / "figures" / "figures.csv").open()))
+    rows = list(csv.DictReader((place / "metrics" / "figures.csv").open()))
     held_out = {case.name for case in stored.of_split("test")}
     assert {row["case"] for row in rows if row["method"] == "label-mean image"} == held_out
-    report = (place / "figures" / "report.html").read_text()
+    report = (place / "metrics" / "report.html").read_text()
     assert "its metrics there prove nothing" not in report
     volume = read_volume(place / "synthetic.nii.gz")
     assert volume.voxels_kji.min() >= -161 and volume.voxels_kji.max() <= 241
@@ -94,7 +94,7 @@ def test_btcv_becomes_a_model_with_figures_and_trained_judges(place: Path) -> No
     run_commands("BTCV")
     check_results(place, "btcv", "btcv", "abdomen-ct-13")
     run_commands("Is it any good\\?")
-    content = json.loads((place / "figures-with-all" / "figures.json").read_text())
+    content = json.loads((place / "metrics-with-all" / "figures.json").read_text())
     assert "regression-unet" in content["summary"]
     assert content["summary"]["btcv, noise 1"]["feature_distance"]["mean"] > 0
     assert content["sets"]["btcv, noise 1"]["fid (segmenter)"] > 0

@@ -45,7 +45,7 @@ def test_the_synthesis_process_listens_on_no_port_and_has_a_private_folder(tmp_p
         ended = False
         while not ended:
             ended = any(m == Finished(number) for m in client.poll())
-        process = psutil.Process(client.process_id)
+        process = psutil.Process(client._process.pid)
         for one in (process, *process.children(recursive=True)):
             assert one.net_connections(kind="inet") == []
         assert Path(process.cwd()).stat().st_mode & 0o077 == 0

@@ -15,16 +15,16 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
 pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
 
-import slicer  # noqa: E402
-import slicer.util  # noqa: E402
-from segmentation_files import (  # noqa: E402
+import slicer
+import slicer.util
+from segmentation_files import (
     SEGMENTATION_GRID,
     write_damaged_folder,
     write_segmentation,
 )
-from slicer_host.fixtures import model, module, scene, without_window  # noqa: E402, F401
+from slicer_host.fixtures import model, module, scene, without_window  # noqa: F401
 
-from AnatoMaskGANLib.volumes import Volume, read_volume, same_grid, write_volume  # noqa: E402
+from AnatoMaskGANLib.volumes import Volume, read_volume, same_grid, write_volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "Resources" / "Scripts"

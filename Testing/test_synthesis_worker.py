@@ -77,7 +77,7 @@ def wait_until(is_true: Any, what: str) -> None:
 def test_a_volume_of_the_process_equals_one_made_here(client: WorkerClient, model: str) -> None:
     label_map = label_map_of(random_labels((6, 20, 20)))
     number = client.synthesize(label_map, ModelChoice(model, "cpu"), seeds=[4, 5])
-    assert client.is_busy
+    assert client._requests
     messages = until_ended(client, number)
     made = of_kind(messages, VolumeMade)
     assert [m.seed for m in made] == [4, 5] and isinstance(messages[-1], Finished)
@@ -90,7 +90,7 @@ def test_a_volume_of_the_process_equals_one_made_here(client: WorkerClient, mode
         assert message.volume.provenance["LabelMapSHA256"] == label_map.sha256()
     shares = [m.fraction for m in of_kind(messages, ProgressMade)]
     assert shares and shares == sorted(shares)
-    assert not client.is_busy
+    assert not client._requests
 
 
 def test_updates_follow_the_label_map_and_the_newest_one_wins(
@@ -206,7 +206,7 @@ def test_a_killed_process_is_restarted_once_with_its_requests(
     label_map = label_map_of(random_labels((120, 40, 40)))
     number = client.synthesize(label_map, ModelChoice(model, "cpu"))
     wait_until(lambda: of_kind(client.poll(), ProgressMade), "no progress")
-    os.kill(client.process_id, signal.SIGKILL)
+    os.kill(client._process.pid, signal.SIGKILL)
     messages = until_ended(client, number)
     assert isinstance(messages[-1], Finished) and of_kind(messages, VolumeMade)
     assert any("started again" in m.text for m in of_kind(messages, LogLine))
@@ -219,7 +219,7 @@ def test_an_update_after_the_process_was_killed_gives_the_whole_volume(
     until_ended(
         client, client.synthesize(label_map_of(labels), ModelChoice(model, "cpu"), live=True)
     )
-    os.kill(client.process_id, signal.SIGKILL)
+    os.kill(client._process.pid, signal.SIGKILL)
     labels[3:5, 4:12, 4:12] = 2
     messages = until_ended(client, client.update(label_map_of(labels)))
     (made,) = of_kind(messages, VolumeMade)
@@ -254,13 +254,13 @@ def test_a_process_that_dies_twice_is_told_with_its_last_words(tmp_path: Path) -
         (failed,) = of_kind(until_ended(client, number), Failed)
         assert failed.error == "WorkerDiedError"
         assert "exit code 7" in failed.text and "no such thing" in failed.text
-        assert not client.is_busy
+        assert not client._requests
 
 
 def test_close_ends_the_process_at_once_and_removes_the_folder(model: str) -> None:
     client = WorkerClient()
     client.synthesize(label_map_of(random_labels((200, 40, 40))), ModelChoice(model, "cpu"))
-    process, folder = psutil.Process(client.process_id), client._folder
+    process, folder = psutil.Process(client._process.pid), client._folder
     started = time.monotonic()
     client.close()
     assert time.monotonic() - started < 3
@@ -277,7 +277,7 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
         client = WorkerClient()
         client.start()
-        print(client.process_id, flush=True)
+        print(client._process.pid, flush=True)
         time.sleep(600)
         """)
     )

@@ -211,7 +211,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             chosen.source(segmentationNode, referenceVolume),
             chosen.settings(),
             OutputChoice(outputVolume, chosen.manySamples, chosen.style or OutputStyle()),
-            progressCallback or (lambda share, text: None),
+            progressCallback or (lambda fraction, text: None),
             logCallback or logging.info,
         )
 
@@ -266,7 +266,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self._checkRequest(before, outputVolume)
         self._checkRequest(after, outputVolume)
         settings = chosen.settings()
-        report = progressCallback or (lambda share, text: None)
+        report = progressCallback or (lambda fraction, text: None)
 
         def make(export: SegmentationExport) -> Sequence[Volume]:
             request = requestOf(after, export, settings)
@@ -315,7 +315,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             unchangedSource(volumeNode, provenance, card),
             settingsOfProvenance(provenance, device),
             OutputChoice(outputVolume, style=OutputStyle(intensitiesOf(provenance))),
-            progressCallback or (lambda share, text: None),
+            progressCallback or (lambda fraction, text: None),
             logCallback or logging.info,
         )
 
@@ -365,7 +365,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         outputVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         progressCallback: Callable[[float, str], None] | None = None,
     ) -> slicer.vtkMRMLScalarVolumeNode:
-        """A volume node with the same voxels as an edited scan, by its record alone.
+        """A volume node with the same voxels as an edited scan, by its provenance alone.
 
         Raises ValueError when it cannot be: no edited scan, or something was changed since.
         """
@@ -447,7 +447,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         """Reports the progress; it is cancelled when `cancel` was called."""
         from AnatoMaskGANLib.synthesis import Progress
 
-        return Progress(progressCallback or (lambda share, text: None), self._work.isCancelled)
+        return Progress(progressCallback or (lambda fraction, text: None), self._work.isCancelled)
 
     # Comparison
 

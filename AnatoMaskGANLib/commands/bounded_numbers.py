@@ -5,7 +5,8 @@ The ends are ours, far beyond any use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse.typing import restricted_number_type
 
@@ -25,3 +26,11 @@ else:
     """Rounds of a calibration."""
     EdgeLength = restricted_number_type("EdgeLength", int, [(">=", 1), ("<=", 4096)])
     """Edge of a slice in pixels."""
+
+IN_WORDS: Mapping[Any, str] = {
+    SampleCount: "a whole number, 1 to 100,000",
+    DeformationCount: "a whole number, 0 to 100,000",
+    RoundCount: "a whole number, 1 to 1,000",
+    EdgeLength: "a whole number, 1 to 4,096",
+}
+"""How the help of an option calls these types."""

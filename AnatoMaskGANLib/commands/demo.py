@@ -1,4 +1,4 @@
-"""`anatomaskgan demo`: the bundled segmentation becomes a volume, a picture and figures.
+"""`anatomaskgan demo`: the bundled segmentation becomes a volume, a picture and metrics.
 
 In a second act the bundled scan itself follows an edit whose truth is known.
 """
@@ -124,7 +124,7 @@ def _edit_scan(case: EvaluationCase, synthesizer: Synthesizer, picture_file: Pat
 
 
 def metrics_line(row: Row) -> str:
-    """The three figures of a row that say most, |dz| ratio being right at 1."""
+    """The three metrics of a row that say most, |dz| ratio being right at 1."""
     metrics = row.metrics
     return (
         f"{row.method}: PSNR {metrics['psnr']:.2f} dB, SSIM {metrics['ssim']:.4f}, "

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import argparse
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import docstring_parser
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from AnatoMaskGANLib.commands import bounded_numbers
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Options = TypeVar("Options", bound="DataclassInstance")
+
+# How the help calls a type; those that are not here need no words.
+TYPE_WORDS: Mapping[Any, str] = {
+    int: "a whole number",
+    NonNegativeInt: "a whole number, 0 or more",
+    PositiveInt: "a whole number, 1 or more",
+    float: "a number",
+    NonNegativeFloat: "a number, 0 or more",
+    PositiveFloat: "a number above 0",
+    **bounded_numbers.IN_WORDS,
+}
+_COUNTS = {2: "two", 3: "three"}
+
+
+class PlainHelp(DefaultHelpFormatter):
+    """Shows the help of an option as `add_options` wrote it, without types of Python."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._HelpAction):
+            return super()._get_help_string(action)
+        return action.help or ""
 
 
 def positional() -> Any:
@@ -45,6 +70,7 @@ def _help_texts(options_type: type) -> dict[str, str]:
 
 def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_text: str) -> None:
     is_required = option.default is MISSING
+    help_text += _notes(value_type, option)
     if option.metadata.get("positional"):
         is_tuple = get_args(value_type)[1:] == (Ellipsis,)
         if is_tuple:
@@ -64,6 +90,33 @@ def _add_option(parser: ArgumentParser, option: Field, value_type: Any, help_tex
         parser.add_argument(name, type=value_type, required=True, help=help_text)
     else:
         parser.add_argument(name, type=value_type, default=option.default, help=help_text)
+
+
+def _notes(value_type: Any, option: Field) -> str:
+    """What follows the text in brackets: kind of number, whether it is required, the default."""
+    is_positional = bool(option.metadata.get("positional"))
+    notes = [words] if (words := _type_words(value_type)) else []
+    if option.default is MISSING:
+        notes += [] if is_positional else ["required"]
+    elif option.default is not None and option.default != () and value_type is not bool:
+        default = option.default
+        values = default if isinstance(default, tuple) else (default,)
+        notes.append(f"default: {' '.join(map(str, values))}")
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def _type_words(value_type: Any) -> str:
+    """What values an option takes, in words, where that is a number or several; else empty."""
+    if value_type in TYPE_WORDS:
+        return TYPE_WORDS[value_type]
+    kinds = get_args(value_type)
+    if get_origin(value_type) is tuple and kinds[1:] == (Ellipsis,):
+        return _type_words(kinds[0])
+    if get_origin(value_type) is tuple and set(kinds) == {float}:
+        return f"{_COUNTS[len(kinds)]} numbers"
+    if get_origin(value_type) is not Literal and type(None) in kinds:
+        return next((words for kind in kinds if (words := _type_words(kind))), "")
+    return ""
 
 
 def read_options(namespace: Namespace, options_type: type[Options]) -> Options:

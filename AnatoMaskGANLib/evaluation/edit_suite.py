@@ -1,4 +1,4 @@
-"""The measuring of one edit of a scan, made in several ways: a row of figures for each.
+"""The measuring of one edit of a scan, made in several ways: a row of metrics for each.
 
 Beside the ways, two rows that nobody made: the scan unedited, which is what doing nothing reaches,
 and the known truth, which is what a right edit reaches.
@@ -56,7 +56,7 @@ class EvaluatedEdit:
     before: LabelMap
     edit: Edit
     window: tuple[float, float]
-    """Of the scan, which becomes 0 and 1."""
+    """Intensities of the scan that become 0 and 1."""
 
 
 def usual_window(scan: Volume, before: LabelMap) -> tuple[float, float]:
@@ -93,7 +93,7 @@ def measure_edit(
 
 @dataclass(frozen=True)
 class _Measured:
-    """One edit, and what its figures refer to."""
+    """One edit, and what its metrics refer to."""
 
     evaluated: EvaluatedEdit
     places: EditPlaces
@@ -104,7 +104,7 @@ class _Measured:
         return Row(name, case, self.evaluated.subject, metrics)
 
     def of_way(self, way: Way, made: Volume) -> dict[str, float]:
-        """All figures of a way and of what it made."""
+        """All metrics of a way and of what it made."""
         scan, before = self.evaluated.scan, self.evaluated.before
         nothing = way(scan, before, before)
         back = way(made, self.evaluated.edit.after, before)
@@ -116,7 +116,7 @@ class _Measured:
         }
 
     def of_result(self, made: Volume) -> dict[str, float]:
-        """The figures of an edited scan, whoever made it."""
+        """The metrics of an edited scan, whoever made it."""
         unit, truth = self._unit(made), self.evaluated.edit.truth
         metrics = self.of_presence(made)
         if truth is None:

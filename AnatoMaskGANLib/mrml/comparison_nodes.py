@@ -17,7 +17,7 @@ from AnatoMaskGANLib.volumes import Volume, VolumeError, same_grid
 # A comparison made once more goes into the nodes of the first one.
 DIFFERENCE_ROLE = "AnatoMaskGAN.Difference"
 TABLE_ROLE = "AnatoMaskGAN.Table"
-FIGURES_ROLE = "AnatoMaskGAN.Figures"
+METRICS_ROLE = "AnatoMaskGAN.Figures"
 COMPARED_ROLE = "AnatoMaskGAN.ComparedWith"
 # A difference of this fraction of the model's window is shown black or white.
 SHOWN_DIFFERENCE = 0.25
@@ -98,21 +98,21 @@ def update_table(
     return node
 
 
-def update_figures(
+def update_metrics(
     synthetic_node: slicer.vtkMRMLScalarVolumeNode,
     real_node: slicer.vtkMRMLScalarVolumeNode,
-    figures: Mapping[str, float],
+    metrics: Mapping[str, float],
 ) -> slicer.vtkMRMLTableNode:
-    """The table node with the figures by their keys, so that a saved scene keeps them."""
-    node = referred_node(synthetic_node, FIGURES_ROLE, "vtkMRMLTableNode", "figures")
-    _fill_table(node, {"Figure": list(figures), "Value": list(figures.values())})
+    """The table node with the metrics by their keys, so that a saved scene keeps them."""
+    node = referred_node(synthetic_node, METRICS_ROLE, "vtkMRMLTableNode", "figures")
+    _fill_table(node, {"Figure": list(metrics), "Value": list(metrics.values())})
     synthetic_node.SetNodeReferenceID(COMPARED_ROLE, real_node.GetID())
     return node
 
 
-def figures_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float]:
-    """The figures of the last comparison of the volume, also from a saved scene; empty if none."""
-    node = own_node(synthetic_node, FIGURES_ROLE)
+def metrics_of(synthetic_node: slicer.vtkMRMLScalarVolumeNode) -> dict[str, float]:
+    """The metrics of the last comparison of the volume, also from a saved scene; empty if none."""
+    node = own_node(synthetic_node, METRICS_ROLE)
     table = node.GetTable() if node is not None else None
     if table is None or any(table.GetColumnByName(name) is None for name in ("Figure", "Value")):
         return {}

@@ -133,12 +133,14 @@ def soft_histogram(images: Tensor, regions: ClassRegions) -> Tensor:
     num_slices, num_classes = regions.areas.shape
     place = images.clamp(0, 1) * (NUM_BINS - 1)
     lower = place.detach().floor().clamp(max=NUM_BINS - 2)
-    upper_share = place - lower
+    upper_part = place - lower
     bins = regions.segments * NUM_BINS + lower.long()
     size = num_slices * num_classes * NUM_BINS
-    counts = _sum_by_class(1 - upper_share, bins, size) + _sum_by_class(upper_share, bins + 1, size)
-    shares = counts.view(num_slices, num_classes, NUM_BINS) / regions.areas.clamp(min=1)[..., None]
-    return shares * regions.is_present[..., None]
+    counts = _sum_by_class(1 - upper_part, bins, size) + _sum_by_class(upper_part, bins + 1, size)
+    fractions = (
+        counts.view(num_slices, num_classes, NUM_BINS) / regions.areas.clamp(min=1)[..., None]
+    )
+    return fractions * regions.is_present[..., None]
 
 
 def _sum_by_class(values: Tensor, segments: Tensor, size: int) -> Tensor:
@@ -172,5 +174,5 @@ class GrayTextureClassifier(nn.Module):
     def forward(self, statistics: Tensor, histogram: Tensor) -> Tensor:
         """[N,C,6] statistics and [N,C,32] histogram -> logits [N,C]."""
         embedded = self.embedding.weight.expand(statistics.shape[0], -1, -1)
-        # Histogram shares are near 1 / 32; times 32 they have the size of the other inputs.
+        # Histogram fractions are near 1 / 32; times 32 they have the size of the other inputs.
         return self.layers(torch.cat([statistics, histogram * NUM_BINS, embedded], -1))[..., 0]

@@ -30,7 +30,7 @@ class SliceBatch:
     strength: Tensor | float = 1.0
     """How strongly the noise enters: one number, or [B]."""
     spacing_ji_mm: tuple[float, float] = (1.0, 1.0)
-    """Of the pixels, in which the noise was drawn."""
+    """Pixel spacing with which the noise was drawn."""
     halo: int = 0
     """Outer slices of `labels` on either side that are seen but not made."""
     use_words: bool = True

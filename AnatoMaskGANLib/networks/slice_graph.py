@@ -26,7 +26,7 @@ NEIGHBOR_RADIUS = 2  # K of the paper: slices up to two positions apart share an
 
 # ours: what remains of an edge between slices that share no label, and what full overlap adds
 _LEAST_EDGE, _OVERLAP_EDGE = 0.2, 0.8
-# ours: far below the share of one labeled pixel in a cell, so only an empty stack meets it
+# ours: far below the fraction of one labeled pixel in a cell, so only an empty stack meets it
 _LEAST_AREA = 1e-3
 
 
@@ -167,8 +167,9 @@ class SliceGraphFusion(nn.Module):
     def exchange(self, features: Tensor, foreground: Tensor, graph: SliceGraph) -> Tensor:
         """M after message passing.
 
-        features: [B,S,F,h,w]; foreground: [B,S,1,h,w] share of labeled pixels, over which the stack
-        node takes its mean, so that the amount of background around the anatomy does not matter.
+        features: [B,S,F,h,w]; foreground: [B,S,1,h,w] fraction of labeled pixels, over which the
+        stack node takes its mean, so that the amount of background around the anatomy does not
+        matter.
         """
         for number in range(self.rounds):
             features = features + self._messages(number, features, foreground, graph)

@@ -48,7 +48,7 @@ class EditModel:
 
     synthesizer: VolumeMaker
     options: SynthesisOptions = SynthesisOptions()
-    """Of one seed."""
+    """The settings of the synthesis, with one seed."""
 
     @property
     def card(self) -> ModelCard:

@@ -38,7 +38,7 @@ class ModelMap:
     """A label map in the model's classes, spacing and orientation."""
 
     label_map: LabelMap
-    """As it came, on its own grid."""
+    """The label map as it came, on its own grid."""
     on_grid: LabelMap
     """The model's label values on the model's grid."""
     matches: tuple[LabelMatch, ...]

@@ -1,4 +1,4 @@
-"""That what a model makes are intensities: finite, and inside the window of its card.
+"""Checks that what a model makes are intensities: finite, and inside the window of its card.
 
 Weights can be finite and the images not: numbers grow until they overflow, or a normalization
 divides by the root of a negative variance. Every image of a synthesis passes this check, before

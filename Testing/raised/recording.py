@@ -80,7 +80,7 @@ class _Marker(ast.NodeTransformer):
     def __init__(self, file: str) -> None:
         self._file = file
 
-    def visit_Raise(self, node: ast.Raise) -> list[ast.stmt]:  # noqa: N802  what ast looks for
+    def visit_Raise(self, node: ast.Raise) -> list[ast.stmt]:
         place = ast.Constant(f"{self._file}:{node.lineno}")
         call = ast.Call(ast.Name(_NAME, ast.Load()), [place], [])
         return [ast.copy_location(ast.Expr(call), node), node]

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from Testing.raised.recording import install  # noqa: E402
+from Testing.raised.recording import install
 
 install()

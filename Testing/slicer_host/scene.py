@@ -10,7 +10,7 @@ from pathlib import Path
 import slicer
 import slicer.util
 import vtk
-import vtkmodules.vtkRenderingContextOpenGL2  # noqa: F401  registers the rendering factories
+import vtkmodules.vtkRenderingContextOpenGL2
 import vtkmodules.vtkRenderingVolumeOpenGL2  # noqa: F401
 
 from slicer_host.files import FileManager

@@ -17,10 +17,10 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 if sys.platform.startswith("linux"):
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
-import slicer_host.segment_editor  # noqa: E402, F401
-import slicer_host.widgets  # noqa: E402
-from slicer_host.layouts import LayoutManager  # noqa: E402
-from slicer_host.pythonqt import qt  # noqa: E402
+import slicer_host.segment_editor
+import slicer_host.widgets
+from slicer_host.layouts import LayoutManager
+from slicer_host.pythonqt import qt
 
 # Name, orientation, row and column of each view.
 FOUR_UP = (

@@ -100,7 +100,7 @@ class Soak:
                 )
                 self._wait([number], fails=True)
         self._asked.clear()
-        worker = psutil.Process(self._client.process_id)
+        worker = psutil.Process(self._client._process.pid)
         self.memory.append(worker.memory_info().rss)
         self.handles.append(worker.num_fds() + worker.num_threads())
         left = [path.name for path in Path(worker.cwd()).glob("*.npy")]
@@ -212,7 +212,7 @@ def main() -> int:
         WorkerClient(environment={"OMP_NUM_THREADS": "1"}) as client,
     ):
         client.start()
-        first_process = client.process_id
+        first_process = client._process
         soak = Soak(client, Path(folder), options.seed)
         told = 0.0
         while time.monotonic() - started < 60 * options.minutes and len(soak.wrong) < 5:
@@ -220,7 +220,7 @@ def main() -> int:
             if time.monotonic() - started >= told:
                 told += 60 * options.minutes / 20
                 _tell(soak, started)
-        if client.process_id != first_process:
+        if client._process is not first_process:
             soak.wrong.append("the process died and was started again")
     growth = growth_of(soak.memory)
     if growth > MOST_GROWTH:

@@ -27,7 +27,7 @@ class Comparison:
     differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: slicer.vtkMRMLTableNode
-    """A row for each segment: voxels, means and deviations of both, their distance."""
+    """A row for each segment: voxels, means and standard deviations of both, their distance."""
     chart: slicer.vtkMRMLPlotChartNode
     """The plot's chart node: a histogram for each label, all labels together first."""
     isResampled: bool
@@ -58,8 +58,8 @@ def compareVolumes(
     from AnatoMaskGANLib.evaluation.metrics.label_intensities import label_histograms
     from AnatoMaskGANLib.mrml import (
         update_difference,
-        update_figures,
         update_histograms,
+        update_metrics,
         update_table,
         user_table,
         volume_of_node,
@@ -124,7 +124,7 @@ def compareVolumes(
         syntheticNode, difference, export.grid, source.segmentationNode
     )
     tableNode = update_table(syntheticNode, segmentColumns(statistics, table.labels, card.window))
-    update_figures(syntheticNode, realNode, metrics)
+    update_metrics(syntheticNode, realNode, metrics)
     named = {
         _("All labels") if value == 0 else table.labels[value]: (
             histogram.centers,

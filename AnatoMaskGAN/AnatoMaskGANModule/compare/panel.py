@@ -106,7 +106,7 @@ class ComparePanel:
         if volume is not None:
             from AnatoMaskGANLib import mrml
 
-            metrics = mrml.figures_of(volume)
+            metrics = mrml.metrics_of(volume)
             chart = mrml.histogram_chart_of(volume)
             labels = mrml.histogram_labels(chart) if chart is not None else []
             shown = mrml.shown_label(chart) if chart is not None else ""

@@ -89,10 +89,6 @@ class CommandProcess:
         self._stopTime: float | None = None
 
     @property
-    def processID(self) -> int:
-        return self._process.pid
-
-    @property
     def isRunning(self) -> bool:
         return self._process.poll() is None
 
@@ -205,7 +201,7 @@ class FoundProcess:
 
     @property
     def exitCode(self) -> int | None:
-        """As far as its files tell."""
+        """The exit code, as far as the files of the process tell."""
         if self.isRunning:
             return None
         return 0 if self._wasDone else 130 if self.isStopping else 1

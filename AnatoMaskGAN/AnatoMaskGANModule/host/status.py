@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import ctk
 
 WARNING_COLOR = "#d2691e"
-"""Of what the user should not overlook, all over the panel."""
-# Before this share of a piece of work nothing can be said of its end.
+"""Color of what the user should not overlook, all over the panel."""
+# Before this fraction of a piece of work nothing can be said of its end.
 FIRST_ESTIMATE = 0.05
 
 
@@ -66,13 +66,13 @@ class StatusDisplay:
         self._ui.progressBar.setVisible(False)
         slicer.app.processEvents()
 
-    def report(self, share: float, text: str) -> None:
+    def report(self, fraction: float, text: str) -> None:
         """Show the progress and let the window answer; a synthesis calls this for every slice."""
         if self._isClosed:
             return
-        self._ui.progressBar.setValue(round(100 * share))
+        self._ui.progressBar.setValue(round(100 * fraction))
         text = text[:1].upper() + text[1:]
-        left = remainingSeconds(self.seconds, share)
+        left = remainingSeconds(self.seconds, fraction)
         if left is not None:
             text = _("{text}, about {left} left").format(text=text, left=inWords(left))
         self._ui.statusLabel.setText(text)
@@ -100,11 +100,11 @@ class StatusDisplay:
         showText(self._ui.statusLabel, text, isWarning)
 
 
-def remainingSeconds(seconds: float, share: float) -> float | None:
-    """What is left of the work when this share of it took so long; None: too early to say."""
-    if share <= FIRST_ESTIMATE:
+def remainingSeconds(seconds: float, fraction: float) -> float | None:
+    """What is left of the work when this fraction of it took so long; None: too early to say."""
+    if fraction <= FIRST_ESTIMATE:
         return None
-    return seconds * (1 - share) / share
+    return seconds * (1 - fraction) / fraction
 
 
 def inWords(seconds: float) -> str:

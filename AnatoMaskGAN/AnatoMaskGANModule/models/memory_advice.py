@@ -109,7 +109,7 @@ def regionShape(
     columns, rows, slices = (
         length / spacing for length, spacing in zip(lengths_mm, card.spacing_ijk_mm, strict=True)
     )
-    # The region consists of whole cells of the network's coarsest grid.
+    # The synthesis box consists of whole cells of the network's coarsest grid.
     rows, columns = (stride * (int(size / stride) + 2) for size in (rows, columns))
     return int(slices) + 1, rows, columns
 

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Followed:
-    """What the process was told of the scan."""
+    """The scan and its maps as the process knows them."""
 
     source: EditSource
     scan: Volume
     maps: EditMaps
-    """As they were when the scan was sent."""
+    """The segments as they were when the scan was sent."""
     target: slicer.vtkMRMLScalarVolumeNode
 
 

@@ -159,7 +159,7 @@ class MadeVolumes:
     """The label map that they were made of."""
     seeds: Sequence[int]
     volumes: Sequence[Volume]
-    """One a seed, in the model's intensities."""
+    """One volume for each seed, in the model's intensities."""
 
 
 def putVolumes(

@@ -174,7 +174,7 @@ class RunPictures:
 
     @property
     def folder(self) -> pathlib.Path | None:
-        """Of the run that is shown."""
+        """Folder of the run that is shown."""
         return self._run.folder if self._run is not None else None
 
     @property

@@ -51,7 +51,7 @@ class RunFolder:
         return dict(sorted(found.items()))
 
     def checkpoints(self) -> list[str]:
-        """Those of latest and best that are there."""
+        """Which of the checkpoints latest and best are there."""
         names = ("latest", "best")
         return [name for name in names if (self.folder / f"{name}.safetensors").is_file()]
 

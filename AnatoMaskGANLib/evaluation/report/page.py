@@ -111,7 +111,7 @@ def report_html(table: Table, contents: ReportContents) -> str:
         f"{_count(len({row.case for row in table.rows if row.method != TRAINING}), 'case')}, "
         f"{_count(len(table.methods), 'method')}</p>",
         _box(table, contents.notes),
-        "<h2>Figures</h2>",
+        "<h2>Metrics</h2>",
         _means_table(table),
         "<p class=note>Mean over subjects; below it the 95 % interval, subjects drawn again "
         "(bootstrap). The best of each line is marked. &uarr; higher is better, "

@@ -76,8 +76,8 @@ class MultiScaleDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> list[list[Tensor]]:
         """For every scale the features of its blocks and its logits.
 
-        images: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W] class indices, or [B,S,C,H,W] shares of the
-        classes, through which gradients flow. Slices beyond the stack repeat the last one.
+        images: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W] class indices, or [B,S,C,H,W] fractions of
+        the classes, through which gradients flow. Slices beyond the stack repeat the last one.
         """
         judged = with_neighbors(images * 2 - 1, self.settings.slices_seen)
         if self.settings.detail_gain:
@@ -95,7 +95,7 @@ class MultiScaleDiscriminator(nn.Module):
 
 
 def _embedded(embedding: nn.Embedding, labels: Tensor) -> Tensor:
-    """[N,F,H,W] of class indices [N,H,W], or of shares of the classes [N,C,H,W]."""
+    """[N,F,H,W] of class indices [N,H,W], or of fractions of the classes [N,C,H,W]."""
     if labels.dim() == 3:
         return embedding(labels).permute(0, 3, 1, 2)
     return torch.einsum("nchw,cf->nfhw", labels, embedding.weight)

@@ -38,7 +38,7 @@ class CoarseLabels:
 
     start: Tensor  # [1,F,h,w] state before the first stage
     mask_features: Tensor | None  # [1,F,h,w] X of the fusion
-    foreground: Tensor  # [1,1,h,w] share of labeled pixels on the fusion's grid
+    foreground: Tensor  # [1,1,h,w] fraction of labeled pixels on the fusion's grid
 
 
 class FastGenerator:

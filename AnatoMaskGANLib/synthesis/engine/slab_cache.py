@@ -144,22 +144,23 @@ class SlabCache:
     def _tables_of(self, number: int) -> tuple[ModulationTables, int]:
         with self._lock:
             if number not in self._tables:
-                run = self._missing_run(number, self._tables)
-                labels = self._cut(run.start, run.stop)
+                missing = self._missing_slices(number, self._tables)
+                labels = self._cut(missing.start, missing.stop)
                 made = ModulationTables(self.fast, labels, lambda: self.check())
-                self._tables |= {n: (made, place) for place, n in enumerate(run)}
+                self._tables |= {n: (made, place) for place, n in enumerate(missing)}
             return self._tables[number]
 
     def _contexts_of(self, number: int) -> tuple[ContextTables, int]:
         with self._lock:
             if number not in self._contexts:
-                run = self._missing_run(number, self._contexts)
+                missing = self._missing_slices(number, self._contexts)
                 radius = self.fast.settings.context_radius
-                made = ContextTables(self.fast, self._cut(run.start - radius, run.stop + radius))
-                self._contexts |= {n: (made, place) for place, n in enumerate(run)}
+                labels = self._cut(missing.start - radius, missing.stop + radius)
+                made = ContextTables(self.fast, labels)
+                self._contexts |= {n: (made, place) for place, n in enumerate(missing)}
             return self._contexts[number]
 
-    def _missing_run(self, number: int, known: dict[int, Any]) -> range:
+    def _missing_slices(self, number: int, known: dict[int, Any]) -> range:
         """The slices around this one, of its slab, that are not known."""
         lowest = number - (number - self.numbers.start) % self.slab_size
         highest = min(self.numbers.stop, lowest + self.slab_size)

@@ -95,7 +95,7 @@ class Workspace:
 
 
 class Workspaces:
-    """As many as there are threads at work at once."""
+    """Lends workspaces, as many as there are threads at work at once."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype = dtype

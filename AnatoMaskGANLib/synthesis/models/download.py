@@ -54,7 +54,7 @@ def download_model(
     Raises CheckpointError for a server that does not give exactly what the catalog says, and for
     whatever `install_model` refuses; SynthesisCancelledError when is_cancelled says so.
     """
-    report = on_progress or (lambda share, text: None)
+    report = on_progress or (lambda fraction, text: None)
     folder = target or user_models_folder()
     refuse_bundled_name(entry.name, folder)
     if (folder / entry.name).exists() and not replace:

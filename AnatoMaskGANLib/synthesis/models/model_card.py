@@ -15,7 +15,7 @@ from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 SPACINGS_MM = (0.01, 100.0)
 """Voxel sizes that a model may have; ours: from micro-CT to far coarser than any scan."""
 LARGEST_INTENSITY = 1e9
-"""Of a window; ours."""
+"""Largest end of a window; ours."""
 LEAST_WINDOW = 1e-4
 """Width of a window over its larger end: 32 bits hold a thousand steps of it; ours."""
 MOST_VOXELS_OF_NOISE = 1000

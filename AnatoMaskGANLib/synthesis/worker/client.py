@@ -137,16 +137,6 @@ class WorkerClient:
         self._unreported: list[Message] = []  # for the next `poll`
 
     @property
-    def process_id(self) -> int | None:
-        """Of the running process; None without one."""
-        return None if self._process is None else self._process.pid
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request has not ended yet."""
-        return bool(self._requests)
-
-    @property
     def is_live(self) -> bool:
         """Whether there is a live synthesis that `update` can follow."""
         return self._live is not None

@@ -44,7 +44,7 @@ class ScanEdited:
     """Whether the box is what changed since the scan itself, as in the first answer."""
     changed: ChangedRegion | None
     voxels_kji: np.ndarray | None
-    """Of the box; None where nothing changed."""
+    """Voxels of the box; None where nothing changed."""
     counts: Mapping[str, int]
     """Voxels that were Moved, Filled and Painted."""
     questions: tuple[tuple[str, str], ...]
