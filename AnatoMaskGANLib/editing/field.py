@@ -299,8 +299,8 @@ def _smooth(values: torch.Tensor, sigmas: np.ndarray) -> torch.Tensor:
 
 
 def _gradient(values: torch.Tensor) -> torch.Tensor:
-    """Gives the halved central differences of [F,k,j,i] as [F,3,k,j,i]. They are one-sided at the
-    faces."""
+    """Gives the central differences of [F,k,j,i] as [F,3,k,j,i]. At the faces they are one-sided
+    and halved."""
     found = torch.zeros(values.shape[0], 3, *values.shape[1:])
     for axis in range(1, 4):
         size = values.shape[axis]
