@@ -24,9 +24,7 @@ TISSUES = ("fluid", "fat", "soft-tissue", "calcification", "contrast-enhanced")
 MODALITIES = ("ct", "t1", "t2")
 
 # CT values are in Hounsfield units: the mean, and the standard deviation of the tissue in addition
-# to the scan's grain. MR has no units. Its values are a factor, and the tissue's own standard
-# deviation divided by its mean. The factor applies to the brightness that half of the tissue
-# exceeds ("middle") or that one in fifty voxels exceeds ("bright").
+# to the scan's grain.
 _HU: Mapping[str, tuple[float, float]] = {
     "fluid": (8.0, 0.0),
     "fat": (-100.0, 10.0),
@@ -34,8 +32,9 @@ _HU: Mapping[str, tuple[float, float]] = {
     "calcification": (400.0, 80.0),
     "contrast-enhanced": (160.0, 15.0),
 }
-# MR has no units: a factor on the brightness that half of the tissue exceeds ("middle") or that one
-# in fifty voxels exceeds ("bright"), and the tissue's own standard deviation over its mean.
+# MR has no units. A tissue has the level that its brightness refers to, a factor on that level, and
+# its own standard deviation divided by its mean. The level "middle" is the brightness that half of
+# the tissue exceeds; one in fifty voxels exceeds "bright".
 _MR: Mapping[str, Mapping[str, tuple[str, float, float]]] = {
     "t1": {
         "fluid": ("middle", 0.35, 0.0),

@@ -15,8 +15,7 @@ from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 
 LESION = "lesion"
 LOOK_OF_LESION = "fluid"
-"""The look that the panel offers first. A lesion then looks like a cyst, which is visible in most
-tissues."""
+"""The look of a new lesion at first. It is that of a cyst, which is visible in most tissues."""
 
 
 class Change(enum.Enum):

@@ -77,7 +77,7 @@ class ScanFollower(VTKObservationMixin):
         self._followed: _Followed | None = None
         self._request: Asked | None = None
         self._isQuick = False  # whether the request asks for a first picture
-        # what the newest request was sent with
+        # the map and choices of the newest request
         self._sent: tuple[LabelMap, ScanEditChoices] | None = None
         self._isAgainNeeded = False
         self._begin = 0.0

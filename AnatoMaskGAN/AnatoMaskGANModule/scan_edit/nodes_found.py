@@ -21,7 +21,7 @@ def scanOf(
     count = scene.GetNumberOfNodesByClass(SCALAR_VOLUME_CLASS)
     volumes = [scene.GetNthNodeByClass(number, SCALAR_VOLUME_CLASS) for number in range(count)]
     for volume in (drawnOn, *volumes):
-        # volumes of labels and of vectors are of this class, too
+        # this class includes its subclasses, such as volumes of labels and of vectors
         isScan = volume is not None and volume.GetClassName() == SCALAR_VOLUME_CLASS
         if isScan and volume.GetImageData() is not None and not provenance_of(volume):
             return volume

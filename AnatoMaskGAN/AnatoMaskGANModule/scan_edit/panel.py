@@ -86,7 +86,7 @@ class ScanEditPanel:
         ui.scanEditFollowCheckBox.toggled.connect(self.setFollowing)
 
     def close(self) -> None:
-        """Release everything when the panel closes."""
+        """Stop following the scan and watching the scene when the panel closes."""
         self.follower.stop()
         self._observeScene(None)
 

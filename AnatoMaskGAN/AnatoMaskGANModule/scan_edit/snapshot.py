@@ -9,8 +9,8 @@ import slicer.util
 from slicer.i18n import tr as _
 
 SNAPSHOT_ROLE = "AnatoMaskGAN.SegmentsBefore"
-# Reference from the hidden copy to its segmentation. It tells apart whose snapshot a copy is,
-# because a copied segmentation refers to the first one's snapshot.
+# Role of the reference from the hidden copy to its segmentation. It is needed because a copied
+# segmentation also refers to the snapshot of the first one.
 _OWNER_ROLE = "AnatoMaskGAN.SnapshotOf"
 _TIME_ATTRIBUTE = "AnatoMaskGAN.Time"
 
