@@ -7,24 +7,25 @@ One call, from the scan, its segmentation, and the edited segmentation:
         fills={1: AROUND},
     )
     edited = edit_scan(scan, before, after, settings)
-    edited.volume       # the scan's grid and type; beyond the reach the scan's very bits
+    edited.volume       # the scan's grid and type; voxels beyond the reach stay bit for bit
     edited.num_moved, edited.num_filled, edited.num_painted, edited.warnings
     edited.volume.provenance    # method, hashes of scan and maps, settings
 
-What has to be asked: `questions(scan, before, after)`. While a user paints:
+`questions(scan, before, after)` lists what the user has to be asked. While a user paints:
 
     session = ScanEditSession(scan, before)
     changed = session.update(after, settings, is_quick=True)   # a first picture; None: no change
     changed = session.update(after, settings)                  # changed.slices, changed.voxels_kji
-    session.edited()                                           # as of edit_scan, with provenance
+    session.edited()                                           # like edit_scan, with provenance
 
-Label maps for those who do not paint: `operations.py`, such as `operations.grow(before, 2, 5.0)`,
-and `series.py`, such as `series.sizes(before, 2, [50, 75, 100, 150])`.
+`operations.py` edits label maps without painting, such as `operations.grow(before, 2, 5.0)`, and
+`series.py` makes series of them, such as `series.sizes(before, 2, [50, 75, 100, 150])`.
 
-To make the same voxels again: `EditSettings.from_dict(json.loads(provenance["EditSettings"]))` with
-the scan and the maps whose hashes stand in the provenance. `edited.how_made()` tells which voxels
-were MOVED, and which are FILLED or PAINTED, where nothing real can be had and a model may do
-better: `synthesis.blend_edit` takes a synthetic volume and that mask.
+The same voxels are made again with
+`EditSettings.from_dict(json.loads(provenance["EditSettings"]))`, the scan, and the maps whose
+hashes stand in the provenance. `edited.how_made()` gives how each voxel was made: MOVED voxels are
+real, FILLED and PAINTED ones are not. A model may make these better: `synthesis.blend_edit` takes a
+synthetic volume and a mask of them.
 """
 
 from typing import TYPE_CHECKING
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.editing.settings import EditSettings
     from AnatoMaskGANLib.editing.words import EditWords
 
-# The files that import PyTorch and SimpleITK, and the settings, which name their default.
+# Names that are loaded at first use: those of files that import PyTorch and SimpleITK, and the
+# settings, because they name the default of such a file.
 __getattr__ = lazy_names(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""Boxes of voxels, and the one in which two label maps differ."""
+"""Boxes of voxels, and the box in which two label maps differ."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Box = tuple[slice, slice, slice]
 
 
 def as_box(sides: Iterable[slice]) -> Box:
-    """The box of three sides, along k, j and i."""
+    """Makes a box from its three sides along k, j and i."""
     k, j, i = sides
     return k, j, i
 
 
 def changed_box(before: np.ndarray, after: np.ndarray) -> Box | None:
-    """The smallest box with all differences of two arrays of one shape, slice by slice."""
+    """Gives the smallest box that holds all differences of two arrays of one shape. Compares slice
+    by slice; None if they are equal."""
     rows = np.zeros(before.shape[1], dtype=bool)
     columns = np.zeros(before.shape[2], dtype=bool)
     slices = np.zeros(before.shape[0], dtype=bool)

@@ -3,11 +3,11 @@
     grow NAME by 5 mm              shrink NAME by 5 mm
     resize NAME to 150 %           of its volume
     move NAME by 0,10,-5 mm        to the patient's right, front and top
-    remove NAME                    what lies nearest takes its place; or: remove NAME to NAME
-    add NAME at 12,-30,44 with 15 mm      a ball about a place of the world (RAS), by its diameter
-    add NAME in NAME with 15 mm           a ball where that label is thickest, and inside it only
+    remove NAME                    nearest labels take its place; or: remove NAME to NAME
+    add NAME at 12,-30,44 with 15 mm      a ball of this diameter about a place in RAS mm
+    add NAME in NAME with 15 mm           a ball only inside that label, where it is thickest
     merge NAME + NAME into NAME
-    split NAME at superior 30 into NEW    beyond a plane: right, anterior or superior, in mm
+    split NAME at superior 30 into NEW    the part beyond a plane: right, anterior or superior
 
 Several numbers with slashes between them, `resize lesion to 50/75/100/150 %`, and `move NAME by
 0,10,0 mm in 5 steps` make a series. NAME is a label's name or its value.
@@ -51,19 +51,20 @@ class Step:
     """One label map of a series."""
 
     name: str
-    """What tells it from the others, fit for a file's name, such as `150`; empty for a single
-    edit."""
+    """Distinguishes the step from the others and is fit for a file's name, such as `150`. Empty for
+    a single edit."""
     label_map: LabelMap
 
 
 def changed_label_maps(
     label_map: LabelMap, changes: Sequence[str], fixed: Collection[str] = ()
 ) -> Iterator[Step]:
-    """The label map after edits in words, done one after the other; several steps for a series.
+    """Gives the label map after edits in words, done one after the other. A series gives several
+    steps.
 
     fixed: names or values of labels that do not yield. Only one of the edits may be a series; each
-    of its steps is made from the first map. Raises EditError for words that are no edit, for a name
-    that the map does not know, and as the operations do.
+    of its steps is made from the first map. Raises EditError for words that are not an edit, for a
+    name that the map does not know, and wherever the operations raise it.
     """
     if not changes:
         raise EditError(f"No edit came; expected one such as: {_EXAMPLES}.")
@@ -78,9 +79,10 @@ def changed_label_maps(
 
 
 def step_names(changes: Sequence[str]) -> tuple[str, ...]:
-    """The names of the steps that `changed_label_maps` gives; one empty name without a series.
+    """The names of the steps that `changed_label_maps` gives. Without a series there is one empty
+    name.
 
-    Raises EditError for words that are no edit, and for more than one series.
+    Raises EditError for words that are not an edit, and for more than one series.
     """
     parsed = [_parsed(text) for text in changes]
     series = [edit for edit in parsed if len(edit.steps) > 1]
@@ -93,8 +95,8 @@ def step_names(changes: Sequence[str]) -> tuple[str, ...]:
 
 
 def label_of(text: str, names: Mapping[int, str], values: Collection[int]) -> int:
-    """The value of the label of that name, or of that value. Raises EditError where there is
-    none, or where several have the name."""
+    """Gives the value of the label with this name or this value. Raises EditError if there is no
+    such label or if several have the name."""
     found = [
         value
         for value in sorted(set(values))
@@ -114,16 +116,16 @@ def label_of(text: str, names: Mapping[int, str], values: Collection[int]) -> in
 
 @dataclass(frozen=True)
 class _Edit:
-    """An edit in words, taken apart."""
+    """The parts of an edit in words."""
 
     text: str
     kind: str
     parts: Mapping[str, str | None]
     steps: tuple[str, ...]
-    """What is different in each step of a series; one entry otherwise."""
+    """The varying number of each step of a series; one entry if the edit is not a series."""
 
     def applied(self, label_map: LabelMap, step: str, fixed: Collection[int]) -> LabelMap:
-        """The label map after one step of the edit."""
+        """Gives the label map after one step of the edit."""
         parts = {key: value or "" for key, value in self.parts.items()}
         if self.kind == "add":
             return self._added(label_map, float(step), parts)
@@ -194,7 +196,8 @@ def _numbers(text: str) -> list[float]:
 
 
 def _new_or_known(text: str, label_map: LabelMap) -> int:
-    """The value of a label that the map has, or one that it has not yet."""
+    """Gives the value of a label of the map, or a free value for a label that the map does not
+    have."""
     name = text.strip()
     for value, known in sorted(label_map.names.items()):
         if known.casefold() == name.casefold():
@@ -205,7 +208,7 @@ def _new_or_known(text: str, label_map: LabelMap) -> int:
 
 
 def _named(label_map: LabelMap, label: int, text: str) -> LabelMap:
-    """The map with a name for a label that has none, unless the text is the value itself."""
+    """Gives the map with a name for a label that has none, unless the text is the value itself."""
     name = text.strip()
     if name.isdecimal() or label in label_map.names:
         return label_map

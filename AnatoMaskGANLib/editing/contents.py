@@ -1,4 +1,4 @@
-"""What parts that cannot be moved hold: put into the scan by their looks and fills."""
+"""Contents of parts that cannot be moved. They are put into the scan by their looks and fills."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from AnatoMaskGANLib.editing.region_cut import FILLED, MOVED, PAINTED, RegionCut
 from AnatoMaskGANLib.editing.regions import Box, as_box, grown
 from AnatoMaskGANLib.editing.settings import EditSettings
 
-_CONTEXT = 14  # shortest edges of a voxel around a part that is looked at
-_EDGE_SHARE = 0.25  # of what is painted, in the voxels next to it
-_HOLE_EDGE_SHARE = 0.75  # of what fills a hole: they hold a share of what was there
+_CONTEXT = 14  # the surroundings of a part reach this far, in shortest edges of a voxel
+_EDGE_SHARE = 0.25  # the fraction of a painted structure in the voxels next to it
+# the fraction of a filling in the voxels next to the hole; the rest is what was there
+_HOLE_EDGE_SHARE = 0.75
 
 
 def put_part(cut: RegionCut, part: Part, is_part: np.ndarray, settings: EditSettings) -> None:
-    """Writes one part into the cut. is_part [K,J,I]: the voxels of all parts of the region."""
+    """Writes one part into the cut. is_part [K,J,I] marks the voxels of all parts of the region."""
     box = _box_around(cut, part.piece.box)
     if box is None:
         return
@@ -68,11 +69,11 @@ class _Work:
 
     @property
     def voxels(self) -> np.ndarray:
-        """[K,J,I] float32: the surroundings as they are by now."""
+        """Gives the surroundings as they are by now, as [K,J,I] float32."""
         return self.cut.voxels[self.inside].astype(np.float32)
 
     def carry(self, mask: np.ndarray, part: Part) -> None:
-        """A piece with its own voxels, from where they lie in the scan."""
+        """Copies a piece with its own voxels, from where they lie in the scan."""
         edge = with_partial_volume(mask, ~self.is_part, _EDGE_SHARE, self.lengths)
         offset = self.cut.scan.grids.turn @ np.array(part.offset_kji, dtype=np.float64)
         start = [side.start for side in self.box]
@@ -83,12 +84,12 @@ class _Work:
         self._blend(values, edge, MOVED)
 
     def add(self, mask: np.ndarray, look: Look, label: int) -> None:
-        """A structure where nothing of it was."""
+        """Paints a structure in a place where it was not before."""
         if look.rim is not None:
             outside = np.pad(~mask, 1, mode="edge")
             spacing = self.cut.scan.scan_spacing_kji
             depth = distance_mm(outside, spacing)[1:-1, 1:-1, 1:-1]
-            # a voxel of the border has its center half a voxel inside
+            # the center of a voxel at the border lies half a voxel inside
             rim = mask & (depth <= look.rim_mm + 0.5 * min(spacing))
             self._add_plain(rim, look.rim, label, ~self.is_part)
             self._add_plain(mask & ~rim, look, label, np.zeros_like(mask))
@@ -104,7 +105,7 @@ class _Work:
         )
 
     def remove(self, hole: np.ndarray, look: Look, label: int) -> None:
-        """What takes the place of a structure where the edited map has this label now."""
+        """Fills the place of a removed structure where the edited map now has this label."""
         own = (self.labels == label) & ~self.is_part
         if label == 0:
             hole = hole | (enclosed(hole) & own)
@@ -112,13 +113,13 @@ class _Work:
         if look.kind == "around":
             shown = outline(self.voxels, hole, own, self.lengths, is_mixed=label == 0)
             hole, own = hole | shown, own & ~shown
-        share = with_partial_volume(hole, own, _HOLE_EDGE_SHARE, self.lengths)
+        fraction = with_partial_volume(hole, own, _HOLE_EDGE_SHARE, self.lengths)
         if look.kind == "around":
             values = self._values(hole, Look("like", label=label), label)
             values = with_soft_border(values, self.voxels, hole, own)
         else:
             values = self._values(hole, look, label)
-        self._blend(values, share, FILLED)
+        self._blend(values, fraction, FILLED)
 
     def _values(self, mask: np.ndarray, look: Look, label: int) -> np.ndarray:
         scan = self.cut.scan
@@ -129,23 +130,24 @@ class _Work:
             return fill(self.voxels, mask, sources, self.box, self.lengths, otherwise, is_mixed)
         original = scan.voxels[self.box].astype(np.float32)
         old = self.cut.on_scan(self.cut.old, self.box)
-        tissue = (old != 0) | mask  # all of it nearby: in the most even part noise is all there is
+        # The whole tissue nearby is searched, because its most even part shows nothing but noise.
+        tissue = (old != 0) | mask
         grain = own_grain(original, tissue)
         standard_deviation = (
             grain.standard_deviation if look.standard_deviation is None else look.standard_deviation
         )
         return paint(mask, look.mean, standard_deviation, grain, self.box)
 
-    def _blend(self, values: np.ndarray, share: np.ndarray, how: int) -> None:
+    def _blend(self, values: np.ndarray, fraction: np.ndarray, how: int) -> None:
         part = self.cut.voxels[self.inside]
-        where = share > 0
+        where = fraction > 0
         real = part[where].astype(np.float32)
-        part[where] = in_type_of(real + share[where] * (values[where] - real), part)
+        part[where] = in_type_of(real + fraction[where] * (values[where] - real), part)
         self.cut.how_made[self.inside][where] = how
 
 
 def _box_around(cut: RegionCut, used: Box) -> Box | None:
-    """The box of the scan around a box of the region, with its surroundings."""
+    """Gives the box of the scan that holds a box of the region and its surroundings."""
     label_box = as_box(
         slice(side.start + own.start, side.stop + own.start)
         for side, own in zip(used, cut.region.box, strict=True)

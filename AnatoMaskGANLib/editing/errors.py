@@ -1,7 +1,8 @@
-"""What can be wrong with an edit of a scan."""
+"""The error of an edit of a scan."""
 
 from __future__ import annotations
 
 
 class EditError(ValueError):
-    """An edit that cannot be done as asked: what came, what was expected, and what to do."""
+    """An edit cannot be done as asked. The text says what came, what was expected, and what to
+    do."""

@@ -1,11 +1,12 @@
 """A smooth displacement that brings one label map to another, in the box of an edit.
 
-Demons on the vectors of `label_codes.py`, coarse to fine: each step pulls every cell along the
-slope of the codes to where they agree, then smooths the step and the field (Thirion 1998,
-Vercauteren et al. 2009, with the symmetric force). Lengths are millimeters: a thick axis is pooled
-later than the others and smoothed less in cells, so the field is as smooth along it as across.
+The method is Demons on the vectors of `label_codes.py`, from coarse to fine grids. Each step pulls
+every cell along the slope of the codes to where they agree, and then smooths the step and the field
+(Thirion 1998, Vercauteren et al. 2009, with the symmetric force). Lengths are in millimeters: a
+thick axis is pooled later than the others and is smoothed over fewer cells, so the field is equally
+smooth along all axes.
 
-Letters: F code channels, K, J, I voxels of the box, k, j, i cells of a grid.
+Letters of shapes: F counts code channels, K, J, I voxels of the box, and k, j, i cells of a grid.
 """
 
 from __future__ import annotations
@@ -27,22 +28,23 @@ from AnatoMaskGANLib.editing.tensors import array_of, tensor_of
 _FEWEST_CELLS = 4  # an axis with fewer than twice as many is not pooled
 _ALIKE = 1.5  # axes whose cells are up to this much longer than the shortest are pooled together
 _SLAB_VOXELS = 2_000_000
-_NO_MOVE = 0.05  # voxels: a displacement below this is none, and the scan keeps its bits
+_NO_MOVE = 0.05  # voxels; a smaller displacement counts as none, and the scan keeps its bits
 
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """Where each voxel of a box takes its content from, as an offset in voxels."""
+    """The place that each voxel of a box takes its content from, as an offset in voxels."""
 
     shape_kji: tuple[int, int, int]
-    """Of the box."""
+    """Shape of the box."""
     cells_kji: tuple[int, int, int]
-    """Voxels to a cell along each axis."""
+    """Number of voxels in a cell along each axis."""
     offsets: np.ndarray
-    """[3,k,j,i] float32, along K, J and I, one for each cell."""
+    """[3,k,j,i] float32. One offset along K, J and I for each cell."""
 
     def inside(self, part: tuple[slice, slice, slice]) -> np.ndarray:
-        """[3,...] float32 offsets of a part of the box, interpolated linearly between the cells."""
+        """Gives the offsets of a part of the box as [3,...] float32. They are interpolated linearly
+        between the cells."""
         values = self.offsets
         for axis, (side, cell) in enumerate(zip(part, self.cells_kji, strict=True), start=1):
             if cell == 1:
@@ -71,14 +73,16 @@ def register_labels(
     reach_mm: float,
     open_sides: tuple[tuple[bool, bool], ...],
     settings: FieldSettings,
-    on_step: Callable[[float], None] = lambda share: None,
+    on_step: Callable[[float], None] = lambda fraction: None,
 ) -> Displacement:
-    """The displacement with before(x + u(x)) about equal to after(x); zero beyond the reach.
+    """Finds the displacement u for which before(x + u(x)) is about equal to after(x). It is zero
+    beyond the reach.
 
-    before, after [K,J,I]: integer labels. Up to half of `reach_mm` from a changed voxel the field
-    is free, from there on it fades. open_sides: for each axis whether its first and last face are
-    faces of the whole map, where contents may come in; at the others the field is zero. on_step:
-    told the share that is done before each iteration; what it raises ends the registration.
+    before and after [K,J,I] are integer labels. The field is free up to half of `reach_mm` from a
+    changed voxel, and fades from there on. open_sides says for each axis whether its first and last
+    face are faces of the whole map. Contents may come in there; at all other faces the field is
+    zero. on_step is called before each iteration with the fraction that is done. An exception that
+    it raises ends the registration.
     """
     grids = _grids(before.shape, spacing_kji, settings)
     labels = np.union1d(np.unique(before), np.unique(after))
@@ -118,7 +122,7 @@ def register_labels(
 
 
 class _Demons:
-    """The steps on one grid; cell_lengths: over the shortest one."""
+    """The steps on one grid. cell_lengths are relative to the shortest one."""
 
     def __init__(
         self,
@@ -140,17 +144,18 @@ class _Demons:
         self.field_sigmas = settings.field_smoothing / cell_lengths
 
     def __call__(self, field: torch.Tensor) -> torch.Tensor:
-        """The field [3,k,j,i], in cells, after one step more."""
+        """Gives the field after one more step, as [3,k,j,i] in cells."""
         moved = _sample(self.source, self.grid + field)
         difference = self.target - moved
         both = _gradient(moved)
         both += self.slope
         both *= 0.5  # [F,3,k,j,i]
-        # slopes in shortest cells, so that a millimeter counts the same along every axis
+        # slopes are per shortest cell edge, so that a millimeter counts the same along every axis
         both /= self.length
         force = torch.zeros_like(field)
         norm = torch.full_like(field[:1], 1e-4)
-        for channel, slopes in zip(difference, both, strict=True):  # in one order on any machine
+        # the order is the same on any machine
+        for channel, slopes in zip(difference, both, strict=True):
             force.addcmul_(channel[None], slopes)
             norm += slopes.square().sum(0, keepdim=True)
             norm.addcmul_(channel[None], channel[None], value=0.5)
@@ -164,7 +169,7 @@ class _Demons:
 def _grids(
     shape_kji: tuple[int, ...], spacing_kji: tuple[float, ...], settings: FieldSettings
 ) -> list[tuple[int, int, int]]:
-    """Voxels to a cell of each grid, coarse to fine."""
+    """Gives the number of voxels in a cell of each grid, from coarse to fine."""
 
     def doubled(cells: tuple[int, int, int]) -> tuple[int, int, int]:
         can = [
@@ -192,7 +197,7 @@ def _grids(
 def _pooled_codes(
     labels_kji: np.ndarray, labels: np.ndarray, codes: np.ndarray, cells: tuple[int, int, int]
 ) -> torch.Tensor:
-    """[F,k,j,i] mean code of each cell, slab by slab."""
+    """Computes the mean code of each cell as [F,k,j,i], slab by slab."""
     num_slices = max(1, _SLAB_VOXELS // (math.prod(labels_kji.shape[1:]) * cells[0])) * cells[0]
     slabs = []
     for first in range(0, labels_kji.shape[0], num_slices):
@@ -202,17 +207,18 @@ def _pooled_codes(
 
 
 def _pooled(values: torch.Tensor, by: tuple[int, ...]) -> torch.Tensor:
-    """Means of cells of [F,k,j,i]; the last cell of an axis may hold fewer voxels."""
+    """Averages [F,k,j,i] over cells. The last cell of an axis may hold fewer voxels."""
     if max(by) == 1:
         return values
-    # PyTorch refuses a window that is longer than the axis, such as on the last slab of a map
+    # PyTorch refuses a window that is longer than the axis, which happens on the last slab of a map
     window = [min(cell, size) for cell, size in zip(by, values.shape[1:], strict=True)]
     batch = values[None]
     return functional.avg_pool3d(batch, window, by, ceil_mode=True, count_include_pad=False)[0]
 
 
 def _continued(values: torch.Tensor, multiples: list[int]) -> torch.Tensor:
-    """[F,k,j,i] with its last faces repeated until each axis is a multiple."""
+    """Repeats the last faces of [F,k,j,i] until the length of each axis is a multiple of its
+    number."""
     for axis, multiple in enumerate(multiples, start=1):
         size = values.shape[axis]
         num_more = -size % multiple
@@ -229,13 +235,14 @@ def _weight(
     reach_mm: float,
     open_sides: tuple[tuple[bool, bool], ...],
 ) -> torch.Tensor:
-    """[1,k,j,i]: 1 up to half the reach from a change, 0 from the reach on and at closed sides."""
+    """Gives the weight of the field as [1,k,j,i]. It is 1 up to half the reach from a change, and 0
+    from the full reach on and at closed sides."""
     for axis, cell in enumerate(cells):
         if cell > 1:
             starts = np.arange(0, is_changed.shape[axis], cell)
             is_changed = np.logical_or.reduceat(is_changed, starts, axis=axis)
     lengths = [cell * mm for cell, mm in zip(cells, spacing_kji, strict=True)]
-    # the slices beside a thick one keep their bits, so nothing reaches them
+    # the slices next to a thick one keep their bits, so the field must not reach them
     apart = [
         max(mm, reach_mm) if thick else mm
         for mm, thick in zip(lengths, is_thick(spacing_kji), strict=True)
@@ -255,7 +262,8 @@ def _weight(
 
 
 def distance_mm(mask: np.ndarray, spacing_kji: tuple[float, ...] | list[float]) -> np.ndarray:
-    """[K,J,I] float32: the distance of each voxel to the mask, 0 in it; far without a mask."""
+    """Gives the distance of each voxel to the mask in mm, as [K,J,I] float32. It is 0 in the mask,
+    and large everywhere if the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, np.float32(1e6))
     image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
@@ -267,9 +275,11 @@ def distance_mm(mask: np.ndarray, spacing_kji: tuple[float, ...] | list[float]) 
 
 
 def _smooth(values: torch.Tensor, sigmas: np.ndarray) -> torch.Tensor:
-    """Gaussian on the last three axes of [F,k,j,i], sigmas in cells, edges continued.
+    """Applies a Gaussian to the last three axes of [F,k,j,i]. sigmas are in cells; edges are
+    continued.
 
-    As sums of shifted arrays: on processors many times as fast as a convolution of one channel.
+    It adds shifted arrays, which on processors is many times as fast as a convolution of one
+    channel.
     """
     for axis, sigma in enumerate(sigmas, start=1):
         size = values.shape[axis]
@@ -289,7 +299,8 @@ def _smooth(values: torch.Tensor, sigmas: np.ndarray) -> torch.Tensor:
 
 
 def _gradient(values: torch.Tensor) -> torch.Tensor:
-    """[F,3,k,j,i] central differences of [F,k,j,i], to one side at the faces, halved."""
+    """Gives the central differences of [F,k,j,i] as [F,3,k,j,i]. At the faces they are one-sided
+    and halved."""
     found = torch.zeros(values.shape[0], 3, *values.shape[1:])
     for axis in range(1, 4):
         size = values.shape[axis]
@@ -310,7 +321,7 @@ def _grid(shape: torch.Size) -> torch.Tensor:
 
 
 def _sample(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """[F,k,j,i] at places [3,k,j,i] in cells, linear, edges continued."""
+    """Samples [F,k,j,i] linearly at places [3,k,j,i] in cells. Edges are continued."""
     size = torch.tensor(values.shape[1:], dtype=torch.float32).reshape(3, 1, 1, 1)
     unit = places * (2 / (size - 1).clamp(min=1)) - 1
     return functional.grid_sample(
@@ -328,7 +339,7 @@ def _resized(
     cells: tuple[int, int, int],
     shape: torch.Size,
 ) -> torch.Tensor:
-    """[3,k,j,i] of a coarser grid on a finer one, linear."""
+    """Interpolates the field [3,k,j,i] of a coarser grid linearly on a finer one."""
     places = []
     for axis, (old, new) in enumerate(zip(old_cells, cells, strict=True)):
         middle = (torch.arange(shape[axis], dtype=torch.float32) + 0.5) * (new / old) - 0.5

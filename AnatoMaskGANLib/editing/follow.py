@@ -1,7 +1,7 @@
-"""One region of an edit: the scan's voxels moved with their labels, holes filled, new ones painted.
+"""One region of an edit: voxels are moved with their labels, holes filled, new structures painted.
 
-Whatever came before, every voxel is made once, from the original scan. Voxels that the field does
-not move and that are neither filled nor painted keep their bits.
+Every voxel is made once, from the original scan, whatever edits came before. Voxels that the field
+does not move and that are neither filled nor painted keep their bits.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class FollowedRegion:
 
     box: Box
     voxels: np.ndarray
-    """[K,J,I] in the scan's type."""
+    """[K,J,I]. Voxels in the scan's type."""
     how_made: np.ndarray
-    """[K,J,I] uint8: KEPT, MOVED, FILLED or PAINTED."""
+    """[K,J,I] uint8. KEPT, MOVED, FILLED or PAINTED for each voxel."""
     num_to_move: int
-    """Label voxels that the field had to bring to another label."""
+    """Number of voxels of the label map that the field had to bring to another label."""
     num_missed: int
-    """Those that it did not bring there."""
+    """Number of these voxels that the field did not bring there."""
 
 
 def follow_region(
@@ -42,11 +42,11 @@ def follow_region(
     is_quick: bool,
     on_step: Callable[[float], None],
 ) -> FollowedRegion | None:
-    """The region after the edit; None where no voxel of the scan lies in it.
+    """Makes the region after the edit. Gives None if no voxel of the scan lies in it.
 
-    after [K,J,I]: the whole edited map. is_quick: a first picture, from a coarse field with linear
-    interpolation. on_step: told the share that is done again and again; what it raises ends the
-    work.
+    after [K,J,I] is the whole edited map. is_quick asks for a first picture, from a coarse field
+    with linear interpolation. on_step is called again and again with the fraction that is done. An
+    exception that it raises ends the work.
     """
     box = scan.grids.scan_box(region.box)
     if box is None:
@@ -80,7 +80,8 @@ def follow_region(
 def _with_kept_voxels(
     old: np.ndarray, new: np.ndarray, kept: set[int], settings: EditSettings
 ) -> np.ndarray:
-    """The old labels, with the new ones where a change of labels is to change no voxel."""
+    """Gives the old labels, with the new ones where a change of labels must not change any
+    voxel."""
     merged = [label for label, look in settings.fills.items() if look.kind == "keep"]
     if not kept and not merged:
         return old

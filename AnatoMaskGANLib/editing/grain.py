@@ -1,8 +1,9 @@
 """The grain of a tissue: how its voxels scatter about their smooth mean, and more of the same.
 
-The autocovariance of real voxels, measured over the few voxels that it reaches, colors white noise
-of a fixed tile. The tile repeats itself over the scan and hangs on the scan's own voxels, not on
-the box of an edit: a stroke more does not stir what the stroke before has made.
+White noise of a fixed tile is colored by the autocovariance of real voxels, which is measured over
+the few voxels that it reaches. The tile repeats itself over the scan and is aligned with the scan's
+own voxels, not with the box of an edit. Another stroke therefore does not change what the stroke
+before has made.
 """
 
 from __future__ import annotations
@@ -14,28 +15,31 @@ import numpy as np
 from AnatoMaskGANLib.editing.regions import Box
 
 TILE_KJI = (64, 96, 96)
-"""Voxels after which the noise repeats itself; longer than any grain."""
+"""The noise repeats itself after this many voxels, which is longer than any grain."""
 
 _SEED = 0xE417
-_FEWEST_PAIRS = 10  # of voxels at a lag
-_LEAST_CHANCE = 3.0  # of a covariance, over its standard error in white noise
-_MOST_LAG = 8  # voxels: how far neighbors are told from one another's scatter
-_FEWEST_VOXELS = 60  # from which an autocovariance can be told
-_DEVIATION_OF_MEDIAN = 1.4826  # of a normal distribution, over the median distance from its middle
-_MOST_DEVIATIONS = 2.5  # of a real voxel from the mean; beyond it lies another tissue
+_FEWEST_PAIRS = 10  # a lag needs this many pairs of voxels
+# a smaller ratio of a covariance to its standard error in white noise counts as chance
+_LEAST_CHANCE = 3.0
+_MOST_LAG = 8  # voxels; the longest distance over which the scatter of neighbors is compared
+_FEWEST_VOXELS = 60  # an autocovariance can be measured from this many voxels on
+# standard deviation of a normal distribution divided by its median absolute deviation
+_DEVIATION_OF_MEDIAN = 1.4826
+_MOST_DEVIATIONS = 2.5  # a real voxel farther from the mean than this belongs to another tissue
 
 
 @dataclass(frozen=True, eq=False)
 class Grain:
-    """A periodic tile of noise with mean 0 and standard deviation 1, and what it had before."""
+    """A periodic tile of noise with mean 0 and standard deviation 1, and the standard deviation
+    that the noise had before."""
 
     tile: np.ndarray
-    """[k,j,i] float32."""
+    """[k,j,i] float32. The noise."""
     standard_deviation: float
-    """In the intensities of the scan."""
+    """Standard deviation of the grain in the intensities of the scan."""
 
     def inside(self, box: Box) -> np.ndarray:
-        """[K,J,I] the noise at these voxels of the scan."""
+        """Gives the noise at these voxels of the scan, as [K,J,I]."""
         index = [
             np.arange(side.start, side.stop) % size
             for side, size in zip(box, self.tile.shape, strict=True)
@@ -44,9 +48,10 @@ class Grain:
 
 
 def grain_of(residual: np.ndarray, mask: np.ndarray) -> Grain:
-    """The grain of the voxels of a mask. residual [K,J,I]: what they deviate from their mean.
+    """Measures the grain of the voxels of a mask. residual [K,J,I] is their deviation from their
+    mean.
 
-    Where the mask has too few voxels the noise is white.
+    The noise is white if the mask has too few voxels.
     """
     tile_shape = tuple(
         tile if size > 1 else 1 for tile, size in zip(TILE_KJI, mask.shape, strict=True)
@@ -71,9 +76,10 @@ def grain_of(residual: np.ndarray, mask: np.ndarray) -> Grain:
 
 
 def _covariance(known: np.ndarray, mask: np.ndarray, tile_shape: tuple[int, ...]) -> np.ndarray:
-    """The autocovariance by lag, in a tile with lag 0 first and negative lags at the end.
+    """Gives the autocovariance by lag, in a tile with lag 0 first and negative lags at the end.
 
-    Each lag over the pairs that lie in the mask, faded out to the longest lag.
+    Each lag is averaged over the pairs of voxels that lie in the mask, and faded out toward the
+    longest lag.
     """
     padded = [size + (_MOST_LAG if size > 1 else 0) for size in mask.shape]
     axes = (0, 1, 2)
@@ -82,9 +88,9 @@ def _covariance(known: np.ndarray, mask: np.ndarray, tile_shape: tuple[int, ...]
     lags = [
         np.arange(-min(_MOST_LAG, size - 1), min(_MOST_LAG, size - 1) + 1) for size in mask.shape
     ]
-    at = np.ix_(*lags)  # negative lags lie at the end, as negative indices do
+    at = np.ix_(*lags)  # negative lags lie at the end, like negative indices
     covariance = products[at] / np.maximum(pairs[at], _FEWEST_PAIRS)
-    # what white noise would show by chance is no correlation
+    # a correlation that white noise would show by chance does not count
     chance = products.flat[0] / pairs.flat[0] / np.sqrt(np.maximum(pairs[at], _FEWEST_PAIRS))
     covariance[np.abs(covariance) < _LEAST_CHANCE * chance] = 0
     for axis, lag in enumerate(lags):

@@ -1,6 +1,6 @@
-"""A label map's grid and a scan's grid, in voxels of each other.
+"""Conversion between the voxels of a label map's grid and those of a scan's grid.
 
-Places are [3,...] along K, J and I. Where both grids are one, nothing is interpolated between them.
+Places are [3,...] along K, J and I. Nothing is interpolated if both grids are the same.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ _REVERSED = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # IJK to KJI and back
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """Where the voxels of a scan lie in its label map, and the other way round."""
+    """The places of the voxels of a scan in its label map, and the other way round."""
 
     label_shape_kji: tuple[int, int, int]
     scan_shape_kji: tuple[int, int, int]
     label_to_scan: np.ndarray
-    """3x4: the scan's voxels (k, j, i) of the label map's."""
+    """3x4 matrix from voxels (k, j, i) of the label map to voxels of the scan."""
     is_same: bool
 
     @property
     def turn(self) -> np.ndarray:
-        """3x3: an offset in voxels of the label map as one in voxels of the scan."""
+        """3x3 matrix that turns an offset in voxels of the label map into one in voxels of the
+        scan."""
         return self.label_to_scan[:, :3]
 
     @cached_property
@@ -39,8 +40,8 @@ class Grids:
         return np.concatenate([back, -back @ self.label_to_scan[:, 3:]], axis=1)
 
     def scan_box(self, label_box: Box) -> Box | None:
-        """The voxels of the scan whose centers lie in a box of the label map, and at most some
-        more; None where there are none."""
+        """Gives the voxels of the scan whose centers lie in a box of the label map, and sometimes a
+        few more. None if there are none."""
         if self.is_same:
             return label_box
         corners = _corners(
@@ -55,7 +56,7 @@ class Grids:
         return as_box(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
     def label_places(self, scan_box: Box) -> np.ndarray:
-        """[3,...] float32: where the voxels of a box of the scan lie in the label map."""
+        """Gives the places of a box's scan voxels in the label map, as [3,...] float32."""
         axes = [np.arange(side.start, side.stop, dtype=np.float64) for side in scan_box]
         if self.is_same:
             return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
@@ -69,7 +70,7 @@ class Grids:
         return np.stack(places).astype(np.float32)
 
     def label_box(self, scan_box: Box) -> Box:
-        """The voxels of the label map that a box of the scan lies between."""
+        """Gives the voxels of the label map that a box of the scan lies between."""
         if self.is_same:
             return scan_box
         corners = _corners([side.start for side in scan_box], [side.stop - 1 for side in scan_box])
@@ -82,12 +83,12 @@ class Grids:
 
 
 def _corners(low: list[float], high: list[float]) -> np.ndarray:
-    """[4,8]: the corners of a box, each with a 1 for the translation."""
+    """Gives the corners of a box as [4,8], each with a 1 for the translation."""
     return np.array([(*corner, 1.0) for corner in product(*zip(low, high, strict=True))]).T
 
 
 def grids_of(scan: Volume, label_map: LabelMap) -> Grids:
-    """The relation of two grids. Raises EditError where no voxel of the scan lies in the map."""
+    """Gives the relation of two grids. Raises EditError if no voxel of the scan lies in the map."""
     to_scan = np.linalg.inv(scan.ijk_to_ras) @ label_map.ijk_to_ras
     label_to_scan = np.concatenate(
         [_REVERSED @ to_scan[:3, :3] @ _REVERSED, _REVERSED @ to_scan[:3, 3:]], axis=1

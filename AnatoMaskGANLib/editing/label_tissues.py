@@ -1,4 +1,4 @@
-"""How the voxels of a label look in the whole scan, found once when it is first asked for."""
+"""The looks of labels in the whole scan. Each is measured once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from AnatoMaskGANLib.editing.grids import Grids
 from AnatoMaskGANLib.editing.painting import Tissue, tissue_of
 from AnatoMaskGANLib.editing.regions import Box, as_box, box_of
 
-_MOST_VOXELS_KJI = (48, 96, 96)  # of a label that are looked at, where it is larger
-_FEWEST_VOXELS = 60  # of a label without its border, to leave the border out
-_BLOCK = 8  # voxels by which the place with the most voxels of a label is found
+_MOST_VOXELS_KJI = (48, 96, 96)  # a larger label is only measured in a box of this size
+_FEWEST_VOXELS = 60  # the border is left out if the label has this many voxels without it
+_BLOCK = 8  # voxels; the place with the most voxels of a label is searched in steps of this size
 
 
 class LabelTissues:
@@ -23,7 +23,7 @@ class LabelTissues:
         self._found: dict[int, Tissue] = {}
 
     def __call__(self, label: int) -> Tissue:
-        """Of a label that the scan has, from where it is thickest."""
+        """Gives the tissue of a label that the scan has, measured where the label is thickest."""
         if label not in self._found:
             self._found[label] = self._measured(label)
         return self._found[label]
@@ -57,7 +57,8 @@ class LabelTissues:
 
 
 def _fullest_part(mask: np.ndarray, box: Box) -> Box:
-    """The part of a box, no larger than what is looked at, with the most voxels of the mask."""
+    """Gives the part of a box with the most voxels of the mask, no larger than the measured
+    size."""
     sides = list(box)
     for axis, most in enumerate(_MOST_VOXELS_KJI):
         side = sides[axis]

@@ -1,9 +1,10 @@
-"""What a structure looks like that the scan has not, and what takes the place of one that went.
+"""Looks of structures that the scan does not have, and fills for structures that were removed.
 
-By words, as on the command line: `like:5` or `like:liver`, `120,15` (mean and standard deviation),
-`120` (mean, with the scan's own grain), `around` (as what is around it), `keep` (the voxels stay:
-labels were only split, merged or renamed) and the tissues of `TISSUES`. A rim of its own comes
-after a semicolon with its thickness in mm: `fluid;rim 3 contrast-enhanced`.
+Looks are written in words, as on the command line: `like:5` or `like:liver`, `120,15` (mean and
+standard deviation), `120` (mean, with the scan's own grain), `around` (like what is around it),
+`keep` (the voxels stay, because labels were only split, merged or renamed) and the tissues of
+`TISSUES`. A rim of its own comes after a semicolon with its thickness in mm: `fluid;rim 3
+contrast-enhanced`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from AnatoMaskGANLib.volumes import Volume
 
 KINDS = ("like", "value", "around", "keep")
 TISSUES = ("fluid", "fat", "soft-tissue", "calcification", "contrast-enhanced")
-"""Looks by the name of a tissue, in CT and MR."""
+"""Looks that are named after a tissue, in CT and MR."""
 MODALITIES = ("ct", "t1", "t2")
 
-# Hounsfield units: mean, and the standard deviation that the tissue has beside the scan's grain.
+# CT values are in Hounsfield units: the mean, and the standard deviation of the tissue in addition
+# to the scan's grain.
 _HU: Mapping[str, tuple[float, float]] = {
     "fluid": (8.0, 0.0),
     "fat": (-100.0, 10.0),
@@ -30,8 +32,9 @@ _HU: Mapping[str, tuple[float, float]] = {
     "calcification": (400.0, 80.0),
     "contrast-enhanced": (160.0, 15.0),
 }
-# MR has no units: a factor on the brightness that half of the tissue exceeds ("middle") or that one
-# in fifty voxels exceeds ("bright"), and the tissue's own standard deviation over its mean.
+# MR has no units. A tissue has the level that its brightness refers to, a factor on that level, and
+# its own standard deviation divided by its mean. The level "middle" is the brightness that half of
+# the tissue exceeds; one in fifty voxels exceeds "bright".
 _MR: Mapping[str, Mapping[str, tuple[str, float, float]]] = {
     "t1": {
         "fluid": ("middle", 0.35, 0.0),
@@ -49,22 +52,23 @@ _MR: Mapping[str, Mapping[str, tuple[str, float, float]]] = {
     },
 }
 _LOWEST_CT = -500  # a scan of integers with lower values is a CT in Hounsfield units
-_EVERY = 4  # voxel along each axis is looked at for the brightness of an MR scan
+_EVERY = 4  # the brightness of an MR scan is measured at every fourth voxel along each axis
 
 
 @dataclass(frozen=True)
 class Look:
-    """What voxels get: as other ones of the scan, or by mean and standard deviation."""
+    """What voxels look like: other voxels of the scan, or a mean and standard deviation."""
 
     kind: str
-    """"like": as the voxels of a label; "value": by mean and standard deviation; "around": as
-    what is around them; "keep": they stay what they are."""
+    """"like": the voxels of a label; "value": a mean and standard deviation; "around": what is
+    around the voxels; "keep": the voxels stay as they are."""
     label: int = 0
-    """Of "like"."""
+    """The label of "like"."""
     mean: float = 0.0
-    """Of "value", in the intensities of the scan."""
+    """The mean of "value", in the intensities of the scan."""
     standard_deviation: float | None = None
-    """Of "value", over its voxels; None: that of the scan's own grain nearby."""
+    """The standard deviation of "value" over its voxels. None: that of the scan's own grain
+    nearby."""
     rim: Look | None = None
     """The outer layer, if it looks different."""
     rim_mm: float = 0.0
@@ -87,7 +91,7 @@ class Look:
 
     @property
     def labels(self) -> frozenset[int]:
-        """The labels that the scan must have for this look."""
+        """Gives the labels that the scan must have for this look."""
         own = frozenset({self.label}) if self.kind == "like" else frozenset()
         return own | self.rim.labels if self.rim is not None else own
 
@@ -99,10 +103,11 @@ KEEP = Look("keep")
 def look_from_text(
     text: str, scan: Volume, names: Mapping[int, str], modality: str | None = None
 ) -> Look:
-    """The look that words say, see above. names: of the labels, for `like:`. modality: of
-    `MODALITIES`, for tissues; None: CT where the scan says so or has its range.
+    """Gives the look that is described in words, see above. names are those of the labels, for
+    `like:`. modality is one of `MODALITIES`, for tissues; with None, a scan is CT if it says so or
+    has the range of CT.
 
-    Raises EditError for words that say none.
+    Raises EditError for words that describe no look.
     """
     core, _, rest = text.partition(";")
     look = _plain_look(core.strip(), scan, names, modality)
@@ -120,8 +125,8 @@ def look_from_text(
 
 
 def tissue_look(tissue: str, scan: Volume, modality: str | None = None) -> Look:
-    """The look of one of `TISSUES` in this scan. Raises EditError for an unknown tissue or
-    modality, and where the modality has to be said."""
+    """Gives the look of one of `TISSUES` in this scan. Raises EditError for an unknown tissue or
+    modality, and if the modality has to be given."""
     if tissue not in TISSUES:
         raise EditError(f"The tissue is {tissue!r}; expected one of {', '.join(TISSUES)}.")
     modality = modality or modality_of(scan)
@@ -136,14 +141,14 @@ def tissue_look(tissue: str, scan: Volume, modality: str | None = None) -> Look:
     if modality == "ct":
         mean, own = _HU[tissue]
         return Look("value", mean=mean, standard_deviation=own or None)
-    level, factor, share = _MR[modality][tissue]
+    level, factor, fraction = _MR[modality][tissue]
     mean = factor * _brightness(scan, level)
-    return Look("value", mean=mean, standard_deviation=share * mean or None)
+    return Look("value", mean=mean, standard_deviation=fraction * mean or None)
 
 
 def modality_of(scan: Volume) -> str | None:
-    """ "ct" where the scan says so or has its range of values, else None: MR weightings cannot be
-    told from the voxels alone."""
+    """Gives "ct" if the scan says so or has the range of values of CT, else None. MR weightings
+    cannot be recognized from the voxels alone."""
     if scan.unit == "HU" or float(scan.voxels_kji[_sparse()].min()) < _LOWEST_CT:
         return "ct"
     return None
@@ -187,7 +192,8 @@ def _number(text: str) -> float | None:
 
 
 def _brightness(scan: Volume, level: str) -> float:
-    """What half ("middle") or one in fifty ("bright") of the voxels above the mean exceed."""
+    """Gives the brightness that half ("middle") or one in fifty ("bright") of the voxels above the
+    mean exceed."""
     values = scan.voxels_kji[_sparse()].astype(np.float64)
     values = values[values > values.mean()]
     if values.size == 0:

@@ -1,24 +1,25 @@
-"""A smooth surface through known voxels: how a tissue's brightness goes on where it is not known.
+"""A smooth surface through known voxels, which continues a tissue's brightness to unknown voxels.
 
-Laplace's equation with the known voxels held, coarse to fine, so that a hole of a hundred voxels
-costs little more than its voxels. Cells are halved together; each grid starts from the coarser one.
+Laplace's equation is solved with the known voxels held, from coarse to fine grids, so that a wide
+hole costs little more time per voxel than a narrow one. All axes are halved together; each grid
+starts from the coarser one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_SWEEPS = 30  # of relaxation on each grid
+_SWEEPS = 30  # sweeps of relaxation on each grid
 _COARSEST = 4  # cells along the longest axis of the last grid
 
 
 def membrane(
     values: np.ndarray, is_known: np.ndarray, lengths_kji: tuple[float, ...] = (1.0, 1.0, 1.0)
 ) -> np.ndarray:
-    """[K,J,I] float32: `values` where known, smooth between and beyond; some voxel must be known.
-    lengths_kji: of a voxel, in any one unit.
+    """Gives `values` at known voxels and a smooth surface between and beyond, as [K,J,I] float32.
+    At least one voxel must be known. lengths_kji are the edges of a voxel, all in the same unit.
 
-    The faces of the box let nothing through: beyond the known voxels the surface runs out flat.
+    The slope is zero at the faces of the box, so the surface runs out flat beyond the known voxels.
     """
     surface = np.where(is_known, values, 0).astype(np.float32)
     if max(values.shape) <= _COARSEST or is_known.all():
@@ -34,7 +35,8 @@ def membrane(
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Sums of cells of 2 x 2 x 2, of fewer at the last faces and along an axis of one voxel."""
+    """Gives the sums of cells of 2 x 2 x 2 voxels. A cell has fewer voxels at the last faces and
+    along an axis of one voxel."""
     for axis, size in enumerate(values.shape):
         if size > 1:
             values = np.add.reduceat(values, np.arange(0, size, 2), axis=axis)
@@ -42,7 +44,7 @@ def _halved(values: np.ndarray) -> np.ndarray:
 
 
 def _doubled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Linear between the middles of the cells."""
+    """Interpolates linearly between the middles of the cells."""
     for axis, size in enumerate(shape):
         if size == 1:
             continue
@@ -57,7 +59,7 @@ def _doubled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _mean_of_neighbors(values: np.ndarray, lengths_kji: tuple[float, ...]) -> np.ndarray:
-    """Weighted by the inverse squares of their distances."""
+    """Gives the mean of the neighbors, weighted by the inverse squares of their distances."""
     total = np.zeros_like(values)
     weights = 0.0
     for axis, length in enumerate(lengths_kji):

@@ -1,4 +1,4 @@
-"""Real voxels, moved with their labels: one interpolation from the original scan."""
+"""Moves real voxels with their labels, by one interpolation from the original scan."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from AnatoMaskGANLib.editing.seams import join_places
 from AnatoMaskGANLib.editing.settings import EditSettings
 from AnatoMaskGANLib.editing.slices import beside
 
-_TILE_VOXELS = 4_000_000  # of the scan, moved at a time
-_SEARCH_VOXELS = 16  # around a tile in which right places are looked for
-_SPLINE_MARGIN = 12  # voxels beyond which the coefficients of a cubic spline do not count
-_SEAM_VOXELS = 2  # around voxels with places of their own that hang together with them
-_STILL = 1e-3  # voxels: a place this near to the voxel's own is its own
+_TILE_VOXELS = 4_000_000  # voxels of the scan that are moved at a time
+_SEARCH_VOXELS = 16  # right places are searched this far around a tile
+_SPLINE_MARGIN = 12  # voxels; the coefficients of a cubic spline have no effect farther away
+_SEAM_VOXELS = 2  # voxels this near to voxels with corrected places join them in a seam
+_STILL = 1e-3  # voxels; a place this near to the voxel itself counts as not moved
 _QUICK_CELLS = 60_000
 _QUICK_ITERATIONS = (20, 10, 10)
 
@@ -36,9 +36,10 @@ def move(
 ) -> int:
     """Moves the voxels of a cut so that its old labels become those of `to_move`, [K,J,I].
 
-    Gives back how many label voxels the field did not bring to their label; their content was taken
-    from the nearest right place. is_quick: a coarse field and linear interpolation. on_step: told
-    the share that is done again and again; what it raises ends the work.
+    Gives back the number of label voxels that the field did not bring to their label; their content
+    was taken from the nearest right place. is_quick uses a coarse field and linear interpolation.
+    on_step is called again and again with the fraction that is done. An exception that it raises
+    ends the work.
     """
     scan, region = cut.scan, cut.region
     field = settings.field
@@ -69,7 +70,7 @@ def _move_tile(
 ) -> int:
     grids = cut.scan.grids
     first = [side.start for side in cut.region.box]
-    own = as_box(  # of the region's box
+    own = as_box(  # this box is relative to the region's box
         slice(max(0, side.start - start), min(size, side.stop - start))
         for side, start, size in zip(grids.label_box(tile), first, cut.old.shape, strict=True)
     )
@@ -121,9 +122,11 @@ def _move_tile(
 
 
 def interpolated(voxels: np.ndarray, places: np.ndarray, order: int) -> np.ndarray:
-    """[N] float32: a scan at places [3,N] in its voxels, in the range of the voxels around there.
+    """Interpolates a scan at places [3,N] in its voxels, as [N] float32. Values stay in the range
+    of the voxels around each place.
 
-    order: 1 linear, 3 a cubic spline. Beyond its faces the scan goes on as it is there.
+    order is 1 for linear interpolation and 3 for a cubic spline. Beyond its faces the scan
+    continues with the values at the faces.
     """
     from scipy import ndimage
 
@@ -141,8 +144,9 @@ def interpolated(voxels: np.ndarray, places: np.ndarray, order: int) -> np.ndarr
 def _on_scan(
     offsets: np.ndarray, is_off: np.ndarray, places: np.ndarray, start: list[int]
 ) -> np.ndarray:
-    """Offsets [3,...] of label voxels at the voxels of a scan whose places are given, linear; from
-    the nearest label voxel where a place was fixed, and zero outside the labels' box."""
+    """Interpolates offsets of label voxels linearly at places of voxels of a scan, as [3,...].
+    Where a place was corrected, the offset is that of the nearest label voxel. It is zero outside
+    the labels' box."""
     from scipy import ndimage
 
     places = places - np.array(start, dtype=np.float32).reshape(3, 1, 1, 1)
@@ -162,7 +166,8 @@ def _on_scan(
 
 
 def _near(mask: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """A mask with the voxels around it. around [3,3,3]: those that are next to the middle one."""
+    """Gives a mask with the voxels around it. around [3,3,3] marks the voxels that count as next to
+    the middle one."""
     from scipy import ndimage
 
     if not mask.any():
@@ -171,7 +176,7 @@ def _near(mask: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 
 def _tiles(box: Box) -> Iterator[Box]:
-    """Boxes of at most so many voxels that together are the box."""
+    """Gives boxes of at most so many voxels that together make up the box."""
     sizes = [side.stop - side.start for side in box]
     while math.prod(sizes) > _TILE_VOXELS:
         longest = sizes.index(max(sizes))

@@ -1,8 +1,9 @@
-"""Edits of a label map for those who do not paint: grow, shrink, move, add, remove, split, merge.
+"""Edits of a label map without painting: grow, shrink, move, add, remove, split and merge.
 
-Lengths are millimeters along the map's own axes or in its world, so a thick slice counts as what it
-is. What is in the way yields, except labels that are named as fixed, such as bone; what a segment
-leaves is taken by what lies nearest. Each function gives a new label map and leaves its own alone.
+Lengths are millimeters along the map's own axes or in its world, so a thick slice counts with its
+real thickness. Labels that are in the way yield, except those that are named as fixed, such as
+bone. Voxels that a segment leaves get the nearest label. Each function gives a new label map and
+does not change the one it was given.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from AnatoMaskGANLib.editing.regions import Box, as_box, box_of, grown, voxels_o
 from AnatoMaskGANLib.volumes import LabelMap
 
 _MOST_GROWTH_MM = 1000.0
-_MARGIN = 2  # voxels around a segment, so that its distance is known on both sides of its border
+_MARGIN = 2  # voxels kept around a segment, so that distances are known on both sides of its border
 
 
 def grow(label_map: LabelMap, label: int, by_mm: float, fixed: Collection[int] = ()) -> LabelMap:
-    """The map with a segment grown by so many mm on every side; shrunk where `by_mm` is negative.
+    """Grows a segment by so many mm on every side, or shrinks it if `by_mm` is negative.
 
-    Raises EditError for a label that the map has not, and where nothing of it would be left.
+    Raises EditError for a label that the map does not have, and if nothing of the segment would be
+    left.
     """
     if not abs(by_mm) <= _MOST_GROWTH_MM:
         raise EditError(f"The growth is {by_mm} mm; expected -1000 to 1000.")
@@ -41,9 +43,10 @@ def grow(label_map: LabelMap, label: int, by_mm: float, fixed: Collection[int] =
 def resize(
     label_map: LabelMap, label: int, percent: float, fixed: Collection[int] = ()
 ) -> LabelMap:
-    """The map with a segment of that percentage of its volume, grown or shrunk on every side.
+    """Grows or shrinks a segment on every side to a percentage of its volume.
 
-    As near to it as voxels allow; fixed labels may keep it smaller. Raises EditError as `grow`.
+    The volume comes as near to it as voxels allow; fixed labels may keep it smaller. Raises
+    EditError like `grow`.
     """
     if not 0 < percent <= 10_000:
         raise EditError(
@@ -52,7 +55,7 @@ def resize(
         )
     size = np.count_nonzero(label_map.labels_kji == label)
     wanted = round(size * percent / 100)
-    # a ball of that volume grows by as much at least as any other shape
+    # no other shape of that volume has to grow farther than a ball
     volume_mm3 = size * float(np.prod(label_map.spacing_ijk_mm))
     radius = (3 * volume_mm3 / (4 * np.pi)) ** (1 / 3)
     most_mm = max(0.0, radius * ((percent / 100) ** (1 / 3) - 1)) + 2 * max(
@@ -61,7 +64,7 @@ def resize(
     mask, box = _segment(label_map, label, most_mm)
     depth = _depth_mm(label_map, mask)
     may_be = mask | ~np.isin(label_map.labels_kji[box], list(fixed))
-    # the voxels that lie deepest, or nearest to the segment
+    # takes the voxels that lie deepest in the segment or nearest to it
     ordered = np.argsort(np.where(may_be, depth, np.inf), axis=None, kind="stable")
     is_segment = np.zeros(mask.size, dtype=bool)
     is_segment[ordered[: max(1, min(wanted, np.count_nonzero(may_be)))]] = True
@@ -71,10 +74,10 @@ def resize(
 def move(
     label_map: LabelMap, label: int, by_ras_mm: Sequence[float], fixed: Collection[int] = ()
 ) -> LabelMap:
-    """The map with a segment moved by so many mm to the right, front and top of the patient, to the
-    nearest whole voxel.
+    """Moves a segment by so many mm to the right, front and top of the patient, rounded to whole
+    voxels.
 
-    Raises EditError for a label that the map has not, and where the segment would leave the map.
+    Raises EditError for a label that the map does not have, and if the segment would leave the map.
     """
     mask, _ = _segment(label_map, label, 0)
     step_ijk = np.linalg.solve(label_map.ijk_to_ras[:3, :3], np.asarray(by_ras_mm, dtype=float))
@@ -102,10 +105,10 @@ def add_ball(
     inside: Collection[int] | None = None,
     name: str = "",
 ) -> LabelMap:
-    """The map with a ball of a label about a place of the world, such as a lesion.
+    """Adds a ball of a label, such as a lesion, about a place in the world.
 
-    inside: the labels that it may take the place of; None: all. Raises EditError for a ball that
-    has no voxel there.
+    inside names the labels that the ball may replace; None means all. Raises EditError if the ball
+    would have no voxel.
     """
     center = np.linalg.solve(label_map.ijk_to_ras, np.array([*center_ras_mm, 1.0], dtype=float))[
         2::-1
@@ -131,9 +134,10 @@ def add_ball(
 
 
 def thickest_place_ras_mm(label_map: LabelMap, label: int) -> tuple[float, float, float]:
-    """The center of the voxel of a segment that lies farthest from its border, in the world.
+    """Gives the center of the voxel that lies deepest in a segment, in RAS mm.
 
-    Of several as far, the first in the map. Raises EditError for a label that the map has not.
+    If several lie equally deep, it is the first in the map. Raises EditError for a label that the
+    map does not have.
     """
     mask, box = _segment(label_map, label, 0)
     depth = _depth_mm(label_map, mask)
@@ -144,8 +148,8 @@ def thickest_place_ras_mm(label_map: LabelMap, label: int) -> tuple[float, float
 
 
 def remove(label_map: LabelMap, label: int, to: int | None = None) -> LabelMap:
-    """The map without a segment. to: the label of its voxels then; None: the label that lies
-    nearest to each, background included."""
+    """Removes a segment. to is the new label of its voxels; with None, each gets the label that
+    lies nearest, background included."""
     mask, box = _segment(label_map, label, 0)
     if to is not None:
         return replace(label_map, labels_kji=_written(label_map, label_map.labels_kji == label, to))
@@ -153,7 +157,7 @@ def remove(label_map: LabelMap, label: int, to: int | None = None) -> LabelMap:
 
 
 def merge(label_map: LabelMap, labels: Collection[int], into: int) -> LabelMap:
-    """The map with the voxels of several labels under one. The scan stays as it is if their fill is
+    """Gives the voxels of several labels one label. The scan stays as it is if their fill is
     `keep`."""
     for label in labels:
         _segment(label_map, label, 0)
@@ -162,10 +166,11 @@ def merge(label_map: LabelMap, labels: Collection[int], into: int) -> LabelMap:
 
 
 def split(label_map: LabelMap, label: int, new_label: int, axis_ras: int, at_mm: float) -> LabelMap:
-    """The map with that part of a segment under a new label which lies beyond a plane.
+    """Gives the part of a segment that lies beyond a plane a new label.
 
-    axis_ras: 0 right, 1 front, 2 top; at_mm: where on that axis of the world. The scan stays as it
-    is if the look of the new label is `keep`. Raises EditError where one side would be empty.
+    axis_ras is 0 for right, 1 for front and 2 for top. at_mm is the position of the plane on that
+    axis of the world. The scan stays as it is if the look of the new label is `keep`. Raises
+    EditError if one side would be empty.
     """
     _segment(label_map, label, 0)
     places = np.argwhere(label_map.labels_kji == label)
@@ -183,7 +188,7 @@ def split(label_map: LabelMap, label: int, new_label: int, axis_ras: int, at_mm:
 
 
 def _segment(label_map: LabelMap, label: int, room_mm: float) -> tuple[np.ndarray, Box]:
-    """The mask of a segment in its box, with room around it."""
+    """Gives the mask of a segment in its box, with room around it."""
     whole = label_map.labels_kji == label
     if label == 0 or not whole.any():
         raise EditError(
@@ -195,10 +200,11 @@ def _segment(label_map: LabelMap, label: int, room_mm: float) -> tuple[np.ndarra
 
 
 def _depth_mm(label_map: LabelMap, mask: np.ndarray) -> np.ndarray:
-    """[K,J,I] the distance of voxels to the border of a mask, negative inside.
+    """Gives the distance of voxels to the border of a mask in mm, as [K,J,I]. It is negative
+    inside.
 
-    Between centers, less half a voxel, so that the border lies between them; beyond the map the
-    segment goes on.
+    It is the distance between centers minus half a voxel, so that the border lies between them. The
+    segment is taken to continue beyond the map.
     """
     spacing = label_map.spacing_ijk_mm[::-1]
     half = min(spacing) / 2
@@ -208,9 +214,9 @@ def _depth_mm(label_map: LabelMap, mask: np.ndarray) -> np.ndarray:
 def _with_segment(
     label_map: LabelMap, label: int, box: Box, is_segment: np.ndarray, fixed: Collection[int]
 ) -> LabelMap:
-    """The map with a label exactly where the mask of a box says, but for fixed labels.
+    """Gives a label exactly the voxels of a mask in a box, except those of fixed labels.
 
-    Voxels that it leaves take the nearest label of the others.
+    Voxels that it leaves get the nearest other label.
     """
     from scipy import ndimage
 
@@ -239,7 +245,7 @@ def _with_segment(
 
 
 def _written(label_map: LabelMap, mask: np.ndarray, label: int) -> np.ndarray:
-    """The labels with one value in a mask, in a type that holds it."""
+    """Writes one value into the labels in a mask, in a type that can hold it."""
     dtype = np.promote_types(label_map.labels_kji.dtype, np.min_scalar_type(label))
     labels = label_map.labels_kji.astype(dtype)
     labels[mask] = label

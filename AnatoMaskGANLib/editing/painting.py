@@ -1,7 +1,7 @@
-"""Voxels that no place of the scan can give: structures that are new, and what fills a hole.
+"""Makes voxels that cannot be taken from the scan: those of new structures and of filled holes.
 
-Low frequencies come from a membrane through the tissue around or from the mean that was asked for,
-the rest is noise with the autocovariance of real voxels of that tissue. Nothing is copied, so no
+Low frequencies come from a membrane through the tissue around or from the mean that was asked for.
+The rest is noise with the autocovariance of real voxels of that tissue. Nothing is copied, so no
 rib or vessel shows twice. Depths are in shortest edges of a voxel.
 """
 
@@ -17,46 +17,55 @@ from AnatoMaskGANLib.editing.membrane import membrane
 from AnatoMaskGANLib.editing.regions import Box
 from AnatoMaskGANLib.editing.slices import beside
 
-_FEWEST_VOXELS = 40  # of a tissue around a hole, to go on from
-_FEWEST_INNER = 400  # of a tissue around a hole without its border, to tell its grain
-_DEPTHS = (4.0, 8.0, 12.0)  # around a hole in which its tissue is looked for
-_GRAIN_DEPTH = 12.0  # around a hole from which grain is taken
-_OUTLINE_DEPTH = 2.5  # around a hole in which voxels may show what was removed
-_PARTIAL_DEPTH = 1.5  # around a hole in which voxels hold a share of what was removed
+_FEWEST_VOXELS = 40  # a tissue around a hole needs this many voxels to be continued into it
+_FEWEST_INNER = 400  # grain is measured without the tissue's border if this many voxels are left
+# depths around a hole in which its tissue is searched, one after the other
+_DEPTHS = (4.0, 8.0, 12.0)
+_GRAIN_DEPTH = 12.0  # grain is measured up to this depth around a hole
+_OUTLINE_DEPTH = 2.5  # voxels up to this depth around a hole may show what was removed
+_PARTIAL_DEPTH = 1.5  # voxels up to this depth around a hole hold a fraction of what was removed
 _SMOOTH_VOXELS = 1.5  # standard deviation of the Gaussian that takes the grain off a rim
-_MEAN_VOXELS = 4.0  # of the Gaussian from which grain deviates
-_MOST_GRAIN = 1.5  # of what fills a hole, over that in the even part of the tissue around
-_EVEN_SHARE = 0.3  # of a tissue's voxels, which tell the scan's own grain
-_BORDER_VOXELS = 0.7  # standard deviation of what a voxel at a border sees
-_MAIN_SHARE = 0.25  # of the voxels around a hole that belong to its main tissue, at least
-_MAIN_HALF_WIDTH = 0.3186  # in deviations, of the middle quarter of a normal distribution
+# standard deviation of the Gaussian whose result is the mean that grain deviates from
+_MEAN_VOXELS = 4.0
+# most standard deviation of a filling, over that of the most even part of the tissue around
+_MOST_GRAIN = 1.5
+_EVEN_SHARE = 0.3  # the scan's own grain is measured in this fraction of a tissue's voxels
+_BORDER_VOXELS = 0.7  # standard deviation of the Gaussian that mixes tissues at a border
+_MAIN_SHARE = 0.25  # at least this fraction of the voxels around a hole belongs to its main tissue
+# half the width of the middle quarter of a normal distribution, in deviations
+_MAIN_HALF_WIDTH = 0.3186
 _MAIN_ROUNDS = 6
 _DOMINANT_NOISE = 1.5  # standard deviation of a tissue's voxels, over that of the noise alone
-_LEAST_DOMINANT = 0.1  # of the voxels around a hole that are not like what was removed
+# at least this fraction of the voxels around a hole must differ from what was removed
+_LEAST_DOMINANT = 0.1
 _UNCUT = (
     1.048  # standard deviation of a normal distribution over that of its part within 2.5 deviations
 )
-_MAIN_DEVIATIONS = 2.5  # of a main tissue's voxels from its middle, at most
+_MAIN_DEVIATIONS = 2.5  # voxels of a main tissue lie at most this many deviations from its middle
 
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """How voxels of one kind look: mean, and the grain with its standard deviation."""
+    """The look of voxels of one kind: their mean, and the grain with its standard deviation."""
 
     mean: float
     grain: Grain
 
 
 def tissue_of(voxels: np.ndarray, mask: np.ndarray) -> Tissue:
-    """The main tissue of a mask that has some voxels; vessels and other outliers are left out."""
+    """Measures the main tissue of a mask that has some voxels. Vessels and other outliers are left
+    out."""
     is_main = main_tissue(voxels, mask)
     smooth = smooth_mean(voxels, is_main, _MEAN_VOXELS)
     return Tissue(float(voxels[is_main].mean()), grain_of(voxels - smooth, is_main))
 
 
 def main_tissue(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The voxels of a mask whose intensities belong together: from the shortest interval that holds
-    a quarter of them outwards, as far as a normal distribution through them reaches."""
+    """Gives the voxels of a mask whose intensities belong together.
+
+    The search starts at the shortest interval that holds a quarter of the voxels and widens it as
+    far as a normal distribution through them reaches.
+    """
     values = np.sort(voxels[mask].astype(np.float64))
     count = max(1, int(np.ceil(_MAIN_SHARE * values.size)))
     widths = values[count - 1 :] - values[: values.size - count + 1]
@@ -75,11 +84,13 @@ def main_tissue(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def dominant_tissue(
     voxels: np.ndarray, mask: np.ndarray, hole: np.ndarray, noise: float
 ) -> np.ndarray:
-    """The voxels of a mask that belong to its largest tissue which is not like that of a hole.
+    """Gives the voxels of a mask that belong to its largest tissue which is not like that of a
+    hole.
 
-    Where several tissues lie side by side, what lies between them is none of them. A tissue is the
-    interval, as wide as one with that noise scatters, that holds the most voxels. The whole mask if
-    it is one tissue, without noise, and where there are too few others.
+    A tissue is the interval of intensities that holds the most voxels and is as wide as a tissue
+    with that noise scatters. A mean of several tissues that meet would be none of them, so only one
+    is chosen. The whole mask is given if it is one tissue, if there is no noise, and if too few
+    voxels differ from the hole.
     """
     values = np.sort(voxels[mask].astype(np.float64))
     half = _MAIN_DEVIATIONS * _DOMINANT_NOISE * noise
@@ -97,7 +108,7 @@ def dominant_tissue(
 
 
 def smooth_mean(voxels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """The mean of a mask's voxels about each voxel, by a Gaussian of `sigma` voxels."""
+    """Computes the mean of a mask's voxels about each voxel, with a Gaussian of `sigma` voxels."""
     from scipy import ndimage
 
     weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, truncate=3)
@@ -114,11 +125,12 @@ def fill(
     otherwise: Tissue | None,
     is_mixed: bool,
 ) -> np.ndarray:
-    """[K,J,I] float32: what a hole and its partial volumes hold if the tissue around goes on.
+    """Continues the tissue around into a hole and its partial volumes. Gives [K,J,I] float32.
 
-    voxels, hole, sources: of `box` of the scan; sources: what may go on into the hole. Without
-    enough of it nearby, `otherwise`, or else the tissue of all that is around. is_mixed: the
-    sources are several tissues under one label; what dominates around the hole goes on.
+    voxels, hole and sources lie in `box` of the scan. sources marks what may be continued into the
+    hole. If there is not enough of it nearby, `otherwise` is used, or else the tissue of everything
+    around. is_mixed says that the sources are several tissues under one label; then the one that
+    dominates around the hole is continued.
     """
     from scipy import ndimage
 
@@ -134,7 +146,7 @@ def fill(
     wide = sources & (distance <= _GRAIN_DEPTH) & (distance > _PARTIAL_DEPTH)
     low, high = voxels[known].min(), voxels[known].max()
     alike = wide & (voxels >= low) & (voxels <= high)
-    # grain is of the tissue and not of its border
+    # grain is measured in the tissue and not at its border
     inner = alike & ndimage.binary_erosion(sources | hole, beside(lengths_kji))
     alike = inner if np.count_nonzero(inner) >= _FEWEST_INNER else alike
     grain = tissue_of(voxels, alike).grain
@@ -152,8 +164,12 @@ def outline(
     lengths_kji: tuple[float, ...],
     is_mixed: bool,
 ) -> np.ndarray:
-    """[K,J,I] bool: voxels of the sources next to a hole that still show what is to go: on its side
-    of the tissue around, and outside the range of that. Label maps seldom take in all of it."""
+    """Gives the voxels of the sources next to a hole that still show what is to be removed, as
+    [K,J,I] bool.
+
+    They differ from the tissue around in the same direction as the hole and lie outside its range.
+    Label maps seldom include all of a structure.
+    """
     distance = distance_mm(hole, lengths_kji)
     known = _rim(voxels, distance, sources, is_mixed)
     if not known.any():
@@ -167,7 +183,8 @@ def outline(
 def _rim(
     voxels: np.ndarray, distance: np.ndarray, sources: np.ndarray, is_mixed: bool
 ) -> np.ndarray:
-    """The main tissue of the sources around a hole; empty where there are too few of them."""
+    """Gives the main tissue of the sources around a hole. It is empty if they have too few
+    voxels."""
     for depth in _DEPTHS:
         rim = sources & (distance <= depth) & (distance > _PARTIAL_DEPTH)
         if np.count_nonzero(rim) >= _FEWEST_VOXELS:
@@ -178,8 +195,8 @@ def _rim(
 def with_soft_border(
     values: np.ndarray, voxels: np.ndarray, hole: np.ndarray, sources: np.ndarray
 ) -> np.ndarray:
-    """Values mixed with what lies beside the hole and is of another kind, by the share of it that a
-    voxel would see: borders of label maps have steps that a scan has not."""
+    """Mixes values with tissue of another kind next to the hole, by the fraction of it that a voxel
+    would hold. Borders of label maps have steps that a scan does not have."""
     from scipy import ndimage
 
     own = ndimage.gaussian_filter((hole | sources).astype(np.float32), _BORDER_VOXELS, truncate=3)
@@ -194,7 +211,8 @@ def with_partial_volume(
     edge_share: float,
     lengths_kji: tuple[float, ...],
 ) -> np.ndarray:
-    """[K,J,I] float32: 1 in a mask, a share in those voxels next to it that may change, else 0."""
+    """Gives 1 in a mask, `edge_share` in those voxels next to it that may change, and 0 elsewhere,
+    as [K,J,I] float32."""
     from scipy import ndimage
 
     ring = ndimage.binary_dilation(mask, beside(lengths_kji)) & ~mask & may_change
@@ -204,7 +222,7 @@ def with_partial_volume(
 def paint(
     mask: np.ndarray, mean: float, standard_deviation: float, grain: Grain, box: Box
 ) -> np.ndarray:
-    """[K,J,I] float32: grain with exactly this mean and standard deviation in a mask."""
+    """Gives grain with exactly this mean and standard deviation in a mask, as [K,J,I] float32."""
     noise = grain.inside(box)
     values = noise[mask].astype(np.float64)
     own = float(values.std())
@@ -214,13 +232,14 @@ def paint(
 
 
 def own_grain(voxels: np.ndarray, is_tissue: np.ndarray) -> Grain:
-    """The grain of the scan in the most even part of a tissue: noise, without structures."""
+    """Measures the scan's grain in the most even part of a tissue, which shows noise without
+    structures."""
     smooth = smooth_mean(voxels, is_tissue, _SMOOTH_VOXELS)
     return grain_of(voxels - smooth, _even_part(voxels, is_tissue, _EVEN_SHARE))
 
 
-def _even_part(voxels: np.ndarray, is_tissue: np.ndarray, share: float) -> np.ndarray:
-    """That share of a tissue's voxels where its smooth mean changes least."""
+def _even_part(voxels: np.ndarray, is_tissue: np.ndarray, fraction: float) -> np.ndarray:
+    """Gives that fraction of a tissue's voxels where its smooth mean changes least."""
     from scipy import ndimage
 
     smooth = ndimage.gaussian_filter(voxels, _SMOOTH_VOXELS, truncate=3)
@@ -228,12 +247,12 @@ def _even_part(voxels: np.ndarray, is_tissue: np.ndarray, share: float) -> np.nd
     for axis, size in enumerate(voxels.shape):
         if size > 1:
             steps += np.square(np.gradient(smooth, axis=axis))
-    return is_tissue & (steps <= np.quantile(steps[is_tissue], share))
+    return is_tissue & (steps <= np.quantile(steps[is_tissue], fraction))
 
 
 def enclosed(mask: np.ndarray) -> np.ndarray:
-    """Voxels that a mask encloses in planes of two directions or more: what an organ has inside it
-    without being labeled, such as the sinus of a kidney."""
+    """Gives the voxels that a mask encloses in planes of at least two directions. These lie in an
+    organ but are not labeled, such as the sinus of a kidney."""
     from scipy import ndimage
 
     count = np.zeros(mask.shape, np.uint8)

@@ -1,7 +1,8 @@
-"""What of an edit cannot be moved: structures that came, that went, or that were carried away.
+"""Parts of an edit that a field cannot move: structures that were added, removed or carried away.
 
-A part is a connected piece of one label. A piece that shrinks, grows or shifts keeps some of its
-voxels, or has lost ones nearby that it may come from, and is no part: the field moves it.
+A part is a connected piece of one label. A piece that shrinks, grows or shifts is not a part,
+because the field moves it. Such a piece keeps some of its voxels, or lies near voxels that its
+label lost and that it may come from.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import SimpleITK
 from AnatoMaskGANLib.editing.field import distance_mm
 from AnatoMaskGANLib.editing.regions import Box, as_box, box_of, grown, voxels_of_mm
 
-_KEPT_SHARE = 0.1  # of a piece: one that keeps less of its voxels has gone
-_FOUND_SHARE = 0.02  # of a piece: one with less of its voxels in the old map has come
-_FEWEST_VOXELS = 8  # of a piece that came; smaller ones are crumbs of a thin structure
-_SAME_SHAPE = 0.7  # Dice coefficient of a piece that went, shifted, and the one that came of it
+_KEPT_SHARE = 0.1  # a piece that keeps a smaller fraction of its voxels was removed
+_FOUND_SHARE = 0.02  # a piece with a smaller fraction of its voxels in the old map was added
+_FEWEST_VOXELS = 8  # a smaller piece that was added is a crumb of a thin structure
+# least Dice coefficient of a removed piece, shifted, with the added piece that it became
+_SAME_SHAPE = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +28,13 @@ class Piece:
     """A connected piece of a label."""
 
     box: Box
-    """In the box of the region."""
+    """Its place in the box of the region."""
     mask: np.ndarray
-    """Bool, of this box."""
+    """Its voxels in this box, as bool."""
 
     @property
     def places(self) -> np.ndarray:
-        """[N,3] its voxels in the box of the region."""
+        """Gives its voxels in the box of the region, as [N,3]."""
         return np.argwhere(self.mask) + [side.start for side in self.box]
 
 
@@ -41,13 +43,13 @@ class Part:
     """Voxels of a region's box that need contents of their own."""
 
     kind: str
-    """"added": a label where nothing of it was; "removed": a piece that went; "carried": a piece
-    that lies elsewhere now, too far for a field."""
+    """"added": a label in a place where it was not before; "removed": a piece that is gone;
+    "carried": a piece that now lies elsewhere, too far away for a field."""
     label: int
-    """Of the piece that came or went."""
+    """The label of the piece that was added or removed."""
     piece: Piece
     offset_kji: tuple[int, int, int] = (0, 0, 0)
-    """Of a carried one: from its voxels to where their content lies in the scan."""
+    """The offset of a carried piece, from its voxels to where their content lies in the scan."""
 
 
 def find_parts(
@@ -58,10 +60,11 @@ def find_parts(
     spacing_kji: tuple[float, ...],
     near_mm: float,
 ) -> list[Part]:
-    """The parts of a region, removed ones first.
+    """Finds the parts of a region, removed ones first.
 
-    new_labels: those that the scan's own map has nowhere. cut_labels: what these lose is taken away
-    and not pushed together. near_mm: how far the field carries a piece without overlap.
+    new_labels are labels that the scan's own map does not have anywhere. Voxels that cut_labels
+    lose are taken away and not pushed together. near_mm is how far the field can carry a piece that
+    does not overlap its old place.
     """
     removed: list[Part] = []
     others: list[Part] = []
@@ -100,8 +103,8 @@ def find_parts(
 
 
 def changed_labels(before: np.ndarray, after: np.ndarray) -> dict[int, Box]:
-    """Labels that gained or lost a voxel, without background, each with the box of its voxels in
-    both maps."""
+    """Gives the labels that gained or lost a voxel, without background. Each has the box of its
+    voxels in both maps."""
     slices: dict[int, list[int]] = {}
     changed: set[int] = set()
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -118,7 +121,8 @@ def changed_labels(before: np.ndarray, after: np.ndarray) -> dict[int, Box]:
 
 
 def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float, box: Box) -> list[Piece]:
-    """Connected pieces of the mask of a box that share hardly a voxel with the other one."""
+    """Gives the connected pieces of the mask of a box that have hardly a voxel in common with the
+    other mask."""
     if not (mask & ~other).any():
         return []
     image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
@@ -139,14 +143,14 @@ def _pieces(mask: np.ndarray, other: np.ndarray, most_shared: float, box: Box) -
 
 
 def _shifted(inner: Box, outer: Box) -> Box:
-    """A box that is told inside another one, where that one is told."""
+    """Converts a box that is relative to another one into the coordinates of that one."""
     return as_box(
         slice(a.start + b.start, a.stop + b.start) for a, b in zip(inner, outer, strict=True)
     )
 
 
 def _is_near(piece: Piece, others: Piece, spacing_kji: tuple[float, ...], near_mm: float) -> bool:
-    """Whether a piece has some of the other voxels nearby. The piece lies in the others' box."""
+    """Whether some of the other voxels are near a piece. The piece lies in the others' box."""
     own = as_box(
         slice(a.start - b.start, a.stop - b.start)
         for a, b in zip(piece.box, others.box, strict=True)
@@ -165,7 +169,8 @@ def _is_near(piece: Piece, others: Piece, spacing_kji: tuple[float, ...], near_m
 def _origin(
     piece: Piece, went: list[Piece], spacing_kji: tuple[float, ...], near_mm: float
 ) -> tuple[int | None, tuple[int, int, int]]:
-    """Which of the pieces that went is this one, and the offset to it; None: none of them."""
+    """Gives the number of the removed piece that this one was, and the offset to it. None if there
+    is no such piece."""
     places = piece.places
     for number, old in enumerate(went):
         old_places = old.places

@@ -1,8 +1,8 @@
-"""From a smooth field to places with the right label: real voxels even where the field falls short.
+"""Corrects the places of a smooth field so that each has the right label and gives real voxels.
 
 A field that is smooth cannot follow every corner of a border. A voxel that it brings to another
-label takes the offset of the nearest voxel of its own label that arrived right; if that misses too,
-the nearest place of the old map whose label is right.
+label takes the offset of the nearest voxel of its own label that arrived right. If that misses too,
+it takes the nearest place of the old map with the right label.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from AnatoMaskGANLib.editing.regions import box_of
 
-_NEAR_VOXELS = 3  # in which a place is looked for voxel by voxel
+_NEAR_VOXELS = 3  # a place this near is searched voxel by voxel
 _NEAR = sorted(
     (
         step
@@ -22,16 +22,17 @@ _NEAR = sorted(
     ),
     key=lambda step: (sum(side * side for side in step), step),
 )
-_LEAST_SHARE = 0.2  # of the right label at a place, below which it is wrong and no partial volume
+# a place with a smaller fraction of the right label is wrong and not partial volume
+_LEAST_SHARE = 0.2
 
 
 def fix_places(
     places: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places with the label of `after` wherever `before` has it, and the mask of voxels that the
-    field itself had brought to another label.
+    """Gives places with the label of `after` wherever `before` has it, and the mask of voxels that
+    the field itself had brought to another label.
 
-    after [K,J,I]; places [3,K,J,I]: in the voxels of `before`, which may be of a larger box.
+    after is [K,J,I]. places [3,K,J,I] are in voxels of `before`, which may cover a larger box.
     """
     from scipy import ndimage
 
@@ -47,13 +48,13 @@ def fix_places(
             continue
         is_own = after == value
         spots = np.argwhere(is_own & wrong).T
-        share = ndimage.map_coordinates(
+        fraction = ndimage.map_coordinates(
             is_source.astype(np.float32),
             places[:, spots[0], spots[1], spots[2]],
             order=1,
             mode="nearest",
         )
-        spots = spots[:, share < _LEAST_SHARE]  # the others are partial volume at a border
+        spots = spots[:, fraction < _LEAST_SHARE]  # the others are partial volume at a border
         if spots.shape[1] == 0:
             continue
         is_off[tuple(spots)] = True
@@ -71,12 +72,12 @@ def fix_places(
 
 
 def nearest_voxels(mask: np.ndarray, spots: np.ndarray) -> np.ndarray:
-    """[3,N] the voxels of the mask nearest to the voxels [3,N]."""
+    """Gives the voxels of the mask nearest to the voxels [3,N], as [3,N]."""
     from scipy import ndimage
 
     found = np.zeros_like(spots)
     left = np.arange(spots.shape[1])
-    for step in _NEAR:  # most are a voxel or two away, and a transform costs all of the box
+    for step in _NEAR:  # most are a voxel or two away; a transform would cover the whole box
         at = spots[:, left] + np.array(step).reshape(3, 1)
         inside = np.ones(left.size, dtype=bool)
         for axis, size in enumerate(mask.shape):
@@ -99,7 +100,7 @@ def nearest_voxels(mask: np.ndarray, spots: np.ndarray) -> np.ndarray:
 
 
 def _whole(places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The voxels nearest to places, inside the box."""
+    """Gives the voxels nearest to places, inside the box."""
     at = np.rint(places).astype(np.int32)
     for axis, size in enumerate(shape):
         np.clip(at[axis], 0, size - 1, out=at[axis])

@@ -1,4 +1,4 @@
-"""What an edited scan says of itself: enough to make it again, and that it is a real person's."""
+"""The provenance of an edited scan: how to make it again, and that it shows a real person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from AnatoMaskGANLib.editing.settings import EditSettings
 from AnatoMaskGANLib.volumes import Volume
 
 METHOD = "moved voxels 2"
-"""Changes when the same inputs give other voxels."""
+"""The name of the method. It changes when the same inputs give other voxels."""
 
 _OF_REAL = (
     "A real scan, edited: outside the edit every voxel is a real person's data, and inside it most "
@@ -23,10 +23,10 @@ _OF_SYNTHETIC = "A synthetic image, edited. For research; not for diagnosis."
 
 
 def scan_sha256(scan: Volume) -> str:
-    """Hash of voxels, their type, shape and place (to 1e-4 mm)."""
+    """Gives the hash of the voxels, their type, shape and place (to 1e-4 mm)."""
     digest = hashlib.sha256()
     voxels = scan.voxels_kji
-    place = np.round(scan.ijk_to_ras, 4) + 0.0  # + 0.0: no negative zero
+    place = np.round(scan.ijk_to_ras, 4) + 0.0  # adding 0.0 turns negative zeros into zeros
     digest.update(voxels.dtype.newbyteorder("<").str.encode("ascii"))
     digest.update(np.array(scan.shape_kji, dtype="<i8").tobytes())
     digest.update(place.astype("<f8").tobytes())
@@ -41,8 +41,11 @@ def edit_provenance(
     settings: EditSettings,
     counts: Mapping[str, int],
 ) -> dict[str, str]:
-    """The provenance of an edit, on top of what the scan itself says. hashes: of the scan and both
-    label maps, by their keys in the provenance. counts: how many voxels were made in which way."""
+    """Gives the provenance of an edit, in addition to the scan's own.
+
+    hashes are those of the scan and both label maps, by their keys in the provenance. counts are
+    the numbers of voxels that were made in each way.
+    """
     is_synthetic = scan.provenance.get("SyntheticData") == "YES"
     return {
         **scan.provenance,

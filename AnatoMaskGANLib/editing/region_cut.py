@@ -12,46 +12,47 @@ from AnatoMaskGANLib.editing.painting import Tissue
 from AnatoMaskGANLib.editing.regions import Box, Region, as_box
 
 KEPT, MOVED, FILLED, PAINTED = 0, 1, 2, 3
-"""How a voxel of the edited scan was made."""
+"""The ways in which a voxel of the edited scan was made."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabeledScan:
-    """What regions are cut out of."""
+    """A scan with its labels, from which regions are cut."""
 
     voxels: np.ndarray
-    """[K,J,I] the whole scan, in its own type."""
+    """[K,J,I]. The whole scan in its own type."""
     before: np.ndarray
-    """[K,J,I] its labels, on their own grid."""
+    """[K,J,I]. Its labels on their own grid."""
     grids: Grids
     label_spacing_kji: tuple[float, float, float]
     scan_spacing_kji: tuple[float, float, float]
     labels: frozenset[int]
-    """Those that some voxel has, without background."""
+    """The labels that some voxel has, without background."""
     tissue: Callable[[int], Tissue]
-    """How the voxels of one of these labels look."""
+    """Gives the look of the voxels of one of these labels."""
 
 
 @dataclass(frozen=True, eq=False)
 class RegionCut:
-    """One region while it is made: labels on their grid, voxels on the scan's."""
+    """One region while it is made. Labels are on their own grid, voxels on the scan's."""
 
     scan: LabeledScan
     region: Region
     box: Box
-    """Of the scan's grid."""
+    """The box on the scan's grid."""
     old: np.ndarray
-    """[K,J,I] labels before, of the region's box."""
+    """[K,J,I]. Labels before the edit in the region's box."""
     new: np.ndarray
-    """[K,J,I] labels after, of the region's box."""
+    """[K,J,I]. Labels after the edit in the region's box."""
     voxels: np.ndarray
-    """[K,J,I] of the scan's box and type; what is made is written here."""
+    """[K,J,I]. Voxels in the scan's box and type, into which the results are written."""
     how_made: np.ndarray
-    """[K,J,I] uint8, of the scan's box."""
+    """[K,J,I] uint8. How each voxel in the scan's box was made."""
 
     def on_scan(self, array: np.ndarray, box: Box, part: Box | None = None) -> np.ndarray:
-        """An array of the region's label voxels at the voxels of a box of the scan, each from the
-        nearest one; zero or false outside. part: what of the region's box the array is of."""
+        """Gives an array of the region's label voxels at the voxels of a box of the scan. Each
+        value is that of the nearest label voxel, and zero or false outside. part is the part of the
+        region's box that the array covers."""
         used = part or as_box(slice(0, size) for size in array.shape)
         start = [a.start + b.start for a, b in zip(self.region.box, used, strict=True)]
         if self.scan.grids.is_same:
@@ -74,7 +75,7 @@ class RegionCut:
         return np.where(is_inside, array[tuple(places)], array.dtype.type(0))
 
     def within(self, box: Box) -> Box:
-        """A box of the scan as a part of this cut's arrays."""
+        """Gives a box of the scan as a part of this cut's arrays."""
         return as_box(
             slice(side.start - own.start, side.stop - own.start)
             for side, own in zip(box, self.box, strict=True)
@@ -82,7 +83,8 @@ class RegionCut:
 
 
 def in_type_of(values: np.ndarray, scan: np.ndarray) -> np.ndarray:
-    """Values in the type of a scan: rounded and kept in its range where it holds integers."""
+    """Converts values to the type of a scan. They are rounded and kept in its range if it holds
+    integers."""
     if scan.dtype.kind == "f":
         return values.astype(scan.dtype)
     limits = np.iinfo(scan.dtype)

@@ -1,7 +1,7 @@
-"""Where an edit is: boxes of the label map's grid that do not touch one another's reach.
+"""Regions of an edit: boxes of the label map's grid that do not touch one another's reach.
 
-Each region is a function of the two maps inside its box and nothing else, so an edit elsewhere, an
-undo, or another order of strokes leaves its voxels what they are.
+The result in a region depends only on the two maps inside its box. An edit elsewhere, an undo, or
+another order of strokes therefore does not change its voxels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from AnatoMaskGANLib.editing.boxes import Box, as_box, changed_box
 from AnatoMaskGANLib.editing.field import distance_mm
 
 _BLOCK_VOXELS = 4  # changes are grouped by blocks of this many voxels along each axis
-_MOST_DEPTH_VOXELS = 4_000_000  # of a box in which the depth of a change is measured voxel by voxel
+# the depth of a change is measured voxel by voxel in boxes of up to this many voxels
+_MOST_DEPTH_VOXELS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Region:
     """A box of the label map's grid with all that is changed in it."""
 
     box: Box
-    """With the reach around the changes, cut at the faces of the map."""
+    """The box with the reach around the changes, cut off at the faces of the map."""
     reach_mm: float
     """How far from a changed label voxels may move."""
 
@@ -36,10 +37,10 @@ def find_regions(
     reach_mm: float,
     is_automatic: bool,
 ) -> list[Region]:
-    """The regions of all changes, in the order of their first slices.
+    """Finds the regions of all changes, in the order of their first slices.
 
-    is_automatic: where contents move farther than half of `reach_mm`, the reach grows to twice
-    that, so that the surroundings give way without folding.
+    If is_automatic is set and contents move farther than half of `reach_mm`, the reach grows to
+    twice that distance, so that the surroundings give way without folding.
     """
     outer = changed_box(before, after)
     if outer is None:
@@ -59,7 +60,7 @@ def find_regions(
 
 
 def box_of(mask: np.ndarray) -> Box:
-    """The smallest box with all voxels of a mask that has some."""
+    """Gives the smallest box that holds all voxels of a mask that has some."""
     sides = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
@@ -68,7 +69,7 @@ def box_of(mask: np.ndarray) -> Box:
 
 
 def grown(box: Box, by_kji: tuple[int, ...], shape_kji: tuple[int, ...]) -> Box:
-    """The box with that many voxels more at each side, cut at the faces of the grid."""
+    """Grows a box by that many voxels at each side, cut off at the faces of the grid."""
     return as_box(
         slice(max(0, side.start - by), min(size, side.stop + by))
         for side, by, size in zip(box, by_kji, shape_kji, strict=True)
@@ -76,17 +77,17 @@ def grown(box: Box, by_kji: tuple[int, ...], shape_kji: tuple[int, ...]) -> Box:
 
 
 def voxels_of_mm(mm: float, spacing_kji: tuple[float, ...]) -> tuple[int, ...]:
-    """The whole voxels along each axis that a length covers."""
+    """Gives the number of whole voxels along each axis that a length covers."""
     return tuple(math.ceil(mm / one) for one in spacing_kji)
 
 
 def overlap(first: Box, second: Box) -> bool:
-    """Whether two boxes share a voxel."""
+    """Whether two boxes have a voxel in common."""
     return all(a.start < b.stop and b.start < a.stop for a, b in zip(first, second, strict=True))
 
 
 def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float) -> list[Box]:
-    """Boxes of changes that lie farther apart than the reach."""
+    """Gives boxes of changes that lie farther apart than the reach."""
     from scipy import ndimage
 
     blocks = differs
@@ -107,12 +108,12 @@ def _groups(differs: np.ndarray, spacing_kji: tuple[float, ...], reach_mm: float
 
 
 def _depth_mm(differs: np.ndarray, spacing_kji: tuple[float, ...]) -> float:
-    """How thick the changes are: twice this is about how far a border moved."""
+    """Gives the thickness of the changes in mm. Twice this is about how far a border moved."""
     step = 1
     while differs[::step, ::step, ::step].size > _MOST_DEPTH_VOXELS:
         step += 1
     outside = np.pad(~differs[::step, ::step, ::step], 1, constant_values=True)
-    # an axis of one slice has no depth
+    # an axis with a single slice has no depth
     spacing = [
         mm * step if size > 1 else 1e6 for mm, size in zip(spacing_kji, differs.shape, strict=True)
     ]
@@ -122,7 +123,7 @@ def _depth_mm(differs: np.ndarray, spacing_kji: tuple[float, ...]) -> float:
 def _merged(
     found: list[tuple[Box, float]], shape_kji: tuple[int, ...], spacing_kji: tuple[float, ...]
 ) -> list[Region]:
-    """Regions with the reach around their boxes, those that overlap made one."""
+    """Gives regions with the reach around their boxes. Regions that overlap are merged."""
     todo = list(found)
     done: list[tuple[Box, float]] = []
     while todo:

@@ -1,7 +1,7 @@
-"""Structures that an edit moves as a whole: their voxels are copied, not interpolated.
+"""Structures that an edit moves as a whole. Their voxels are copied and not interpolated.
 
-A field that is smooth bends a moved structure a little. Where the edited label is the old one
-shifted by whole voxels, that shift is exact.
+A field that is smooth bends a moved structure a little. If the edited label is the old one shifted
+by whole voxels, copying with that shift is exact.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from AnatoMaskGANLib.editing.parts import changed_labels
 
-_LEAST_DICE = 0.95  # of a label, shifted, and the edited one
-_MOST_LEFT = 0.25  # of the difference of both labels, which the shift leaves
+_LEAST_DICE = 0.95  # least Dice coefficient of the old label, shifted, with the edited one
+_MOST_LEFT = 0.25  # the shift may leave at most this fraction of the difference between both labels
 
 
 def find_shifts(before: np.ndarray, after: np.ndarray) -> dict[int, tuple[int, int, int]]:
-    """The labels of a region that were moved as a whole, each with the offset in voxels (k, j, i)
-    from its voxels to where their content lies in the old map."""
+    """Finds the labels of a region that were moved as a whole. Each has the offset in voxels (k, j,
+    i) from its voxels to where their content lies in the old map."""
     found = {}
     for label, box in changed_labels(before, after).items():
         is_old, is_new = before[box] == label, after[box] == label
@@ -44,11 +44,12 @@ def put_shifts(
     shifts: Mapping[int, tuple[int, int, int]],
     around: np.ndarray,
 ) -> np.ndarray:
-    """Writes the places of shifted labels and of the voxels beside them over others, where they
-    have the right label; gives back the mask of those with a shifted label.
+    """Replaces the places of shifted labels and of the voxels next to them if the new place has the
+    right label. Gives back the mask of the replaced voxels with a shifted label.
 
-    places [3,K,J,I]: in voxels of `before`. after [K,J,I]: labels, whose first voxel is the voxel
-    `start_kji` of `before`. around [3,3,3]: the voxels that are beside the middle one.
+    places [3,K,J,I] are in voxels of `before`. after [K,J,I] are labels, whose first voxel is the
+    voxel `start_kji` of `before`. around [3,3,3] marks the voxels that count as next to the middle
+    one.
     """
     from scipy import ndimage
 
@@ -56,7 +57,7 @@ def put_shifts(
     has_shift = np.isin(after, list(shifts))
     for label, offset in shifts.items():
         is_label = after == label
-        # voxels beside the structure hold a share of it
+        # voxels next to the structure hold a fraction of it
         beside = ndimage.binary_dilation(is_label, around) & ~has_shift
         spots = np.argwhere(is_label | beside)
         at = spots + np.array(start_kji) + offset
@@ -70,7 +71,7 @@ def put_shifts(
 
 
 def _middle(mask: np.ndarray) -> list[float]:
-    """The mean place of the voxels of a mask, along each axis."""
+    """Gives the mean place of the voxels of a mask along each axis."""
     middle = []
     for axis, size in enumerate(mask.shape):
         counts = np.count_nonzero(mask, axis=tuple(other for other in range(3) if other != axis))
@@ -79,7 +80,8 @@ def _middle(mask: np.ndarray) -> list[float]:
 
 
 def _dice(is_old: np.ndarray, is_new: np.ndarray, offset: tuple[int, ...]) -> float:
-    """The Dice coefficient of a label, shifted, and the edited one, of one box."""
+    """Gives the Dice coefficient of the old label, shifted, with the edited one, both in one
+    box."""
     there = tuple(
         slice(max(0, step), size + min(0, step))
         for step, size in zip(offset, is_old.shape, strict=True)

@@ -1,4 +1,4 @@
-"""A real scan that follows an edit of its segmentation, in one call."""
+"""Edits a real scan to follow an edit of its segmentation, in one call."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 @dataclass(frozen=True)
 class Question:
-    """What two label maps cannot say, with an answer that suits most."""
+    """A question that two label maps leave open, with the answer that is right most often."""
 
     label: int
     name: str
-    """Of the label; empty where it has none."""
+    """The name of the label; empty if it has none."""
     kind: str
-    """"look": the scan has no such structure; "fill": the structure is gone."""
+    """"look": the scan does not have such a structure; "fill": the structure is gone."""
     default: Look
 
 
@@ -30,13 +30,13 @@ def edit_scan(
     settings: EditSettings | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> EditedScan:
-    """The scan as it would be if its segmentation were `after`, with what was done.
+    """Gives the scan as it would be if its segmentation were `after`, and what was done.
 
-    before: the scan's own segmentation; it may have another grid than the scan, `after` has that of
-    `before`. The scan itself is not changed; the same inputs give the same voxels. Raises
-    VolumeError for a scan with voxels that are no numbers; EditError for grids that do not overlap
-    or differ between the maps, for a new label without a look, and for a look like a label that
-    the scan has not.
+    before is the scan's own segmentation. It may have another grid than the scan, but `after` must
+    have the grid of `before`. The scan itself is not changed, and the same inputs give the same
+    voxels. Raises VolumeError for a scan with voxels that are not numbers. Raises EditError for
+    grids that do not overlap or differ between the maps, for a new label without a look, and for a
+    look like a label that the scan does not have.
     """
     session = ScanEditSession(scan, before)
     session.update(after, settings, on_progress=on_progress)
@@ -44,7 +44,8 @@ def edit_scan(
 
 
 def questions(scan: Volume, before: LabelMap, after: LabelMap) -> list[Question]:
-    """What the user may be asked about an edit: looks of new labels, fills of those that went."""
+    """Lists what the user may be asked about an edit: looks of new labels and fills of removed
+    ones."""
     names = {**before.names, **after.names}
     found = []
     for label in sorted(set(after.values) - set(before.values)):
@@ -55,5 +56,5 @@ def questions(scan: Volume, before: LabelMap, after: LabelMap) -> list[Question]
 
 
 def _default_look(scan: Volume) -> Look:
-    """Soft tissue of a CT; of an MR the brightness that half of its tissue exceeds."""
+    """Gives soft tissue for a CT, and for an MR the brightness that half of its tissue exceeds."""
     return tissue_look("soft-tissue", scan, modality_of(scan) or "t1")

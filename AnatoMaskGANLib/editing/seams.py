@@ -1,9 +1,10 @@
-"""Places that hang together, where a smooth field brought voxels to another label.
+"""Joins places into coherent pieces where a smooth field brought voxels to another label.
 
-Each voxel there took the nearest right place on its own, and single voxels from all over look like
-speckle. Here neighbors take one another's offsets while the labels around both places agree better
-so: a border is taken from a border, the inside from the inside, and as pieces (coordinate descent
-with propagated offsets, as in PatchMatch, Barnes et al. 2009; the costs are ours).
+Each voxel there took the nearest right place on its own, and single voxels from different places
+look like speckle. Here neighbors take one another's offsets as long as that makes the labels around
+both places agree better. A border is then taken from a border and the inside from the inside, in
+connected pieces. The method is coordinate descent with propagated offsets, as in PatchMatch (Barnes
+et al. 2009); the costs are ours.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy as np
 _AROUND = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
 _NEXT = [step for step in _AROUND if sum(map(abs, step)) == 1]
 _ROUNDS = 5
-_ROUNDS_ASIDE = 2  # in which places beside are tried
-_ASIDE = (1.0, 3.0)  # voxels along an axis that these lie from a place
-_MOST_VOXELS = 400_000  # beyond it is another anatomy, and no seam
-_NEXT_COST = 1.5  # of offsets that differ by `_MOST_DIFFERENCE` or more, over a wrong label nearby
+_ROUNDS_ASIDE = 2  # places next to a voxel's own place are tried in this many rounds
+_ASIDE = (1.0, 3.0)  # distances of these places along an axis, in voxels
+_MOST_VOXELS = 400_000  # more voxels than this are another anatomy and not a seam
+# cost of offsets that differ by `_MOST_DIFFERENCE` or more, relative to a wrong label nearby
+_NEXT_COST = 1.5
 _MOST_DIFFERENCE = 2.0  # shortest edges of a voxel
 _LEAST_GAIN = 1e-3
 
@@ -31,10 +33,11 @@ def join_places(
     is_loose: np.ndarray,
     lengths_kji: Sequence[float],
 ) -> None:
-    """Writes places of the loose voxels that hang together, each still with its own label.
+    """Writes coherent places of the loose voxels. Each place still has the label of its voxel.
 
-    places [3,K,J,I]: in the voxels of `before`. after, is_loose [K,J,I]: labels, and the voxels
-    that may take another place of their label. lengths_kji: of a voxel, over its shortest edge.
+    places [3,K,J,I] are in voxels of `before`. after [K,J,I] are labels. is_loose [K,J,I] marks the
+    voxels that may take another place of their label. lengths_kji are the edges of a voxel divided
+    by its shortest edge.
     """
     spots = np.argwhere(is_loose).T
     if not 0 < spots.shape[1] <= _MOST_VOXELS:
@@ -43,7 +46,7 @@ def join_places(
     halves = [np.flatnonzero(spots.sum(axis=0) % 2 == rest) for rest in (0, 1)]
     for number in range(_ROUNDS):
         state.num_round = number
-        # of two neighbors one stands still while the other chooses
+        # one of two neighbors stays as it is while the other chooses
         gained = [state.take(step, half) for step in range(len(_NEXT)) for half in halves]
         if number < _ROUNDS_ASIDE:
             asides = itertools.product(_ASIDE, _NEXT, halves)
@@ -54,8 +57,8 @@ def join_places(
 
 
 class _Seam:
-    """The loose voxels and all that their choices depend on. Voxels are numbers of arrays with one
-    voxel more on every side."""
+    """The loose voxels and all that their choices depend on. A voxel is given by its flat index in
+    arrays that have one voxel more on every side."""
 
     num_round = 0
 
@@ -90,8 +93,8 @@ class _Seam:
         )
 
     def take(self, step: int, which: np.ndarray) -> bool:
-        """Lets those voxels take the offset of one neighbor, by its number in `_NEXT`, where that
-        costs less."""
+        """Lets those voxels take the offset of one neighbor if that costs less. step is the
+        neighbor's number in `_NEXT`."""
         neighbors = self.next[step, which]
         is_new = self.changed_in[neighbors] >= self.num_round - 1
         which, neighbors = which[is_new], neighbors[is_new]
@@ -100,16 +103,17 @@ class _Seam:
         return self._choose(which[is_other], asked[is_other])
 
     def look_aside(self, step: tuple[int, ...], which: np.ndarray, length: float) -> bool:
-        """Lets those voxels whose labels around are not all right take a place beside theirs."""
+        """Lets those voxels take a place next to their own if some labels around that are wrong."""
         is_new = self.changed_in[self.numbers[which]] >= self.num_round - 1
         which = which[is_new & (self.label_cost[which] > 0)]
         aside = np.array(step, np.float32) * length
         return self._choose(which, self.offsets[self.numbers[which]] + aside)
 
     def _choose(self, which: np.ndarray, asked: np.ndarray) -> bool:
-        """Gives those voxels what is asked where it costs less; whether it did so anywhere."""
+        """Gives those voxels the offsets that are asked for if these cost less. Returns whether any
+        voxel changed."""
         label_cost = self._label_costs(asked, which)
-        # a place whose labels are that much worse cannot be better
+        # a place whose labels cost that much more cannot be better
         may_be = label_cost < self.label_cost[which] + len(_NEXT) * _NEXT_COST
         which, asked, label_cost = which[may_be], asked[may_be], label_cost[may_be]
         numbers = self.numbers[which]
@@ -122,8 +126,9 @@ class _Seam:
         return bool(is_better.any())
 
     def _label_costs(self, offsets: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """[N] how many labels around the places are others than around the voxels, near ones for
-        more; a place of another label costs more than all of them."""
+        """Gives the number of labels around the places that differ from those around the voxels, as
+        [N]. Near labels count more. A place of another label costs more than all of them
+        together."""
         at = np.rint(self.spots[:, which] + offsets.T).astype(np.intp)
         for axis, size in enumerate(self.shape):
             np.clip(at[axis], 0, size - 1, out=at[axis])
@@ -136,7 +141,8 @@ class _Seam:
         return costs
 
     def _next_costs(self, offsets: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """[N] how far offsets are from those of the neighbors of the same label."""
+        """Gives the difference of offsets from those of the neighbors with the same label, as
+        [N]."""
         costs = np.zeros(which.size, np.float32)
         for neighbors, is_own in zip(self.next, self.is_own, strict=True):
             apart = offsets - self.offsets[neighbors[which]]
@@ -146,6 +152,6 @@ class _Seam:
 
 
 def _ahead(step: tuple[int, ...], array: np.ndarray) -> int:
-    """The distance of two voxels in the numbers of an array."""
+    """Gives the distance of two voxels in flat indices of an array."""
     k, j, i = step
     return (k * array.shape[1] + j) * array.shape[2] + i

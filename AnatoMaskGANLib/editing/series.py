@@ -1,4 +1,4 @@
-"""Series of edited label maps from one: a segment in several sizes, or moved step by step.
+"""Series of edited label maps from one map: a segment in several sizes, or moved step by step.
 
 Each step is made from the first map, so that rounding to voxels does not add up, and a scan that
 follows it is interpolated once.
@@ -15,7 +15,7 @@ from AnatoMaskGANLib.volumes import LabelMap
 def sizes(
     label_map: LabelMap, label: int, percents: Sequence[float], fixed: Collection[int] = ()
 ) -> Iterator[LabelMap]:
-    """A segment at each percentage of its volume; see `resize`."""
+    """Gives a segment each of these percentages of its volume; see `resize`."""
     for percent in percents:
         yield resize(label_map, label, percent, fixed)
 
@@ -23,7 +23,7 @@ def sizes(
 def growths(
     label_map: LabelMap, label: int, steps_mm: Sequence[float], fixed: Collection[int] = ()
 ) -> Iterator[LabelMap]:
-    """A segment grown by each of these mm; see `grow`."""
+    """Grows a segment by each of these mm; see `grow`."""
     for by_mm in steps_mm:
         yield grow(label_map, label, by_mm, fixed)
 
@@ -35,7 +35,7 @@ def moves(
     num_steps: int,
     fixed: Collection[int] = (),
 ) -> Iterator[LabelMap]:
-    """A segment on its way to a place, in so many equal steps; see `move`."""
+    """Moves a segment to a place in so many equal steps; see `move`."""
     for step in range(1, num_steps + 1):
         yield move(label_map, label, [mm * step / num_steps for mm in by_ras_mm], fixed)
 
@@ -47,6 +47,6 @@ def balls(
     diameters_mm: Sequence[float],
     inside: Collection[int] | None = None,
 ) -> Iterator[LabelMap]:
-    """A ball at one place in each of these diameters; see `add_ball`."""
+    """Adds a ball at one place with each of these diameters; see `add_ball`."""
     for diameter_mm in diameters_mm:
         yield add_ball(label_map, label, center_ras_mm, diameter_mm, inside)

@@ -1,8 +1,8 @@
-"""A scan that follows its segmentation while that is edited.
+"""A scan that follows its segmentation while the segmentation is edited.
 
-What a region holds is a function of the two label maps in its box, so a session makes only the
-regions that a stroke changes, and a label map that comes again, as after an undo, brings the very
-same voxels again.
+The voxels of a region depend only on the two label maps in its box. A session therefore makes only
+the regions that a stroke changes, and a label map that comes again, as after an undo, gives exactly
+the same voxels.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from AnatoMaskGANLib.editing.settings import DEFAULT_REACH_VOXELS, EditSettings
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
-# Where moving is the wrong tool: maps that differ in this share of their labeled voxels, or in less
-# if the field brings much of it to a wrong label.
+# Moving is the wrong tool if the maps differ in this fraction of their labeled voxels, or in the
+# second, smaller one if the field brings at least `_MOST_MISSED` of them to a wrong label.
 _MOST_CHANGED = 0.6
 _MOST_CHANGED_MISSED = 0.2
 _MOST_MISSED = 0.2
-_FEWEST_TO_JUDGE = 500  # voxels to move
+_FEWEST_TO_JUDGE = 500  # with fewer voxels to move there is no such warning
 
 _Key = tuple[object, ...]
 
@@ -42,11 +42,11 @@ class ChangedBox:
     start_kji: tuple[int, int, int]
     stop_kji: tuple[int, int, int]
     voxels_kji: np.ndarray
-    """What the box holds now, in the scan's type."""
+    """The voxels of the box now, in the scan's type."""
 
     @property
     def slices(self) -> Box:
-        """To cut the box out of an array."""
+        """Gives the slices that cut the box out of an array."""
         return as_box(map(slice, self.start_kji, self.stop_kji))
 
 
@@ -55,22 +55,23 @@ class EditedScan:
     """A scan after an edit of its segmentation."""
 
     volume: Volume
-    """In the scan's grid, type and unit, with the provenance of the edit."""
+    """The edited scan in the scan's grid, type and unit, with the provenance of the edit."""
     num_moved: int
-    """Voxels of the scan that were taken from another place of it."""
+    """Number of voxels that were taken from another place of the scan."""
     num_filled: int
-    """Voxels that fill the place of a structure that went."""
+    """Number of voxels that fill the place of a removed structure."""
     num_painted: int
-    """Voxels of structures that the scan has not."""
+    """Number of voxels of structures that the scan does not have."""
     warnings: tuple[str, ...]
-    """What the user should know, as whole sentences."""
+    """What the user should know, in whole sentences."""
     regions: tuple[FollowedRegion, ...]
-    """Where the scan changed, each with how its voxels were made."""
+    """The regions in which the scan changed, each with how its voxels were made."""
     is_other_anatomy: bool = False
     """Whether so much changed that moving voxels is the wrong tool; a warning says so."""
 
     def how_made(self) -> np.ndarray:
-        """[K,J,I] uint8 of the whole scan: KEPT, MOVED, FILLED or PAINTED."""
+        """Gives how each voxel of the scan was made, as [K,J,I] uint8: KEPT, MOVED, FILLED or
+        PAINTED."""
         found = np.zeros(self.volume.shape_kji, np.uint8)
         for region in self.regions:
             found[region.box] = np.maximum(found[region.box], region.how_made)
@@ -78,14 +79,14 @@ class EditedScan:
 
 
 class ScanEditSession:
-    """A scan, the segmentation that fits it, and the scan for any edit of that.
+    """A scan, the segmentation that fits it, and the edited scan for any edit of the segmentation.
 
-    Raises VolumeError for a scan with voxels that are no numbers, EditError where scan and
-    segmentation do not overlap. Not to be used by several threads at once.
+    Raises VolumeError for a scan with voxels that are not numbers, and EditError if scan and
+    segmentation do not overlap. A session must not be used by several threads at once.
     """
 
     def __init__(self, scan: Volume, before: LabelMap) -> None:
-        from scipy import ndimage  # noqa: F401  loading it is no part of the first stroke
+        from scipy import ndimage  # noqa: F401  loaded now so that no stroke waits for it
 
         refuse_non_finite(scan, "The scan")
         self.scan = scan
@@ -107,7 +108,7 @@ class ScanEditSession:
 
     @property
     def voxels_kji(self) -> np.ndarray:
-        """The scan as of the last update; the next one writes into the same array."""
+        """Gives the scan after the last update. The next update writes into the same array."""
         return self._voxels
 
     def update(
@@ -117,16 +118,18 @@ class ScanEditSession:
         is_quick: bool = False,
         on_progress: Callable[[float, str], None] | None = None,
     ) -> ChangedBox | None:
-        """Makes the scan of an edited label map; gives back where it changed, None: nowhere.
+        """Makes the scan of an edited label map; gives back the box that changed, or None if
+        nothing changed.
 
-        is_quick: a first picture, to be followed by an update without it. on_progress: told the
-        share that is done and what is done now, many times within a region; what it raises before
-        the last one, as to cancel the update, comes out of here. Raises EditError for a
-        map on another grid than the first one, for a new label without a look, and for a look like
-        a label that the scan has not; then nothing has changed.
+        is_quick makes a first picture, which an update without it has to follow. on_progress is
+        called many times within a region with the fraction that is done and a text on the present
+        step. An exception that it raises before the last call, for example to cancel the update, is
+        passed on. Raises EditError for a map on another grid than the first one, for a new label
+        without a look, and for a look like a label that the scan does not have; then nothing has
+        changed.
         """
         settings = settings or EditSettings()
-        report = on_progress or (lambda share, text: None)
+        report = on_progress or (lambda fraction, text: None)
         if not same_grid(self.before, after):
             raise EditError(
                 f"The edited label map has {after.shape_kji} voxels (K, J, I) or another "
@@ -141,8 +144,8 @@ class ScanEditSession:
         for number, (key, region) in enumerate(zip(keys, regions, strict=True)):
             text = f"region {number + 1} of {len(regions)}"
 
-            def step(share: float, number: int = number, text: str = text) -> None:
-                report(0.1 + 0.8 * (number + share) / len(regions), text)
+            def step(fraction: float, number: int = number, text: str = text) -> None:
+                report(0.1 + 0.8 * (number + fraction) / len(regions), text)
 
             step(0.0)
             found = self._done.get(key)
@@ -157,7 +160,7 @@ class ScanEditSession:
         return changed
 
     def edited(self) -> EditedScan:
-        """The scan of the last update, with its provenance; a copy."""
+        """Gives a copy of the scan of the last update, with its provenance."""
         counts, scan = self.counts(), self.scan
         volume = Volume(
             self._voxels.copy(), scan.ijk_to_ras, scan.window, scan.unit, self.provenance()
@@ -173,20 +176,21 @@ class ScanEditSession:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many voxels the last update Moved, Filled and Painted."""
+        """Gives the numbers of voxels that the last update Moved, Filled and Painted."""
         return {
             name: sum(int(np.count_nonzero(part.how_made == how)) for part in self._done.values())
             for name, how in (("Moved", MOVED), ("Filled", FILLED), ("Painted", PAINTED))
         }
 
     def provenance(self) -> dict[str, str]:
-        """The provenance of the last update."""
+        """Gives the provenance of the last update."""
         hashes = {**self._hashes, "LabelMapAfterSHA256": self._after.sha256()}
         return edit_provenance(self.scan, hashes, self._settings, self.counts())
 
     @cached_property
     def _hashes(self) -> dict[str, str]:
-        """Of what stays the same; reading a large scan for it takes longer than a stroke."""
+        """Gives the hashes of what stays the same. Reading a large scan for them takes longer than
+        a stroke."""
         return {
             "EditedScanSHA256": scan_sha256(self.scan),
             "LabelMapBeforeSHA256": self.before.sha256(),
@@ -205,7 +209,7 @@ class ScanEditSession:
         )
 
     def _check(self, after: LabelMap, settings: EditSettings, regions: list[Region]) -> None:
-        """Raises EditError where a look is missing, or like a label that the scan has not."""
+        """Raises EditError if a look is missing, or is like a label that the scan does not have."""
         new: set[int] = set()
         for region in regions:
             new |= set(np.unique(after.labels_kji[region.box]).tolist())
@@ -229,7 +233,7 @@ class ScanEditSession:
                 )
 
     def _key(self, after: LabelMap, region: Region, settings: EditSettings, is_quick: bool) -> _Key:
-        """What a region's voxels depend on, beside the scan and the map before."""
+        """Gives what a region's voxels depend on in addition to the scan and the map before."""
         digest = hashlib.blake2b(digest_size=16)
         for labels in after.labels_kji[region.box]:
             digest.update(np.ascontiguousarray(labels, dtype=np.int64).data)
@@ -237,7 +241,8 @@ class ScanEditSession:
         return (box, region.reach_mm, digest.hexdigest(), repr(settings.to_dict()), is_quick)
 
     def _write(self, done: dict[_Key, FollowedRegion]) -> ChangedBox | None:
-        """Puts regions into the scan, takes away those that are no more; the box that changed."""
+        """Puts regions into the scan and takes out those that no longer exist. Gives the box that
+        changed."""
         removed = [self._done[key] for key in self._done if key not in done]
         added = [done[key] for key in done if key not in self._done]
         old = {id(region): self._voxels[region.box].copy() for region in removed + added}
@@ -272,7 +277,7 @@ class ScanEditSession:
         self._voxels[region.box][is_made] = region.voxels[is_made]
 
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know of the last update, as whole sentences."""
+        """Tells what the user should know of the last update, in whole sentences."""
         return (*self._warnings_of_other_anatomy(), *self._other_warnings())
 
     def _warnings_of_other_anatomy(self) -> tuple[str, ...]:
@@ -282,14 +287,14 @@ class ScanEditSession:
         num_missed = sum(region.num_missed for region in regions)
         if num_to_move < _FEWEST_TO_JUDGE:
             return ()
-        share = num_missed / num_to_move
+        fraction = num_missed / num_to_move
         num_labeled = int(np.count_nonzero((before != 0) | (after != 0)))
-        most = _MOST_CHANGED if share < _MOST_MISSED else _MOST_CHANGED_MISSED
+        most = _MOST_CHANGED if fraction < _MOST_MISSED else _MOST_CHANGED_MISSED
         if num_to_move <= most * num_labeled:
             return ()
         return (
             f"{num_to_move} voxels changed their label, of {num_labeled} labeled ones, and moving "
-            f"brought {100 * (1 - share):.0f} % of them to their new place: this is a different "
+            f"brought {100 * (1 - fraction):.0f} % of them to their new place: this is a different "
             "anatomy rather than an edit. A model that knows the labels is better suited for such "
             "a change.",
         )

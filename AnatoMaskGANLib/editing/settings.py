@@ -1,4 +1,4 @@
-"""How an edited label map changes its scan."""
+"""Settings of how a scan follows its edited label map."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from AnatoMaskGANLib.editing.errors import EditError
 from AnatoMaskGANLib.editing.looks import AROUND, Look
 
 DEFAULT_REACH_VOXELS = 12.0
-"""The reach of an edit where none is given, in shortest edges of the label map's voxels."""
+"""The reach of an edit if none is given, in shortest edges of the label map's voxels."""
 
 
 @dataclass(frozen=True)
 class FieldSettings:
-    """How label maps are registered; lengths in cells of the grid at hand."""
+    """How label maps are registered. Lengths are in cells of the present grid."""
 
     iterations: tuple[int, ...] = (10, 10, 20, 20, 15)
-    """Of the five grids from coarse to fine; a small box starts at a later one."""
+    """Number of iterations on the five grids, from coarse to fine. A small box starts at a later
+    grid."""
     most_cells: int = 1_500_000
-    """Of the finest grid: a larger box gets a coarser one."""
+    """Most cells of the finest grid. A larger box gets a coarser grid."""
     step_smoothing: float = 2.0
     """Standard deviation of the Gaussian on each step."""
     field_smoothing: float = 0.9
@@ -32,17 +33,18 @@ class FieldSettings:
 
 @dataclass(frozen=True)
 class EditSettings:
-    """What cannot be known from the two label maps, and how far an edit reaches."""
+    """The settings that cannot be derived from the two label maps, and the reach of an edit."""
 
     looks: Mapping[int, Look] = field(default_factory=dict)
-    """Label that the old map has nowhere, to what it looks like."""
+    """The look of each label that the old map does not have anywhere."""
     fills: Mapping[int, Look] = field(default_factory=dict)
-    """Label of a structure that went, to what takes its place; others are filled as `AROUND`."""
+    """What takes the place of each removed label. Other removed labels are filled as `AROUND`."""
     cut_labels: frozenset[int] = frozenset()
-    """Labels whose lost voxels are cut away and filled; of others the border is drawn in."""
+    """Labels whose lost voxels are cut away and filled. The borders of other labels are drawn
+    in."""
     reach_mm: float | None = None
-    """How far from a changed label voxels may move; None: 12 voxels, or twice as far as contents
-    move, whichever is more."""
+    """How far from a changed label voxels may move. None means 12 voxels, or twice as far as
+    contents move, whichever is more."""
     field: FieldSettings = FieldSettings()
     """How the maps are registered."""
 
@@ -64,11 +66,11 @@ class EditSettings:
             )
 
     def fill_of(self, label: int) -> Look:
-        """What takes the place of a structure."""
+        """Gives what takes the place of a removed structure."""
         return self.fills.get(label, AROUND)
 
     def to_dict(self) -> dict[str, object]:
-        """All settings in plain values, for a provenance."""
+        """Gives all settings as plain values, for a provenance."""
         return {
             "looks": {str(label): asdict(look) for label, look in sorted(self.looks.items())},
             "fills": {str(label): asdict(look) for label, look in sorted(self.fills.items())},
@@ -79,7 +81,7 @@ class EditSettings:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> EditSettings:
-        """The settings of a provenance."""
+        """Gives the settings that a provenance holds."""
         values = dict(given)
         for name in ("looks", "fills"):
             looks = values[name]

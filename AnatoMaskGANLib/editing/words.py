@@ -1,4 +1,4 @@
-"""What a user says of an edit in words, before the label maps are known."""
+"""An edit as a user describes it in words, before the label maps are known."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ class EditWords:
     """Looks and fills by the names of the labels, as plain texts."""
 
     looks: Mapping[str, str] = field(default_factory=dict)
-    """Name of a new label -> the words of `look_from_text`."""
+    """The look of each new label by its name, in the words of `look_from_text`."""
     fills: Mapping[str, str] = field(default_factory=dict)
-    """Name of a removed label -> such words, or around."""
+    """The fill of each removed label by its name, in the same words or `around`."""
     modality: str | None = None
-    """For looks that are named after a tissue; None: CT is recognized."""
+    """Kind of scan for looks that are named after a tissue. With None, CT is recognized."""
     reach_mm: float | None = None
-    """How far voxels may move; None: by the voxels and the edit."""
+    """How far voxels may move. None derives it from the voxels and the edit."""
     are_defaults_taken: bool = False
-    """Whether a new label without a look gets the look that suits most, and an unknown kind of scan
-    is taken for T1; else both are refused where they matter."""
+    """Whether a new label without a look gets the look that is right most often, and an unknown
+    kind of scan is taken for T1. Otherwise both are refused if they matter."""
 
     def settings(self, scan: Volume, before: LabelMap, after: LabelMap) -> EditSettings:
-        """The settings of an edit of these maps. Raises EditError for words that say no look.
+        """Gives the settings of an edit of these maps. Raises EditError for words that describe no
+        look.
 
-        Words for a name that neither map has are left out: they may be of another edit.
+        Words for a name that neither map has are left out, because they may belong to another edit.
         """
-        # it needs PyTorch, as the words themselves do not
+        # imported here because it needs PyTorch, which the words themselves do not
         from AnatoMaskGANLib.editing.scan_edit import questions
 
         names = {**before.names, **after.names}
@@ -55,12 +56,12 @@ class EditWords:
         return EditSettings(looks, fills, reach_mm=self.reach_mm)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for a message."""
+        """Gives the words as plain values, for a message."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EditWords:
-        """The words of such a dictionary; EditError for a name that is none."""
+        """Gives the words of such a dictionary. Raises EditError for an unknown name."""
         unknown = values.keys() - {one.name for one in fields(cls)}
         if unknown:
             raise EditError(f"An edit has no option {sorted(unknown)[0]!r}.")

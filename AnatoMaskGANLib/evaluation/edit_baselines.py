@@ -1,17 +1,17 @@
-"""Simple ways to make an edit in a scan, with which every other way is compared.
+"""Simple ways to make an edit in a scan, as a comparison for every other way.
 
-Arrays [K,J,I]: voxels of the scan, labels before and after the edit.
+All arrays are [K,J,I]: voxels of the scan, and labels before and after the edit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_ROOM = 24  # voxels around an edit
+_ROOM = 24  # voxels around an edit in which sources are searched first
 
 
 def label_mean_edit(voxels: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The scan in whose changed voxels, and one around, each label has its mean in the scan."""
+    """Gives each label its mean in the scan, in the changed voxels and one voxel around them."""
     from scipy import ndimage
 
     made = voxels.copy()
@@ -24,9 +24,9 @@ def label_mean_edit(voxels: np.ndarray, before: np.ndarray, after: np.ndarray) -
 
 
 def nearest_voxel_edit(voxels: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The scan in whose changed voxels the nearest voxel of the right label is copied.
+    """Copies the nearest voxel of the right label into each changed voxel.
 
-    Sources are looked for up to 24 voxels around the edit, and everywhere if there are none.
+    Sources are searched up to 24 voxels around the edit, and everywhere if there are none.
     """
     from scipy import ndimage
 

@@ -1,7 +1,7 @@
 """The measuring of one edit of a scan, made in several ways: a row of metrics for each.
 
-Beside the ways, two rows that nobody made: the scan unedited, which is what doing nothing reaches,
-and the known truth, which is what a right edit reaches.
+Two more rows are added for comparison: the unedited scan, which shows what doing nothing reaches,
+and the known truth, which shows what a right edit reaches.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ UNEDITED = "scan unedited"
 TRUTH = "known truth"
 
 Way = Callable[[Volume, LabelMap, LabelMap], Volume]
-"""Makes an edit: scan, label map before and after it -> the edited scan, on the scan's grid."""
+"""Makes an edit from the scan and the label maps before and after it. Gives the edited scan on the
+scan's grid."""
 
 Judge = Callable[[Volume, LabelMap, EditPlaces], float]
-"""How much of an edit a segmenter finds: scan, the labels that it should have, places -> Dice."""
+"""Measures how much of an edit a segmenter finds. Takes the scan, the labels that it should have,
+and the places of the edit; gives a Dice coefficient."""
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """An edit of a scan's label map, with its truth where that is known."""
+    """An edit of a scan's label map, with its truth if that is known."""
 
     name: str
     """What is done to which structure, for a table."""
     after: LabelMap
     truth: Volume | None
-    """The scan as it should be, in its own type."""
+    """The scan as it should be, in its own type; None if that is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class EvaluatedEdit:
 
 
 def usual_window(scan: Volume, before: LabelMap) -> tuple[float, float]:
-    """The window that the scan's file gives, or the 0.5th and 99.5th percentile of its labeled
+    """Gives the window that the scan's file has, or the 0.5th and 99.5th percentile of its labeled
     voxels. Raises ValueError for a label map that is not on the grid of the scan."""
     check_grid_of_scan(scan, before)
     if scan.window is not None:
@@ -72,9 +74,9 @@ def usual_window(scan: Volume, before: LabelMap) -> tuple[float, float]:
 def measure_edit(
     evaluated: EvaluatedEdit, ways: Mapping[str, Way], judge: Judge | None = None
 ) -> tuple[list[Row], dict[str, Volume]]:
-    """The rows of all ways, and the edited scan of each.
+    """Gives the rows of all ways, and the edited scan of each.
 
-    Raises ValueError where scan and label map are not on one grid, or nothing was edited.
+    Raises ValueError if scan and label map are not on one grid, or if nothing was edited.
     """
     scan, before, edit = evaluated.scan, evaluated.before, evaluated.edit
     for label_map in (before, edit.after):
@@ -127,7 +129,7 @@ class _Measured:
         return metrics | realism(unit, reference, labels, self.places)
 
     def of_presence(self, made: Volume) -> dict[str, float]:
-        """Whether the edit is there."""
+        """Gives the figures that say whether the edit is there."""
         metrics = effectiveness(self._unit(self.evaluated.scan), self._unit(made), self.places)
         if self.judge is not None:
             metrics["edit_dice"] = self.judge(made, self.evaluated.edit.after, self.places)

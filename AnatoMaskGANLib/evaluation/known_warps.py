@@ -1,8 +1,8 @@
-"""Edits whose truth is known: a scan and its label map, warped by one known field.
+"""Edits whose truth is known: a scan and its label map are warped by one known field.
 
-A structure swells about its middle, or moves, and its neighbors give way. The warped scan is what
-an edit has to find from the scan and the two label maps. Ours: edits of real scans have no truth
-otherwise.
+A structure swells about its middle, or moves, and its neighbors give way. An edit has to find the
+warped scan from the scan and the two label maps. The method is ours: edits of real scans have no
+known truth otherwise.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 from AnatoMaskGANLib.volumes import LabelMap, Volume, same_grid
 
 _FADED = 3.7
-"""Reaches beyond which the field is zero: there it is below a thousandth of what it was."""
-_STEP_VOXELS = 3.0  # how far edits that are drawn move a border, in shortest edges of a voxel
+"""The field is zero farther than this many reaches away, where it is below a thousandth of its full
+value."""
+_STEP_VOXELS = 3.0  # drawn edits move a border this far, in shortest edges of a voxel
 _MOST_GAIN = 1.35
-_FEWEST_VOXELS = 200  # of a structure that is drawn
-_MOST_SHARE = 0.3  # of all labeled voxels, of a structure that is drawn
-_THICK = 1.5  # an axis with voxels as many times as long as the shortest is not moved along
+_FEWEST_VOXELS = 200  # a structure needs this many voxels to be drawn
+_MOST_SHARE = 0.3  # a drawn structure has at most this fraction of all labeled voxels
+_THICK = 1.5  # nothing moves along an axis whose voxels are this many times as long as the shortest
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Swell:
 
     labels: tuple[int, ...]
     gain: float
-    """Factor on lengths in it."""
+    """Factor by which lengths in the structure grow."""
     reach_mm: float
-    """Distance from it at which the movement has faded to 0.6."""
+    """Distance from the structure at which the movement has faded to 0.6."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Shift:
 
     labels: tuple[int, ...]
     by_kji_mm: tuple[float, float, float]
-    """Along the axes of the label map's array."""
+    """How far it moves along the axes of the label map's array."""
     reach_mm: float
-    """Distance from its old and its new place at which the movement has faded to 0.6."""
+    """Distance from the structure's old and new place at which the movement has faded to 0.6."""
 
 
 Warp = Swell | Shift
@@ -51,7 +52,8 @@ Warp = Swell | Shift
 def warp_field(
     labels_kji: np.ndarray, spacing_kji: Sequence[float] | np.ndarray, warp: Warp
 ) -> np.ndarray:
-    """[3,K,J,I] float32: for each voxel after the edit how far off it comes from, in voxels."""
+    """Gives, for each voxel after the edit, the offset to where it comes from, as [3,K,J,I] float32
+    in voxels."""
     from scipy import ndimage
 
     spacing = np.asarray(spacing_kji, dtype=np.float64)
@@ -73,9 +75,9 @@ def warp_field(
 def warped(
     voxels_kji: np.ndarray, labels_kji: np.ndarray, field: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels by cubic splines, as float32 in their range, and labels of the nearest voxel.
+    """Warps voxels by cubic splines, as float32 in their range, and labels by the nearest voxel.
 
-    What the field does not move keeps its value.
+    Voxels that the field does not move keep their values.
     """
     from scipy import ndimage
 
@@ -98,10 +100,10 @@ def check_grid_of_scan(scan: Volume, label_map: LabelMap) -> None:
 
 
 def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> tuple[LabelMap, Volume]:
-    """The label map after the edit, and the scan as it should be, in its own type.
+    """Gives the label map after the edit, and the scan as it should be, in its own type.
 
-    Only the box that the field moves is interpolated. Raises ValueError where scan and label map
-    are not on one grid, or the map has no such label.
+    Only the box that the field moves is interpolated. Raises ValueError if scan and label map are
+    not on one grid, or if the map has no such label.
     """
     from scipy import ndimage
 
@@ -128,17 +130,18 @@ def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> tuple[LabelMap, Vo
 
 
 def warp_name(warp: Warp, label_map: LabelMap) -> str:
-    """What a warp does to which structures, for a table."""
+    """Says what a warp does to which structures, for a table."""
     kind = "swell" if isinstance(warp, Swell) else "shift"
     return f"{kind} {' and '.join(label_map.names.get(n, str(n)) for n in warp.labels)}"
 
 
 def draw_warps(label_map: LabelMap, num_structures: int, seed: int) -> list[Warp]:
-    """Edits of so many structures that are drawn, or of all that qualify: each swells and moves.
+    """Draws so many structures, or all that qualify, and gives two edits of each: it swells and
+    moves.
 
-    A border moves by three voxels at most. Structures are drawn that have 200 voxels at least and
-    30 % of all labeled voxels at most, and that do not touch the faces of the map. Raises
-    ValueError for a map without any.
+    A border moves by three voxels at most. A structure qualifies if it has at least 200 voxels and
+    at most 30 % of all labeled voxels, and does not touch the faces of the map. Raises ValueError
+    for a map without such a structure.
     """
     from scipy import ndimage
 

@@ -1,4 +1,4 @@
-"""A scan as a volume, and the nodes of the scan after an edit of its segmentation."""
+"""Reads a scan from a node, and writes it to nodes after an edit of its segmentation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _DESCRIPTION = "A scan edited by AnatoMaskGAN, not as it was measured; not for d
 
 
 def scan_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """As `volume_of_node`, with unit and record. Raises VolumeError for several numbers a voxel."""
+    """Does the same as `volume_of_node`, and also reads unit and record. Raises VolumeError for a
+    volume with several numbers per voxel."""
     volume = volume_of_node(volume_node)
     return replace(volume, unit=unit_of(volume_node), provenance=provenance_of(volume_node))
 
@@ -43,10 +44,10 @@ def labels_on_scan(
     scan_node: slicer.vtkMRMLScalarVolumeNode,
     label_values: Mapping[str, int],
 ) -> tuple[LabelMap, int]:
-    """The segments on the scan's grid, and the number of voxels of more than one of them.
+    """Gives the segments on the scan's grid, and the number of voxels in more than one of them.
 
-    label_values: segment ID to value. A segmentation without any voxel is a map of zeros. Raises
-    VolumeError where there are voxels, but none of them on the scan.
+    label_values gives the value of each segment ID. A segmentation without any voxel becomes a map
+    of zeros. Raises VolumeError if there are voxels, but none of them on the scan.
     """
     segmentation = segmentation_node.GetSegmentation()
     ids = list(segmentation.GetSegmentIDs())
@@ -67,7 +68,8 @@ def labels_while_painting(
     scan_node: slicer.vtkMRMLScalarVolumeNode,
     label_values: Mapping[str, int],
 ) -> LabelMap:
-    """As `labels_on_scan`, of a segmentation that was on the scan before, for every stroke."""
+    """Does the same as `labels_on_scan`, but fast enough for every stroke. The segmentation must
+    have been on the scan before."""
     entries = segment_entries(segmentation_node, None, label_values)
     labels = layer_labels(segmentation_node, scan_node, entries)
     if labels is None:
@@ -97,7 +99,7 @@ def update_edited_scan(
     volume: Volume,
     scan_node: slicer.vtkMRMLScalarVolumeNode,
 ) -> None:
-    """Put a scan after an edit into a node: voxels, the scan's grid and unit, and the record.
+    """Put an edited scan into a node, with its voxels, grid, unit and record.
 
     A node that was empty is shown with the scan's window.
     """
@@ -121,7 +123,7 @@ def update_edited_scan(
 def update_edit_provenance(
     volume_node: slicer.vtkMRMLScalarVolumeNode, record: Mapping[str, str]
 ) -> None:
-    """Let the node's attributes be this record and nothing of one before."""
+    """Replace the record in the node's attributes by this one."""
     for key in provenance_of(volume_node).keys() - record.keys():
         volume_node.RemoveAttribute(ATTRIBUTE_PREFIX + key)
     update_record(volume_node, record)
@@ -152,7 +154,8 @@ def update_edited_series(
         sequence.SetDataNodeAtValue(volume_node, step)
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    made_by_browser = browser.GetProxyNode(sequence)  # it makes one as soon as it has a sequence
+    # the browser makes a proxy node as soon as it has a sequence
+    made_by_browser = browser.GetProxyNode(sequence)
     browser.AddProxyNode(volume_node, sequence, False)
     if made_by_browser is not None and made_by_browser is not volume_node:
         scene.RemoveNode(made_by_browser)

@@ -1,7 +1,7 @@
-"""The labels of segments read straight from Slicer's layers, for every stroke of a brush.
+"""Reads the labels of segments straight from Slicer's layers, for every stroke of a brush.
 
-Slicer's own merging goes through all voxels once a segment; here they are copied once a layer.
-It is for segments that lie on the voxels of the volume, as those drawn on it do.
+Slicer's own merging goes through all voxels once per segment. Here they are copied once per layer.
+This needs segments that lie on the voxels of the volume, as segments drawn on it do.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def layer_labels(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     entries: Sequence[SegmentEntry],
 ) -> np.ndarray | None:
-    """[K,J,I] labels on a volume's grid, of the last segment that covers each voxel.
+    """Gives labels on a volume's grid as [K,J,I]. Each voxel has that of the last segment covering
+    it.
 
-    None where the segments lie on other voxels, below another transform, or are surfaces.
+    Gives None if the segments lie on other voxels or under another transform, or are surfaces.
     """
     segmentation = segmentation_node.GetSegmentation()
     kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -48,7 +49,7 @@ def layer_labels(
         image = segmentation.GetSegment(chosen[0].segment_id).GetRepresentation(kind)
         scalars = image.GetPointData().GetScalars()
         if scalars is None or scalars.GetNumberOfTuples() == 0:
-            continue  # nothing is painted yet
+            continue  # nothing has been painted in this layer yet
         placed = to_ijk @ ijk_to_node_of(image)
         whole = np.rint(placed).astype(int)
         if np.abs(placed - whole).max() > _MOST_VOXELS_OFF:
@@ -67,8 +68,10 @@ def layer_labels(
 
 
 def _turned(layer: np.ndarray, ijk_to_ijk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A layer along the axes of the volume, and where its first voxel lies, both as K, J, I."""
-    order = np.abs(ijk_to_ijk[:3, :3]).argmax(axis=1)  # the layer's axis of each of the volume's
+    """Gives a layer along the axes of the volume, and the place of its first voxel, both as K, J,
+    I."""
+    # for each axis of the volume, the layer's axis
+    order = np.abs(ijk_to_ijk[:3, :3]).argmax(axis=1)
     along = layer.transpose(2, 1, 0).transpose(order)
     start = ijk_to_ijk[:3, 3].copy()
     flips = [axis for axis in range(3) if ijk_to_ijk[axis, order[axis]] < 0]
@@ -78,7 +81,7 @@ def _turned(layer: np.ndarray, ijk_to_ijk: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _put(labels: np.ndarray, layer: np.ndarray, start_kji: np.ndarray) -> None:
-    """Write a layer's labels where it has any; what lies outside is left out."""
+    """Write a layer's labels where it has any. Labels outside the volume are left out."""
     target, source = [], []
     for start, count, size in zip(start_kji.tolist(), layer.shape, labels.shape, strict=True):
         low, high = max(start, 0), min(start + count, size)

@@ -1,11 +1,11 @@
-"""Who makes the voxels of an edit in a real scan: moved ones, a model, or both.
+"""The ways to make the voxels of an edit in a real scan: moving, a model, or both.
 
     moved   the scan's own voxels move with their labels; no model takes part
-    model   the model makes what changed its label, as `edit_in_place`
-    both    moved voxels, and the model's where the scan has none to move: holes and new structures
+    model   the model makes all voxels whose label changed, like `edit_in_place`
+    both    voxels are moved, and the model makes those of holes and new structures
 
-With both, every voxel that the scan has or that was moved keeps its bits; the model's fade in from
-the border of what it fills, so that no seam is seen.
+With both, every voxel of the scan and every moved voxel keeps its bits. The model's voxels fade in
+from the border of what they fill, so that no seam is visible.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.models.folder import ModelCard
 
 SEAM_MM = 2.0
-"""How far inside of what it fills the model's voxels are alone."""
+"""The model's voxels are blended with others up to this depth inside what they fill."""
 
-# What the provenance of an edit says of the model.
+# The model's entries that go into the provenance of an edit.
 _OF_MODEL = (
     *("Model", "ModelSHA256", "Seed", "NoiseStrength", "NoiseLengthScale"),
     *("LabelMatches", "Licence"),
@@ -52,22 +52,22 @@ class EditModel:
 
     @property
     def card(self) -> ModelCard:
-        """What the model is."""
+        """Gives the card of the model."""
         return self.synthesizer.card
 
     def known_labels(self, label_map: LabelMap) -> frozenset[int]:
-        """The labels of a map that the model knows."""
+        """Gives the labels of a map that the model knows."""
         matches = self.synthesizer.match(label_map, self.options.user_table)
         return frozenset(match.value for match in matches if match.model_value is not None)
 
     def fill(
         self, edited: EditedScan, after: LabelMap, progress: Progress | None = None
     ) -> EditedScan:
-        """The edited scan with the model's voxels where the scan had none to move.
+        """Puts the model's voxels into the edited scan where the scan had none to move.
 
-        after: the edited label map, which may have another grid. What has a label that the model
-        does not know keeps what it was painted with, up to its soft border. Nothing is synthesized
-        where there is nothing to fill. Raises what `Synthesizer.synthesize` raises.
+        after is the edited label map, which may have another grid. A structure whose label the
+        model does not know keeps its painted voxels, including its soft border. Nothing is
+        synthesized if there is nothing to fill. Raises what `Synthesizer.synthesize` raises.
         """
         from AnatoMaskGANLib.editing import FILLED
 
@@ -91,7 +91,8 @@ class EditModel:
     def edit_in_place(
         self, scan: Volume, before: LabelMap, after: LabelMap, progress: Progress | None = None
     ) -> Volume:
-        """The scan with the model's voxels wherever a label changed, with its provenance.
+        """Puts the model's voxels into the scan wherever a label changed, and writes the
+        provenance.
 
         Raises what `edit_in_place` raises.
         """
@@ -109,7 +110,8 @@ class EditModel:
         return replace(volume, provenance={**volume.provenance, **provenance})
 
     def advice(self, edited: EditedScan, after: LabelMap, filler: Filler) -> str:
-        """Which filler to choose instead, as a sentence; empty where the one chosen will do."""
+        """Says which filler to choose instead, in a sentence. It is empty if the chosen one will
+        do."""
         if not edited.is_other_anatomy:
             return ""
         name = self.card.name
@@ -121,13 +123,13 @@ class EditModel:
 
 
 def _on_grid_of(scan: Volume, label_map: LabelMap, labels: Collection[int]) -> np.ndarray:
-    """[K,J,I] bool on the scan's grid: where a label map has one of these labels."""
+    """Gives where a label map has one of these labels, as [K,J,I] bool on the scan's grid."""
     mask = np.isin(label_map.labels_kji, sorted(labels)).astype(np.float32)
     return to_grid_of(Volume(mask, label_map.ijk_to_ras), scan).voxels_kji > 0.5
 
 
 def _pieces_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """The connected pieces of a mask that hold a seed."""
+    """Gives the connected pieces of a mask that hold a seed."""
     import SimpleITK
 
     if not (mask & seeds).any():
@@ -140,7 +142,7 @@ def _pieces_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 def _filled(
     edited: Volume, synthetic: Volume, is_hole_kji: np.ndarray, is_known_kji: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the model's voxels went, and all voxels, in the type of the edited volume."""
+    """Gives where the model's voxels were put, and all voxels in the type of the edited volume."""
     voxels, is_made = edited.voxels_kji.copy(), np.zeros(edited.shape_kji, dtype=bool)
     if not is_hole_kji.any():
         return is_made, voxels
@@ -160,7 +162,7 @@ def _filled(
 
 
 def _with_record(volume: Volume, of_model: Mapping[str, str], num_by_model: int) -> Volume:
-    """The volume with what the provenance of an edit says of the model."""
+    """Adds the model's entries to the provenance of an edited volume."""
     provenance = {key: of_model[key] for key in _OF_MODEL if key in of_model}
     provenance |= {"EditFiller": "both", "VoxelsByModel": str(num_by_model)}
     return replace(volume, provenance={**volume.provenance, **provenance})

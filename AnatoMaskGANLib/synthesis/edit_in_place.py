@@ -1,9 +1,9 @@
-"""Edits in a real scan: only what its labels changed is synthetic, and the seam is not seen.
+"""Edits in a real scan: only voxels with changed labels are synthetic, and no seam is visible.
 
-The synthetic volume of the new labels is brought to the scan's intensities by a line fitted where
-both know the tissue, then by a smooth field that carries the difference at the seam into the edit.
-It replaces the scan where labels changed and fades out over a margin around that. Outside the
-margin every voxel of the scan stays as it is, bit for bit.
+The synthetic volume of the new labels is brought to the scan's intensities in two steps: by a line,
+fitted to tissue that both volumes show, and by a smooth field that carries the difference at the
+seam into the edit. It replaces the scan where labels changed and fades out over a margin around
+that. Outside the margin every voxel of the scan stays as it is, bit for bit.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 DEFAULT_MARGIN_MM = 4.0
 SEAMS = ("smooth", "scaled", "none")
-"""How an edit takes on the scan's intensities: by a line and a smooth field, by the line alone, or
-not at all."""
+"""How an edit is adapted to the scan's intensities: by a line and a smooth field, by the line
+alone, or not at all."""
 SURROUNDINGS_MM = 12.0
-"""How far beyond the margin intensities are compared."""
+"""Intensities are compared up to this distance beyond the margin."""
 
-_FEWEST_VOXELS = 50  # to fit a line through
-_GAINS = (0.25, 4.0)  # a fitted gain outside these says that there is no relation
+_FEWEST_VOXELS = 50  # a line is only fitted through at least this many voxels
+_GAINS = (0.25, 4.0)  # a fitted gain outside this range means that there is no relation
 
 
 class VolumeMaker(Protocol):
-    """What makes volumes of label maps: a `Synthesizer`."""
+    """Makes volumes of label maps, as a `Synthesizer` does."""
 
     @property
     def card(self) -> ModelCard:
-        """What the model is."""
+        """Gives the card of the model."""
 
     def match(
         self, label_map: LabelMap, user_table: UserTable | None = None
     ) -> tuple[LabelMatch, ...]:
-        """As `Synthesizer.match`."""
+        """Does the same as `Synthesizer.match`."""
 
     def synthesize(
         self,
@@ -56,7 +56,7 @@ class VolumeMaker(Protocol):
         options: SynthesisOptions | None = None,
         progress: Progress | None = None,
     ) -> Volume:
-        """As `Synthesizer.synthesize`."""
+        """Does the same as `Synthesizer.synthesize`."""
 
 
 def edit_in_place(
@@ -68,10 +68,12 @@ def edit_in_place(
     options: SynthesisOptions | None = None,
     progress: Progress | None = None,
 ) -> Volume:
-    """The scan with the anatomy of the new map where the two maps differ, in the scan's own type.
+    """Puts the anatomy of the new map into the scan where the two maps differ. Keeps the scan's
+    type.
 
-    Labels are compared as the model's classes. Raises VolumeError where scan and maps are not on
-    one grid, ValueError for a margin that is no length; else what `Synthesizer.synthesize` raises.
+    Labels are compared after they were matched to the model's classes. Raises VolumeError if scan
+    and maps are not on one grid, ValueError for an invalid margin, and what
+    `Synthesizer.synthesize` raises.
     """
     check_margin(margin_mm)
     options = options or SynthesisOptions()
@@ -100,12 +102,12 @@ def blend_edit(
     margin_mm: float = DEFAULT_MARGIN_MM,
     seam: str = "smooth",
 ) -> Volume:
-    """The scan with the synthetic volume where labels changed, faded out over the margin.
+    """Puts the synthetic volume into the scan where labels changed, faded out over the margin.
 
-    All on one grid. is_labeled_kji: where the new map has labels; elsewhere the model knows nothing
-    of the tissue, so the margin stops there and intensities are not compared. seam: of `SEAMS`.
-    Voxels of the scan that are no numbers are not compared either, and stay what they are around
-    the changed ones.
+    All arrays are on one grid. is_labeled_kji marks where the new map has labels. Elsewhere the
+    model knows nothing of the tissue, so the margin stops there and intensities are not compared.
+    seam is one of `SEAMS`. Voxels of the scan that are not numbers are not compared either, and
+    they stay as they are unless their label changed.
     """
     check_margin(margin_mm)
     if seam not in SEAMS:
@@ -116,7 +118,7 @@ def blend_edit(
         part = box_around(is_changed_kji, spacing, margin_mm + SURROUNDINGS_MM)
         is_changed, is_labeled = is_changed_kji[part], is_labeled_kji[part]
         distance = distance_mm_to(is_changed, spacing)
-        # Of the whole volume: 1 where labels changed, 0 from the margin on.
+        # Fraction of the synthetic volume: 1 where labels changed, 0 from the margin on.
         fraction = np.where(is_labeled, _fade(distance, margin_mm), 0.0)
         fraction[is_changed] = 1.0
         real = voxels[part].astype(np.float64)
@@ -140,7 +142,7 @@ def blend_edit(
 
 
 def check_margin(margin_mm: float) -> None:
-    """Raises ValueError for a margin that is no length."""
+    """Raises ValueError for a margin that is not 0 to 100 mm."""
     if not (math.isfinite(margin_mm) and 0 <= margin_mm <= 100):
         raise ValueError(f"The margin is {margin_mm} mm; expected 0 to 100 mm")
 
@@ -153,9 +155,9 @@ def in_intensities_of(
     margin_mm: float,
     seam: str = "smooth",
 ) -> np.ndarray:
-    """The synthetic voxels [K,J,I] in the scan's intensities: a line, then a smooth field.
+    """Brings synthetic voxels [K,J,I] to the scan's intensities by a line and a smooth field.
 
-    real: the scan's voxels; is_known: where the two may be compared.
+    real are the scan's voxels. is_known marks where the two may be compared.
     """
     made = synthetic.astype(np.float64)
     if seam == "none" or not is_known.any():
@@ -167,7 +169,8 @@ def in_intensities_of(
     difference = np.where(is_known, real - made, 0.0)
     weight = is_known.astype(np.float64)
     field = np.full(made.shape, difference.sum() / weight.sum())
-    # From coarse to fine: near the seam its own difference counts, far inside what is around.
+    # The field goes from coarse to fine: near the seam it follows the difference there, far inside
+    # the difference of the wider surroundings.
     sigma = max(margin_mm, 2.0)
     for factor in (4.0, 2.0, 1.0):
         smooth = [
@@ -179,18 +182,20 @@ def in_intensities_of(
 
 
 def _gain(made: np.ndarray, real: np.ndarray) -> float:
-    """Slope of the line from synthetic to real intensities; 1 where none can be told."""
+    """Gives the slope of the line from synthetic to real intensities, or 1 if there is no
+    relation."""
     is_flat = min(made.std(), real.std()) < 1e-6 * max(1.0, np.abs(made).max())
     if made.size < _FEWEST_VOXELS or is_flat:
         return 1.0
-    # Ratio of standard deviations, not the regression slope, which noise in `made` makes too small.
+    # This is a ratio of standard deviations. Noise in `made` would make a regression slope too
+    # small.
     correlation = np.corrcoef(made, real)[0, 1]
     gain = float(real.std() / made.std())
     return gain if correlation > 0.3 and _GAINS[0] < gain < _GAINS[1] else 1.0
 
 
 def _fade(distance_mm: np.ndarray, margin_mm: float) -> np.ndarray:
-    """1 at distance 0, 0 from the margin on, with a smooth slope between."""
+    """Gives 1 at distance 0, 0 from the margin on, and a smooth slope between."""
     if margin_mm == 0:
         return np.zeros_like(distance_mm)
     return 0.5 + 0.5 * np.cos(np.pi * np.clip(distance_mm / margin_mm, 0, 1))
@@ -199,7 +204,7 @@ def _fade(distance_mm: np.ndarray, margin_mm: float) -> np.ndarray:
 def box_around(
     is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float], reach_mm: float
 ) -> tuple[slice, ...]:
-    """The box of the changed voxels, grown by a length."""
+    """Gives the box of the changed voxels, grown by a length."""
     part = []
     for axis, spacing in enumerate(reversed(spacing_ijk_mm)):
         others = tuple(other for other in range(3) if other != axis)
@@ -212,7 +217,7 @@ def box_around(
 def distance_mm_to(
     is_changed: np.ndarray, spacing_ijk_mm: tuple[float, float, float]
 ) -> np.ndarray:
-    """Distance of every voxel's center to the nearest changed one's, 0 in it."""
+    """Gives the distance in mm of every voxel's center to that of the nearest changed voxel."""
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(is_changed.astype(np.uint8))
@@ -226,19 +231,20 @@ def distance_mm_to(
 def _smoothed(
     array: np.ndarray, spacing_ijk_mm: tuple[float, float, float], sigma_mm: float
 ) -> np.ndarray:
-    """Gaussian-smoothed along every axis that is long enough for it."""
+    """Applies a Gaussian along every axis that is long enough for it."""
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(array)
     image.SetSpacing(spacing_ijk_mm)
     for axis, size in enumerate(reversed(array.shape)):
-        if size >= 4:  # what the recursive filter needs
+        if size >= 4:  # the recursive filter needs this many voxels
             image = SimpleITK.RecursiveGaussian(image, sigma_mm, False, 0, axis)
     return SimpleITK.GetArrayFromImage(image)
 
 
 def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The values in a type; whole numbers are rounded and kept in its range."""
+    """Converts values to a type. For a type of whole numbers they are rounded and kept in its
+    range."""
     if dtype.kind == "f":
         return values.astype(dtype)
     limits = np.iinfo(dtype)

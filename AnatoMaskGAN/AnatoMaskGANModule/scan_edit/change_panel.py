@@ -1,4 +1,4 @@
-"""Changes of a segment at a click, for those who do not paint."""
+"""The part of the panel that changes a segment at a click, without painting."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 
 LESION = "lesion"
 LOOK_OF_LESION = "fluid"
-"""At first, as of a cyst: it can be seen in most tissues."""
+"""The look of a new lesion at first. It is that of a cyst, which is visible in most tissues."""
 
 
 class Change(enum.Enum):
-    """What is done with a segment; the value is the edit in words."""
+    """A change of a segment. The value is the edit in words."""
 
     GROW = "grow {name} by {amount} mm"
     SHRINK = "shrink {name} by {amount} mm"
@@ -42,7 +42,7 @@ class Change(enum.Enum):
 
     @property
     def amount(self) -> str:
-        """How much at first."""
+        """The amount that the panel shows first."""
         return {
             Change.GROW: "5",
             Change.SHRINK: "5",
@@ -54,7 +54,7 @@ class Change(enum.Enum):
         }[self]
 
     def unit(self) -> str:
-        """What the amount counts."""
+        """The unit of the amount."""
         return {
             Change.GROW: _("mm"),
             Change.SHRINK: _("mm"),
@@ -80,7 +80,7 @@ class ChangeWidgets(Protocol):
 class ChangePanel:
     """Says which change the user chose, in the words that the core and the command line know.
 
-    onChange: called with the change in words when the user presses the button.
+    onChange is called with the change in words when the user presses the button.
     """
 
     def __init__(self, ui: ChangeWidgets, onChange: Callable[[str], None]) -> None:
@@ -97,12 +97,12 @@ class ChangePanel:
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """Names of the segments that do not give way."""
+        """Gives the names of the segments that do not give way."""
         names = self._ui.scanEditFixedEdit.text.split(",")
         return tuple(name.strip() for name in names if name.strip())
 
     def update(self, parameterNode: AnatoMaskGANParameterNode | None) -> None:
-        """List the segments; the chosen one stays chosen where it is still there."""
+        """List the segments. The chosen one stays chosen if it still exists."""
         node = parameterNode.inputSegmentation if parameterNode is not None else None
         names = []
         if node is not None:
@@ -119,12 +119,13 @@ class ChangePanel:
         comboBox.setCurrentIndex(max(comboBox.findText(chosen), 0) if names else -1)
 
     def showReadiness(self, problem: str | None, isFree: bool) -> None:
-        """problem: why no scan can be edited, in words for the user; None when one can."""
+        """Show whether a change can be made. problem says why no scan can be edited, in words for
+        the user; it is None if one can."""
         tip = _("Change the segment, and edit the scan accordingly")
         offer(self._ui.scanEditChangeButton, problem or self._problem(), isFree, tip)
 
     def _problem(self) -> str | None:
-        """Why there is nothing to change yet, in words for the user."""
+        """Says why there is nothing to change yet, in words for the user."""
         if self.change is not Change.ADD_HERE and not self._names:
             return _("The segmentation has no segments yet.")
         if self.change.amount and not self._ui.scanEditAmountEdit.text.strip():
@@ -132,7 +133,7 @@ class ChangePanel:
         return None
 
     def isLesion(self) -> bool:
-        """Whether the change adds a structure that the scan has not."""
+        """Whether the change adds a structure that the scan does not have."""
         return self.change in (Change.ADD_INSIDE, Change.ADD_HERE)
 
     def isSeries(self) -> bool:
@@ -141,7 +142,7 @@ class ChangePanel:
         return "/" in amount or "steps" in amount
 
     def words(self) -> str:
-        """The change that is chosen, such as "grow liver by 5 mm"."""
+        """Gives the chosen change in words, such as "grow liver by 5 mm"."""
         change, amount = self.change, self._ui.scanEditAmountEdit.text.strip()
         if change is Change.MOVE and "in" in amount:  # "0, 0, 10 in 5 steps"
             place, _word, steps = amount.partition("in")
@@ -162,6 +163,6 @@ class ChangePanel:
 
 
 def crosshair() -> tuple[float, float, float]:
-    """Where the crosshair is, in the world's RAS in mm."""
+    """Gives the place of the crosshair in the world's RAS in mm."""
     node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     return tuple(node.GetCrosshairRAS()) if node is not None else (0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What a script or the panel chooses for an edit of a scan, in the words of the command line."""
+"""Choices of a script or the panel for an edit of a scan, in the words of the command line."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScanEditChoices:
-    """How `AnatoMaskGANLogic.editScan` edits a scan, as `anatomaskgan edit` takes it."""
+    """How `AnatoMaskGANLogic.editScan` edits a scan. The choices are those of `anatomaskgan
+    edit`."""
 
     changes: Sequence[str] = ()
-    """Edits in words, done on the segments one after the other, such as "grow liver by 5 mm"; the
-    segmentation itself stays as it is. Numbers with slashes between them make a series."""
+    """Edits in words, such as "grow liver by 5 mm". They are done on the segments one after the
+    other, and the segmentation itself stays as it is. Numbers with slashes between them make a
+    series."""
     looks: Mapping[str, str] = field(default_factory=dict)
-    """Name of a new segment -> what it looks like: like:NAME, MEAN, MEAN,SD, fluid, fat,
-    soft-tissue, calcification, contrast-enhanced or keep, with a rim if it has one."""
+    """The look of each new segment by its name: like:NAME, MEAN, MEAN,SD, fluid, fat, soft-tissue,
+    calcification, contrast-enhanced or keep, with a rim if it has one."""
     fills: Mapping[str, str] = field(default_factory=dict)
-    """Name of a removed segment -> what fills its place: one of these, or around."""
+    """What fills the place of each removed segment, by its name: one of these looks, or around."""
     fixed: Sequence[str] = ()
     """Names of segments that do not yield to `changes`, such as bones."""
     modality: str | None = None
-    """Kind of scan for the looks that are named after a tissue: ct, t1 or t2; None: CT is
+    """Kind of scan for the looks that are named after a tissue: ct, t1 or t2. With None, CT is
     recognized."""
     reachMm: float | None = None
-    """How far from a changed segment voxels may move; None: by the voxels and the edit."""
+    """How far from a changed segment voxels may move. None derives it from the voxels and the
+    edit."""
     areDefaultsTaken: bool = False
     """Whether a new segment without a look is taken for soft tissue, and an unknown kind of scan
-    for T1, instead of refusing them."""
+    for T1. Otherwise both are refused."""
 
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> ScanEditChoices:
-        """The choices of these names; TypeError for a name that is none, with the closest ones."""
+        """Gives the choices of these names. Raises TypeError for an unknown name and lists the
+        closest ones."""
         from AnatoMaskGANLib.synthesis.options import closest_names
 
         own = [one.name for one in fields(cls)]
@@ -47,11 +51,11 @@ class ScanEditChoices:
         return cls(**named)
 
     def to_json(self) -> str:
-        """What a provenance needs to find the edited label map again."""
+        """Gives what a provenance needs to find the edited label map again."""
         return json.dumps({"changes": list(self.changes), "fixed": list(self.fixed)})
 
     def words(self) -> EditWords:
-        """The looks and fills, as the core takes them."""
+        """Gives the looks and fills as the core takes them."""
         from AnatoMaskGANLib.editing import EditWords
 
         return EditWords(

@@ -1,4 +1,4 @@
-"""Edits of a scan: from nodes to what the core makes of them, and into nodes."""
+"""Edits of a scan: hands nodes to the core, and puts its results into nodes."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ class MadeStep:
     """A scan after an edit."""
 
     volume: Volume
-    """With its provenance."""
+    """The edited scan with its provenance."""
     warnings: Sequence[str]
-    """What the user should know, as whole sentences."""
+    """What the user should know, in whole sentences."""
     questions: Sequence[tuple[str, str]] = ()
-    """What the segments could not tell: names, each with "look" or "fill"."""
+    """What the segments leave open: names, each with "look" or "fill"."""
 
 
 @dataclass(frozen=True, eq=False)
 class MadeEdits:
-    """What an edit, or a series of them, made of a scan."""
+    """The results of an edit of a scan, or of a series of them."""
 
     source: EditSource
     choices: ScanEditChoices
     maps: EditMaps
     steps: Mapping[str, MadeStep]
-    """By the name of the step; one with an empty name where there is no series."""
+    """The steps by their names. Without a series there is one step with an empty name."""
 
     def questions(self) -> list[tuple[str, str]]:
-        """What the segments could not tell in any step."""
+        """Gives what the segments leave open in any step."""
         return sorted({asked for step in self.steps.values() for asked in step.questions})
 
     def remarks(self) -> list[str]:
-        """What the user should know, as whole sentences."""
+        """What the user should know, in whole sentences."""
         found = self.maps.remarks()
         for name, edited in self.steps.items():
             found += [f"{name}: {text}" if name else text for text in edited.warnings]
@@ -70,7 +70,8 @@ class MadeEdits:
 
 
 def checkScan(scan: slicer.vtkMRMLNode | None) -> None:
-    """Raises ValueError for a node that holds no scan: labels and colors are no intensities."""
+    """Raises ValueError for a node that does not hold a scan. Labels and colors are not
+    intensities."""
     if scan is None:
         raise ValueError("No scan is selected. Select the scan to edit.")
     kind = scan.GetClassName()
@@ -88,7 +89,7 @@ def checkScan(scan: slicer.vtkMRMLNode | None) -> None:
 
 
 def checkSegmentation(segmentationNode: slicer.vtkMRMLNode | None) -> None:
-    """Raises ValueError for a node that is no segmentation."""
+    """Raises ValueError for a node that is not a segmentation."""
     if segmentationNode is None or not segmentationNode.IsA("vtkMRMLSegmentationNode"):
         raise ValueError(f"Expected a segmentation node, got {segmentationNode}. Select one.")
 
@@ -98,7 +99,7 @@ def checkOutput(
 ) -> None:
     """Raises ValueError for a node that must not be filled.
 
-    None is a new volume; the scan itself is asked for by giving it.
+    None stands for a new volume. The scan itself may be filled if it is given as the node.
     """
     from AnatoMaskGANLib.mrml import is_edited_scan
 
@@ -117,7 +118,8 @@ def checkOutput(
 def outputToFill(
     parameters: AnatoMaskGANParameterNode,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The panel's edited scan, unless it is another scan's, which is kept; None: a new one."""
+    """Gives the panel's edited scan, or None for a new one. An edited copy of another scan is kept
+    and not filled again."""
     output = parameters.followedOutput
     if output is None or output is parameters.followedScan:
         return None
@@ -125,7 +127,8 @@ def outputToFill(
 
 
 def changedSteps(maps: EditMaps, choices: ScanEditChoices) -> dict[str, LabelMap]:
-    """The label maps after the changes in words, by the names of the steps; as painted without."""
+    """Gives the label maps after the changes in words, by the names of the steps. Without changes
+    in words it is the map as it was painted."""
     from AnatoMaskGANLib.editing.changes import changed_label_maps
 
     if not choices.changes:
@@ -140,8 +143,10 @@ def madeEdits(
     backend: DirectBackend | ProcessBackend,
     progress: Progress,
 ) -> MadeEdits:
-    """The scan after each step. Raises ValueError where nothing was edited, EditError and
-    VolumeError as the core does; RuntimeError with their words where a process makes it.
+    """Makes the scan after each step.
+
+    Raises ValueError if nothing was edited, and EditError and VolumeError as the core does. If a
+    process makes the edit, these become a RuntimeError with the same words.
     """
     from AnatoMaskGANLib.mrml import scan_of_node
     from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
@@ -174,7 +179,8 @@ def madeEdits(
 def putEdits(
     made: MadeEdits, outputVolume: slicer.vtkMRMLScalarVolumeNode | None
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """The node with the edited scan and its provenance; a new one beside the scan if None.
+    """Puts the edited scan and its provenance into a node, or into a new one next to the scan if
+    None.
 
     A series becomes a sequence.
     """
@@ -196,7 +202,8 @@ def putEdits(
 
 
 def newEditedScan(scan: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
-    """An empty volume node for the edited copy of a scan, beside it in the subject hierarchy."""
+    """Makes an empty volume node for the edited copy of a scan, next to it in the subject
+    hierarchy."""
     scene = scan.GetScene()
     name = scene.GenerateUniqueName(_("{name} edited").format(name=scan.GetName()))
     node = scene.AddNewNodeByClass(SCALAR_VOLUME_CLASS, name)
@@ -208,7 +215,7 @@ def newEditedScan(scan: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarV
 
 
 def linkToSource(volumeNode: slicer.vtkMRMLScalarVolumeNode, source: EditSource) -> None:
-    """Let the volume refer to the nodes that it is made from; scenes keep such references."""
+    """Let the volume refer to the nodes that it is made from. Scenes save such references."""
     if volumeNode is not source.scan:
         volumeNode.SetNodeReferenceID(SCAN_ROLE, source.scan.GetID())
     volumeNode.SetNodeReferenceID(BEFORE_ROLE, source.before.GetID())
@@ -216,7 +223,7 @@ def linkToSource(volumeNode: slicer.vtkMRMLScalarVolumeNode, source: EditSource)
 
 
 def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
-    """What the provenance tells of the source, beside the nodes."""
+    """Gives what the provenance says of the source in addition to the nodes."""
     return {
         "EditOf": made.source.scan.GetName(),
         "EditSegments": json.dumps(dict(made.maps.labelValues)),
@@ -226,10 +233,10 @@ def recordOf(made: MadeEdits, step: str) -> dict[str, str]:
 
 
 def madeAgain(volumeNode: slicer.vtkMRMLScalarVolumeNode, progress: Progress) -> MadeEdits:
-    """The same voxels as those of an edited scan, from its provenance alone.
+    """Makes the voxels of an edited scan again, from its provenance alone.
 
-    Raises ValueError where it is no edited scan, and where the scan or a segmentation is gone or
-    has changed since.
+    Raises ValueError if the node is not an edited scan, and if the scan or a segmentation is gone
+    or has changed since.
     """
     from AnatoMaskGANLib.editing import EditSettings, ScanEditSession
     from AnatoMaskGANLib.editing.provenance import METHOD, scan_sha256

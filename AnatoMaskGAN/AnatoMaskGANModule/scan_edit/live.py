@@ -1,4 +1,4 @@
-"""The scan follows the brush: every stroke in the Segment Editor shows in the edited scan."""
+"""Lets the scan follow the brush: every stroke in the Segment Editor shows in the edited scan."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ class _Followed:
 
 
 class ScanFollower(VTKObservationMixin):
-    """Watches the segments and keeps the edited scan up to date; nothing here waits.
+    """Watches the segments and keeps the edited scan up to date. Nothing here waits.
 
-    A stroke starts a timer, so that several become one. The process beside the application gets the
-    box of labels that changed, and gives back the box of voxels that did: first a quick picture,
-    then the final one. While a final one is made, another stroke asks it to end.
+    A stroke starts a timer, so that several strokes become one request. The synthesis process gets
+    the box of labels that changed and gives back the box of voxels that changed: first a quick
+    picture, then the final one. Another stroke ends the making of a final picture early.
 
-    onChanged: called with no argument when the state or what it tells changed. onFirst: with the
-    node that is filled, when it is known. choicesOf: what the panel says of looks and fills.
+    onChanged is called without an argument when the state or its text changed. onFirst is called
+    with the node that is filled, as soon as it is known. choicesOf gives the panel's looks and
+    fills.
     """
 
     DELAY_MS = 120
@@ -71,12 +72,13 @@ class ScanFollower(VTKObservationMixin):
         self._onChanged, self._onFirst = onChanged, onFirst
         self.state, self.text = LiveState.OFF, ""
         self.answer: ScanEdited | None = None
-        """The newest one: counts, questions and warnings."""
+        """The newest answer, with counts, questions and warnings."""
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._followed: _Followed | None = None
         self._request: Asked | None = None
-        self._isQuick = False  # whether the request is for a first picture
-        self._sent: tuple[LabelMap, ScanEditChoices] | None = None  # with the newest request
+        self._isQuick = False  # whether the request asks for a first picture
+        # the map and choices of the newest request
+        self._sent: tuple[LabelMap, ScanEditChoices] | None = None
         self._isAgainNeeded = False
         self._begin = 0.0
         self._delayTimer = qt.QTimer()
@@ -99,7 +101,7 @@ class ScanFollower(VTKObservationMixin):
         self._delayTimer.start(0)
 
     def stop(self) -> None:
-        """Follow no longer; what was made stays."""
+        """Stop following. What was made stays."""
         if not self.isOn:
             return
         self._delayTimer.stop()
@@ -112,7 +114,7 @@ class ScanFollower(VTKObservationMixin):
         self._setState(LiveState.OFF)
 
     def onEdited(self, caller: Any = None, event: Any = None) -> None:
-        """Something changed that the edited scan depends on, or may."""
+        """React to a change of something that the edited scan may depend on."""
         if not self.isOn:
             return
         if self._request is None:
@@ -124,7 +126,7 @@ class ScanFollower(VTKObservationMixin):
             self._backend.endSoon(self._request)
 
     def onScanModified(self, caller: Any = None, event: Any = None) -> None:
-        """The scan, its place or the segments at the start became others."""
+        """React to a change of the scan, its place, or the segments at the start."""
         self._followed = None
         self.onEdited()
 
@@ -133,7 +135,7 @@ class ScanFollower(VTKObservationMixin):
         self._onChanged()
 
     def _submit(self) -> None:
-        """Ask for what the edits so far need; nothing when they left every label as it was."""
+        """Ask for the pictures that the edits so far need. Does nothing if no label changed."""
         parameters = self._parameterNode
         if parameters is None or parameters.inputSegmentation is None:
             self.stop()
@@ -160,7 +162,7 @@ class ScanFollower(VTKObservationMixin):
     def _ask(self, after: LabelMap, choices: ScanEditChoices, isQuick: bool) -> None:
         from AnatoMaskGANLib.synthesis.worker.edit_messages import EditRequest
 
-        if not self._backend.isEditing:  # the process was ended by whoever cancelled another run
+        if not self._backend.isEditing:  # another run was cancelled, which ended the process
             self._followed = None
             self._setState(LiveState.PENDING)
             self._delayTimer.start(0)
@@ -171,7 +173,8 @@ class ScanFollower(VTKObservationMixin):
         self._pollTimer.start()
 
     def _followedNow(self, parameters: AnatoMaskGANParameterNode) -> _Followed:
-        """What the process knows of the scan; it is told anew where something became another."""
+        """Gives what the process knows of the scan, and sends it anew if something in it was
+        replaced."""
         from AnatoMaskGANLib.mrml import scan_of_node
 
         scanNode, segmentation = parameters.followedScan, parameters.inputSegmentation
@@ -230,7 +233,7 @@ class ScanFollower(VTKObservationMixin):
         self.addObserver(scan, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self.onScanModified)
 
     def _poll(self) -> None:
-        """Take what the process answered, whatever becomes of it."""
+        """Take the answers of the process, whatever the outcome."""
         request = self._request
         if request is None:
             return
@@ -254,7 +257,7 @@ class ScanFollower(VTKObservationMixin):
         elif isinstance(message, messages.Finished):
             self._finish()
         elif isinstance(message, (messages.Cancelled, messages.Superseded)):
-            if not self._isAgainNeeded:  # not by a stroke: the process was ended
+            if not self._isAgainNeeded:  # no stroke cancelled it, so the process was ended
                 self._isAgainNeeded = True
             self._sent = None
             self._end(LiveState.PENDING)
@@ -278,7 +281,7 @@ class ScanFollower(VTKObservationMixin):
             self._onFirst(target)
 
     def _fillAnew(self, followed: _Followed) -> None:
-        """Let the node be the scan as it was, which says that it is being edited."""
+        """Fill the node with the scan before the edit, and note that it is being edited."""
         from AnatoMaskGANLib.mrml import update_edited_scan
 
         being = {"EditedScan": "YES", "Notice": _("A scan that is being edited; not for diagnosis")}
@@ -299,7 +302,7 @@ class ScanFollower(VTKObservationMixin):
         update_edit_provenance(followed.target, {**message.provenance, **own})
 
     def _finish(self) -> None:
-        """After a first picture ask for the final one, unless there was another stroke."""
+        """Ask for the final picture after a first one, unless there was another stroke."""
         wasQuick, sent = self._isQuick, self._sent
         seconds = time.monotonic() - self._begin
         if wasQuick and sent is not None and not self._isAgainNeeded:
@@ -307,11 +310,11 @@ class ScanFollower(VTKObservationMixin):
             self._ask(*sent, isQuick=False)
         else:
             if wasQuick:
-                self._sent = None  # it still has no final picture
+                self._sent = None  # there is still no final picture of this edit
             self._end(LiveState.UP_TO_DATE, _("{seconds:.1f} s").format(seconds=seconds))
 
     def _fail(self, text: str) -> None:
-        """Tell the reason; the next edit begins anew."""
+        """Show the reason. The next edit begins anew."""
         self._followed = self._sent = None
         self._end(LiveState.FAILED, text)
 

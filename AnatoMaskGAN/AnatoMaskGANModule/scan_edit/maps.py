@@ -1,4 +1,4 @@
-"""A segmentation before and after an edit as label maps on the scan's grid, and back."""
+"""Converts a segmentation before and after an edit to label maps on the scan's grid, and back."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EditMaps:
-    """The two label maps of an edit; a segment has the same value in both."""
+    """The two label maps of an edit. A segment has the same value in both."""
 
     before: LabelMap
     after: LabelMap
     labelValues: dict[str, int]
-    """Segment ID to its value."""
+    """The value of each segment by its ID."""
     numOverlapping: int
-    """Voxels of more than one segment after the edit; there the last segment of the list counts."""
+    """Number of voxels in more than one segment after the edit. The last segment of the list counts
+    there."""
 
     def remarks(self) -> list[str]:
-        """What the user should know of the segments, as whole sentences."""
+        """Gives what the user should know of the segments, in whole sentences."""
         if not self.numOverlapping:
             return []
         text = _(
@@ -42,9 +43,10 @@ def editMaps(
     after: slicer.vtkMRMLSegmentationNode,
     labelValues: Mapping[str, int] | None = None,
 ) -> EditMaps:
-    """The segments of both on the scan's grid; VolumeError where none of them lies on it.
+    """Gives the segments of both on the scan's grid. Raises VolumeError if none of them lies on it.
 
-    labelValues: of a provenance, so that the maps are the same again; None: numbered from 1.
+    labelValues are those of a provenance, so that the maps are the same again. With None, segments
+    are numbered from 1.
     """
     from AnatoMaskGANLib.mrml import labels_on_scan
 
@@ -60,7 +62,7 @@ def editMaps(
 def afterMap(
     scan: slicer.vtkMRMLScalarVolumeNode, after: slicer.vtkMRMLSegmentationNode, maps: EditMaps
 ) -> LabelMap:
-    """The segments as they are now, as a label map that goes with the one before.
+    """Gives the segments as they are now, as a label map that goes with the one before the edit.
 
     A segment that is new since then gets a value of its own, which `maps` notes.
     """
@@ -73,9 +75,9 @@ def afterMap(
 
 
 def _withHolesClosed(before: LabelMap, after: LabelMap) -> LabelMap:
-    """The map after, in which what lies nearest takes the place of a segment that was deleted.
+    """Gives the voxels of deleted segments the label that lies nearest in the map after the edit.
 
-    It is the same as when the segment is removed by a change in words.
+    The result is the same as if the segment were removed by a change in words.
     """
     from AnatoMaskGANLib.editing.operations import remove
 
@@ -93,10 +95,10 @@ def writeSegments(
     maps: EditMaps,
     changed: LabelMap,
 ) -> None:
-    """Let the segments be as in a changed label map, where it differs from `maps.after`.
+    """Write a changed label map into the segments where it differs from `maps.after`.
 
-    Segments that did not change, and what of them is hidden by others, stay as they are; a label
-    that none of them has becomes a new segment.
+    Segments that did not change stay as they are, including voxels that other segments hide. A
+    label that none of them has becomes a new segment.
     """
     segmentation = segmentationNode.GetSegmentation()
     idOf = {value: segmentID for segmentID, value in maps.labelValues.items()}

@@ -1,4 +1,4 @@
-"""The scan that belongs to a segmentation, found without asking."""
+"""Finds the scan that belongs to a segmentation without asking the user."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from AnatoMaskGANModule.synthesis.request import SCALAR_VOLUME_CLASS
 def scanOf(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that the segmentation was drawn on, or else the first volume that is no result of
-    this program; None without one."""
+    """Gives the volume that the segmentation was drawn on, or else the first volume that this
+    program did not make. None if there is no such volume."""
     from AnatoMaskGANLib.mrml import provenance_of
 
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
@@ -21,7 +21,7 @@ def scanOf(
     count = scene.GetNumberOfNodesByClass(SCALAR_VOLUME_CLASS)
     volumes = [scene.GetNthNodeByClass(number, SCALAR_VOLUME_CLASS) for number in range(count)]
     for volume in (drawnOn, *volumes):
-        # labels and vectors are such nodes, too
+        # this class includes its subclasses, such as volumes of labels and of vectors
         isScan = volume is not None and volume.GetClassName() == SCALAR_VOLUME_CLASS
         if isScan and volume.GetImageData() is not None and not provenance_of(volume):
             return volume

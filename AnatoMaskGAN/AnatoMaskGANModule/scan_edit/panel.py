@@ -1,4 +1,4 @@
-"""The section in which a scan follows its segmentation."""
+"""The section of the panel in which a scan follows its segmentation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ScanEditWidgets(ChangeWidgets, QuestionsWidgets, Protocol):
 
 
 class ScanEditPanel:
-    """Edits the scan at a click, tells what was done, and shows it before and after."""
+    """Edits the scan at a click, shows what was done, and shows the scan before and after."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class ScanEditPanel:
         ui.scanEditFollowCheckBox.toggled.connect(self.setFollowing)
 
     def close(self) -> None:
-        """The panel goes away."""
+        """Stop following the scan and watching the scene when the panel closes."""
         self.follower.stop()
         self._observeScene(None)
 
@@ -129,7 +129,8 @@ class ScanEditPanel:
             ui.scanEditBeforeButton.blockSignals(wasBlocked)
 
     def showReadiness(self, readiness: Readiness) -> None:
-        """A model is not needed: only what else runs keeps an edit from starting."""
+        """Show whether an edit can start. It needs no model, so only another run keeps it from
+        starting."""
         problem, isFollowing = self._problem(), self.follower.isOn
         tip = _("Make the scan as it would be with the segments as they are now")
         isFree = not readiness.isRunning
@@ -138,7 +139,7 @@ class ScanEditPanel:
         self._ui.scanEditFollowCheckBox.setEnabled(isFollowing or (problem is None and isFree))
 
     def _problem(self) -> str | None:
-        """Why no scan can be edited yet, in words for the user."""
+        """Says why no scan can be edited yet, in words for the user."""
         parameters = self._parameterNode
         if parameters is None:
             return _("The scene is closing.")
@@ -162,10 +163,10 @@ class ScanEditPanel:
             self._parameterNode.inputSegmentation = node
 
     def startFromHere(self) -> None:
-        """The scan fits the segments as they are now."""
+        """Take the segments as they are now for those that fit the scan."""
         if self._parameterNode is not None:
             self._logic.startEditFromHere(self._parameterNode.inputSegmentation)
-            self._parameterNode.followedOutput = None  # the edited scan of before is kept
+            self._parameterNode.followedOutput = None  # the edited scan made so far is kept
             self.update(self._parameterNode)
             self.follower.onScanModified()
             self._tell(_("Later edits are compared with the segments as they are now."))
@@ -184,7 +185,7 @@ class ScanEditPanel:
                 self._edit(parameters, ())
 
     def changeSegment(self, words: str) -> None:
-        """Change a segment, and edit the scan; a series leaves the segments as they are."""
+        """Change a segment and edit the scan. A series leaves the segments as they are."""
         if self._parameterNode is None:
             return
         parameters = self._parameterNode
@@ -202,18 +203,18 @@ class ScanEditPanel:
                 (words,),
                 self.changePanel.fixed,
             )
-            if not self.follower.isOn:  # else it has seen the change
+            if not self.follower.isOn:  # otherwise the follower has seen the change
                 self._edit(parameters, ())
 
     def onAnswered(self) -> None:
-        """The user said what a structure looks like: make the scan anew."""
+        """Make the scan anew after the user said what a structure looks like."""
         if self.follower.isOn:
             self.follower.onEdited()
         else:
             self.edit()
 
     def setFollowing(self, isOn: bool) -> None:
-        """Let the scan follow every stroke, or no longer."""
+        """Let the scan follow every stroke, or stop it from following."""
         if isOn and self._parameterNode is not None:
             self.follower.start(self._parameterNode)
         else:
@@ -221,7 +222,7 @@ class ScanEditPanel:
         self._onFollowing()
 
     def showFollowing(self) -> None:
-        """Tick the box while the scan follows, and tell whether it is up to date."""
+        """Tick the box while the scan follows, and show whether it is up to date."""
         follower, ui = self.follower, self._ui
         wasBlocked = ui.scanEditFollowCheckBox.blockSignals(True)
         ui.scanEditFollowCheckBox.setChecked(follower.isOn)
@@ -285,10 +286,10 @@ class ScanEditPanel:
         showText(self._ui.scanEditWarningsLabel, "\n".join(warnings), isWarning=True)
         self._ui.scanEditWarningsLabel.setVisible(bool(warnings))
 
-    # What is seen
+    # Display
 
     def showBefore(self, isBefore: bool) -> None:
-        """Show the scan as it was, or as it is edited, in the same views."""
+        """Show the scan before or after the edit, in the same views."""
         if self._parameterNode is None:
             return
         shown = self._parameterNode.followedScan if isBefore else self._editedVolume()
@@ -300,7 +301,7 @@ class ScanEditPanel:
             self.showSideBySide()
 
     def showSideBySide(self) -> None:
-        """The scan, its edited copy, and the difference of the two."""
+        """Show the scan, its edited copy, and the difference of the two next to one another."""
         edited = self._editedVolume()
         if self._parameterNode is None or edited is None:
             return
@@ -322,13 +323,13 @@ class ScanEditPanel:
             self._tell(_("Saved the picture {path}.").format(path=path))
 
     def askForFile(self, name: str) -> str:
-        """The path that the user chooses; empty if none."""
+        """Gives the path that the user chooses; empty if there is none."""
         window = slicer.util.mainWindow()
         title = _("Save a picture of the scan before and after")
         return str(qt.QFileDialog.getSaveFileName(window, title, name, _("Pictures (*.png)")))
 
     def makeAgain(self) -> None:
-        """Make the voxels again by the provenance, and tell whether they are the same."""
+        """Make the voxels again from the provenance, and say whether they are the same."""
         edited = self._editedVolume()
         if edited is None:
             return
@@ -355,7 +356,7 @@ class ScanEditPanel:
 def choicesOfPanel(
     parameters: AnatoMaskGANParameterNode, changes: Sequence[str], fixed: Sequence[str]
 ) -> dict[str, Any]:
-    """What the panel says of an edit, by the names that scripts use."""
+    """Gives the panel's choices for an edit, by the names that scripts use."""
     return {
         "changes": tuple(changes),
         "looks": dict(parameters.editLooks.items()),
@@ -367,7 +368,7 @@ def choicesOfPanel(
 
 
 def countsOf(edited: slicer.vtkMRMLScalarVolumeNode) -> dict[str, int]:
-    """How many voxels an edit Moved, Filled and Painted, by its provenance."""
+    """Gives the numbers of voxels that an edit Moved, Filled and Painted, from its provenance."""
     from AnatoMaskGANLib.mrml import provenance_of
 
     provenance = provenance_of(edited)
@@ -375,7 +376,7 @@ def countsOf(edited: slicer.vtkMRMLScalarVolumeNode) -> dict[str, int]:
 
 
 def countsText(edited: slicer.vtkMRMLScalarVolumeNode, counts: Mapping[str, int]) -> str:
-    """How many voxels an edit moved, filled and painted, in a sentence."""
+    """Says how many voxels an edit moved, filled and painted, in a sentence."""
     spacing = edited.GetSpacing()
     milliliters = sum(counts.values()) * spacing[0] * spacing[1] * spacing[2] / 1000
     total = slicer.util.arrayFromVolume(edited).size

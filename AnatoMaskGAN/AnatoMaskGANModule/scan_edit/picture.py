@@ -1,4 +1,4 @@
-"""A picture of a scan before and after an edit, for teaching; it says that the scan was edited."""
+"""Makes a picture of a scan before and after an edit, for teaching, and marks it as edited."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import Volume
 
-# Pixels: of the longest side of the scan, of what is between the pictures, of a line of text.
+# Sizes in pixels: the longest side of the scan, the gap between pictures, the height of a line of
+# text, and the font.
 LONGEST = 460
 GAP = 6
 LINE = 30
 FONT = 20
-# Of the color that says that something is not as measured, red, green, blue.
+# The color of texts that say that something is not as measured, as red, green, blue.
 MARK = (255, 190, 60)
 
 
 def editPicture(
     scan: Volume, edited: Volume, window: tuple[float, float], title: str
 ) -> np.ndarray:
-    """[H,W,3] uint8: an axial and a coronal slice where most changed; before, after, difference.
+    """Draws the axial and the coronal slice that changed most, each before, after, and as a
+    difference. Gives [H,W,3] uint8.
 
-    window: intensities of black and white. title: written below. Raises ValueError where the two
-    are the same everywhere.
+    window gives the intensities of black and white. title is written below. Raises ValueError if
+    both scans are the same everywhere.
     """
     before, sizes = _inRas(scan)
     after, _sizes = _inRas(edited)
@@ -59,7 +61,8 @@ def savePicture(
     editedNode: slicer.vtkMRMLScalarVolumeNode,
     path: str,
 ) -> None:
-    """Write the picture of two nodes, as the scan's window shows them; OSError where it cannot."""
+    """Write the picture of two nodes with the scan's window. Raises OSError if it cannot be
+    written."""
     from AnatoMaskGANLib.mrml import scan_of_node
 
     scan, edited = scan_of_node(scanNode), scan_of_node(editedNode)
@@ -74,7 +77,8 @@ def savePicture(
 
 
 def _inRas(volume: Volume) -> tuple[np.ndarray, list[float]]:
-    """The voxels with the axes as near as can be to right, anterior, superior, and their mm."""
+    """Gives the voxels with axes that are as near as possible to right, anterior and superior, and
+    the lengths along these axes in mm."""
     voxels = volume.voxels_kji.transpose(2, 1, 0).astype(np.float32)
     directions = volume.ijk_to_ras[:3, :3]
     spacing = np.linalg.norm(directions, axis=0)
@@ -94,7 +98,8 @@ def _gray(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _upright(gray: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A slice [right, up] in so many pixels: the patient's right on the left, up at the top."""
+    """Gives a slice [right, up] in so many pixels, with the patient's right on the left and up at
+    the top."""
     lines, columns = (
         ((np.arange(count) + 0.5) * size / count).astype(int)
         for count, size in zip(shape, gray.shape[::-1], strict=True)
@@ -117,7 +122,7 @@ def _composed(rows: list[list[np.ndarray]], title: str) -> np.ndarray:
             bottom = top + shown.shape[0]
             middle = left + (widths[column] - shown.shape[1]) // 2
             canvas[top:bottom, middle : middle + shown.shape[1]] = shown[..., None]
-            if column == 1:  # in the image itself, where nobody cuts it off
+            if column == 1:  # the text is in the image itself, where nobody can cut it off
                 _writeText(canvas, head, (middle + GAP, bottom - LINE), MARK)
             top = bottom + GAP
         left += widths[column] + GAP
@@ -128,7 +133,7 @@ def _composed(rows: list[list[np.ndarray]], title: str) -> np.ndarray:
 def _writeText(
     canvas: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]
 ) -> None:
-    """Write a line of text into the canvas; place: of its upper left corner (right, down)."""
+    """Write a line of text into the canvas. place is its upper left corner (right, down)."""
     properties = vtk.vtkTextProperty()
     properties.SetFontSize(FONT)
     properties.SetColor(*(channel / 255 for channel in color))
@@ -142,8 +147,8 @@ def _writeText(
     left, top = place
     pixels = pixels[: canvas.shape[0] - top, : canvas.shape[1] - left]
     part = canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]]
-    share = pixels[..., 3:] / 255
-    part[:] = (share * pixels[..., :3] + (1 - share) * part).astype(np.uint8)
+    fraction = pixels[..., 3:] / 255
+    part[:] = (fraction * pixels[..., :3] + (1 - fraction) * part).astype(np.uint8)
 
 
 def _write(pixels: np.ndarray, path: str) -> None:

@@ -1,4 +1,5 @@
-"""The table of what segments cannot tell: looks of new structures, fills of removed ones."""
+"""The table of questions that segments leave open: looks of new structures, fills of removed
+ones."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from slicer.i18n import tr as _
 from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 
 DEFAULT_LOOK, DEFAULT_FILL = "soft-tissue", "around"
-# Of the table, which is scrolled where there are more questions.
+# Sizes of the table, which is scrolled if there are more questions than rows.
 HEADER_PIXELS, ROW_PIXELS, MOST_ROWS = 30, 26, 5
 
 
@@ -22,9 +23,9 @@ class QuestionsWidgets(Protocol):
 
 
 class QuestionsPanel:
-    """A row for each question, with the answer that is used; hidden without a question.
+    """Shows a row for each question, with the answer that is used. It is hidden without a question.
 
-    onAnswered: called with no argument when the user gave another answer.
+    onAnswered is called without an argument when the user gave another answer.
     """
 
     def __init__(self, ui: QuestionsWidgets, onAnswered: Callable[[], None]) -> None:
@@ -40,8 +41,8 @@ class QuestionsPanel:
         questions: Sequence[tuple[str, str]],
         names: Sequence[str],
     ) -> None:
-        """questions: names of segments, each with "look" or "fill"; names: of the segments that the
-        scan has, which others can look like."""
+        """Show the questions. questions are names of segments, each with "look" or "fill". names
+        are those of the scan's segments, which other segments can look like."""
         self._parameterNode = parameterNode
         content = (parameterNode, tuple(questions), tuple(names))
         if content == self._content:
@@ -60,7 +61,7 @@ class QuestionsPanel:
         table.setFixedHeight(HEADER_PIXELS + ROW_PIXELS * min(len(questions), MOST_ROWS))
 
     def _chooser(self, name: str, isNew: bool, names: Sequence[str]) -> qt.QComboBox:
-        """The answers to one question; others can be typed."""
+        """Offers the answers to one question. Others can be typed."""
         from AnatoMaskGANLib.editing import TISSUES
 
         chooser = qt.QComboBox()
@@ -78,7 +79,7 @@ class QuestionsPanel:
         return chooser
 
     def answer(self, name: str, isNew: bool, words: str) -> None:
-        """Take an answer of the user's for the segment of that name."""
+        """Take the user's answer for the segment of that name."""
         if self._parameterNode is None:
             return
         answers = self._answers(isNew)

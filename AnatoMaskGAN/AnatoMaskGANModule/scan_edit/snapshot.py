@@ -1,4 +1,4 @@
-"""The segments as they were: a hidden copy that belongs to a segmentation and is saved with it."""
+"""Keeps the segments as they were, in a hidden copy that is saved with its segmentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import slicer.util
 from slicer.i18n import tr as _
 
 SNAPSHOT_ROLE = "AnatoMaskGAN.SegmentsBefore"
-# From the copy to its segmentation: a copy of a segmentation refers to the first one's snapshot.
+# Role of the reference from the hidden copy to its segmentation. It is needed because a copied
+# segmentation also refers to the snapshot of the first one.
 _OWNER_ROLE = "AnatoMaskGAN.SnapshotOf"
 _TIME_ATTRIBUTE = "AnatoMaskGAN.Time"
 
@@ -17,7 +18,7 @@ _TIME_ATTRIBUTE = "AnatoMaskGAN.Time"
 def snapshotOf(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLSegmentationNode | None:
-    """The segments as they were when they were first used, or at the last `startFromHere`."""
+    """Gives the segments as they were when they were first used, or at the last `startFromHere`."""
     snapshot = segmentationNode.GetNodeReference(SNAPSHOT_ROLE)
     if snapshot is None or snapshot.GetNodeReference(_OWNER_ROLE) is not segmentationNode:
         return None
@@ -26,25 +27,26 @@ def snapshotOf(
 
 def isSnapshot(node: slicer.vtkMRMLNode) -> bool:
     """Whether the node is the hidden copy of another segmentation."""
-    return node.GetAttribute(_TIME_ATTRIBUTE) is not None  # also when the segmentation is gone
+    # this also holds when the segmentation is gone
+    return node.GetAttribute(_TIME_ATTRIBUTE) is not None
 
 
 def timeOf(snapshot: slicer.vtkMRMLSegmentationNode) -> str:
-    """When the snapshot was taken, as "02 May, 14:05"; empty where that is not known."""
+    """Gives when the snapshot was taken, as "02 May, 14:05". It is empty if that is not known."""
     return str(snapshot.GetAttribute(_TIME_ATTRIBUTE) or "")
 
 
 def remembered(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """The snapshot, which is taken now if there is none yet."""
+    """Gives the snapshot, and takes one now if there is none yet."""
     return snapshotOf(segmentationNode) or startFromHere(segmentationNode)
 
 
 def startFromHere(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLSegmentationNode:
-    """The snapshot, with the segments as they are now."""
+    """Takes the snapshot of the segments as they are now."""
     snapshot = snapshotOf(segmentationNode)
     if snapshot is None:
         scene = segmentationNode.GetScene()
@@ -62,7 +64,7 @@ def startFromHere(
 
 
 def backToStart(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Let the segments be as they were; nothing without a snapshot."""
+    """Bring the segments back as they were. Does nothing without a snapshot."""
     snapshot = snapshotOf(segmentationNode)
     if snapshot is not None:
         _copySegments(snapshot, segmentationNode)

@@ -1,10 +1,10 @@
 """The five criteria by which edits of medical images are judged, and the distance from a truth.
 
 Composition (an edit that changes nothing), reversibility (an edit and its inverse), minimality
-(what is beyond the reach), effectiveness (whether the edit is there) and realism (whether it looks
-like the scan). Arrays [K,J,I]; intensities in [0,1] after the window unless bits are compared.
-Ours, after the axioms of counterfactual images (Monteiro et al., 2023), in numbers that need no
-trained network.
+(what changes beyond the reach), effectiveness (whether the edit is there) and realism (whether it
+looks like the scan). Arrays are [K,J,I]. Intensities are in [0,1] after the window, unless bits are
+compared. The criteria are ours. They follow the axioms of counterfactual images (Monteiro et al.,
+2023), in numbers that need no trained network.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from functools import cached_property
 import numpy as np
 
 AROUND_VOXELS = 2
-"""Voxels around the changed ones that count as the edit."""
+"""Voxels this near to the changed ones count as part of the edit."""
 BOX_ROOM_VOXELS = 12
-"""Voxels around the changed ones in the box of an edit."""
+"""The box of an edit reaches this many voxels beyond the changed ones."""
 REACH_VOXELS = 12.0
-"""Distance in shortest edges of a voxel from which on an edit should change nothing."""
-_FEWEST_VOXELS = 60  # of a label whose deviation is compared
-_BEST_DB = 120.0  # of images that are equal
+"""An edit should change nothing from this distance on, in shortest edges of a voxel."""
+_FEWEST_VOXELS = 60  # a label needs this many voxels for its standard deviation to be compared
+_BEST_DB = 120.0  # the PSNR that equal images get
 
 
 @dataclass(frozen=True, eq=False)
 class EditPlaces:
-    """Where an edit is, from the label maps before and after it."""
+    """The places of an edit, from the label maps before and after it."""
 
     before: np.ndarray
     after: np.ndarray
@@ -35,12 +35,13 @@ class EditPlaces:
 
     @cached_property
     def is_changed(self) -> np.ndarray:
-        """[K,J,I] bool: voxels with another label than before."""
+        """Marks voxels with another label than before, as [K,J,I] bool."""
         return self.before != self.after
 
     @cached_property
     def box(self) -> tuple[slice, ...]:
-        """The box of the changed voxels with room around. Raises ValueError without any."""
+        """Gives the box of the changed voxels with room around it. Raises ValueError if no voxel
+        changed."""
         from scipy import ndimage
 
         found = ndimage.find_objects(self.is_changed.astype(np.int8))
@@ -55,25 +56,28 @@ class EditPlaces:
 
     @cached_property
     def is_edit(self) -> np.ndarray:
-        """[K,J,I] bool in the box: the changed voxels and two around."""
+        """Marks the changed voxels and those up to two voxels around, as [K,J,I] bool in the
+        box."""
         from scipy import ndimage
 
         return ndimage.binary_dilation(self.is_changed[self.box], iterations=AROUND_VOXELS)
 
     @cached_property
     def is_labeled_edit(self) -> np.ndarray:
-        """[K,J,I] bool in the box: the changed voxels and their neighbors that have a label."""
+        """Marks the changed voxels and their neighbors that have a label, as [K,J,I] bool in the
+        box."""
         from scipy import ndimage
 
         return ndimage.binary_dilation(self.is_changed[self.box]) & (self.after[self.box] > 0)
 
     @cached_property
     def is_beyond(self) -> np.ndarray:
-        """[K,J,I] bool: voxels farther from every changed one than an edit reaches."""
+        """Marks voxels that are farther from every changed one than an edit reaches, as [K,J,I]
+        bool."""
         from scipy import ndimage
 
         reach = REACH_VOXELS * min(self.spacing_kji_mm)
-        # the box already has room of so many voxels
+        # the box already contains this many voxels around the changed ones
         near = tuple(
             slice(max(0, side.start - math.ceil(reach / mm)), side.stop + math.ceil(reach / mm))
             for side, mm in zip(self.box, self.spacing_kji_mm, strict=True)
@@ -87,13 +91,13 @@ class EditPlaces:
 
 
 def share_of_changed_bits(scan: np.ndarray, made: np.ndarray) -> float:
-    """Composition: fraction of the voxels that differ although nothing was edited."""
+    """Composition: gives the fraction of the voxels that differ although nothing was edited."""
     return float(np.count_nonzero(scan != made) / scan.size)
 
 
 def minimality(scan: np.ndarray, made: np.ndarray, places: EditPlaces) -> dict[str, float]:
-    """Fraction of the voxels beyond the reach that differ; voxels that differ over those whose
-    label changed."""
+    """Gives the fraction of the voxels beyond the reach that differ, and the number of voxels that
+    differ divided by the number whose label changed."""
     differs = scan != made
     beyond = int(np.count_nonzero(places.is_beyond))
     num_changed = int(np.count_nonzero(places.is_changed))
@@ -104,7 +108,7 @@ def minimality(scan: np.ndarray, made: np.ndarray, places: EditPlaces) -> dict[s
 
 
 def truth_distance(true: np.ndarray, made: np.ndarray, places: EditPlaces) -> dict[str, float]:
-    """PSNR in dB over the labeled voxels of the edit, and over its box."""
+    """Gives the PSNR in dB over the labeled voxels of the edit, and over its box."""
     true, made = true[places.box], made[places.box]
     everywhere = np.ones(true.shape, dtype=bool)
     return {
@@ -114,12 +118,13 @@ def truth_distance(true: np.ndarray, made: np.ndarray, places: EditPlaces) -> di
 
 
 def reversibility(scan: np.ndarray, back: np.ndarray, places: EditPlaces) -> dict[str, float]:
-    """PSNR in dB over the edit between the scan and the scan after the edit and its inverse."""
+    """Gives the PSNR in dB, over the edit, of the scan after the edit and its inverse, compared
+    with the scan before."""
     return {"edit_undone": psnr(scan[places.box], back[places.box], places.is_edit)}
 
 
 def psnr(true: np.ndarray, made: np.ndarray, where: np.ndarray) -> float:
-    """In dB for intensities in [0,1]; at most 120."""
+    """Gives the PSNR in dB for intensities in [0,1]; at most 120."""
     if not where.any():
         return math.nan
     error = np.square((true - made)[where], dtype=np.float64).mean()
@@ -127,8 +132,9 @@ def psnr(true: np.ndarray, made: np.ndarray, where: np.ndarray) -> float:
 
 
 def effectiveness(scan: np.ndarray, made: np.ndarray, places: EditPlaces) -> dict[str, float]:
-    """Fraction of the changed voxels that are nearer to the mean of their new label in the scan
-    than to that of their old one. Of labels with equal means every second one is by chance."""
+    """Gives the fraction of the changed voxels that are nearer to the mean of their new label in
+    the scan than to that of their old one. If both labels have nearly the same mean, about half of
+    their voxels count by chance."""
     scan, made = scan[places.box], made[places.box]
     before, after = places.before[places.box], places.after[places.box]
     is_changed = places.is_changed[places.box]
@@ -152,10 +158,11 @@ def _mean_of(scan: np.ndarray, labels: np.ndarray, label: int) -> float:
 def realism(
     made: np.ndarray, reference: np.ndarray, reference_labels: np.ndarray, places: EditPlaces
 ) -> dict[str, float]:
-    """Ratios to a reference in the edit: standard deviation in labels, steps, steps at the seam,
-    and texture; 1 is right.
+    """Compares the edit with a reference: standard deviation in labels, steps, steps at the seam,
+    and texture. Gives ratios; 1 is right.
 
-    reference: the truth with the labels after the edit, or without one the scan with its own.
+    reference is the truth with the labels after the edit. If there is no truth, it is the scan with
+    its own labels.
     """
     box, is_edit = places.box, places.is_edit
     made, reference, labels = made[box], reference[box], reference_labels[box]
@@ -178,8 +185,8 @@ def realism(
 
 
 def _mean_step(image: np.ndarray, mask: np.ndarray, at_border: bool = False) -> float:
-    """Mean absolute step between neighbors that are both in a mask, or on both sides of its
-    border."""
+    """Gives the mean absolute step between neighbors that are both in a mask, or that lie on both
+    sides of its border."""
     total = count = 0.0
     for axis in range(3):
         if image.shape[axis] < 2:
@@ -193,7 +200,7 @@ def _mean_step(image: np.ndarray, mask: np.ndarray, at_border: bool = False) -> 
 
 
 def _pair(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """All voxels but the last along an axis, and the next ones of each."""
+    """Gives all voxels but the last along an axis, and the next voxel of each."""
     whole = [slice(None)] * 3
     left, right = whole.copy(), whole.copy()
     left[axis], right[axis] = slice(None, -1), slice(1, None)
@@ -201,7 +208,7 @@ def _pair(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _texture(image: np.ndarray, mask: np.ndarray) -> float:
-    """Standard deviation of what smoothing over one voxel takes away."""
+    """Gives the standard deviation of what a Gaussian over one voxel takes away."""
     from scipy import ndimage
 
     fine = image - ndimage.gaussian_filter(image, 1.0)

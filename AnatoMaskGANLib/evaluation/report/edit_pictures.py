@@ -1,4 +1,4 @@
-"""An edit as a picture: the scan before it, after it, and the known truth, in three planes."""
+"""Draws an edit: the scan before it, after it, and the known truth, in three planes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from AnatoMaskGANLib.volumes import LabelMap, LabelTable, Volume, to_model_grid
 
 @dataclass(frozen=True, eq=False)
 class EditPicture:
-    """What a picture of an edit shows; everything on one grid."""
+    """What a picture of an edit shows. All volumes are on one grid."""
 
     before: LabelMap
     after: LabelMap
     scan: Volume
     edited: Volume
     truth: Volume | None
-    """The scan as it should be, where that is known."""
+    """The scan as it should be; None if that is not known."""
     window: tuple[float, float]
-    """Intensities that are black and white."""
+    """The intensities that are drawn black and white."""
     title: str
     table: LabelTable | None = None
-    """Names and left-right partners of the labels."""
+    """The names and left-right partners of the labels."""
 
 
 def draw_edit(path: str | Path, picture: EditPicture) -> None:
-    """Writes a PNG with the planes that cut most of the edit; raises as `draw_three_planes`."""
+    """Writes a PNG with the planes that cut most of the edit. Raises what `draw_three_planes`
+    raises."""
     is_changed = (picture.before.labels_kji != picture.after.labels_kji).astype(np.uint8)
     changes = LabelMap(is_changed, picture.after.ijk_to_ras)
     on_grid = to_model_grid(changes, own_spacing_ras_mm(changes))

@@ -1,4 +1,4 @@
-"""The edits of one scan, one after the other, here or in the synthesis process."""
+"""Makes the edits of one scan one after the other, here or in the synthesis process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from AnatoMaskGANLib.volumes import ChangedRegion, LabelMap, Volume
 
 
 class EditSteps:
-    """A scan and the label map that fits it, neither of which may change meanwhile."""
+    """A scan and the label map that fits it. Neither may change while it is used."""
 
     def __init__(self, scan: Volume, before: LabelMap) -> None:
         self._scan, self._before = scan, before
@@ -25,18 +25,19 @@ class EditSteps:
     def made(
         self, after: LabelMap, request: EditRequest, progress: Progress, number: int = 0
     ) -> ScanEdited:
-        """The scan of a label map, as what changed since the last one; number: of the request.
+        """Makes the scan of a label map and gives what changed since the last one. number is that
+        of the request.
 
-        Raises EditError and VolumeError as `ScanEditSession` does, SynthesisCancelledError when it
-        is cancelled; then nothing has changed.
+        Raises EditError and VolumeError as `ScanEditSession` does, and SynthesisCancelledError if
+        it is cancelled. Nothing has changed after an error.
         """
         is_anew = self._session is None
         session = self._session or ScanEditSession(self._scan, self._before)
         settings = request.words.settings(self._scan, self._before, after)
 
-        def report(share: float, text: str) -> None:
-            progress.report(share, text)
-            if share < 1:  # what is done is told
+        def report(fraction: float, text: str) -> None:
+            progress.report(fraction, text)
+            if fraction < 1:  # a finished update is reported even if it was cancelled meanwhile
                 progress.stop_if_cancelled()
 
         changed = session.update(after, settings, request.is_quick, report)
@@ -58,8 +59,8 @@ class EditSteps:
 class EditService:
     """Serves edits in the process; a new scan takes the place of the one before.
 
-    take_in has to be called for every request, also for one that is not served any more: the next
-    one sends only what differs.
+    take_in has to be called for every request, even for one that is no longer served, because the
+    next one sends only what differs from it.
     """
 
     def __init__(self, exchange: ExchangeFolder) -> None:
@@ -68,7 +69,7 @@ class EditService:
         self._newest: LabelMap | None = None
 
     def take_in(self, message: Mapping[str, Any]) -> None:
-        """Takes in the scan, where it is sent, and the box of labels that changed."""
+        """Takes in the scan, if it is sent, and the box of labels that changed."""
         if message.get("start") is not None:
             scan = self._exchange.take_volume(message["start"]["scan"])
             self._newest = self._exchange.take_label_map(message["start"]["before"])
@@ -79,14 +80,14 @@ class EditService:
         if message["box"] is not None:
             start, stop = message["box"]
             box = self._exchange.take_array(message["array"])
-            # a copy: the one before is needed as it is
+            # a copy, because the labels before must not change
             labels = labels.astype(np.promote_types(labels.dtype, box.dtype))
             labels[tuple(map(slice, start, stop))] = box
         names = {int(value): str(name) for value, name in message["names"].items()}
         self._newest = replace(self._newest, labels_kji=labels, names=names)
 
     def serve(self, message: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        """The answer to the request that was taken in last."""
+        """Gives the answer to the request that was taken in last."""
         if self._steps is None or self._newest is None:
             raise MessageError("There is no scan to edit; send the scan first")
         request = EditRequest.from_message(message)
