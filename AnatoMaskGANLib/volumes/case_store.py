@@ -56,7 +56,7 @@ class StoredCase:
     guidance_sjk: np.ndarray | None = None
     """uint8; None where the store was prepared without superpixels."""
     origin: str = ""
-    """What its image says it is, where that is no scan: a synthetic image or an edited scan."""
+    """What the image is marked as, a synthetic image or an edited scan; "" for a scan."""
     window: tuple[float, float] | None = None
     """Intensities of this case that are 0 and 1; its own where the store's are percentiles."""
 

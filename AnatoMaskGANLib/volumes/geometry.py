@@ -14,8 +14,8 @@ import numpy as np
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 
-# Between two axes of a grid, as the cosine of their angle. It is the tolerance with which ITK
-# accepts the axes of a NIfTI file: at the end of a 300 mm axis 0.03 mm.
+# The largest cosine of the angle between two axes of a grid. ITK accepts the axes of a NIfTI file
+# with the same tolerance, which is 0.03 mm at the end of a 300 mm axis.
 SHEAR_TOLERANCE = 1e-4
 
 # Beyond the tolerance an angle may still be a right one whose digits were rounded in a header; the

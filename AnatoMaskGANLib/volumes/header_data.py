@@ -43,7 +43,7 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
         header[key] = text
     detached = named_data_file(path, header)
     data_file, offset = (path, size_of_header) if detached is None else (detached, 0)
-    # as ITK does, whatever else stands behind the digits
+    # As ITK does, take the digits whatever else stands behind them.
     sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
     if not sizes or not data_file.is_file():
         return  # ITK says what is wrong

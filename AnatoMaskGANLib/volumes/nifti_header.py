@@ -37,7 +37,8 @@ _LARGEST_DEFLATE_RATIO = 1032
 # one, as by ITK. Beyond this they are no rounding.
 _LARGEST_QUATERNION_EXCESS = 1e-3
 
-# So much may be unpacked before it is known whether the file holds what its header promises.
+# The most bytes that are unpacked before it is known whether the file holds what its header
+# promises.
 _UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
@@ -159,7 +160,7 @@ def _needed(header: NiftiHeader) -> int:
 
 
 def _unpacked(path: Path, num_bytes: int, is_all: bool) -> bytes:
-    """So many bytes of a file, or fewer if it has fewer.
+    """The first bytes of a file, up to the given number.
 
     is_all: read on to the end of packed data, where the checksum is.
     """
@@ -199,7 +200,7 @@ def _is_half(path: Path, ending: str) -> bool:
 
 
 def _other_half(path: Path, ending: str, other: str) -> Path:
-    """The file beside a header with its voxels, or the header of a file of voxels.
+    """The file with the voxels of a header, or the header of a file of voxels.
 
     Raises VolumeError if it is not there.
     """

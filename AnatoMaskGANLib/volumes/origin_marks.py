@@ -16,12 +16,12 @@ EDIT_MARKS = ("EditedScan", "EditedInPlace")
 
 
 def origin_of(volume: Volume) -> str:
-    """In words, what the volume is marked as; "" for one without a mark, as scans are."""
+    """What the volume is marked as, in words; "" for one without a mark, such as a scan."""
     return origin_of_provenance(volume.provenance)
 
 
 def origin_of_provenance(provenance: Mapping[str, str]) -> str:
-    """As `origin_of`."""
+    """What a volume with this provenance is marked as; see `origin_of`."""
     is_edited = any(provenance.get(mark) == "YES" for mark in EDIT_MARKS)
     is_synthetic = provenance.get(SYNTHETIC_MARK) == "YES"
     if not (is_edited or is_synthetic):

@@ -226,7 +226,7 @@ def _interpolate(voxels: np.ndarray, positions: np.ndarray, array_axis: int) -> 
 
 def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
     """Linear interpolation between grids whose axes are not parallel, by SimpleITK."""
-    # In index space of the volume: only the affine map between the two grids matters.
+    # Both grids are described in the volume's voxels: only the affine map between them matters.
     image = SimpleITK.GetImageFromArray(volume.voxels_kji.astype(np.float32, copy=False))
     like_to_volume = np.linalg.inv(volume.ijk_to_ras) @ like.ijk_to_ras
     resampler = _resampler(like_to_volume, like.shape_kji)
@@ -240,7 +240,10 @@ def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
 def _resampler(
     like_to_source: np.ndarray, shape_kji: Sequence[int]
 ) -> SimpleITK.ResampleImageFilter:
-    """To a grid of that shape, whose voxels lie at `like_to_source` in voxels of the source."""
+    """A filter that resamples to a grid of that shape.
+
+    like_to_source: from voxels of that grid to voxels of the source.
+    """
     transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(like_to_source[:3, :3].ravel().tolist())
     transform.SetTranslation(like_to_source[:3, 3].tolist())

@@ -45,7 +45,7 @@ _TEXTS = (
     *(_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES, _SOP_CLASS, _SYNTHETIC),
     CREATOR_TAG,
 )
-"""Where the creator and the record stand, the record as JSON in UTF-8."""
+"""The elements that hold the creator and the record, the record as JSON in UTF-8."""
 # A packed slice without contrast needs some hundred bytes; more voxels a byte than this has none.
 _MOST_VOXELS_A_BYTE = 1 << 14
 
@@ -68,7 +68,7 @@ class DicomHeader:
     is_synthetic: bool = False
     """Whether it says that some or all of its content was made artificially (Synthetic Data)."""
     record: str = ""
-    """What this program noted of a series that it wrote, as JSON; "" for other files."""
+    """What this program noted about a series that it wrote, as JSON; "" for other files."""
 
 
 class _DamagedError(Exception):
