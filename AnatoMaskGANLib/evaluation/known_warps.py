@@ -18,8 +18,8 @@ _FADED = 3.7
 """Reaches beyond which the field is zero: there it is below a thousandth of what it was."""
 _STEP_VOXELS = 3.0  # how far edits that are drawn move a border, in shortest edges of a voxel
 _MOST_GAIN = 1.35
-_FEWEST_VOXELS = 200  # of a structure that is drawn
-_MOST_SHARE = 0.3  # of all labeled voxels, of a structure that is drawn
+_FEWEST_VOXELS = 200  # the smallest structure that is drawn
+_MOST_SHARE = 0.3  # the largest structure that is drawn, as a fraction of all labeled voxels
 _THICK = 1.5  # an axis with voxels as many times as long as the shortest is not moved along
 
 
@@ -128,7 +128,7 @@ def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> tuple[LabelMap, Vo
 
 
 def warp_name(warp: Warp, label_map: LabelMap) -> str:
-    """What a warp does to which structures, for a table."""
+    """A name for tables: what a warp does, and to which structures."""
     kind = "swell" if isinstance(warp, Swell) else "shift"
     return f"{kind} {' and '.join(label_map.names.get(n, str(n)) for n in warp.labels)}"
 

@@ -45,7 +45,7 @@ class LabelField:
         return self._labels_at[stride]
 
     def fractions(self, stride: int) -> Tensor:
-        """[N,C,H/stride,W/stride] share of every class among the pixels of a cell."""
+        """[N,C,H/stride,W/stride] fraction of every class among the pixels of a cell."""
         num, height, width = self.labels.shape
         cells = (num, height // stride, stride, width // stride, stride)
         labels = self.labels.reshape(cells).permute(0, 1, 3, 2, 4).reshape(num, -1, stride**2)

@@ -89,7 +89,7 @@ def _window(entries: Sequence[Mapping]) -> tuple[float, float]:
 
 
 def _write_report(plan: Plan, prepared: Sequence[PreparedCase], failed: Mapping[str, str]) -> None:
-    """One line for every case that was found, failed and left out ones included."""
+    """Writes one line for every case that was found, also if it failed or was left out."""
     by_name = {case.entry["name"]: case for case in prepared}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

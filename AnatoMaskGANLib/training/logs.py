@@ -1,4 +1,4 @@
-"""What a run reports: tables as CSV with their curves as PNG, TensorBoard, Weights & Biases."""
+"""Reports of a run: tables as CSV with their curves as PNG, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _NUM_PARTS = 64
 
 
 def describe_store(store: CaseStore) -> dict[str, Any]:
-    """What a checkpoint remembers of the store that it was trained on."""
+    """The properties of a store that a checkpoint of a run trained on it remembers."""
     return {
         "spacing_ijk_mm": list(store.spacing_ijk_mm),
         "window": list(store.window),

@@ -192,7 +192,7 @@ class Validator:
             yield made.noisy[0, :, 0], None if logits is None else logits[0].argmax(1)
 
     def _label_mean_metrics(self) -> dict[str, float]:
-        """What the label-mean image reaches on the same slices; measured once."""
+        """The metrics of the label-mean image on the same slices; measured once."""
         if self._label_mean is None:
             table = np.zeros(self.store.num_classes, dtype=np.float32)
             trained = measure_label_statistics(self.store.of_split("train"), self.store.num_classes)

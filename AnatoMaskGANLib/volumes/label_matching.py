@@ -46,7 +46,7 @@ class LabelMatch:
     """Why the values of a map without names are not taken for labels."""
 
     def target(self) -> str:
-        """What the label becomes, in a record's words: "13", "1 or 20, the nearest", "background"."""
+        """What the label becomes, for a record: "13", "1 or 20, the nearest", "background"."""
         if self.as_surrounding:
             return "as the tissue around it"
         if self.nearest:
