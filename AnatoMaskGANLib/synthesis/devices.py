@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""The devices that a network can run on."""
 
 from __future__ import annotations
 

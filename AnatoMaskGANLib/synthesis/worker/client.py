@@ -48,8 +48,8 @@ from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, end_
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 _LOG_BYTES = 4000
-# oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
-# a process that lives for days that looks like a leak.
+# oneDNN keeps the code that it compiled for the last sizes of a convolution, by default for 1024;
+# in a process that lives for days that looks like a memory leak.
 _BOUNDS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
 
 
@@ -91,7 +91,8 @@ class _EditedScan:
     """The newest labels that the process got; None: it does not know the scan."""
 
     def message(self, after: LabelMap, exchange: ExchangeFolder) -> dict[str, Any]:
-        """What the process has to know of the newest label map, which it then knows."""
+        """The message with everything about the newest label map that the process does not know
+        yet; it counts as known from then on."""
         message: dict[str, Any] = {"start": None, "box": None, "array": None}
         message["names"] = {str(value): name for value, name in after.names.items()}
         known = self.sent_kji
@@ -112,8 +113,8 @@ class _EditedScan:
 class WorkerClient:
     """One synthesis process; it is started by the first request.
 
-    executable: a Python that has PyTorch, in Slicer PythonSlicer. environment: variables beside
-    those of this process. Not to be used by several threads.
+    executable: a Python that has PyTorch, in Slicer PythonSlicer. environment: variables in
+    addition to those of this process. Only one thread may use a client.
     """
 
     def __init__(
@@ -132,13 +133,13 @@ class WorkerClient:
         self._is_live_in_process = False
         self._edited: _EditedScan | None = None
         self._last_number = 0
-        self._cancelled: set[int] = set()  # of the requests that have not ended
+        self._cancelled: set[int] = set()  # requests that have not ended
         self._num_deaths = 0  # since a request was last finished
-        self._unreported: list[Message] = []  # for the next `poll`
+        self._unreported: list[Message] = []  # answers for the next `poll`
 
     @property
     def process_id(self) -> int | None:
-        """Of the running process; None without one."""
+        """The ID of the running process; None without one."""
         return None if self._process is None else self._process.pid
 
     @property
@@ -237,7 +238,7 @@ class WorkerClient:
             except queue.Empty:
                 return messages
             if process is not self._process or self._folder is None:
-                continue  # of a process that is gone
+                continue  # the answer of a process that is gone
             if line is None:
                 messages += self._after_death(process)
                 continue
@@ -305,7 +306,7 @@ class WorkerClient:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=core_environment(_BOUNDS | os.environ | self._environment),
-                cwd=folder,  # where no file can pass itself off as a package
+                cwd=folder,  # no file there can be imported as a package
                 **start_options(),
             )
         self._process = process
@@ -342,9 +343,9 @@ class WorkerClient:
             return
         if request.is_edit:
             if is_failed and self._edited is not None:
-                self._edited.sent_kji = None  # what the process has is not known
+                self._edited.sent_kji = None  # nobody knows what the process has
         elif not request.is_update and not is_done:
-            self._is_live_in_process = False  # what was live in the process is gone by then
+            self._is_live_in_process = False  # the process has dropped its live synthesis
 
     def _after_death(self, process: subprocess.Popen[bytes]) -> list[Message]:
         self._process = None
