@@ -1,4 +1,4 @@
-"""What the user reads: the line that tells how the work goes, with its bar, and the log."""
+"""Messages for the user: the line that shows how the work goes, with its bar, and the log."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import ctk
 
 WARNING_COLOR = "#d2691e"
-"""Of what the user should not overlook, all over the panel."""
-# Before this share of a piece of work nothing can be said of its end.
+"""Color of texts that the user should not overlook, in the whole panel."""
+# Before this fraction of a piece of work is done, its end cannot be estimated.
 FIRST_ESTIMATE = 0.05
 
 
@@ -101,7 +101,7 @@ class StatusDisplay:
 
 
 def remainingSeconds(seconds: float, share: float) -> float | None:
-    """What is left of the work when this share of it took so long; None: too early to say."""
+    """The time that is left, from the time that this fraction took; None if it is too early."""
     if share <= FIRST_ESTIMATE:
         return None
     return seconds * (1 - share) / share

@@ -74,10 +74,10 @@ class PanelWork:
             shown = self.display.shown
             self.display.end()
             self._onEnded()
-            self.display.show(*shown)  # what became of the work, not what the next one lacks
+            self.display.show(*shown)  # the result of this work, not what the next one lacks
 
     def make(self, make: Callable[[Callable[[str], None]], slicer.vtkMRMLScalarVolumeNode]) -> None:
-        """Make a synthetic volume and tell of it; `make` is given what takes its notes."""
+        """Make a synthetic volume and report it; `make` gets the function that takes its notes."""
         notes: list[str] = []
         with self.running(_("The synthesis failed.")):
             output = make(notes.append)

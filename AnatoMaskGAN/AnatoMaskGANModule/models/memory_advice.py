@@ -1,4 +1,4 @@
-"""What a synthesis will take of this computer's memory, told before it runs."""
+"""Shows how much of this computer's memory a synthesis will take, before it runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.engine.memory_plan import MemoryNeed
 
 GIB = 2**30
-# What the drivers of NVIDIA (on Linux, in WSL, on Windows) and AMD put there.
+# Files that the drivers of NVIDIA (on Linux, in WSL, on Windows) and AMD create.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll", "/dev/kfd")
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What the user reads under the choice of the device."""
+    """The advice that the user reads under the choice of the device."""
 
     text: str
     isWarning: bool = False
@@ -126,7 +126,7 @@ def deviceName(device: Any) -> str:
 
 
 def freeMemory(device: Any) -> int | None:
-    """Bytes that are free on the device, None for the CPU; None where that cannot be told."""
+    """Bytes that are free on the device; None for the CPU, and where that is not known."""
     if device is not None and device.type == "cuda":
         import torch
 

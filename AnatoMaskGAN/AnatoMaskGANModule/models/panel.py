@@ -107,7 +107,7 @@ class ModelsPanel:
         self._fillTable()
 
     def _offers(self) -> list[CatalogEntry]:
-        """What the catalog names; none, with the reason in the panel, for one that is not right."""
+        """The models of the catalog; none if it is damaged, and the panel then shows the reason."""
         from AnatoMaskGANLib.synthesis import CheckpointError
         from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
 
@@ -141,7 +141,7 @@ class ModelsPanel:
         self.showDetails()
 
     def showDetails(self) -> None:
-        """What the selected model is, and what can be done with it."""
+        """Show what the selected model is, and what can be done with it."""
         model, isLoading = self.selected, self.download is not None and self.download.isRunning
         isHere = model is not None and model.isHere
         isInstalled = isHere and model is not None and self._logic.isInstalled(model.name)

@@ -70,7 +70,7 @@ class OutputPanel:
         self._ui.provenanceWidget.setEnabled(not readiness.isRunning)
 
     def makeAgain(self) -> None:
-        """The selected synthetic volume once more, beside it, by its provenance."""
+        """Make the selected synthetic volume again, by its provenance, next to it in the scene."""
         self._work.make(self._madeAgain)
 
     def copy(self) -> None:

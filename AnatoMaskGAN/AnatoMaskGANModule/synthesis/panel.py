@@ -130,6 +130,6 @@ class SynthesisPanel:
         )
         parameters.outputVolume = output
         self._views.showVolume(output, isFitted=isNew)
-        if isNew:  # or the segments would hide what was just made of them
+        if isNew:  # else the segments would hide the new volume
             showSegments(source.segmentationNode, False)
         return output
