@@ -200,7 +200,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
-        output volume shows one by one, or a volume each, of which the first is given back.
+        output volume shows one by one, or a volume each, of which the first is returned.
         choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
         core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
         fraction in [0,1] and what is being done; `cancel` called from it ends the synthesis with
@@ -509,7 +509,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         return samples_browser(volumeNode)
 
     def isMadeHere(self, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
-        """Whether the whole volume is synthetic, and known of which segmentation."""
+        """Whether the whole volume is synthetic, and its segmentation is known."""
         provenance = self.provenance(volumeNode)
         isEdited = isEditedScan(provenance) or "EditedScan" in provenance
         return {"Model", "Segments"} <= provenance.keys() and not isEdited

@@ -28,7 +28,7 @@ class SliceBatch:
     noise: Tensor | None = None
     """[B,Z,S,H,W] of `noise_field`, or None for the deterministic image."""
     strength: Tensor | float = 1.0
-    """How strongly the noise enters: one number, or [B]."""
+    """Strength of the noise: one number, or [B]."""
     spacing_ji_mm: tuple[float, float] = (1.0, 1.0)
     """Spacing of the pixels that the noise was drawn for."""
     halo: int = 0

@@ -109,7 +109,7 @@ def plain(settings: PreparationSettings) -> dict[str, Any]:
     values = settings_to_dict(settings)
     del values["source"], values["output"]
     if settings.marked == "train":
-        del values["marked"]  # so does an older store
+        del values["marked"]  # older stores do not have it
     return values | {"split_file": str(settings.split_file) if settings.split_file else None}
 
 

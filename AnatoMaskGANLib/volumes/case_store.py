@@ -85,7 +85,7 @@ class CaseStore:
     spacing_ijk_mm: tuple[float, float, float]
     window: tuple[float, float]
     unit: str
-    label_table: Mapping[str, Any]  # as `LabelTable.to_dict` writes it
+    label_table: Mapping[str, Any]  # written by `LabelTable.to_dict`
     cases: tuple[StoredCase, ...]
     preparation: Mapping[str, Any] = field(default_factory=dict)
     """How the store was made: settings, normalization, split."""

@@ -39,7 +39,7 @@ _NOTHING_MM = 1e-9
 
 @dataclass(frozen=True)
 class DeformationSettings:
-    """How far a new anatomy may differ from the one it is made of; ours.
+    """Limits of how far a new anatomy may differ from the one it is made from; ours.
 
     Lengths are fractions of the size of the anatomy, the longest side of the box around its labels,
     so that a finger and a trunk are bent alike. For the brain of an adult, 170 mm long, the

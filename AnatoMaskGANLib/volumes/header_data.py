@@ -1,7 +1,7 @@
 """The data that the text header of an NRRD or MetaImage file describes: their place and number.
 
-ITK takes memory for what a header promises before it looks for the data, opens whatever file a
-header names, and of torn packed data gives what it has. So this is checked before ITK reads.
+ITK takes memory for what a header promises before it looks for the data, opens any file that a
+header names, and returns a part where packed data are torn. So this is checked before ITK reads.
 """
 
 from __future__ import annotations

@@ -98,10 +98,10 @@ def match_labels(
 ) -> tuple[LabelMatch, ...]:
     """A match for every label that the map has voxels of, in the order of values.
 
-    Rules in turn: `user` (name or value of the map to name or value of the table, None for
+    Rules in their order: `user` (name or value of the map to name or value of the table, None for
     background, "surrounding" for the tissue around it), terminology code, name, alias, relative.
-    A map without any names and codes gets those of the table that its sizes, sides and places bear
-    out (see `label_recognition.py`), and stays unmatched where none is borne out. Raises
+    A map without any names and codes gets those of the table that its sizes, sides and places
+    confirm (see `label_recognition.py`), and stays unmatched where they confirm none. Raises
     VolumeError if no voxel has a label, and for a decision of the user that names no label of the
     table.
     """

@@ -73,7 +73,7 @@ def _names_values(table: Path) -> bool:
 
 
 def stem_of_volume(name: str) -> str:
-    """A file's name without what tells its format."""
+    """A file's name without the part that shows its format."""
     for ending in _VOLUME_ENDINGS:
         if name.lower().endswith(ending):
             return name[: -len(ending)]

@@ -1,6 +1,6 @@
-"""Which table the values of a label map without names are from, if the map itself bears one out.
+"""Finds the table that the values of a label map without names are from, if the map confirms one.
 
-A value alone tells nothing: 5 is the liver of TotalSegmentator, the temporal horn of FreeSurfer's
+A value alone says nothing: 5 is the liver of TotalSegmentator, the temporal horn of FreeSurfer's
 left ventricle and the white matter of the cerebellum of Learn2Reg's OASIS set. So a table counts
 only if the labels have the sizes, the reach along each axis and the places to each other, left and
 right among them, that the structures of these names were measured to have, and if no other table

@@ -1,4 +1,4 @@
-"""What stands behind the header of a NIfTI file: this project's record, names of other programs.
+"""The extensions of a NIfTI header: this project's record, and label names of other programs.
 
 Names are written by Connectome Workbench and TotalSegmentator (a Caret label table, XML) and by
 AFNI (a table of values and names inside its own XML).

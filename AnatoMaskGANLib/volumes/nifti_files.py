@@ -120,7 +120,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
 
 
 def _opened_mgh(path: Path, nibabel: ModuleType) -> Any:
-    """The image of a file, packed or not, whatever its name says."""
+    """The image of a file; whether it is packed does not depend on its name."""
     with open(path, "rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
     if is_packed == (path.suffix.lower() == ".mgz"):

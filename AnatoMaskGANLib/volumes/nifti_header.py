@@ -1,4 +1,4 @@
-"""What must be known of a NIfTI file before any library reads it.
+"""Reads what must be known about a NIfTI file before any library reads it.
 
 Libraries repair in silence: ITK gives zeros for the missing end of a truncated file, nibabel and
 ITK put 1 mm for a voxel size of zero, and where sform and qform say two places they differ in the
@@ -286,7 +286,7 @@ def _parsed(path: Path, start: bytes) -> NiftiHeader:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a header is written."""
+    """The version and the byte order of a header, and whether the file is a pair."""
 
     version: int
     byte_order: _ByteOrder

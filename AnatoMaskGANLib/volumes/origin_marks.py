@@ -1,4 +1,4 @@
-"""What a volume says of where its voxels come from: a scanner, a model, or both.
+"""The marks by which a volume says where its voxels come from: a scanner, a model, or both.
 
 A synthetic image that is taken for a scan falsifies what is measured with it: a model compared with
 its own images is perfect. Our own files say it in their provenance, DICOM in Synthetic Data

@@ -75,7 +75,7 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
 
 
 def num_model_voxels(label_map: LabelMap | Volume, spacing_ijk_mm: Sequence[float]) -> int:
-    """How many voxels the model grid of a map or a volume has; takes no memory for them."""
+    """The number of voxels of the model grid of a map or a volume; takes no memory for them."""
     axes, _ = axes_closest_to_ras(label_map.ijk_to_ras)
     count = 1
     for axis, model_spacing in zip(axes, spacing_ijk_mm, strict=True):
@@ -163,9 +163,9 @@ def _take(array: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
 def _axes_if_parallel(
     like_to_volume: np.ndarray, like_shape_kji: Sequence[int]
 ) -> tuple[int, int, int] | None:
-    """For each axis of `like` the parallel axis of the volume; None if the grids are turned.
+    """The parallel axis of the volume for each axis of `like`; None if the grids are turned.
 
-    Turned by less than a hundredth of a voxel over the whole grid counts as parallel.
+    Axes turned by less than a hundredth of a voxel over the whole grid count as parallel.
     """
     sizes_ijk = np.array(like_shape_kji[::-1], dtype=np.float64)
     reach = np.abs(like_to_volume[:3, :3]) * np.maximum(sizes_ijk - 1, 1)

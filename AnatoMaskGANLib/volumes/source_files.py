@@ -1,4 +1,4 @@
-"""Which files there are to read: all below a folder, and those that are read with one of them."""
+"""Lists files to read: all below a folder, and those that are read together with one of them."""
 
 from __future__ import annotations
 

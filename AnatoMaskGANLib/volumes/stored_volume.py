@@ -1,4 +1,4 @@
-"""What a file held, before it is known to be a label map or a volume."""
+"""The content of a file, before it is known to be a label map or a volume."""
 
 from __future__ import annotations
 

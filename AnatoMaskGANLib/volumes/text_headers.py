@@ -1,4 +1,4 @@
-"""What ITK passes over in the text headers of NRRD and MetaImage files, such as NaN as a place."""
+"""Checks text headers of NRRD and MetaImage files for errors that ITK ignores, such as NaN."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _MOST_LABELS = 1000
 _ROUNDING = 1e-4
 # Labels that went through resampling or arithmetic of 32 bits; images lie anywhere in between.
 _LARGEST_FRACTION = 0.05
-# Labels that an 8-bit scaling moved, each label to one other value, are told apart up to here.
+# Labels that an 8-bit scaling moved, each to one other value, stay distinct up to here.
 _LARGEST_SCALED_FRACTION = 0.25
 
 _ADVICE = (

@@ -30,13 +30,13 @@ class Readiness:
 
 
 def offer(button: qt.QPushButton, problem: str | None, isFree: bool, toolTip: str) -> None:
-    """Let a button be pressed when there is no problem, which its tool tip tells else."""
+    """Let a button be pressed when there is no problem; otherwise show it as the tool tip."""
     button.setEnabled(problem is None and isFree)
     button.setToolTip(problem or toolTip)
 
 
 class PanelWork:
-    """Runs a synthesis, an edit or a comparison, and tells how it goes and how it ends.
+    """Runs a synthesis, an edit or a comparison, and shows how it goes and how it ends.
 
     onBegun and onEnded are called with no argument, so that the panel shows what can be pressed.
     """
@@ -56,7 +56,7 @@ class PanelWork:
     def running(self, failure: str, isMeasured: bool = True) -> Iterator[None]:
         """The panel while something runs; failure: the title of its errors.
 
-        isMeasured: whether it tells how far it is, by the display's `report`.
+        isMeasured: whether the work reports its progress, with the display's `report`.
         """
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 

@@ -35,7 +35,7 @@ def memoryAdvice(
     card: ModelCard,
     device: str,
 ) -> Advice:
-    """How much memory the segments need on the device, by the box around them; reads no voxel.
+    """The memory that the segments need on the device, by the box around them; reads no voxel.
 
     device: as `AnatoMaskGANLogic.synthesize` takes it. PyTorch, which takes long to import, is
     asked only where there may be a GPU, and not before there is something to synthesize.
@@ -76,7 +76,7 @@ def memoryAdvice(
 
 
 def mayHaveGPU() -> bool:
-    """Whether PyTorch may find a GPU in this computer; tells it without PyTorch."""
+    """Whether PyTorch may find a GPU in this computer; found out without PyTorch."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return any(os.path.exists(driver) for driver in GPU_DRIVERS)

@@ -96,7 +96,7 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
 
 
 class InstallationError(RuntimeError):
-    """Packages that could not be installed; the message tells why and what to do."""
+    """Packages that could not be installed; the message says why, and what to do."""
 
 
 def missingPackages() -> list[str]:

@@ -272,7 +272,7 @@ class LiveResynthesis(VTKObservationMixin):
         self._settings, self._isAgainNeeded = None, True
 
     def _fail(self, text: str) -> None:
-        """Tell the reason; the next edit begins anew."""
+        """Show the reason of a failure; the next edit begins with a whole synthesis."""
         self._settings = None
         self._finish(LiveState.FAILED, text)
 

@@ -1,4 +1,4 @@
-"""The part of the panel that tells of the output volume: its samples, and how it was made."""
+"""The part of the panel about the output volume: its samples, and how it was made."""
 
 from __future__ import annotations
 

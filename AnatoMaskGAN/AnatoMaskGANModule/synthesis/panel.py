@@ -76,7 +76,7 @@ class SynthesisPanel:
             self._work.make(lambda note: self._synthesized(parameters, note))
 
     def cancel(self) -> None:
-        """End whatever runs; of a synthesis nothing is left."""
+        """End the running work; a synthesis leaves nothing behind."""
         self._work.display.show(_("Cancelling..."))
         self._logic.cancel()
 

@@ -1,4 +1,4 @@
-"""How near a synthetic image comes to the real one of the same anatomy.
+"""Measures how near a synthetic image comes to the real one of the same anatomy.
 
 Its values are compared (PSNR, SSIM, absolute error), and how much it changes from voxel to voxel:
 steps that are too small are blur, steps that are too large are jumps.

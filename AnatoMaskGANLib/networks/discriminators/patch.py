@@ -95,7 +95,7 @@ class MultiScaleDiscriminator(nn.Module):
 
 
 def _embedded(embedding: nn.Embedding, labels: Tensor) -> Tensor:
-    """[N,F,H,W] of class indices [N,H,W], or of shares of the classes [N,C,H,W]."""
+    """[N,F,H,W] of class indices [N,H,W], or of fractions of the classes [N,C,H,W]."""
     if labels.dim() == 3:
         return embedding(labels).permute(0, 3, 1, 2)
     return torch.einsum("nchw,cf->nfhw", labels, embedding.weight)

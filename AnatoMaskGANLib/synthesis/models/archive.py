@@ -107,9 +107,9 @@ def install_model(
 ) -> ModelCard:
     """Installs a model from a zip archive, a model folder or its weights' file.
 
-    sha256: what the weights' file must have (its first digits suffice, eight or more). Raises
+    sha256: hash that the weights' file must have (its first digits suffice, eight or more). Raises
     CheckpointError for anything else than one whole model, for one whose name is taken unless
-    `replace`, and for the name of a bundled one. The card that is given back tells where it lies.
+    `replace`, and for the name of a bundled one. The returned card says where the model lies.
     """
     folder = target or user_models_folder()
     with (

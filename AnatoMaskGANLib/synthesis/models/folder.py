@@ -156,9 +156,9 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
 
 def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, bytes]:
-    """Card, generator and the bytes of the weights' file that both were read from; as `read_model`.
+    """Reads card and generator as `read_model` does, with the bytes of the weights' file.
 
-    The file is opened once, so that the three belong together whatever takes its place meanwhile.
+    The file is opened once, so that the three belong together even if it is replaced meanwhile.
     """
     import safetensors.torch
 

@@ -59,7 +59,7 @@ class _Request:
 
     label_map: LabelMap
     synthesis: SynthesizeRequest | None
-    """None for an update of the live synthesis, and for an edit of a scan."""
+    """The request for volumes; None for an update of the live synthesis and for an edit."""
     edit: EditRequest | None = None
 
     @property
@@ -179,7 +179,7 @@ class WorkerClient:
     def update(self, label_map: LabelMap) -> int:
         """The number of a request to follow an edited label map; it supersedes older updates.
 
-        It is answered by VolumeChanged; by VolumeMade where the process has to begin anew, as after
+        The answer is VolumeChanged, or VolumeMade where the process has to begin again, as after
         another synthesis in between, which took the live one's memory.
         Raises RuntimeError when no live synthesis was asked for.
         """

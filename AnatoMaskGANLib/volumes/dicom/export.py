@@ -28,7 +28,7 @@ def write_dicom(
 ) -> dict[Path, str]:
     """Writes a series into a folder of its own, and the label map next to it as `NAME-seg.dcm`.
 
-    Gives back the SHA-256 of both (`result_sha256`), whatever takes their place afterwards.
+    Returns the SHA-256 of both (`result_sha256`) as they were written.
     The folder is the old one or the whole new one at any moment. Only a folder that is empty or
     holds a series of this program is replaced. Raises VolumeError for another one, for a label map
     on another grid, and as `series_of` and `segmentation_of`.

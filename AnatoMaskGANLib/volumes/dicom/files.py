@@ -32,7 +32,7 @@ def is_segmentation_file(path: Path) -> bool:
 
 
 def read_dicom_file(path: Path) -> StoredVolume:
-    """What a segmentation object, an Enhanced image or a single slice holds.
+    """Reads a segmentation object, an Enhanced image or a single slice.
 
     Raises VolumeError for what cannot be read and for kinds of objects without voxels.
     """

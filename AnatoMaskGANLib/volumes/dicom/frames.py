@@ -1,4 +1,4 @@
-"""Where the frames of a multi-frame object lie: one grid, and the slice of every frame.
+"""Finds where the frames of a multi-frame object lie: one grid, and the slice of every frame.
 
 Segmentation objects and Enhanced images say place, orientation and spacing of each frame in
 functional groups (DICOM PS3.3, C.7.6.16), shared by all frames or per frame, and in any order.

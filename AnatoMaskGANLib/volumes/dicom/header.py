@@ -1,4 +1,4 @@
-"""What must be known of a DICOM file before GDCM reads it.
+"""Reads what must be known about a DICOM file before GDCM reads it.
 
 GDCM takes gigabytes or minutes for a file of 1 KB whose elements say that they are longer than the
 file. So every element is passed once here and has to fit where it stands (DICOM PS3.5, 7 and A).
@@ -52,7 +52,7 @@ _MOST_VOXELS_A_BYTE = 1 << 14
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What is needed to put the slices of a series in order."""
+    """The elements that are needed to put the slices of a series in order."""
 
     path: Path
     series: str
@@ -72,7 +72,7 @@ class DicomHeader:
 
 
 class _DamagedError(Exception):
-    """What is wrong with a data set, in words."""
+    """An error whose text says what is wrong with a data set."""
 
 
 def has_dicom_mark(path: Path) -> bool:

@@ -1,7 +1,7 @@
-"""What a DICOM series says of how it came to be: synthetic, edited, or neither.
+"""The marks by which a DICOM series says how it was made: synthetic, edited, or neither.
 
 Synthetic Data (0008,001C) is YES where "some or all" of the content was made artificially (PS3.3,
-C.12.1), so for edited scans too; that those are a real person's data stands beside it.
+C.12.1), so for edited scans too; another entry says that those are a real person's data.
 """
 
 from __future__ import annotations

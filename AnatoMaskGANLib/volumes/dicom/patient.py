@@ -1,4 +1,4 @@
-"""Whose series a DICOM result is: the patient and study of a reference, or a made-up one."""
+"""The patient and study of a DICOM result: those of a reference, or made-up ones."""
 
 from __future__ import annotations
 
