@@ -178,7 +178,7 @@ def _synthesize_label_map(
     names = names_given(options.labels, synthesizer.label_table)
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
-        read_label_map(job.source)  # tells what is wrong with it
+        read_label_map(job.source)  # raises what is wrong with it
     hashes = _hashes_of_source(job.source)
     deformation_seed = (
         None if job.deformation is None else _deformation_seed(job.deformation, options, hashes)
@@ -253,7 +253,7 @@ def _synthesize_label_map(
 def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> dict[Path, str]:
     """Writes a deformed case; its label map never lies next to the image of another one.
 
-    Gives back the SHA-256 of both files. Raises ValueError where another process wrote its own
+    Returns the SHA-256 of both files. Raises ValueError where another process wrote its own
     label map meanwhile, so that the two do not belong together.
     """
     from AnatoMaskGANLib.volumes import write_label_map, write_volume

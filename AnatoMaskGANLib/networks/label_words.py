@@ -1,6 +1,6 @@
 """Numbers the distinct label neighborhoods of a grid, and evaluates a label branch once for each.
 
-SPADE's label branch is two 3x3 convolutions on a one-hot map, hence a pure function of the 5x5
+SPADE's label branch is two 3x3 convolutions on a one-hot map: a pure function of the 5x5
 label neighborhood of a pixel: its "word". `LabelWords` finds the distinct words; training evaluates
 the branch for each of them (`table`), and so does the fast engine, which folds more into the table
 (synthesis/engine/modulation_tables.py).

@@ -1,4 +1,4 @@
-"""The one input of every generator, and what every generator gives back.
+"""The one input of every generator, and what every generator returns.
 
 A new kind of generator is one class: an `ImageGenerator` whose `forward` takes a `SliceBatch`.
 """

@@ -1,4 +1,4 @@
-"""A label map on a model's grid, what became of every label on the way, and its provenance.
+"""A label map on a model's grid, the class that every label became, and its provenance.
 
 A label can get lost: it matches a class of the model, but is so small that the model's grid has no
 voxel of it.

@@ -124,7 +124,7 @@ def write_case(
     guidance_kji: np.ndarray | None = None,
     case_folder: str | None = None,
 ) -> dict[str, Any]:
-    """Writes the arrays of one case and gives back its entry for `write_index`, without subject and
+    """Writes the arrays of one case and returns its entry for `write_index`, without subject and
     split.
 
     image_kji: intensities in the window's unit, clipped to it. labels_kji: model classes.

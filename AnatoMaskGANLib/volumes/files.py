@@ -134,7 +134,7 @@ def read_volume(path: str | Path) -> Volume:
 def write_label_map(label_map: LabelMap, path: str | Path) -> str:
     """Writes labels, place, names and codes; the file is whole or as it was.
 
-    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
+    Returns the SHA-256 of what was written.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     labels = in_smallest_type(label_map.labels_kji)
@@ -151,7 +151,7 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> str:
 def write_volume(volume: Volume, path: str | Path) -> str:
     """Writes voxels, place, window, unit and provenance; the file is whole or as it was.
 
-    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
+    Returns the SHA-256 of what was written.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     record = record_of(volume)
@@ -202,7 +202,7 @@ def _read_as_it_is(path: Path) -> StoredVolume:
 
 
 def _is_dicom_by_content(path: Path) -> bool:
-    """Whether a file whose name does not tell its type has the mark of DICOM, as archives of
+    """Whether a file whose name does not show its type has the mark of DICOM, as archives of
     scanners write them."""
     if path.name.lower().endswith(READABLE_SUFFIXES) or not os.access(path, os.R_OK):
         return False

@@ -120,7 +120,7 @@ def _of_json(path: Path, text: str) -> dict[int, str]:
 
 
 def _check_one_value_each(path: Path, names: Mapping[int, str]) -> None:
-    """Raises VolumeError for two values with one name: which of them it means, nobody can tell."""
+    """Raises VolumeError for two values with one name, which does not show which value is meant."""
     values: dict[str, int] = {}
     for value, name in names.items():
         if values.setdefault(name.strip().lower(), value) != value:

@@ -67,7 +67,7 @@ _BYTE_ORDERS: tuple[_ByteOrder, ...] = ("<", ">")
 _MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 # A header whose voxels lie in a file of their own, .img.
 _PAIR_MAGICS = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))
-# Header and the four bytes that tell of extensions: what lies before the voxels at least.
+# The least bytes before the voxels: the header and the four bytes that announce extensions.
 _FIRST_VOXEL = (352, 544)
 _VOX_OFFSET = (("f", 108), ("q", 168))
 _CODES = ((("h", 252), ("h", 254)), (("i", 344), ("i", 348)))

@@ -20,7 +20,7 @@ from typing import Any
 
 
 class GrowingFile:
-    """Gives back each whole line once; what stands behind the last line break waits."""
+    """Returns each whole line once; text after the last line break waits."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path

@@ -58,7 +58,7 @@ class SynthesisPanel:
         self._parameterNode = parameterNode
 
     def showReadiness(self, readiness: Readiness) -> None:
-        """Offer the buttons; tell it when something else is missing than before."""
+        """Offer the buttons, and show a message when something else is missing than before."""
         ui, problem = self._ui, readiness.problem
         tip = _("Make a synthetic volume (Ctrl+Return)")
         if readiness.isLive:
@@ -87,7 +87,7 @@ class SynthesisPanel:
             self._live.stop()
 
     def showLive(self) -> None:
-        """Tick the box while the volume follows, and tell whether it is up to date."""
+        """Tick the box while the volume follows, and show whether it is up to date."""
         live = self._live
         texts = {
             LiveState.OFF: "",

@@ -51,7 +51,7 @@ def exportCases(
     folder: pathlib.Path,
     onCase: Callable[[int, str], None] | None = None,
 ) -> pathlib.Path:
-    """Writes a case folder for each pair; gives back the folder that holds them.
+    """Writes a case folder for each pair; returns the folder that holds them.
 
     Each case is on its scan's grid, named as its segmentation. Raises ValueError without a pair or
     with a segmentation without its scan, VolumeError for nodes without voxels, OSError for a folder

@@ -196,7 +196,7 @@ def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, byt
 
 
 def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
-    """Writes a model folder, whole or not at all; gives back the weights' path."""
+    """Writes a model folder, whole or not at all; returns the weights' path."""
     import safetensors.torch
 
     check_card(card, folder)

@@ -32,7 +32,7 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path, with_content: bool) -> WeightsFile:
-    """The file, hashed from the same bytes that are given back.
+    """The file, hashed from the same bytes that are returned.
 
     with_content: else the weights are hashed block by block and not kept. Raises CheckpointError
     for a file that is missing, truncated, or no safetensors file.

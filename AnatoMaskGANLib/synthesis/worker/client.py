@@ -419,7 +419,7 @@ def _write_lines(process: subprocess.Popen[bytes], outbox: queue.Queue) -> None:
             process.stdin.write(line)
             process.stdin.flush()
         except (OSError, ValueError):
-            return  # it died, as the reading thread tells
+            return  # it died, which the reading thread reports
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:

@@ -51,7 +51,7 @@ class ExchangeFolder:
         self.folder = folder
 
     def write_array(self, array: np.ndarray) -> str:
-        """Writes an array and gives back the file's name."""
+        """Writes an array and returns the file's name."""
         name = f"{secrets.token_hex(8)}.npy"
         np.save(self.folder / name, np.ascontiguousarray(array), allow_pickle=False)
         return name

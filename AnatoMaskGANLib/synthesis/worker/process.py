@@ -77,7 +77,7 @@ class Worker:
         self._requests.put(None)
 
     def serve(self) -> int:
-        """Answers requests until there are no more; gives back the exit code."""
+        """Answers requests until there are no more; returns the exit code."""
         while (request := self._requests.get()) is not None:
             number = request["request"]
             try:
