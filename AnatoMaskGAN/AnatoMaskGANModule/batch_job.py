@@ -1,3 +1,3 @@
-"""Where scripts for earlier versions find the request of a batch."""
+"""Scripts for earlier versions import the request of a batch from here."""
 
 from AnatoMaskGANModule.batch.job import BatchRequest as BatchRequest

@@ -74,7 +74,7 @@ class OneAtATime:
         self._isCancelled = True
 
     def isCancelled(self) -> bool:
-        """What the running work asks now and then."""
+        """Whether the user has cancelled; the running work asks this now and then."""
         return self._isCancelled
 
     def checkIsFree(self) -> None:
@@ -96,8 +96,8 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self._models = KnownModels()
         self._work = OneAtATime()
         self.editQuestions: Sequence[tuple[str, str]] = ()
-        """What the segments of the last `editScan` could not tell: names of segments, each with
-        "look" or "fill"."""
+        """Questions that the last `editScan` left open: names of segments, each with "look" or
+        "fill"."""
 
     def getParameterNode(self) -> AnatoMaskGANParameterNode:
         return AnatoMaskGANParameterNode(super().getParameterNode())
@@ -152,7 +152,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         self.forgetModels()
 
     def forgetModels(self) -> None:
-        """Neither the list nor a loaded model may outlive what lies in the folder."""
+        """Forget the list and the loaded model, because the files in the folder may change."""
         self._work.checkIsFree()
         self.backend.close()
         self._models.forget()
@@ -169,7 +169,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         segmentIDs: Sequence[str] | None = None,
         takenIDs: Sequence[str] | None = None,
     ) -> list[SegmentMatch]:
-        """For each segment the model's label and the rule that found it; reads no voxel.
+        """The model's label for each segment, and the rule that found it; reads no voxel.
 
         labels: the user's own choice, segment name -> label of the model, "" for background.
         takenIDs: the segments that are to be synthesized; None for all.
@@ -182,7 +182,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         table = self._models.labelTable(model)
         if takenIDs is None:
             return matchedSegments(entries, table, labels or {})
-        taken = segment_entries(segmentationNode, takenIDs)  # as the synthesis will have them
+        taken = segment_entries(segmentationNode, takenIDs)  # as in the synthesis
         return matchedSegments(entries, table, labels or {}, taken)
 
     # Synthesis
@@ -200,7 +200,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
 
         Without a reference volume the grid is the segmentation's own; without an output volume a
         new one is made. Several samples (seeds seed, seed + 1, ...) become a sequence that the
-        output volume shows one by one, or a volume each, of which the first is given back.
+        output volume shows one by one, or a volume each, of which the first is returned.
         choices: by name, the fields of `SynthesisChoices` (model, seed, samples, ...) and of the
         core's `SamplingSettings` (noiseStrength, unmatched, ...). progressCallback gets the done
         fraction in [0,1] and what is being done; `cancel` called from it ends the synthesis with
@@ -415,7 +415,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         snapshot.backToStart(segmentationNode)
 
     def saveEditPicture(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, path: str) -> None:
-        """Save a PNG picture of an edited scan beside the scan as it was, marked as edited.
+        """Save a PNG picture of an edited scan next to the scan as it was, marked as edited.
 
         Raises ValueError where it is no edited scan or its scan is gone, OSError for a path that
         cannot be written.
@@ -483,7 +483,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
     # Provenance
 
     def provenance(self, volumeNode: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
-        """How a synthetic volume was made; empty for any other volume."""
+        """The provenance of a synthetic volume; empty for any other volume."""
         from AnatoMaskGANLib.mrml import provenance_of
 
         return provenance_of(volumeNode)
@@ -509,13 +509,13 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
         return samples_browser(volumeNode)
 
     def isMadeHere(self, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
-        """Whether the whole volume is synthetic, and known of which segmentation."""
+        """Whether the whole volume is synthetic, and its segmentation is known."""
         provenance = self.provenance(volumeNode)
         isEdited = isEditedScan(provenance) or "EditedScan" in provenance
         return {"Model", "Segments"} <= provenance.keys() and not isEdited
 
     def _provenanceOf(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> dict[str, str]:
-        """How a volume that is wholly synthetic was made; ValueError for any other."""
+        """The provenance of a volume that is wholly synthetic; ValueError for any other."""
         if not self.isMadeHere(volumeNode):
             name = volumeNode.GetName()
             raise ValueError(
@@ -524,7 +524,7 @@ class AnatoMaskGANLogic(ScriptedLoadableModuleLogic):
             )
         return self.provenance(volumeNode)
 
-    # Batch and training, in processes beside the application
+    # Batch and training, in separate processes
 
     def startBatch(
         self, request: BatchRequest, logCallback: Callable[[str], None] | None = None

@@ -13,7 +13,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 
 class TrainingSource(enum.Enum):
-    """Where the cases come from."""
+    """The source of the cases."""
 
     FOLDER = "folder"
     SCENE = "scene"
@@ -42,12 +42,12 @@ class TrainingPreset(enum.Enum):
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What the example is changed by: the paper's perceptual loss needs a downloaded file."""
+        """Changes to the example: the paper's perceptual loss needs a downloaded file."""
         return ("losses.perceptual=0",) if self is TrainingPreset.PAPER else ()
 
 
 class LengthUnit(enum.Enum):
-    """What the length of a training counts."""
+    """The unit of a training's length."""
 
     PRESET = "preset"
     EPOCHS = "epochs"
@@ -62,7 +62,7 @@ class LengthUnit(enum.Enum):
 
 
 class HeldOut(enum.Enum):
-    """Which subjects the training does not see."""
+    """The subjects that the training does not see."""
 
     BOTH = "0.7, 0.15, 0.15"
     VALIDATION = "0.85, 0.15, 0"
@@ -116,7 +116,7 @@ LONGEST_TRAINING = 10_000_000
 
 
 class UnmatchedSegments(enum.Enum):
-    """What becomes of segments that the model does not know."""
+    """The treatment of segments that the model does not know."""
 
     STOP = "stop"
     BACKGROUND = "background"
@@ -128,7 +128,7 @@ class UnmatchedSegments(enum.Enum):
 
 
 class SegmentChoice(enum.Enum):
-    """Which segments are taken."""
+    """The segments that are taken."""
 
     ALL = "all"
     VISIBLE = "visible"
@@ -143,7 +143,7 @@ class SegmentChoice(enum.Enum):
 
 
 class OutputMode(enum.Enum):
-    """Where a synthesis puts what it makes."""
+    """The place for the volumes of a synthesis."""
 
     SELECTED = "selected"
     NEW = "new"
@@ -155,7 +155,7 @@ class OutputMode(enum.Enum):
 
 
 class ManySamples(enum.Enum):
-    """What several samples become."""
+    """The nodes that several samples become."""
 
     SEQUENCE = "sequence"
     VOLUMES = "volumes"
@@ -167,7 +167,7 @@ class ManySamples(enum.Enum):
 
 
 class Seam(enum.Enum):
-    """How an edit takes on the intensities of the scan around it."""
+    """The way in which an edit adapts to the intensities of the scan around it."""
 
     SMOOTH = "smooth"
     SCALED = "scaled"
@@ -199,7 +199,7 @@ class EditModality(enum.Enum):
 
 
 class Device(enum.Enum):
-    """Where the network runs."""
+    """The device that the network runs on."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -217,9 +217,9 @@ class Device(enum.Enum):
 
 @parameterNodeWrapper
 class AnatoMaskGANParameterNode:
-    """What the panel shows; saved with the scene."""
+    """The settings that the panel shows; they are saved with the scene."""
 
-    if TYPE_CHECKING:  # what parameterNodeWrapper adds
+    if TYPE_CHECKING:  # parameterNodeWrapper adds these
 
         def __init__(self, node: vtkMRMLScriptedModuleNode) -> None: ...
         def connectGui(self, gui: Any) -> Any: ...
@@ -229,15 +229,15 @@ class AnatoMaskGANParameterNode:
     segmentChoice: SegmentChoice = SegmentChoice.ALL
     # IDs of the segments that are not ticked; counts for the choice CHOSEN only
     leftOutSegments: list[str]
-    # of which segmentation the segments not ticked and the user's labels are, once that is known:
-    # a scene saved by an earlier version does not tell
+    # The segmentation that the segments not ticked and the user's labels belong to, once it is
+    # known: a scene saved by an earlier version does not say it.
     choicesOf: vtkMRMLSegmentationNode
     areChoicesOwned: bool = False
     # gives the output its grid; none: the segmentation's own
     referenceVolume: vtkMRMLScalarVolumeNode
-    # none: a new volume, which is then selected
+    # without one, a new volume is made and selected
     outputVolume: vtkMRMLScalarVolumeNode
-    # what the output is compared with
+    # the volume that the output is compared with
     realVolume: vtkMRMLScalarVolumeNode
     # the scan that follows its segments, and its edited copy; none: a new volume
     followedScan: vtkMRMLScalarVolumeNode
@@ -249,7 +249,7 @@ class AnatoMaskGANParameterNode:
     # the real scan that a model edits in place, and its segments before the edits
     editedScan: vtkMRMLScalarVolumeNode
     segmentationBefore: vtkMRMLSegmentationNode
-    # over which an edit fades out into the scan
+    # the distance over which an edit fades out into the scan
     marginMm: Annotated[float, WithinRange(0.0, 20.0)] = DEFAULT_MARGIN_MM
     seam: Seam = Seam.SMOOTH
     model: str = DEFAULT_MODEL
@@ -257,11 +257,11 @@ class AnatoMaskGANParameterNode:
     userLabels: dict[str, str]
     unmatched: UnmatchedSegments = UnmatchedSegments.STOP
     seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
-    # with the seeds seed, seed + 1, ...
+    # number of volumes, with the seeds seed, seed + 1, ...
     samples: Annotated[int, WithinRange(1, MOST_SAMPLES)] = 1
     # 0 gives the one deterministic image
     noiseStrength: Annotated[float, WithinRange(0.0, 2.0)] = 1.0
-    # of the training's correlation lengths
+    # factor on the training's correlation lengths
     noiseLengthScale: Annotated[float, WithinRange(0.25, 4.0)] = 1.0
     device: Device = Device.AUTO
     outputMode: OutputMode = OutputMode.SELECTED
@@ -271,8 +271,8 @@ class AnatoMaskGANParameterNode:
     # folders of the batch
     batchInput: str
     batchOutput: str
-    # what is trained, from which cases, where; not the settings file and further settings, which
-    # can name programs: a scene may come from anywhere
+    # The training, its cases and its folder. The settings file and further settings are not kept:
+    # they can name programs, and a scene may come from anywhere.
     trainSource: TrainingSource = TrainingSource.FOLDER
     trainCases: str
     trainFolder: str

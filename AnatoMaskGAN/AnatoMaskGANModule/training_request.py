@@ -1,3 +1,3 @@
-"""Where scripts for earlier versions find the request of a training."""
+"""Scripts for earlier versions import the request of a training from here."""
 
 from AnatoMaskGANModule.training.request import TrainingRequest as TrainingRequest

@@ -1,1 +1,1 @@
-"""What the command line can do, one command a file: its options and the function that runs it."""
+"""The commands of the command line, one a file: its options and the function that runs it."""

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Which cases succeeded and which failed, by their names."""
+    """The names of the cases that succeeded, and of those that failed."""
 
     succeeded: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -31,11 +31,11 @@ class BatchResult:
 
     @property
     def exit_code(self) -> int:
-        """What the program ends with: 1 when any case failed."""
+        """The exit code of the program: 1 when any case failed."""
         return 1 if self.failed else 0
 
     def summary(self) -> str:
-        """How many succeeded, and each failure again in a line of its own."""
+        """The number of cases that succeeded, and each failure again in a line of its own."""
         total = len(self.succeeded) + len(self.failed)
         lines = [f"{len(self.succeeded)} of {total} succeeded"]
         if self.failed:
@@ -52,8 +52,8 @@ def run_batch(
     """Runs every case; an error of one is logged and kept, and the next one starts.
 
     The bar counts cases and moves within a case; it is drawn only on a terminal. An interrupt
-    (Ctrl-C) ends the batch. A program that started this one is told `batch` with the number of
-    cases, and for each `case`, `share` and then `done` or `failed`.
+    (Ctrl-C) ends the batch. A program that started this one gets the event `batch` with the number
+    of cases, and for each case the events `case`, `share` and then `done` or `failed`.
     """
     result = BatchResult()
     report_event("batch", cases=len(cases))

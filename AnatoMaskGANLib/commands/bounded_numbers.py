@@ -1,6 +1,6 @@
-"""Numbers of options with an upper end: one that was mistyped is told, not computed for weeks.
+"""Upper limits for the numbers of options: a mistyped one gives an error, not weeks of computing.
 
-The ends are ours, far beyond any use.
+The limits are ours, far beyond any use.
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ def _reader(store: CaseStore, case: StoredCase) -> Case:
 
 
 def texture_text(textures: Mapping[int, LabelTexture], names: Mapping[int, str]) -> str:
-    """A line per label: synthetic over real standard deviation before and after, and the shift."""
+    """One line per label: the ratio of synthetic and real standard deviation before and after, and
+    the shift of the gates."""
     width = max((len(names[label]) for label in textures), default=0)
     lines = [f"{'label':{width}}  cases  before  after  gates"]
     lines += [

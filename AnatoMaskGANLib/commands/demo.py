@@ -27,7 +27,7 @@ SAMPLE = "brain-t1-sub-19"
 MODEL = "brain-t1"
 GROWN = "Left-Lateral-Ventricle"
 GAIN, REACH_MM = 1.3, 8.0
-"""How much longer the structure becomes, and how far around it its neighbors give way."""
+"""Factor on the structure's length, and the distance within which its neighbors give way."""
 
 _log = logging.getLogger(__name__)
 

@@ -89,7 +89,7 @@ def with_slices_of_reference(options: DicomOptions, label_map: LabelMap, source:
 
 
 def dicom_recipe(options: DicomOptions, is_dicom: bool) -> dict[str, Any]:
-    """What decides how a result is written, for the manifest."""
+    """The options that decide how a result is written, for the manifest."""
     reference = None if options.dicom_reference is None else str(options.dicom_reference)
     said = {"reference": reference, "anonymous": options.anonymous}
     return {"dicom": said if is_dicom else None}
@@ -98,8 +98,8 @@ def dicom_recipe(options: DicomOptions, is_dicom: bool) -> dict[str, Any]:
 def write_series(
     volume: Volume, label_map: LabelMap, target: Path, patient: DicomPatient
 ) -> dict[Path, str]:
-    """Writes the series and, on its grid, the segmentation beside it; gives back the SHA-256 of
-    both as they were written."""
+    """Writes the series and, next to it, the segmentation on its grid; returns the SHA-256 of both
+    as they were written."""
     from AnatoMaskGANLib.volumes import labels_on_grid_of
     from AnatoMaskGANLib.volumes.dicom.export import write_dicom
 

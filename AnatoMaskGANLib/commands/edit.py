@@ -202,7 +202,7 @@ def _targets_of_files(
 
 
 def _labels_beside(image: Path, options: EditOptions) -> Path | None:
-    """Where the label map of an edited scan goes; None where it is a file of the input already."""
+    """Path for the label map of an edited scan; None if the input already has it as a file."""
     if is_series_name(image):
         return files_beside(image)[0]
     labels = image.with_name(f"{volume_stem(image)}-{BEFORE_NAME}{DEFAULT_SUFFIX}")
@@ -297,7 +297,7 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
             )
         else:
             if labels is not None:
-                image.unlink(missing_ok=True)  # at no moment beside the label map of another edit
+                image.unlink(missing_ok=True)  # never next to another edit's labels
                 written[labels] = write_label_map(after, labels)
             written[image] = write_volume(volume, image)
         manifest.add_done(image, recipe, written)
@@ -306,10 +306,10 @@ def _edit_case(job: EditJob, editor: _Editor, manifest: Manifest, on_progress: O
 
 @dataclass(frozen=True)
 class _Report:
-    """What is told of an edit."""
+    """The report about one edit."""
 
     counts: str
-    """How many voxels were made in which way."""
+    """Text with the number of voxels that were made in each way."""
     warnings: tuple[str, ...] = ()
 
 
@@ -422,7 +422,7 @@ def _recipe(scan: Volume, before: LabelMap, after: LabelMap, editor: _Editor) ->
 
     names = {str(value): name for value, name in {**before.names, **after.names}.items()}
     options = editor.options
-    of_model: dict[str, Any] = {"filler": None}  # as manifests of earlier versions
+    of_model: dict[str, Any] = {"filler": None}  # as in manifests of old versions
     if editor.model is not None and options.filler != "moved":
         card = editor.model.card
         of_model = {

@@ -10,8 +10,8 @@ class UsageError(ValueError):
 def error_line(error: BaseException) -> str:
     """The error's message without line breaks; its type in front where the message needs it.
 
-    ValueError and OSError of this program tell what to do by themselves; what comes from elsewhere
-    (a KeyError, "out of memory") says more with its type.
+    The messages of ValueError and OSError in this program say what to do. Other errors (a KeyError,
+    "out of memory") say more with their type.
     """
     message = " ".join(str(error).split())
     if isinstance(error, (ValueError, OSError)) and message:

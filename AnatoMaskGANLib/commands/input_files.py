@@ -20,7 +20,7 @@ from AnatoMaskGANLib.commands.result_files import (
 
 _log = logging.getLogger(__name__)
 
-# How programs call label maps that lie beside scans: BIDS, Slicer, nnU-Net's copies.
+# Endings in the names of label maps that lie next to scans: BIDS, Slicer, nnU-Net's copies.
 _SEGMENTATION_ENDING = re.compile(
     r"[-_.](?:seg|dseg|label|labels|labelmap|segmentation)(?:[-_]\d+)?$", re.IGNORECASE
 )
@@ -32,11 +32,11 @@ def find_label_maps(inputs: Iterable[Path], output: Path, deforms: bool = False)
     A folder stands for the files named `seg` in it and the segmentations that Slicer saves
     (.seg.nrrd), at any depth; when there is none, for the files whose names end in a word such as
     `_dseg` or `-label`, else for all its volume files, and without any for its DICOM segmentation
-    objects. A folder that holds one mask a structure (see `volumes/mask_folder.py`) stays a folder,
-    which is one label map. A file that does not exist stays in the list: reading it tells so. What
-    lies in an output folder below an input counts as a result and is left out, and so is what the
-    manifest of another output folder names; its deformed label maps only where new ones are made
-    (`deforms`).
+    objects. A folder that holds one mask for each structure (see `volumes/mask_folder.py`) stays a
+    folder, which is one label map. A file that does not exist stays in the list, so that reading it
+    gives the error. Files in an output folder below an input count as results and are left out, as
+    are files that the manifest of another output folder names; of these, deformed label maps are
+    left out only where new ones are made (`deforms`).
     Raises ValueError for a folder without any volume file.
     """
     found: dict[Path, None] = {}

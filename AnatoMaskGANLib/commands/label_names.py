@@ -1,4 +1,4 @@
-"""Where a command takes the names of label values from: the option --labels."""
+"""The option --labels: it says where a command takes the names of label values from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.volumes import LabelTable
 
 MODELS_OWN = "model"
-"""What stands for the numbers and names of the model's own labels."""
+"""The word that stands for the numbers and names of the model's own labels."""
 
 
 def names_given(labels: Path | None, table: LabelTable) -> Path | Mapping[int, str] | None:
-    """What `read_label_map` takes for an option --labels: the file or the name of a bundled table,
-    or the labels of the model's table where the option says so; None if it is not given."""
+    """The argument for `read_label_map` that an option --labels means: the file or the name of a
+    bundled table, or the labels of the model's table; None if the option is not given."""
     if labels is not None and str(labels) == MODELS_OWN:
         return table.labels
     return labels

@@ -1,4 +1,4 @@
-"""What a batch has made: a file of JSON lines beside the results, which also says what is done.
+"""The list of a batch's results: a file of JSON lines next to them, which shows what is done.
 
 Every process of a batch appends to a file of its own and reads those of all, so that no two write
 to one file. A line that a crash cut off is left out when it is read.
@@ -38,7 +38,7 @@ class Manifest:
                 self._records[str(record.get("target"))] = record
 
     def is_done(self, target: Path, recipe: Mapping[str, Any], beside: Sequence[Path] = ()) -> bool:
-        """Whether the target was made by this recipe and is still what was written then.
+        """Whether the target was made by this recipe and has not changed since.
 
         beside: files in the target's folder that were made with it; they are checked as well.
         """
@@ -60,10 +60,10 @@ class Manifest:
         written_sha256: Mapping[Path, str],
         **more: Any,
     ) -> None:
-        """Notes that the target was made, and the files beside it that were made with it.
+        """Notes that the target was made, with the files next to it that were made with it.
 
-        written_sha256: of the target and of those files, as they were written. What lies there by
-        now may be another process's, made by another recipe.
+        written_sha256: the SHA-256 of the target and of those files, as they were written. By now,
+        another process may have put files there that were made by another recipe.
         """
         if self._path is not None:
             beside = {file.name: sha for file, sha in written_sha256.items() if file != target}

@@ -1,4 +1,4 @@
-"""Which files are volumes, and in which file each result goes."""
+"""Finds out which files are volumes, and plans the file of each result."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def is_series_name(path: Path) -> bool:
 
 
 def files_beside(target: Path) -> tuple[Path, ...]:
-    """What is written with a result beside it: the segmentation of a DICOM series."""
+    """The files that are written next to a result: the segmentation of a DICOM series."""
     if not is_series_name(target):
         return ()
     return (target.with_name(f"{volume_stem(target)}-{SEGMENTATION_NAME}{SERIES_SUFFIX}"),)
@@ -87,7 +87,7 @@ def files_beside(target: Path) -> tuple[Path, ...]:
 def plan_jobs(
     label_maps: Sequence[Path], output: Path, seeds: Sequence[int], is_dicom: bool = False
 ) -> list[Job]:
-    """One job a label map, with a target for every seed; is_dicom: as DICOM series.
+    """One job for each label map, with a target for every seed; is_dicom: as DICOM series.
 
     A single volume may get a file's name as output. Else `output` is a folder that keeps the
     folders of the label maps below the one that they share: `a/seg.nii.gz` becomes
@@ -144,9 +144,9 @@ def _target_name(label_map: Path, shared: Path, sample: str, chosen: str | None)
 def plan_deformed_jobs(
     label_maps: Sequence[Path], output: Path, num_deformations: int, seeds: Sequence[int]
 ) -> list[Job]:
-    """One job a label map and deformation; every result is a case folder with image and seg.
+    """One job for each label map and deformation; a result is a case folder with image and seg.
 
-    `a/seg.nii.gz` becomes `output/a_deform1/image.nii.gz` beside its new label map, with
+    `a/seg.nii.gz` becomes `output/a_deform1/image.nii.gz` next to its new label map, with
     `_seed<number>` behind the folder's name for several seeds: what `prepare folder` and
     `evaluate` read. Raises ValueError as `plan_jobs` does, and for an output that is a file's name.
     """
@@ -174,7 +174,7 @@ def plan_deformed_jobs(
 
 
 def deformed_label_file(image: Path) -> Path:
-    """Where the label map of a deformed case lies, beside its image."""
+    """Path of the label map of a deformed case, which lies next to its image."""
     return image.with_name(DEFORMED_LABELS)
 
 
@@ -237,12 +237,12 @@ def refuse_lost_files(
 
 
 def _names_of_file(path: Path) -> set[str | tuple[int, int]]:
-    """What a file is known by: its path without links and, when it is there, its place on the
-    disk, which tells one that has several names."""
+    """The marks of a file: its path without links and, if it exists, its place on the disk, by
+    which a file with several names is recognized."""
     names: set[str | tuple[int, int]] = {_real_path(path)}
     with contextlib.suppress(OSError):
         status = path.stat()
-        if status.st_ino:  # not every disk counts its files
+        if status.st_ino:  # some disks do not number their files
             names.add((status.st_dev, status.st_ino))
     return names
 

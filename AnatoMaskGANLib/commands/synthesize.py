@@ -53,7 +53,7 @@ Hashes = tuple[str | None, list[str] | None]
 
 MOST_MEMORY_GIB = 2**20
 MOST_VOLUMES = 100_000
-"""Of one label map; ours: more would take weeks, and are a slip of the hand."""
+"""The most volumes of one label map. Ours: more would take weeks, and are a typing mistake."""
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _synthesize_label_map(
     names = names_given(options.labels, synthesizer.label_table)
     is_masks = is_mask_folder(job.source)
     if not job.source.is_file() and not is_masks:
-        read_label_map(job.source)  # tells what is wrong with it
+        read_label_map(job.source)  # raises what is wrong with it
     hashes = _hashes_of_source(job.source)
     deformation_seed = (
         None if job.deformation is None else _deformation_seed(job.deformation, options, hashes)
@@ -245,15 +245,15 @@ def _synthesize_label_map(
         raise  # nobody reads the paths any more; what is made is made
     except Exception as error:
         for seed, target in open_targets.items():
-            with contextlib.suppress(OSError):  # the error itself is what has to be told
+            with contextlib.suppress(OSError):  # the error itself must be reported
                 manifest.add_failed(target, recipes[seed], error_line(error))
         raise
 
 
 def _write_case(volume: Volume, label_map: LabelMap, image: Path) -> dict[Path, str]:
-    """A deformed case; at no moment does its label map lie beside the image of another one.
+    """Writes a deformed case; its label map never lies next to the image of another one.
 
-    Gives back the SHA-256 of both files. Raises ValueError where another process wrote its own
+    Returns the SHA-256 of both files. Raises ValueError where another process wrote its own
     label map meanwhile, so that the two do not belong together.
     """
     from AnatoMaskGANLib.volumes import write_label_map, write_volume
@@ -279,12 +279,12 @@ def _name_of(job: Job) -> str:
 
 
 def _beside(job: Job, target: Path) -> tuple[Path, ...]:
-    """What is made with the volume, beside it."""
+    """The files that are written next to a volume."""
     return files_beside(target) if job.deformation is None else (deformed_label_file(target),)
 
 
 def _deformation_seed(deformation: int, options: SynthesizeOptions, hashes: Hashes) -> int:
-    """What an anatomy is drawn from: its number, the first seed, and the files of the label map, so
+    """The seed of an anatomy, from its number, the first seed, and the files of the label map, so
     that each case of a batch is bent in its own way wherever it lies."""
     drawn_from = json.dumps([deformation, options.seed, *hashes])
     return int.from_bytes(hashlib.sha256(drawn_from.encode()).digest()[:7], "big")
@@ -334,7 +334,7 @@ def _hashes_of_source(source: Path) -> Hashes:
 
 
 def _sha256_of_names(labels: Path | None) -> str | None:
-    """Hash of the file of names; None where there is none beside the model."""
+    """Hash of the file of names, or the word for the model's names; None without --labels."""
     from AnatoMaskGANLib.volumes.file_hash import file_sha256
     from AnatoMaskGANLib.volumes.label_table import label_table_path
 
@@ -344,7 +344,7 @@ def _sha256_of_names(labels: Path | None) -> str | None:
 
 
 def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
-    """By which rules the labels were matched, and the ones that the model does not know."""
+    """A text with the rules that matched labels, and the labels that the model does not know."""
     counts: dict[str, int] = {}
     for match in matches:
         counts[match.rule] = counts.get(match.rule, 0) + 1
@@ -360,7 +360,7 @@ def describe_matches(matches: tuple[LabelMatch, ...]) -> str:
 
 
 def _becomes(match: LabelMatch) -> str:
-    """What a label becomes, in words."""
+    """The label of the model that a label becomes, in words."""
     if match.as_surrounding:
         return "the tissue around it"
     if match.model_value is None:

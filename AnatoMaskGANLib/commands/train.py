@@ -67,7 +67,7 @@ def train(options: TrainOptions) -> int:
     if options.check:
         print(check_run(settings, device).text())
         return 0
-    is_silent = options.progress == "none" or None  # None: a bar on a terminal only
+    is_silent = options.progress == "none" or None  # None shows a bar, on a terminal only
     with one_training(settings.folder):
         if options.progress == "json":
             run_training(settings, device, _print_event, options.resume_from)

@@ -15,8 +15,8 @@ _FLOAT = "tag:yaml.org,2002:float"
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text; ValueError for any text that PyYAML cannot read, and for a key that
-    comes twice in a mapping, of which PyYAML would keep the last one."""
+    """The value of a YAML text. Raises ValueError for a text that PyYAML cannot read, and for a key
+    that comes twice in a mapping, because PyYAML would silently keep the last one."""
     import yaml
 
     loader = _loader_type()(text)

@@ -37,7 +37,7 @@ class LabelMeans:
 
     @classmethod
     def from_json(cls, content: Mapping[str, tuple[float, float] | list[float]]) -> LabelMeans:
-        """From {"value": [mean, standard deviation]}, as it stands in a model's card."""
+        """Reads {"value": [mean, standard deviation]}, the form in a model's card."""
         try:
             return cls({int(key): (float(mean), float(sd)) for key, (mean, sd) in content.items()})
         except (AttributeError, TypeError, ValueError) as error:

@@ -19,9 +19,9 @@ _FADED = 3.7
 value."""
 _STEP_VOXELS = 3.0  # drawn edits move a border this far, in shortest edges of a voxel
 _MOST_GAIN = 1.35
-_FEWEST_VOXELS = 200  # a structure needs this many voxels to be drawn
-_MOST_SHARE = 0.3  # a drawn structure has at most this fraction of all labeled voxels
-_THICK = 1.5  # nothing moves along an axis whose voxels are this many times as long as the shortest
+_FEWEST_VOXELS = 200  # the smallest structure that is drawn
+_MOST_SHARE = 0.3  # the largest structure that is drawn, as a fraction of all labeled voxels
+_THICK = 1.5  # an axis with voxels as many times as long as the shortest is not moved along
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def known_edit(scan: Volume, before: LabelMap, warp: Warp) -> tuple[LabelMap, Vo
 
 
 def warp_name(warp: Warp, label_map: LabelMap) -> str:
-    """Says what a warp does to which structures, for a table."""
+    """A name for tables: what a warp does, and to which structures."""
     kind = "swell" if isinstance(warp, Swell) else "shift"
     return f"{kind} {' and '.join(label_map.names.get(n, str(n)) for n in warp.labels)}"
 

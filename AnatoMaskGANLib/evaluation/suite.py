@@ -44,12 +44,12 @@ Sampler = Callable[[EvaluationCase, int], Volume]
 
 @dataclass(frozen=True)
 class Measurements:
-    """What is measured in addition to the paired metrics, which always are."""
+    """Measurements in addition to the paired metrics, which are always computed."""
 
     perceptual: PerceptualDistance | None = None
     """LPIPS, from `metrics.perceptual.load_lpips`."""
     segmenter: Segmenter | None = None
-    """Frozen network for Dice faithfulness, and for what the seed does to the anatomy."""
+    """Frozen network for Dice faithfulness, and for the effect of the seed on the anatomy."""
     feature_maps: FeatureMaps | None = None
     """Levels of a frozen network for a perceptual distance that needs no downloaded weights."""
     samplers: Mapping[str, Sampler] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What synthetic images are worth for training: Dice of a segmenter by what it learned from."""
+"""Measures how useful synthetic images are for training: Dice of a segmenter trained on them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from AnatoMaskGANLib.evaluation.report.table import Row, Table
 
 @dataclass(frozen=True)
 class UtilityRun:
-    """What one trained segmenter reached on held-out real images."""
+    """The Dice that one trained segmenter reached on held-out real images."""
 
     source: str
-    """What it learned from: real, synthetic, both or gaussian images."""
+    """The images that it was trained on: real, synthetic, both or gaussian."""
     num_subjects: int
     """Real subjects whose label maps, and scans for `real`, it learned from."""
     seed: int

@@ -1,4 +1,4 @@
-"""What a comparison reads from volume nodes, and the nodes that show it."""
+"""Reads the volume nodes of a comparison, and makes the nodes that show it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def update_difference(
     grid: NodeGrid,
     segmentation_node: slicer.vtkMRMLSegmentationNode,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """The node with the difference of a synthetic volume and a real one, beside both.
+    """The node with the difference of a synthetic volume and a real one, placed next to both.
 
     `difference.window` is the model's; a quarter of it up or down is shown white or black.
     """

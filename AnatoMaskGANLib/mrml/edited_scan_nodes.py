@@ -33,8 +33,7 @@ _DESCRIPTION = "A scan edited by AnatoMaskGAN, not as it was measured; not for d
 
 
 def scan_of_node(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """Does the same as `volume_of_node`, and also reads unit and record. Raises VolumeError for a
-    volume with several numbers per voxel."""
+    """Reads a volume with its unit and record; VolumeError for several numbers a voxel."""
     volume = volume_of_node(volume_node)
     return replace(volume, unit=unit_of(volume_node), provenance=provenance_of(volume_node))
 
@@ -68,8 +67,10 @@ def labels_while_painting(
     scan_node: slicer.vtkMRMLScalarVolumeNode,
     label_values: Mapping[str, int],
 ) -> LabelMap:
-    """Does the same as `labels_on_scan`, but fast enough for every stroke. The segmentation must
-    have been on the scan before."""
+    """The labels of `labels_on_scan`, read again after a stroke of the brush.
+
+    The segmentation must have been on the scan before.
+    """
     entries = segment_entries(segmentation_node, None, label_values)
     labels = layer_labels(segmentation_node, scan_node, entries)
     if labels is None:

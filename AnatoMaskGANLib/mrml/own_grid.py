@@ -15,7 +15,7 @@ SURFACE_SPACING_MM = 1.0
 """Voxel size of the label maps of surface models, which have none: about that of the models."""
 
 MOST_VOXELS = 300_000_000
-"""Most voxels of a segmentation's own grid; ours: 512 x 512 slices of a whole body 1.1 m long."""
+"""The largest own grid of a segmentation; ours: 512 x 512 slices of a whole body 1.1 m long."""
 
 
 def make_binary_labelmaps(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import slicer
 
-# From the node back to its volume. A copy of a volume refers to the nodes of the first one, too.
+# The role of a node's reference back to its volume. A copy of a volume also refers to the nodes of
+# the first one.
 OWNER_ROLE = "AnatoMaskGAN.Owner"
 
 

@@ -86,17 +86,20 @@ def _entries_of(
 
 
 def label_map_of_entries(entries: Sequence[SegmentEntry]) -> LabelMap:
-    """One voxel a segment: enough to match labels without reading the segmentation's voxels."""
+    """A label map with one voxel for each segment.
+
+    It is enough to match labels without reading the segmentation's voxels.
+    """
     values = np.array([[[entry.label_value for entry in entries]]], dtype=np.int32)
     return LabelMap(values, np.eye(4), names_of(entries), codes_of(entries))
 
 
 def user_table(entries: Sequence[SegmentEntry], labels: Mapping[str, str]) -> dict[str, str | None]:
-    """The user's choices by segment ID ("" is background) as `match_labels` takes them.
+    """The user's choices by segment ID ("" is background), in the form that `match_labels` takes.
 
-    A name that is no segment's ID stands for the first segment that has it; that others have it as
-    well is told in a warning. Choices for segments that are not there are left out: they may belong
-    to another segmentation.
+    A name that is no segment's ID stands for the first segment that has it; a warning says if
+    others have it as well. Choices for segments that are not there are left out: they may belong to
+    another segmentation.
     """
     ids = {entry.segment_id for entry in entries}
     chosen: dict[str, str | None] = {}

@@ -15,7 +15,7 @@ from AnatoMaskGANLib.volumes import Volume, VolumeError
 # Every synthetic volume carries its provenance in node attributes of this prefix.
 ATTRIBUTE_PREFIX = "AnatoMaskGAN."
 SYNTHETIC_ATTRIBUTE = ATTRIBUTE_PREFIX + "SyntheticData"
-# On the sequence and its browser that hold several samples of one volume.
+# The attribute of the sequence and the browser that hold several samples of one volume.
 SAMPLES_ATTRIBUTE = ATTRIBUTE_PREFIX + "Samples"
 HOUNSFIELD_CODE = "[hnsf'U]"
 # The parts of a provenance that say what the intensities mean.

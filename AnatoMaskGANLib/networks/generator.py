@@ -26,7 +26,7 @@ from AnatoMaskGANLib.networks.spade import LEAK, SPADEResidualBlock
 
 
 class ThroughPlaneContext(nn.Module):
-    """What the labels above and below a pixel add to its features: a partial-volume term.
+    """Adds to a pixel's features a term of the labels above and below it, for partial volumes.
 
     # Differs from the paper: ours, because the gray value at a border depends on the labels just
     above and below, which SPADE does not see and the fusion sees on a grid of 28x28 only.

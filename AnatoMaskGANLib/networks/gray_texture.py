@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from AnatoMaskGANLib.networks.spade import LEAK
 
-# in the order of the last axis of `gray_texture_statistics`; "soft" is a smooth maximum or minimum
+# The order is that of the last axis of `gray_texture_statistics`; "soft" is a smooth maximum or
+# minimum.
 STATISTICS = (
     "mean",
     "standard deviation",
@@ -27,13 +28,13 @@ STATISTICS = (
 )
 NUM_BINS = 32
 MIN_PIXELS = 16  # a class with fewer pixels in a slice has no statistics there
-_SHARPNESS = 8.0  # of the soft maximum and minimum, in 1 / intensity
+_SHARPNESS = 8.0  # sharpness of the soft maximum and minimum, in 1 / intensity
 _EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
 class ClassRegions:
-    """Where every class lies in N slices; made once for a pair of images that are compared."""
+    """The places of every class in N slices; made once for a pair of images that are compared."""
 
     segments: Tensor  # [N,H,W] slice * C + class of every pixel
     is_inner: Tensor  # [N,H,W] 1 where all eight neighbors are of the same class

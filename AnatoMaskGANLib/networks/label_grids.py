@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from AnatoMaskGANLib.networks.label_words import LabelBranch, LabelWords
 
-NUM_LEVELS = 26  # of superpixels: means of 0..255 in steps of ten, as in SemiCS2
+NUM_LEVELS = 26  # levels of superpixels: means of 0..255 in steps of ten, as in SemiCS2
 
 
 def superpixel_levels(means: Tensor) -> Tensor:

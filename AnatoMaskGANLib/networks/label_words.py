@@ -1,6 +1,6 @@
-"""The distinct label neighborhoods of a grid, numbered, and what a label branch makes of each.
+"""Numbers the distinct label neighborhoods of a grid, and evaluates a label branch once for each.
 
-SPADE's label branch is two 3x3 convolutions on a one-hot map, hence a pure function of the 5x5
+SPADE's label branch is two 3x3 convolutions on a one-hot map: a pure function of the 5x5
 label neighborhood of a pixel: its "word". `LabelWords` finds the distinct words; training evaluates
 the branch for each of them (`table`), and so does the fast engine, which folds more into the table
 (synthesis/engine/modulation_tables.py).
@@ -137,7 +137,7 @@ def number(packed: Tensor) -> tuple[Tensor, Tensor]:
     # of them is kept, whichever is written last: places 4 (of 3), 5 (of 7).
     places = torch.empty(distinct.numel(), dtype=torch.long, device=packed.device)
     places[index_of_run] = lengths.cumsum(0) - 1
-    # From numbers in the order of values to numbers in the order of places: here 3 -> 0, 7 -> 1.
+    # Turns numbers in the order of values into numbers in the order of places: here 3 -> 0, 7 -> 1.
     places, order = places.sort()
     number_of = torch.empty_like(order)
     number_of[order] = torch.arange(order.numel(), device=packed.device)

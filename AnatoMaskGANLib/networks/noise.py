@@ -25,7 +25,7 @@ from AnatoMaskGANLib.networks.spade import LEAK
 _GOLDEN = -7046029254386353131  # 2**64 / golden ratio as a signed integer
 _MIX1, _MIX2 = -4658895280553007687, -7723592293110705685  # splitmix64's multipliers, signed
 _TRUNCATION = 3.5  # the Gaussian is cut at this many sigma
-_MOST_REPEATS = 12  # how many times the voxels of an axis its repeated nodes may be
+_MOST_REPEATS = 12  # the most repeated nodes of an axis, in multiples of its voxels
 _CACHED_NODES = 1 << 17  # nodes drawn and smoothed in plane together, which a CPU's cache holds
 
 
@@ -141,7 +141,7 @@ class _SmoothedAxis:
         weights = torch.tensor(self._weights, dtype=torch.float32, device=field.device)
         shape = [1, 1, 1]
         shape[dim] = size
-        # One tap after the other: a matrix product would round differently by its size.
+        # The taps are added one by one: how a matrix product rounds depends on its size.
         smoothed = of_tap(0) * weights[:, 0].view(shape)
         term = torch.empty_like(smoothed)
         for column in range(1, len(self._taps)):
@@ -168,7 +168,7 @@ def _white_noise(
     for first, size in ranges_kji:
         index = torch.arange(first, first + size, dtype=torch.int64, device=device)
         key = _mix(key[..., None] + index * _GOLDEN)
-    uniform = ((key >> 40) & 0xFFFFFF).float().add_(0.5).mul_(2.0**-24)  # in (0,1), never 0
+    uniform = ((key >> 40) & 0xFFFFFF).float().add_(0.5).mul_(2.0**-24)  # lies in (0,1), is never 0
     angle = (key & 0xFFFFFF).float().mul_(2 * math.pi * 2.0**-24)
     radius = uniform.log_().mul_(-2).sqrt_()
     return radius.mul_(angle.cos_())

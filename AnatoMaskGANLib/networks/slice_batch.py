@@ -1,4 +1,4 @@
-"""The one input of every generator, and what every generator gives back.
+"""The one input of every generator, and what every generator returns.
 
 A new kind of generator is one class: an `ImageGenerator` whose `forward` takes a `SliceBatch`.
 """
@@ -24,13 +24,13 @@ class SliceBatch:
     labels: Tensor
     """[B,S+2*halo,H,W] class indices. Beyond the given slices lies background."""
     positions_mm: Tensor
-    """[B,S] of the slices that are made, along the slice axis."""
+    """[B,S] positions of the slices that are made, along the slice axis."""
     noise: Tensor | None = None
     """[B,Z,S,H,W] of `noise_field`, or None for the deterministic image."""
     strength: Tensor | float = 1.0
-    """How strongly the noise enters: one number, or [B]."""
+    """Strength of the noise: one number, or [B]."""
     spacing_ji_mm: tuple[float, float] = (1.0, 1.0)
-    """Pixel spacing with which the noise was drawn."""
+    """Spacing of the pixels that the noise was drawn for."""
     halo: int = 0
     """Outer slices of `labels` on either side that are seen but not made."""
     use_words: bool = True
@@ -79,7 +79,7 @@ class SliceBatch:
 
 
 class GeneratorOutput(NamedTuple):
-    """What a generator makes of a batch."""
+    """The images that a generator makes of a batch, and their label logits if it has them."""
 
     image: Tensor
     """[B,S,1,H,W] in [0,1]."""
@@ -88,7 +88,7 @@ class GeneratorOutput(NamedTuple):
 
 
 class ImageGenerator(nn.Module):
-    """What every kind of generator is: a network with its settings, called with a batch.
+    """The base of every kind of generator: a network with its settings, called with a batch.
 
     Its `forward` takes a `SliceBatch` and returns a `GeneratorOutput`.
     """
@@ -101,7 +101,7 @@ class ImageGenerator(nn.Module):
 
 
 class NoisyLabelField(DenseLabelField):
-    """Labels with noise beside them, on the grid of every stage: OASIS's condition."""
+    """Labels with noise as further channels, on the grid of every stage: OASIS's condition."""
 
     def __init__(self, labels: Tensor, num_classes: int, noise: SliceNoise) -> None:
         super().__init__(labels, num_classes)

@@ -24,9 +24,9 @@ from AnatoMaskGANLib.networks.spade import LEAK
 NEIGHBOR_RADIUS = 2  # K of the paper: slices up to two positions apart share an edge
 
 
-# ours: what remains of an edge between slices that share no label, and what full overlap adds
+# Ours: the weight of an edge between slices that share no label, and what full overlap adds to it.
 _LEAST_EDGE, _OVERLAP_EDGE = 0.2, 0.8
-# ours: far below the fraction of one labeled pixel in a cell, so only an empty stack meets it
+# Ours: far below the fraction of one labeled pixel in a cell, so only an empty stack meets it.
 _LEAST_AREA = 1e-3
 
 
@@ -94,7 +94,7 @@ def slice_graph(
     weights = torch.exp(-(distance**2) / (2 * tau_mm**2)) * (_LEAST_EDGE + _OVERLAP_EDGE * overlaps)
     weights = weights * (apart <= NEIGHBOR_RADIUS)
     weights = torch.where(apart == 0, 1.0, weights)
-    degree = weights.sum(-1) + 1  # one more edge to the stack node
+    degree = weights.sum(-1) + 1  # plus the edge to the stack node
     stack_degree = (apart <= stack_radius).sum(-1) + 1.0
     inverse = degree.rsqrt()
     return SliceGraph(
@@ -167,9 +167,8 @@ class SliceGraphFusion(nn.Module):
     def exchange(self, features: Tensor, foreground: Tensor, graph: SliceGraph) -> Tensor:
         """M after message passing.
 
-        features: [B,S,F,h,w]; foreground: [B,S,1,h,w] fraction of labeled pixels, over which the
-        stack node takes its mean, so that the amount of background around the anatomy does not
-        matter.
+        features: [B,S,F,h,w]; foreground: [B,S,1,h,w] fraction of labeled pixels. The stack node
+        takes its mean over these, so that the amount of background does not matter.
         """
         for number in range(self.rounds):
             features = features + self._messages(number, features, foreground, graph)
@@ -198,13 +197,13 @@ class SliceGraphFusion(nn.Module):
         return messages.unflatten(0, (cases, num_slices))
 
     def slice_values(self, number: int, features: Tensor) -> Tensor:
-        """What a slice sends to its neighbors in one round: [N,F,h,w] -> [N,F/4,h,w]."""
+        """The message of a slice to its neighbors in one round: [N,F,h,w] -> [N,F/4,h,w]."""
         return self.value[number](features)
 
     def message_from(
         self, number: int, neighbor_sum: Tensor, means: Tensor, to_stack: Tensor
     ) -> Tensor:
-        """What a slice receives in one round [N,F,h,w].
+        """The message that a slice receives in one round, [N,F,h,w].
 
         neighbor_sum: [N,F/4,h,w] values of the neighbors times their edges; means: [N,F] of the
         stack nodes; to_stack: [N] their edges.

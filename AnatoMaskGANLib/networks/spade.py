@@ -21,7 +21,7 @@ LEAK = 0.2  # slope of every leaky rectifier of the generator; paper, section II
 class SPADE(nn.Module):
     """Normalizes [N,F,h,w] features and modulates them by (1 + gamma, beta) of the label field.
 
-    num_conditions: channels of the field; the label classes, and in OASIS the noise beside them.
+    num_conditions: channels of the field; the label classes, and in OASIS also the noise.
     """
 
     def __init__(

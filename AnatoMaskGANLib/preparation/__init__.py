@@ -1,1 +1,1 @@
-"""From archives of images and label maps to a case store for training."""
+"""Turns archives of images and label maps into a case store for training."""

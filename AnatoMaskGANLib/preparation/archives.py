@@ -24,21 +24,21 @@ class CaseFiles:
     is_test: bool = False
     """Whether it was published without labels on purpose."""
     modality: str = ""
-    """"ct" or "mr" where the archive says so."""
+    """The modality "ct" or "mr", where the archive says it."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What is known of a public archive."""
+    """The properties of a public archive."""
 
     find: Callable[[Path], list[CaseFiles]]
     expected: str
-    """What its folder looks like, for errors."""
+    """A description of its folder, for errors."""
     table: str
     """Label table of its values."""
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     ct_window: tuple[float, float] | None = None
-    """In HU, for its CT; None for an archive of MR."""
+    """The window of its CT in HU; None for an archive of MR."""
     slips: Mapping[int, int] = field(default_factory=dict)
     """Label value that some of its files hold by mistake -> the value that is meant."""
 
@@ -85,8 +85,8 @@ def find_l2r_images(source: Path) -> list[CaseFiles]:
 
 
 def find_btcv(source: Path) -> list[CaseFiles]:
-    """Cases of BTCV: img/img0001.nii.gz with label/label0001.nii.gz beside; a folder img without
-    a folder label beside it holds test images."""
+    """Cases of BTCV: img/img0001.nii.gz with label/label0001.nii.gz; a folder img without a folder
+    label next to it holds test images."""
     cases = []
     for folder in _folders(source, depth=4):
         if not ((folder / "img").is_dir() or (folder / "label").is_dir()):

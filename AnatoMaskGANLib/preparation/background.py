@@ -40,7 +40,7 @@ def body_mask(
     )
     largest = components == 1
     closing = _radius(_CLOSING_MM, spacing_ijk_mm)
-    # with a rim of background, or the closing would grow along the borders of the image
+    # Without a rim of background the closing would grow along the borders of the image.
     padded = SimpleITK.ConstantPad(largest, closing, closing, 0)
     padded = SimpleITK.BinaryMorphologicalClosing(padded, closing)
     closed = SimpleITK.Crop(padded, closing, closing)

@@ -23,7 +23,7 @@ LABEL_STEMS = ("seg", "segmentation", "label", "labels", "labelmap")
 MASK_FOLDERS = ("segmentations", "masks")
 
 _BIDS_SUBJECT = re.compile(r"(?:^|[^A-Za-z0-9])(sub-[A-Za-z0-9]+)")
-# What `synthesize --deform` puts behind the name of the case that it makes new ones of.
+# The suffix that `synthesize --deform` adds to the name of the case that it makes new ones of.
 _DEFORMED = re.compile(r"(?:_deform\d+(?:_seed-?\d+)?)+(?=/|$)")
 _WILDCARD = re.compile(r"\{case\}|\{subject\}|\*\*/|\*")
 _WILDCARD_PATTERNS = {
@@ -221,8 +221,8 @@ def _labels_of(folder: Path) -> Path | None:
 
 
 def _dicom_series_of(folder: Path, labels: Path | None) -> Path | None:
-    """The folder itself if it holds DICOM files; beside labels also the one folder in it that
-    does."""
+    """The folder itself if it holds DICOM files; else, where there are labels, the only subfolder
+    with DICOM files. None if there is neither."""
     if _holds_dicom(folder):
         return folder
     inner = [path for path in sorted(folder.iterdir()) if _holds_dicom(path)] if labels else []

@@ -1,4 +1,4 @@
-"""What the arrays of a case depend on, as one hash: its files and the settings."""
+"""One hash of everything that the arrays of a case depend on: its files and the settings."""
 
 from __future__ import annotations
 

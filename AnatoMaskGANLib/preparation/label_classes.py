@@ -28,10 +28,10 @@ _LARGEST_KEPT_VALUE = 255
 
 @dataclass(frozen=True, eq=False)
 class LabelClasses:
-    """What becomes of the labels of a table: the classes of a store."""
+    """The classes of a store that the labels of a table become."""
 
     source: LabelTable
-    """What the label maps of the archive are matched to."""
+    """The table that the label maps of the archive are matched to."""
     target: LabelTable
     """The classes, as the store and the model name them."""
     class_of: Mapping[int, int]

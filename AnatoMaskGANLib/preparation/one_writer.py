@@ -1,4 +1,4 @@
-"""One run at a time writes a store."""
+"""Lets only one run at a time write a store."""
 
 from __future__ import annotations
 

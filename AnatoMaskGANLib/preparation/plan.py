@@ -1,4 +1,4 @@
-"""What a run of `prepare` will do, settled before any array is written."""
+"""Plans what a run of `prepare` will do, before any array is written."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def plain(settings: PreparationSettings) -> dict[str, Any]:
     values = settings_to_dict(settings)
     del values["source"], values["output"]
     if settings.marked == "train":
-        del values["marked"]  # as in stores of before
+        del values["marked"]  # older stores do not have it
     return values | {"split_file": str(settings.split_file) if settings.split_file else None}
 
 

@@ -2,7 +2,7 @@
 
 The folder of a case in the store carries a fingerprint of its files and of all settings that make
 its arrays. A case that has a whole folder of its fingerprint is done; one with other files or
-settings gets a new folder beside the old one, which the store's index names until it is replaced.
+settings gets a new folder next to the old one, which the store's index names until it is replaced.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PreparedCase:
     entry: Mapping[str, Any]
     """Its entry in the store's index."""
     notes: tuple[str, ...]
-    """What a person should know of it."""
+    """Notes that a person should read about the case."""
     was_done: bool
     """Whether an earlier run had prepared it from the same files with the same settings."""
 
@@ -134,7 +134,7 @@ def remove_half_written(folder: Path) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Arrays:
-    """What is written: image in its unit, labels as classes, guidance in [0,1]; [K,J,I] each."""
+    """Arrays to write: image in its unit, labels as classes, guidance in [0,1]; [K,J,I] each."""
 
     image: np.ndarray | None
     labels: np.ndarray | None
@@ -196,7 +196,7 @@ def _arrays(plan: Plan, files: CaseFiles, case: ReadCase, report: OnProgress) ->
 def _classes_on_grid(plan: Plan, case: ReadCase, label_map: LabelMap) -> LabelMap:
     """The label map of a case on the store's grid, with the store's classes for labels.
 
-    What a person should know of the change is added to the notes of the case.
+    Changes that a person should know about are added to the notes of the case.
     """
     label_map = _without_slips(plan, case, label_map)
     if plan.has_table_of_files:  # that table has names like "label 7" for values without a name
@@ -263,7 +263,7 @@ def _check_complete(plan: Plan, files: CaseFiles) -> None:
 
 
 def _finished_case(store: Path, case_folder: str) -> dict[str, Any] | None:
-    """What an earlier run noted of the case; None if it is not there or not whole."""
+    """The notes of an earlier run about the case; None if they are missing or incomplete."""
     path = store / case_folder / CASE_FILE
     if not path.is_file():
         return None

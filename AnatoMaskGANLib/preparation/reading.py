@@ -28,12 +28,12 @@ from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 @dataclass
 class ReadCase:
-    """What the files of a case hold."""
+    """The content of a case's files."""
 
     volume: Volume | None
     label_map: LabelMap | None
     notes: list[str] = field(default_factory=list)
-    """What a person should know of the case although it is good."""
+    """Notes that a person should read about the case, although it is good."""
 
 
 def read_case(files: CaseFiles, tolerance_mm: float) -> ReadCase:
@@ -77,10 +77,10 @@ def read_masks(folder: Path, notes: list[str]) -> LabelMap:
 
 
 def names_in(files: CaseFiles) -> Mapping[int, str]:
-    """The labels of a case by name, from the names of its mask files, from the label names beside
-    its label map, or from the label map itself; values without a name are "label 7".
+    """The labels of a case by name; values without a name are "label 7".
 
-    Raises VolumeError if the label map has to be read and cannot be.
+    Names come from its mask files, from the label names next to its label map, or from the label
+    map itself. Raises VolumeError if the label map has to be read and cannot be.
     """
     if files.labels is None:
         return {}

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 def finish_store(
     plan: Plan, prepared: Sequence[PreparedCase], failed: Mapping[str, str]
 ) -> dict[str, int]:
-    """Makes a store of the prepared cases; gives back how many cases each split has.
+    """Makes a store of the prepared cases; returns how many cases each split has.
 
     failed: case name to its error. Raises PreparationError, and leaves an earlier store as it was,
     if no case is left to train on, or if a split that should have subjects has none.
@@ -89,7 +89,7 @@ def _window(entries: Sequence[Mapping]) -> tuple[float, float]:
 
 
 def _write_report(plan: Plan, prepared: Sequence[PreparedCase], failed: Mapping[str, str]) -> None:
-    """One line for every case that was found, failed and left out ones included."""
+    """Writes one line for every case that was found, also if it failed or was left out."""
     by_name = {case.entry["name"]: case for case in prepared}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

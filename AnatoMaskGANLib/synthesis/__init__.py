@@ -1,4 +1,4 @@
-"""From a label map to a synthetic volume with a trained model."""
+"""Makes a synthetic volume from a label map, with a trained model."""
 
 from typing import TYPE_CHECKING
 

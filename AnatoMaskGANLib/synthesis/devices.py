@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""The devices that a network can run on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def half_precision_on(device: torch.device) -> torch.dtype | None:
     """
     if device.type == "cuda":
         return torch.float16
-    # PyTorch tells it by these names alone; a version without them stays with float32.
+    # PyTorch reports it by these names only; a version without them stays with float32.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     has_bfloat16 = any(getattr(torch.cpu, name, lambda: False)() for name in names)
     return torch.bfloat16 if device.type == "cpu" and has_bfloat16 else None

@@ -1,4 +1,4 @@
-"""What can go wrong between a model and a volume."""
+"""Errors of a synthesis: what can go wrong between a model and a volume."""
 
 from __future__ import annotations
 

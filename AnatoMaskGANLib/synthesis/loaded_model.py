@@ -34,8 +34,9 @@ class LoadedModel:
 
     generator: of any kind that makes images (AnatoMaskGAN's own, OASIS, U-Net), as its card says.
     half_precision: float16 on a GPU, bfloat16 on a CPU that multiplies it; elsewhere, and with a
-    network of another kind, float32 is used, and the log says so. memory_limit_bytes: of the whole
-    process, within which slabs are sized. Raises CheckpointError for a network that makes no image.
+    network of another kind, float32 is used, and the log says so. memory_limit_bytes: limit for the
+    whole process, which decides the size of slabs. Raises CheckpointError for a network that makes
+    no image.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class LoadedModel:
     def provenance(
         self, model_map: ModelMap, options: SynthesisOptions, seed: int
     ) -> dict[str, str]:
-        """What a volume says about itself, with the precision where it is not 32 bits."""
+        """The provenance of a volume, with the precision where it is not 32 bits."""
         said = model_map.provenance(self.card, options, seed)
         if self.engine.dtype == torch.float32:
             return said

@@ -1,4 +1,4 @@
-"""A label map on a model's grid, what became of every label on the way, and its provenance.
+"""A label map on a model's grid, the class that every label became, and its provenance.
 
 A label can get lost: it matches a class of the model, but is so small that the model's grid has no
 voxel of it.
@@ -38,11 +38,11 @@ class ModelMap:
     """A label map in the model's classes, spacing and orientation."""
 
     label_map: LabelMap
-    """The label map as it came, on its own grid."""
+    """The label map as it was given, on its own grid."""
     on_grid: LabelMap
     """The model's label values on the model's grid."""
     matches: tuple[LabelMatch, ...]
-    """Which class of the model every label became, and by which rule."""
+    """The class of the model that every label became, and the rule that decided it."""
 
     @cached_property
     def lost(self) -> tuple[LabelMatch, ...]:
@@ -65,7 +65,7 @@ class ModelMap:
             )
 
     def provenance(self, card: ModelCard, options: SynthesisOptions, seed: int) -> dict[str, str]:
-        """What a volume made of this map says about itself, enough to make it again."""
+        """The provenance of a volume made from this map, enough to make it again."""
         return {
             "SyntheticData": "YES",
             "Generator": f"AnatoMaskGAN {__version__}",
@@ -88,7 +88,7 @@ def on_model_grid(
     """The map on the model's grid; table: the label table of the card.
 
     Raises UnmatchedLabelsError for labels that the model does not know, unless the options say what
-    becomes of them, and VolumeError where every label is too small for the model's spacing.
+    they become, and VolumeError where every label is too small for the model's spacing.
     """
     matches = with_unmatched(match_labels(label_map, table, options.user_table), options.unmatched)
     matched = apply_matches(label_map, matches, options.unmatched)

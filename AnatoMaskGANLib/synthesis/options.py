@@ -1,4 +1,4 @@
-"""How volumes are made of a label map: the settings of one synthesis, and who follows it.
+"""The settings of one synthesis from a label map, and the callbacks that follow it.
 
 These objects go from the command line, the panel and scripts down to the engine, and as JSON to the
 synthesis process. Nothing here needs PyTorch, so that a command line and a panel start without it.
@@ -97,7 +97,7 @@ class SynthesisOptions(SamplingSettings):
     def of(cls, options: SynthesisOptions | None, settings: Mapping[str, Any]) -> SynthesisOptions:
         """The options, or those of settings by name; `seed` stands for `seeds` of one.
 
-        Raises TypeError for a name that is none, with the closest ones, and where both are given.
+        Raises TypeError for an unknown name, with the closest ones, and where both are given.
         """
         if options is not None:
             if not isinstance(options, SynthesisOptions):
@@ -122,7 +122,7 @@ class SynthesisOptions(SamplingSettings):
         return cls(**values)
 
     def provenance(self, seed: int) -> dict[str, str]:
-        """What a volume of that seed says of these options; `from_provenance` reads it."""
+        """The provenance entries for these options and a seed; `from_provenance` reads them."""
         return {
             "Seed": str(seed),
             "NoiseStrength": repr(float(self.noise_strength)),
@@ -131,7 +131,7 @@ class SynthesisOptions(SamplingSettings):
 
     @classmethod
     def from_provenance(cls, provenance: Mapping[str, str]) -> SynthesisOptions:
-        """How the noise of the volume that says this was made; of its labels it says nothing."""
+        """The options of the noise in a volume's provenance, which says nothing of its labels."""
         return cls(
             seeds=(int(provenance["Seed"]),),
             noise_strength=float(provenance["NoiseStrength"]),
@@ -152,7 +152,7 @@ class Progress:
             raise SynthesisCancelledError("The synthesis was cancelled.")
 
     def span(self, start: float, stop: float) -> Progress:
-        """For a part of the work, which goes from one fraction of the whole to another."""
+        """The callbacks for a part of the work, from one fraction of the whole to another."""
         return Progress(
             lambda fraction, text: self.report(start + (stop - start) * fraction, text),
             self.is_cancelled,

@@ -1,4 +1,4 @@
-"""Checks that what a model makes are intensities: finite, and inside the window of its card.
+"""Checks that a model makes intensities: finite, and inside the window of its card.
 
 Weights can be finite and the images not: numbers grow until they overflow, or a normalization
 divides by the root of a negative variance. Every image of a synthesis passes this check, before
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.models.model_card import ModelCard
 
 MOST_OUTSIDE = 1e-3
-"""How far an intensity may lie outside the window, as a fraction of it; ours: a sigmoid ends at the
-window, so that only rounding, at most of 16 bits, goes beyond."""
+"""How far an intensity may lie outside the window, as a fraction of it. Ours: a sigmoid ends at the
+window, so only rounding (of 16 bits at most) goes beyond."""
 
 
 def check_image(card: ModelCard, image: np.ndarray) -> None:

@@ -27,7 +27,7 @@ from AnatoMaskGANLib.volumes.resampling import num_model_voxels
 from AnatoMaskGANLib.volumes.volume import refuse_non_finite
 
 _BLOCK_SIZE = 8  # slices segmented at once
-_MOST_VOXELS = 500_000_000  # of the model's grid; its images and labels then take about 6 GB
+_MOST_VOXELS = 500_000_000  # on the model's grid; its images and labels then take about 6 GB
 
 Superpixels = Callable[[np.ndarray, tuple[float, float, float]], np.ndarray]
 """[K,J,I] superpixel means in [0,1] of an image in [0,1] with a spacing_ijk_mm."""

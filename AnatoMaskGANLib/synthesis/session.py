@@ -49,7 +49,7 @@ class _GridImage:
 
     model_map: ModelMap
     voxels_kji: np.ndarray
-    """In the model's physical unit."""
+    """The image in the model's physical unit."""
     images: EnginePass | None
     """Makes the slices; None where nothing is labeled."""
     stale: set[int]
@@ -148,7 +148,7 @@ class SynthesisSession:
             image.model_map = model_map
             return image
         labels = self._model.labels_of(model_map, box, _KEPT, old, changed)
-        # What had to be forgotten is made again for few slices only.
+        # Tables that had to be forgotten are made again for few slices only.
         labels.slab_size = min(labels.slab_size, BLOCK_SIZE)
         removed = set(old.numbers) - set(labels.numbers)
         for number in removed:
@@ -160,7 +160,7 @@ class SynthesisSession:
         return image
 
     def _begun(self, model_map: ModelMap, box: SynthesisBox | None) -> _GridImage:
-        """An image of which no slice is made yet."""
+        """An image without any finished slice."""
         voxels = self._model.background(model_map)
         unreported = set(range(len(voxels)))
         if box is None:

@@ -58,7 +58,7 @@ class Synthesizer:
 
     @property
     def card(self) -> ModelCard:
-        """What the model is, needs and may be used for."""
+        """The model's card: what it is, needs and may be used for."""
         return self.model.card
 
     @property
@@ -69,7 +69,7 @@ class Synthesizer:
     def match(
         self, label_map: LabelMap, user_table: UserTable | None = None
     ) -> tuple[LabelMatch, ...]:
-        """Which class of the model every label of the map becomes, and by which rule."""
+        """The class of the model that every label becomes, and the rule that decides it."""
         return match_labels(label_map, self.label_table, user_table)
 
     def synthesize(

@@ -26,7 +26,7 @@ _BICUBIC_REACH = 2
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """Where each pixel of the moved stack comes from: source = matrix (target - shift).
+    """The source of each pixel of the moved stack: source = matrix (target - shift).
 
     Positions are (i, j) in mm from the center of the stack.
     """
@@ -38,7 +38,7 @@ class Affine:
     spacing_ij_mm: tuple[float, float]
 
     def reach(self, crop: Sequence[int]) -> tuple[int, int]:
-        """How many rows and columns beyond each side of the crop the moved crop reads."""
+        """The number of rows and columns beyond each side of the crop that the moved crop reads."""
         height, width = crop
         half_ij = np.array([(width - 1) / 2, (height - 1) / 2])
         corners = np.array(list(itertools.product((-1, 1), repeat=2))) * half_ij

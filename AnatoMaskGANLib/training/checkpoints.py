@@ -43,13 +43,13 @@ class BestCheckpoint:
 
     @classmethod
     def from_metadata(cls, content: Mapping[str, Any]) -> BestCheckpoint | None:
-        """As `to_metadata` wrote it; None for a run that no validation had measured yet."""
+        """Reads what `to_metadata` wrote; None for a run that no validation had measured yet."""
         if not content.keys() >= {"figure", "value", "step"}:
             return None
         return cls(str(content["figure"]), float(content["value"]), int(content["step"]))
 
     def to_metadata(self) -> dict[str, Any]:
-        """As it stands in the checkpoint's header."""
+        """The entries for the checkpoint's header."""
         return {"figure": self.metric, "value": self.value, "step": self.step}
 
 
@@ -108,7 +108,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Writes a safetensors file; a crash leaves the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, ".safetensors") as temporary:
-        # not save_file: when it is killed, the file that it was writing is left behind
+        # save_file would leave behind the file that it was writing when it is killed.
         temporary.write_bytes(safetensors.torch.save(dict(tensors), dict(header)))
 
 

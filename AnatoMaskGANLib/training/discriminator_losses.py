@@ -46,7 +46,7 @@ def losses_for_discriminator(
     weights: LossSettings,
     is_penalized: bool,
 ) -> dict[str, Tensor]:
-    """What the discriminator pays, by name.
+    """The losses of the discriminator by name.
 
     seeds: one per case, for what is drawn at random. is_penalized: whether this is a step with the
     R1 penalty.

@@ -18,7 +18,7 @@ from AnatoMaskGANLib.volumes.case_store import SPLITS, CaseStore, open_store
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a run will need."""
+    """The data, memory and time that a run will need."""
 
     cases: dict[str, int]
     """Split -> number of cases."""

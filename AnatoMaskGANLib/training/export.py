@@ -51,7 +51,7 @@ class RunCheckpoint:
     checkpoint: str = LATEST
     """"latest", "best" or the step of a numbered checkpoint."""
     store_folder: Path | None = None
-    """Where the store that the run was trained on lies now; None if it has not moved."""
+    """The folder of the run's store now; None if it has not moved."""
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors and the metadata of the checkpoint."""
@@ -114,7 +114,7 @@ def export_run(
 
 
 def card_texts_of(run: RunCheckpoint) -> CardSettings:
-    """What the run's settings say for the card; empty texts if they say nothing."""
+    """The texts of the run's settings for the card; empty if the settings have none."""
     _, metadata = run.read()
     return settings_from_dict(CardSettings, metadata["settings"].get("card", {}))
 

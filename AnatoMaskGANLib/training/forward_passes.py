@@ -1,4 +1,4 @@
-"""What a generator makes of a batch: without noise, with noise, and the labels of a second head."""
+"""Passes of a batch through a generator: without noise, with noise, and labels of a second head."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_images(
         ]
     )
     cases = condition.shape[0]
-    # One pass for both, so that batch statistics are those of both.
+    # Both go through in one pass, so that the batch statistics are those of both.
     both = SliceBatch(
         condition.repeat(2, 1, 1, 1),
         positions_mm.repeat(2, 1),

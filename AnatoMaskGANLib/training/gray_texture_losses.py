@@ -108,7 +108,7 @@ def classifier_loss(
 def convincing_loss(
     classifier: GrayTextureClassifier, fake: Tensor, labels: Tensor, num_classes: int
 ) -> Tensor:
-    """What the generator pays: it falls as the classifier takes each class for real."""
+    """The loss of the generator: it falls as the classifier takes each class for real."""
     regions = class_regions(labels.flatten(0, 1), num_classes)
     return _present_mean_of(-_classify(classifier, fake, regions), regions, labels)
 

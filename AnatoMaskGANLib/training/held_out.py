@@ -1,4 +1,4 @@
-"""What a run is measured on: the slices around the middle of held-out cases, whole in plane."""
+"""The data that a run is measured on: whole slices around the middle of held-out cases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def held_out_cases(
 def _part_of(
     store: CaseStore, case: StoredCase, guidance: str, num_slices: int, halo: int
 ) -> HeldOutCase | None:
-    """None for a case without image or labels, or without superpixels that the guidance needs."""
+    """The middle slices of a case; None if it has no image or labels, or lacks the superpixels that
+    the guidance needs."""
     if case.image_sjk is None or case.labels_sjk is None:
         return None
     depth, height, width = case.labels_sjk.shape

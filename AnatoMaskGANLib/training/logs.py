@@ -1,4 +1,4 @@
-"""What a run reports: tables as CSV with their curves as PNG, TensorBoard, Weights & Biases."""
+"""Reports of a run: tables as CSV with their curves as PNG, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class LossMeans:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """The means; counting starts anew."""
+        """Returns the means, and starts counting again."""
         means = {name: total / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means

@@ -127,7 +127,7 @@ class _Reporter:
         self.dashboards = Dashboards(self.settings, step)
 
     def after_step(self, losses: dict[str, float]) -> None:
-        """Reports a step, and whatever is due after it: log, validation, checkpoint, pictures."""
+        """Reports a step, and does what is due after it: log, validation, checkpoint, pictures."""
         trainer, settings, step = self.trainer, self.settings, self.trainer.step
         self._means.add({**losses, "data_seconds": trainer.data_seconds})
         self.report(

@@ -22,7 +22,7 @@ def total(values: Iterable[Tensor]) -> Tensor:
 
 
 def discriminator(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator pays for its logits of real and synthetic images.
+    """The loss of the discriminator for its logits of real and synthetic images.
 
     kind: hinge, ls (targets 1 and 0), original (logistic) or w (Wasserstein).
     """
@@ -38,7 +38,7 @@ def discriminator(kind: str, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator(kind: str, fake: Tensor) -> Tensor:
-    """What the generator pays: it falls as the discriminator takes the image for real."""
+    """The loss of the generator: it falls as the discriminator takes the image for real."""
     if kind == "ls":
         return 0.5 * (fake - 1).square().mean()
     if kind == "original":

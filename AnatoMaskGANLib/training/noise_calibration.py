@@ -44,7 +44,7 @@ class LabelTexture:
     before: float
     after: float
     shift: float
-    """What was added to the label's gates, before the sigmoid."""
+    """The number that was added to the label's gates, before the sigmoid."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Calibrated:
 
     generator: Generator
     textures: Mapping[int, LabelTexture]
-    """Label -> its texture, for every label of which two cases or more have 500 voxels."""
+    """Label -> its texture, for every label that has 500 voxels in at least two cases."""
 
 
 def calibrate_noise(
@@ -132,7 +132,7 @@ class _Progress:
 def _ratios(
     synthesizer: Synthesizer, cases: Sequence[Case], strength: float, done: _Progress
 ) -> Iterator[dict[int, float]]:
-    """For every case the ratio of each large label; case i has the noise of seed i."""
+    """The ratio of each large label, for every case; case i has the noise of seed i."""
     for seed, read in enumerate(cases):
         label_map, scan = read()
         volume = synthesizer.synthesize(label_map, seed=seed, noise_strength=strength)
@@ -168,7 +168,7 @@ def _injections(generator: Generator) -> list[NoiseInjection]:
 
 
 def _step(generator: Generator, label: int, still: float, ratio: float) -> float:
-    """What has to be added to the gates of a label, in the logarithm of their odds."""
+    """The number to add to the gates of a label, in the logarithm of their odds."""
     wanted, has = max(0.0, 1 - still**2), ratio**2 - still**2
     factor = math.sqrt(wanted / has) if has > 0 else _LARGEST_STEP
     factor = min(max(factor, 1 / _LARGEST_STEP), _LARGEST_STEP)

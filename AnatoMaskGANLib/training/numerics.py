@@ -1,8 +1,8 @@
-"""With what a run computes, which decides the last bits of its weights.
+"""Device and software that a run computes with: they decide the last bits of its weights.
 
 Sums are split by the number of threads, and every split rounds otherwise. So a run that goes on
 takes the threads that it began with. What cannot be taken over (device, processor, version of
-PyTorch, number of processes) is told.
+PyTorch, number of processes) is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def numerics_now(device: torch.device, num_processes: int) -> dict[str, Any]:
-    """What a checkpoint remembers of it."""
+    """The threads, device and software of this run, for a checkpoint."""
     return {
         "threads": torch.get_num_threads(),
         "device": device.type,

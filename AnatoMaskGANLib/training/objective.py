@@ -42,7 +42,7 @@ Forward = TypeVar("Forward")
 
 
 class Objective(Protocol[Forward]):
-    """What the trainer asks of an objective; all losses are weighted, so that they are summed."""
+    """What the trainer needs from an objective; all losses are weighted, ready to be summed."""
 
     halo: int
     """Slices of context on either side of a stack that the generator sees."""
@@ -51,10 +51,10 @@ class Objective(Protocol[Forward]):
         """The batch with what the generator makes of it."""
 
     def discriminator_losses(self, result: Forward, step: int) -> dict[str, Tensor]:
-        """What the discriminators pay, by name; empty if none learns at this step."""
+        """The losses of the discriminators by name; empty if none learns at this step."""
 
     def generator_losses(self, result: Forward, step: int) -> dict[str, Tensor]:
-        """What the generator pays, by name."""
+        """The losses of the generator by name."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class SynthesisObjective:
         return SynthesizedBatch(batch, condition, inner, labels, images)
 
     def discriminator_losses(self, result: SynthesizedBatch, step: int) -> dict[str, Tensor]:
-        """What discriminator, gray-texture classifier and label reader pay for detached images."""
+        """Losses of discriminator, gray-texture classifier and label reader on detached images."""
         networks, weights = self.networks, self._weights
         if step < self.settings.optimizer.adversarial_start:
             return {}
@@ -304,7 +304,7 @@ class SegmentationObjective:
         return SegmentedBatch(batch, self.segmenter(batch.images).float())
 
     def discriminator_losses(self, result: SegmentedBatch, step: int) -> dict[str, Tensor]:
-        """None: a segmenter has no discriminator."""
+        """Always empty: a segmenter has no discriminator."""
         return {}
 
     def generator_losses(self, result: SegmentedBatch, step: int) -> dict[str, Tensor]:

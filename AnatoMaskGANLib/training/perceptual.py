@@ -26,7 +26,7 @@ PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
 _VGG19 = (64, 64, None, 128, 128, None, *[256] * 4, None, *[512] * 4, None, 512)
 _TAPS = (1, 6, 11, 20, 29)  # the rectifier after the first convolution of every block
 _TAP_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # deeper features weigh more
-# Of the colors of ImageNet.
+# Mean and standard deviation of ImageNet's colors.
 _MEAN, _STANDARD_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -37,7 +37,7 @@ _NUM_PARTS = 64
 
 
 def describe_store(store: CaseStore) -> dict[str, Any]:
-    """What a checkpoint remembers of the store that it was trained on."""
+    """The properties of a store that a checkpoint of a run trained on it remembers."""
     return {
         "spacing_ijk_mm": list(store.spacing_ijk_mm),
         "window": list(store.window),
@@ -48,7 +48,7 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
 
 
 def describe_contents(store: CaseStore) -> dict[str, str]:
-    """Case -> a hash of its arrays, which tells changed ones wherever the store lies.
+    """Case -> a hash of its arrays, which shows whether they changed, wherever the store lies.
 
     Arrays up to `_WHOLE_BYTES` are read whole. Of larger ones, `_NUM_PARTS` parts spread over the
     array are read, so that gigabytes take seconds; a small edit between the parts is not seen.

@@ -44,14 +44,14 @@ class StackBatch:
     """[B,S+2*halo,H,W] int64, classes of the store's table; 0 everywhere in a stack that has no
     labels."""
     images: Tensor
-    """[B,S,1,H,W] float32 in [0,1]; of the same place as the labels if `is_paired`."""
+    """[B,S,1,H,W] float32 in [0,1]; they show the same place as the labels if `is_paired`."""
     positions_mm: Tensor
     """[B,S] where the slices lie along the stack, in mm."""
     noise_seeds: tuple[int, ...]
     """One seed per stack."""
     has_labels: Tensor
-    """[B] bool; false for stacks without labels: of semi-supervised training, or of cases that have
-    superpixels only."""
+    """[B] bool; false for stacks without labels. These come from semi-supervised training, or from
+    cases that have superpixels only."""
     guidance: Tensor | None = None
     """[B,S+2*halo,H,W] float32 in [0,1], superpixel means of the case that gives the labels, or, in
     a stack without labels, the image; None unless the settings ask for guidance."""
@@ -126,9 +126,9 @@ class StackSampler:
             self._swap[value] = partner
 
     def _choose_sources(self, cases: Sequence[StoredCase]) -> None:
-        """Which cases give labels, which images, and which images without labels."""
+        """Chooses the cases that give labels, images, and images without labels."""
         supervision = self.settings.supervision
-        # superpixels stand for labels, so a case without labels is whole
+        # Superpixels stand for labels, so a case without labels is whole.
         needs_labels = self.settings.guidance != "superpixels" or supervision == "semi"
         has_both = [
             case
@@ -239,7 +239,7 @@ class StackSampler:
             tensor = torch.from_numpy(values)
             return tensor.flip(-1) if is_flipped else tensor
 
-        self._watch.check(case)  # before, so that nothing is read behind the end of a file
+        self._watch.check(case)  # checked first, so that nothing is read behind the end of a file
         stored_labels = part(case.labels_sjk, "labels", np.int64)
         stored_guidance = part(case.guidance_sjk, "guidance", np.float32)
         stored_image = part(case.image_sjk, "image", np.float32)

@@ -42,7 +42,7 @@ def _files_of(case: StoredCase) -> list[Path]:
 
 
 def _state_of(path: Path) -> _State | None:
-    """What tells a file from another one or a changed one; None where there is none."""
+    """Marks by which a replaced or changed file is recognized; None where there is no file."""
     try:
         status = path.stat()
     except OSError:

@@ -53,7 +53,7 @@ class Trainer:
         self.seconds = 0.0
         self.data_seconds = 0.0
         self.best: BestCheckpoint | None = None
-        """What made `best.safetensors`; None before the first validation."""
+        """The validation that made `best.safetensors`; None before the first one."""
         self.networks = build_networks(settings, store.num_classes, self.device)
         self.ema = copy.deepcopy(self.networks.generator).requires_grad_(False).eval()
         processes.synchronize_statistics(self.networks.generator)

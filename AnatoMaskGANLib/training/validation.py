@@ -44,7 +44,7 @@ class LearnedMetrics:
     """FID, KID and LPIPS, those that the settings ask for, on the same cases every time.
 
     Their slices are those of the paper's protocol, [224,224] in [0,1]. FID is biased upwards for
-    the few slices of a validation: it tells checkpoints of one run apart and is no value to report.
+    the few slices of a validation: it compares checkpoints of one run and is no value to report.
 
     Loads the networks and takes the real slices' features at once, so that a missing or wrong file
     (WeightsError) and too few slices (SettingsError) stop a run before its first step.
@@ -192,7 +192,7 @@ class Validator:
             yield made.noisy[0, :, 0], None if logits is None else logits[0].argmax(1)
 
     def _label_mean_metrics(self) -> dict[str, float]:
-        """What the label-mean image reaches on the same slices; measured once."""
+        """The metrics of the label-mean image on the same slices; measured once."""
         if self._label_mean is None:
             table = np.zeros(self.store.num_classes, dtype=np.float32)
             trained = measure_label_statistics(self.store.of_split("train"), self.store.num_classes)

@@ -52,7 +52,7 @@ def _is_kept(file: IO[bytes], path: Path) -> bool:
         take_lock(file)
     except FolderLockedError:
         return False
-    except OSError:  # not every disk has locks; there nobody can take it for abandoned
+    except OSError:  # without locks on the disk, no file counts as abandoned
         return True
     return path.exists()
 

@@ -56,7 +56,7 @@ class StoredCase:
     guidance_sjk: np.ndarray | None = None
     """uint8; None where the store was prepared without superpixels."""
     origin: str = ""
-    """What its image says it is, where that is no scan: a synthetic image or an edited scan."""
+    """What the image is marked as, a synthetic image or an edited scan; "" for a scan."""
     window: tuple[float, float] | None = None
     """Intensities of this case that are 0 and 1; its own where the store's are percentiles."""
 
@@ -85,7 +85,7 @@ class CaseStore:
     spacing_ijk_mm: tuple[float, float, float]
     window: tuple[float, float]
     unit: str
-    label_table: Mapping[str, Any]  # as `LabelTable.to_dict` writes it
+    label_table: Mapping[str, Any]  # written by `LabelTable.to_dict`
     cases: tuple[StoredCase, ...]
     preparation: Mapping[str, Any] = field(default_factory=dict)
     """How the store was made: settings, normalization, split."""
@@ -124,7 +124,7 @@ def write_case(
     guidance_kji: np.ndarray | None = None,
     case_folder: str | None = None,
 ) -> dict[str, Any]:
-    """Writes the arrays of one case and gives back its entry for `write_index`, without subject and
+    """Writes the arrays of one case and returns its entry for `write_index`, without subject and
     split.
 
     image_kji: intensities in the window's unit, clipped to it. labels_kji: model classes.

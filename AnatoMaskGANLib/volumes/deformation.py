@@ -32,14 +32,14 @@ _LATTICE = 24  # points along a side of the label box, at which a displacement i
 _FEWEST_PLACES = 8
 _MOST_POINTS = 64  # control spacings along the longest side of the grid
 _MOST_TRIES = 8
-_LONGER = 1.25  # by which bends are made longer when they would fold
-_HALVINGS = 2  # of the lattice on which the stretch is bounded
+_LONGER = 1.25  # factor that makes bends longer when they would fold
+_HALVINGS = 2  # how often the lattice on which the stretch is bounded is halved
 _NOTHING_MM = 1e-9
 
 
 @dataclass(frozen=True)
 class DeformationSettings:
-    """How far a new anatomy may differ from the one it is made of; ours.
+    """Limits of how far a new anatomy may differ from the one it is made from; ours.
 
     Lengths are fractions of the size of the anatomy, the longest side of the box around its labels,
     so that a finger and a trunk are bent alike. For the brain of an adult, 170 mm long, the
@@ -248,7 +248,7 @@ def _lattice_of_labels(label_map: LabelMap) -> tuple[list[np.ndarray], np.ndarra
 
 
 def _extent_mm(label_map: LabelMap) -> list[float]:
-    """From the first voxel to the last, along k, j, i."""
+    """The distances from the first voxel to the last, along k, j, i."""
     sides = zip(label_map.shape_kji, label_map.spacing_ijk_mm[::-1], strict=True)
     return [(size - 1) * mm for size, mm in sides]
 

@@ -1,4 +1,4 @@
-"""The SHA-256 of a file, by which models, results and weights are told apart."""
+"""The SHA-256 of a file, which identifies models, results and weights."""
 
 from __future__ import annotations
 

@@ -52,11 +52,11 @@ _PAIR_SUFFIXES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 _MGH_SUFFIXES = (".mgh", ".mgz")
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
 READABLE_SUFFIXES = _NIFTI_SUFFIXES + _MGH_SUFFIXES + _ITK_SUFFIXES + _PAIR_SUFFIXES
-# the halves of pairs that hold only voxels; their headers stand for them in a folder
+# These halves of pairs hold only voxels; in a folder, their headers stand for them.
 VOXEL_FILE_SUFFIXES = (".img", ".img.gz")
-# one file of a DICOM series is one slice, not a label map
+# One file of a DICOM series is one slice, not a label map.
 SLICE_SUFFIX = ".dcm"
-# one file each, so that replacing it is one step
+# Each of these types is a single file, so that replacing it is one step.
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 _METAIMAGE_SUFFIX = ".mha"
@@ -70,9 +70,9 @@ def read_label_map(
     """The label map of a NIfTI, NRRD (also .seg.nrrd), MetaImage or MGH file, or a DICOM SEG.
 
     Names come from `table` (a file in a form of `label_name_tables.py`, the name of a bundled
-    table, or value to name), else from the file itself, else from a file beside it (see
+    table, or value to name), else from the file itself, else from a file next to it (see
     `label_names.py`). Raises VolumeError for a missing, unreadable or truncated file, for fewer or
-    more than three dimensions, for a geometry that is none, and for an intensity image: fractional,
+    more than three dimensions, for an invalid geometry, and for an intensity image: fractional,
     negative or more than 1000 different values.
     """
     path = Path(path)
@@ -134,7 +134,7 @@ def read_volume(path: str | Path) -> Volume:
 def write_label_map(label_map: LabelMap, path: str | Path) -> str:
     """Writes labels, place, names and codes; the file is whole or as it was.
 
-    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
+    Returns the SHA-256 of what was written.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     labels = in_smallest_type(label_map.labels_kji)
@@ -151,7 +151,7 @@ def write_label_map(label_map: LabelMap, path: str | Path) -> str:
 def write_volume(volume: Volume, path: str | Path) -> str:
     """Writes voxels, place, window, unit and provenance; the file is whole or as it was.
 
-    Gives back the SHA-256 of what was written, whatever takes its place afterwards.
+    Returns the SHA-256 of what was written.
     Raises VolumeError for an unknown file type and for a path that cannot be written.
     """
     record = record_of(volume)
@@ -160,7 +160,7 @@ def write_volume(volume: Volume, path: str | Path) -> str:
 
 
 def _read(path: Path) -> StoredVolume:
-    """What a file holds, with axes that are perpendicular but for a shear that is no rounding."""
+    """What a file holds; a shear of its axes that is only rounding is removed."""
     stored = _read_as_it_is(path)
     place, shift_mm = without_rounding_shear(stored.array.shape, stored.ijk_to_ras)
     if not shift_mm:
@@ -202,7 +202,7 @@ def _read_as_it_is(path: Path) -> StoredVolume:
 
 
 def _is_dicom_by_content(path: Path) -> bool:
-    """Whether a file whose name does not tell its type has the mark of DICOM, as archives of
+    """Whether a file whose name does not show its type has the mark of DICOM, as archives of
     scanners write them."""
     if path.name.lower().endswith(READABLE_SUFFIXES) or not os.access(path, os.R_OK):
         return False
@@ -304,7 +304,7 @@ def _window_of(noted: Any) -> tuple[float, float] | None:
 
 
 def _of_file(path: Path, make: Callable[[], _Container]) -> _Container:
-    """What `make` gives; its errors with the path in front."""
+    """Returns what `make` returns; its errors are raised with the path in front."""
     try:
         return make()
     except VolumeError as error:

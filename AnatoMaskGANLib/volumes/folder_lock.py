@@ -12,7 +12,7 @@ from typing import IO
 
 _logger = logging.getLogger(__name__)
 
-# What disks without locks say: Lustre without "-o flock", some NFS and FUSE.
+# Errors of disks that have no locks: Lustre without "-o flock", some NFS and FUSE.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY}
 
 
@@ -22,7 +22,7 @@ class FolderLockedError(RuntimeError):
 
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Holds the lock that a file stands for; the system frees it when the process ends, however.
+    """Holds the lock that a file stands for; the system frees it however the process ends.
 
     On a disk that has no locks it goes on with a warning: there nobody keeps two processes apart.
     Raises FolderLockedError if another process holds it, OSError if the file cannot be written.

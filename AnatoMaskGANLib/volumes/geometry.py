@@ -1,4 +1,4 @@
-"""Where voxels lie: voxel index (i, j, k) to RAS millimeters as one 4x4 matrix.
+"""The places of voxels: one 4x4 matrix turns a voxel index (i, j, k) into RAS millimeters.
 
 Arrays are KJI, so an array of shape (K, J, I) has its voxel `array[k, j, i]` centered at
 `ijk_to_ras @ (i, j, k, 1)`. Any right- or left-handed, oblique, anisotropic grid is one such
@@ -14,8 +14,8 @@ import numpy as np
 
 from AnatoMaskGANLib.volumes.errors import VolumeError
 
-# Between two axes of a grid, as the cosine of their angle. It is the tolerance with which ITK
-# accepts the axes of a NIfTI file: at the end of a 300 mm axis 0.03 mm.
+# The largest cosine of the angle between two axes of a grid. ITK accepts the axes of a NIfTI file
+# with the same tolerance, which is 0.03 mm at the end of a 300 mm axis.
 SHEAR_TOLERANCE = 1e-4
 
 # Beyond the tolerance an angle may still be a right one whose digits were rounded in a header; the
@@ -134,7 +134,7 @@ def largest_shift_mm(
 
 
 def axes_closest_to_ras(ijk_to_ras: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, ...]]:
-    """Which axis of the grid runs closest along R, A and S, and whether it runs the other way.
+    """The axis of the grid that runs closest along R, A and S, and whether it runs the other way.
 
     The answer is the one of the six assignments with the largest sum of direction cosines; among
     equal ones (an axis turned by 45 degrees) the first in lexical order, so that it is always the

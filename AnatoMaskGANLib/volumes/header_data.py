@@ -1,7 +1,7 @@
 """The data that the text header of an NRRD or MetaImage file describes: their place and number.
 
-ITK takes memory for what a header promises before it looks for the data, opens whatever file a
-header names, and of torn packed data gives what it has. So this is checked before ITK reads.
+ITK takes memory for what a header promises before it looks for the data, opens any file that a
+header names, and returns a part where packed data are torn. So this is checked before ITK reads.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def check_data(path: Path, lines: Sequence[tuple[str, str]], size_of_header: int
         header[key] = text
     detached = named_data_file(path, header)
     data_file, offset = (path, size_of_header) if detached is None else (detached, 0)
-    # as ITK does, whatever else stands behind the digits
+    # As ITK does, take the digits whatever else stands behind them.
     sizes = re.findall(r"\d{1,18}", header.get("sizes", header.get("dimsize", "")))
     if not sizes or not data_file.is_file():
         return  # ITK says what is wrong

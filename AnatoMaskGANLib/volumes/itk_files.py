@@ -218,7 +218,7 @@ def _ijk_to_ras_of(image: SimpleITK.Image) -> np.ndarray:
 
 
 def _record_of(path: Path, header: Mapping[str, str]) -> Mapping[str, Any]:
-    """What this project noted in a header, or the names that MITK did; else empty."""
+    """What this project noted in a header, or the label names that MITK noted; else empty."""
     if RECORD_KEY not in header:
         names = names_of_mitk(path, header)
         return {"names": {str(value): name for value, name in names.items()}} if names else {}

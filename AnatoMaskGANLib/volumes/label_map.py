@@ -69,7 +69,7 @@ class LabelMap:
         return tuple(int(value) for value in values_present(self.labels_kji) if value != 0)
 
     def sha256(self) -> str:
-        """Hash of labels, shape and place (to 1e-4 mm): the same whatever file type held the map.
+        """Hash of labels, shape and place (to 1e-4 mm); it does not depend on the file type.
 
         Names do not enter it: another label table is not another painting.
         """
@@ -81,7 +81,7 @@ class LabelMap:
         return digest.hexdigest()
 
 
-# Up to this label value presence is noted in a table; beyond it the values are sorted.
+# The presence of label values up to this one is noted in a table; larger values are sorted.
 _LARGEST_TABLE = 1 << 20
 
 

@@ -1,4 +1,4 @@
-"""From the labels of a map to those that a model knows; nothing is dropped in silence."""
+"""Matches the labels of a map with those that a model knows; no label is dropped in silence."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class LabelMatch:
     model_value: int | None
     """The value in the model's table; None for background and for what is unmatched."""
     rule: str
-    """By what: "code", "name", "alias", "relative", "user" or "value"; "unmatched" if by
-    nothing."""
+    """The rule that found the match: "code", "name", "alias", "relative", "user" or "value";
+    "unmatched" if none did."""
     model_name: str = ""
     """The name in the model's table, "" if `model_value` is None."""
     nearest: tuple[int, ...] = ()
-    """Values of the model's table of which each voxel becomes the nearest, `model_value` the first
-    of them; empty where all become `model_value`."""
+    """Values of the model's table: each voxel becomes the one of them that is nearest to it. The
+    first is `model_value`. Empty where all voxels become `model_value`."""
     as_surrounding: bool = False
     """Whether the voxels become the nearest label that is in the map, the tissue around them."""
     note: str = ""
-    """Of a map without names, why its values are not taken for labels."""
+    """Why the values of a map without names are not taken for labels."""
 
     def target(self) -> str:
-        """What it becomes, in the words of a record: "13", "1 or 20, the nearest", "background"."""
+        """What the label becomes, for a record: "13", "1 or 20, the nearest", "background"."""
         if self.as_surrounding:
             return "as the tissue around it"
         if self.nearest:
@@ -54,7 +54,7 @@ class LabelMatch:
         return "background" if self.model_value is None else str(self.model_value)
 
 
-# What becomes of labels that a model does not know.
+# What can be done with labels that a model does not know.
 STOP = "stop"
 UNMATCHED_CHOICES = (STOP, SURROUNDING, BACKGROUND)
 
@@ -98,10 +98,10 @@ def match_labels(
 ) -> tuple[LabelMatch, ...]:
     """A match for every label that the map has voxels of, in the order of values.
 
-    Rules in turn: `user` (name or value of the map to name or value of the table, None for
+    Rules in their order: `user` (name or value of the map to name or value of the table, None for
     background, "surrounding" for the tissue around it), terminology code, name, alias, relative.
-    A map without any names and codes gets those of the table that its sizes, sides and places bear
-    out (see `label_recognition.py`), and stays unmatched where none is borne out. Raises
+    A map without any names and codes gets those of the table that its sizes, sides and places
+    confirm (see `label_recognition.py`), and stays unmatched where they confirm none. Raises
     VolumeError if no voxel has a label, and for a decision of the user that names no label of the
     table.
     """
@@ -235,7 +235,7 @@ def _by_user(value: int, name: str, target: int | str | None, table: LabelTable)
 
 
 def _by_relative(value: int, name: str, table: LabelTable) -> LabelMatch | None:
-    """What the table says becomes of a name that is none of its labels; None if nothing."""
+    """What a name that is no label becomes according to the table; None if it does not say."""
     if normalized_name(name) in (SURROUNDING, BACKGROUND):
         targets: tuple[str, ...] = (normalized_name(name),)
     else:

@@ -32,7 +32,7 @@ EXPECTED = (
     "or a .tsv or .csv table with columns such as index and name"
 )
 
-# What programs call the columns, in lower case and without other characters than letters.
+# The names that programs give the columns, in lower case and with letters only.
 _VALUE_COLUMNS = (
     "labelvalue",
     "index",
@@ -120,7 +120,7 @@ def _of_json(path: Path, text: str) -> dict[int, str]:
 
 
 def _check_one_value_each(path: Path, names: Mapping[int, str]) -> None:
-    """Raises VolumeError for two values with one name: which of them it means, nobody can tell."""
+    """Raises VolumeError for two values with one name, which does not show which value is meant."""
     values: dict[str, int] = {}
     for value, name in names.items():
         if values.setdefault(name.strip().lower(), value) != value:
@@ -133,7 +133,7 @@ def _check_one_value_each(path: Path, names: Mapping[int, str]) -> None:
 
 def _pairs_of_json(path: Path, content: Any) -> Iterator[tuple[int, str]]:
     if isinstance(content, Mapping):
-        more_values = content.get("more_values")  # of a label table
+        more_values = content.get("more_values")  # only a label table has it
         if isinstance(more_values, Mapping) and "labels" in content:
             for key, entry in more_values.items():
                 yield from _pair_of(path, key, entry)

@@ -1,4 +1,4 @@
-"""Which file names the values of a label map: one that is given, or one that lies beside it."""
+"""Which file names the values of a label map: one that is given, or one that lies next to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from AnatoMaskGANLib.volumes.label_table import label_table_path
 _logger = logging.getLogger(__name__)
 
 NAMES_FILE = "labels.json"
-"""The file beside a label map, or one folder up beside its case, that names its values."""
+"""The file that names the values of a label map; it lies next to it, or one folder up."""
 
 # Files that name the values of every label map in their folder and in the folders of cases in it:
 # ours, MAISI's, nnU-Net's, FreeSurfer's, and tables of text of other programs.
@@ -51,9 +51,9 @@ def read_label_names(name_or_path: str | Path) -> dict[int, str]:
 def names_file_beside(path: Path) -> Path | None:
     """The file that names the values of a label map, None if there is none.
 
-    It lies beside the file or one folder up, and if the file is a link, beside the link first and
-    then beside what it leads to. A table that has the name of the label map comes before one for
-    all files of a folder. One of another program that names no values is passed over with a
+    It lies next to the file or one folder up; if the file is a link, next to the link first and
+    then next to what it leads to. A table that has the name of the label map comes before one for
+    all files of a folder. A table of another program that names no values is passed over with a
     warning.
     """
     places = dict.fromkeys((Path(os.path.abspath(path)), path.resolve()))
@@ -73,7 +73,7 @@ def _names_values(table: Path) -> bool:
 
 
 def stem_of_volume(name: str) -> str:
-    """A file's name without what tells its format."""
+    """A file's name without the part that shows its format."""
     for ending in _VOLUME_ENDINGS:
         if name.lower().endswith(ending):
             return name[: -len(ending)]

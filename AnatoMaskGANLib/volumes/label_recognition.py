@@ -1,6 +1,6 @@
-"""Which table the values of a label map without names are from, if the map itself bears one out.
+"""Finds the table that the values of a label map without names are from, if the map confirms one.
 
-A value alone tells nothing: 5 is the liver of TotalSegmentator, the temporal horn of FreeSurfer's
+A value alone says nothing: 5 is the liver of TotalSegmentator, the temporal horn of FreeSurfer's
 left ventricle and the white matter of the cerebellum of Learn2Reg's OASIS set. So a table counts
 only if the labels have the sizes, the reach along each axis and the places to each other, left and
 right among them, that the structures of these names were measured to have, and if no other table
@@ -28,7 +28,7 @@ from AnatoMaskGANLib.volumes.label_table import LabelTable, bundled_tables, load
 _logger = logging.getLogger(__name__)
 
 MEASURED_FILE = "structures.measured.json"
-"""Beside the bundled tables: what Testing/measure_structures.py found."""
+"""The file next to the bundled tables that holds what Testing/measure_structures.py found."""
 
 # Ours: people and the rules for a border differ by more than the measured ones do.
 _VOLUME_FACTOR = 2.0
@@ -39,24 +39,27 @@ _SPREAD_MM = 2.5
 _CUT_PLACE_FACTOR = 2.0
 _LEAST_CUT_SHARE = 0.1
 
-# A table is borne out by this share of its measured labels, of few ones by all.
+# The map confirms a table if at least this fraction of the measured labels fits; where only a few
+# were measured, all of them have to fit.
 _BORNE_OUT_SHARE = 0.8
 _FEW_LABELS = 4
-# Another table must be borne out by less, by this share of the labels.
+# The fraction of labels that fit any other table must be smaller by this much.
 _MARGIN = 0.3
-# Below this a table is told as the nearest one, not as one that fits.
+# Below this fraction the message calls a table the nearest one, not one that fits.
 _FITTING_SHARE = 0.5
 
-# In a grid that is smaller along each axis no part of a body lies whole, and nothing can be judged.
+# A grid that is smaller than this along each axis holds no whole part of a body, so nothing can be
+# judged in it.
 _SMALLEST_JUDGED_MM = 20.0
-# There one label is taken by the model's own number, unless data sets of a few labels have it too.
+# In such a grid a single label keeps the number that the model has for it, unless data sets of a
+# few labels use that number too.
 _SMALLEST_OWN_VALUE = 7
 
 # A table without measured structures is the map's only if the map has all its labels, and as many.
 _FEWEST_LABELS_OF_UNMEASURED = 8
 
 _MOST_NAMES_SHOWN = 4
-# Of more values than this an image may be meant, not a segmentation.
+# A file with more values than this may be an image and not a segmentation.
 _MANY_VALUES = 150
 
 
@@ -66,24 +69,25 @@ class Recognition:
 
     table: LabelTable | None
     reason: str = ""
-    """In words for the user, with the table that fits best; "" if a table was found."""
+    """Why no table was found, in words for the user, with the table that fits best; "" if one was
+    found."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredStructure:
-    """What a structure was found to be like."""
+    """The measured size, place and spread of a structure."""
 
     volume_ml: tuple[float, float]
-    """Smallest and largest."""
+    """Smallest and largest volume."""
     place_mm: np.ndarray
     """[3], RAS, from the middle of all structures of its kind of body part."""
     spread_mm: np.ndarray
     """[3], mean standard deviation of its voxels along right, anterior and superior."""
     tolerance_mm: float
-    """How far the place may be off."""
+    """How far the place may be from the measured one."""
     is_tissue: bool
     """Whether it is a tissue of the whole brain: gray and white matter have one place and nearly
-    one size, so that they bear no table out and only tell which one is nearest."""
+    one size, so that they confirm no table and only show which one is nearest."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +98,20 @@ class _Fit:
     num_judged: int
     num_borne_out: int
     num_structures: int
-    """Of the judged labels, those that are no tissues."""
+    """Number of judged labels that are no tissues."""
     misfit: float
     """Mean distance from what was measured, 0 where all fits; labels not measured count 1.5."""
     complaint: str
-    """What speaks against the table, of the label that fits worst."""
+    """What speaks against the table: the misfit of the label that fits worst."""
 
     @property
     def share(self) -> float:
-        """Share of the measured labels that fit."""
+        """Fraction of the measured labels that fit."""
         return self.num_borne_out / self.num_judged if self.num_judged else 0.0
 
     @property
     def is_borne_out(self) -> bool:
-        """Whether the map bears the table out by itself."""
+        """Whether the map by itself confirms the table."""
         needed = 1.0 if self.num_judged <= _FEW_LABELS else _BORNE_OUT_SHARE
         return self.num_structures > 1 and self.share >= needed
 
@@ -118,10 +122,10 @@ _JUDGED: weakref.WeakKeyDictionary[LabelMap, dict[tuple[str, tuple[int, ...]], R
 
 
 def recognized(label_map: LabelMap, own: LabelTable, values: Sequence[int]) -> Recognition:
-    """The table that the values of a map without names are from, or why none can be told.
+    """The table that the values of a map without names are from, or the reason why none is found.
 
-    own: the table of the model. values: those that nobody has decided. A map is judged once for
-    each table and told of once.
+    own: the table of the model. values: those that the user has not decided. A map is judged, and
+    reported in the log, once for each table.
     """
     key = (own.name, tuple(values))
     judged = _JUDGED.setdefault(label_map, {})
@@ -151,8 +155,8 @@ def _judged(label_map: LabelMap, own: LabelTable, values: Sequence[int]) -> Reco
 
 
 def _clearly_best(fits: Sequence[_Fit], values: Sequence[int]) -> _Fit | None:
-    """The fit that the map bears out with no other one near it; of tables that call all values
-    alike the first."""
+    """The fit that the map confirms, if no other one comes near it. Where tables give all values
+    the same names, it is the fit of the first one."""
     good = [fit for fit in fits if fit.is_borne_out]
     if not good:
         return None
@@ -295,7 +299,7 @@ def _names_are_values(table: LabelTable) -> bool:
 
 
 def _is_whole_of_unmeasured(own: LabelTable, values: Sequence[int], fits: Sequence[_Fit]) -> bool:
-    """Whether a map has all labels of a table of which nothing was measured."""
+    """Whether a map has all labels of a table without any measured structure."""
     ours = next((fit for fit in fits if fit.table is own), None)
     is_unmeasured = ours is not None and ours.num_judged == 0
     is_whole = len(values) == len(own.labels) >= _FEWEST_LABELS_OF_UNMEASURED
@@ -311,7 +315,7 @@ def _range_of(entry: Mapping[str, Any]) -> tuple[float, float]:
 
 @functools.cache
 def measured_structures() -> Mapping[str, MeasuredStructure]:
-    """What was measured, by all normalized names of a structure."""
+    """The measured structures by name; each stands under all its normalized names."""
     path = resources_folder() / "LabelTables" / MEASURED_FILE
     content = json.loads(path.read_text(encoding="utf-8"))
     found: dict[str, MeasuredStructure] = {}

@@ -1,4 +1,4 @@
-"""How large each label of a map is, where it lies and how far it reaches: what tells anatomy."""
+"""How large each label of a map is, where it lies and how far it reaches: these show anatomy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LabelShape:
 
     volume_ml: float
     place_mm: np.ndarray
-    """[3], its center of mass in RAS."""
+    """[3], the label's center of mass in RAS."""
     spread_mm: np.ndarray
     """[3], standard deviation of its voxels along the axes closest to right, anterior, superior."""
     is_cut: bool

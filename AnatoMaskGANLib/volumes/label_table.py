@@ -7,8 +7,8 @@ Tables are JSON files in Resources/LabelTables, and stand inside every model:
      "swaps": {"1": 2, "2": 1},
      "relatives": {"kidneys": ["Left-Kidney", "Right-Kidney"], "kidney stone": ["surrounding"]}}
 
-Aliases are other names of a label. Relatives are names of what is no label of the table, and what
-becomes of it: the nearest of some labels, the tissue around it, or background.
+Aliases are other names of a label. Relatives are names of structures that are no label of the
+table, with what replaces them: the nearest of some labels, the tissue around them, or background.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class LabelTable:
     aliases: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Value to other names; one that ends in "*" stands for all that begin with it."""
     swaps: Mapping[int, int] = field(default_factory=dict)
-    """Value to that of the other side, which it becomes when the map is flipped left to right."""
+    """Value to the value of the other side, which replaces it in a map flipped left to right."""
     description: str = ""
     """What the labels are and where they come from."""
     relatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name of what is no label, "*" at its end as for aliases, to the names of the labels of which
-    each of its voxels becomes the nearest; or to "surrounding" or "background" alone."""
+    """Name of a structure that is no label ("*" at its end as for aliases) to names of labels: each
+    of its voxels becomes the nearest one. Or to "surrounding" or "background" alone."""
     more_values: Mapping[int, str] = field(default_factory=dict)
-    """Other values that label maps have for a label, to its name; no classes of a model."""
+    """Other values that label maps use for a label, to its name; they are no classes of a model."""
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -149,8 +149,8 @@ class LabelTable:
         return spellings
 
     def relative_of(self, name: str) -> tuple[str, ...]:
-        """What becomes of a name that is no label: labels, or "surrounding" or "background" alone;
-        nothing if the table does not say."""
+        """What replaces a structure that is no label: labels, or "surrounding" or "background"
+        alone; empty if the table does not say."""
         normalized = normalized_name(name)
         beginnings = {name: t for name, t in self.relatives.items() if name.endswith("*")}
         for relative, targets in self.relatives.items():

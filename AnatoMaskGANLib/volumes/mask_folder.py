@@ -22,7 +22,7 @@ from AnatoMaskGANLib.volumes.volume import same_grid
 
 _logger = logging.getLogger(__name__)
 
-# Masks of different organs may share this share of the smaller one: its rim.
+# Masks of different organs may overlap by this fraction of the smaller one: its rim.
 _LARGEST_OVERLAP = 0.01
 
 # Headers of masks that one program wrote may differ by the rounding of their places.

@@ -9,18 +9,18 @@ import SimpleITK
 
 from AnatoMaskGANLib.volumes.label_map import LabelMap
 
-# So far around the voxels the nearest label is looked for first.
+# The nearest label is first looked for within this distance around the voxels.
 _FIRST_MARGIN_MM = 10.0
 
 
 def nearest_label(
     label_map: LabelMap, is_open_kji: np.ndarray, sources: Collection[int]
 ) -> np.ndarray:
-    """For each voxel of the mask, in its order, the value of the nearest voxel that has one of the
-    sources; int64. At least one voxel must have one.
+    """The value of the nearest voxel that has one of the sources, for each voxel of the mask.
 
-    Distances are those of voxel centers in mm. The whole map is searched only where nothing nearer
-    is found.
+    The values are int64, in the order of the mask's voxels. At least one voxel of the map must have
+    a source. Distances are those of voxel centers in mm. The whole map is searched only where
+    nothing nearer is found.
     """
     places = [np.flatnonzero(is_open_kji.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     first = np.array([along[0] for along in places])
@@ -58,8 +58,10 @@ def _voronoi(seeds_kji: np.ndarray, spacing_kji: np.ndarray) -> tuple[np.ndarray
 
 
 def sided_label(label_map: LabelMap, is_open_kji: np.ndarray, left: int, right: int) -> np.ndarray:
-    """For each voxel of the mask, in its order, the value of its side of the middle of all labels
-    along right (RAS); int64."""
+    """The value of its side of the body for each voxel of the mask; int64, in the mask's order.
+
+    The sides are divided at the middle of all labels along right (RAS).
+    """
     i, j, k = np.nonzero(is_open_kji)[::-1]
     to_right = label_map.ijk_to_ras[0]
     x = to_right[0] * i + to_right[1] * j + to_right[2] * k + to_right[3]

@@ -1,4 +1,4 @@
-"""What stands behind the header of a NIfTI file: this project's record, names of other programs.
+"""The extensions of a NIfTI header: this project's record, and label names of other programs.
 
 Names are written by Connectome Workbench and TotalSegmentator (a Caret label table, XML) and by
 AFNI (a table of values and names inside its own XML).
@@ -23,12 +23,12 @@ _logger = logging.getLogger(__name__)
 
 _SIZE_OF_HEADER = {1: 348, 2: 540}
 _AFNI_PAIR = re.compile(r'"(\d{1,18})"\s+"([^"]*)"')
-# What tables call voxels without a label.
+# Names that tables have for voxels without a label.
 _NO_NAMES = ("", "???")
 
 
 def record_of_nifti(path: Path, header: NiftiHeader, content: bytes) -> Mapping[str, Any]:
-    """What this project noted in the file, or the names that another program did; else empty."""
+    """What this project noted in the file, or the names that another program noted; else empty."""
     texts = list(_extensions(header, content))
     for text in texts:
         if RECORD_KEY in text and "<" not in text[:1]:

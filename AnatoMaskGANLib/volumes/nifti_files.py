@@ -35,7 +35,7 @@ from AnatoMaskGANLib.volumes.stored_volume import (
 
 _logger = logging.getLogger(__name__)
 
-# What gzip, struct and NumPy raise on damaged bytes, beside nibabel's own errors.
+# What gzip, struct and NumPy raise on damaged bytes, in addition to nibabel's own errors.
 _FAILURES: tuple[type[Exception], ...] = (
     OSError,
     EOFError,
@@ -51,7 +51,7 @@ _FAILURES: tuple[type[Exception], ...] = (
 _LARGEST_ROUNDING_MM = 1e-3
 
 _LONGEST_DESCRIPTION = 79
-# Of a file whose name does not say whether it is packed not more is read: 512^3 64-bit numbers.
+# The most bytes read of a file whose name does not say whether it is packed: 512^3 64-bit numbers.
 _LARGEST_MISNAMED_MGH = 1 << 30
 
 
@@ -120,7 +120,7 @@ def read_mgh(path: Path, nibabel: ModuleType) -> StoredVolume:
 
 
 def _opened_mgh(path: Path, nibabel: ModuleType) -> Any:
-    """The image of a file, packed or not, whatever its name says."""
+    """The image of a file; whether it is packed does not depend on its name."""
     with open(path, "rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
     if is_packed == (path.suffix.lower() == ".mgz"):
@@ -180,7 +180,7 @@ def short_description(record: Mapping[str, Any]) -> str:
 
 def _check_mgh_size(path: Path, image: Any, shape: tuple[int, ...]) -> None:
     """Raises VolumeError for more voxels than the file holds, before memory is taken for them."""
-    num_voxels = math.prod(map(int, shape))  # of 32-bit numbers, whose product overflows
+    num_voxels = math.prod(map(int, shape))  # the product of 32-bit numbers would overflow
     if num_voxels > LARGEST_FILE_VOXELS:
         raise VolumeError(
             f"{path} promises {' x '.join(map(str, shape))} voxels; expected at most "

@@ -1,4 +1,4 @@
-"""What must be known of a NIfTI file before any library reads it.
+"""Reads what must be known about a NIfTI file before any library reads it.
 
 Libraries repair in silence: ITK gives zeros for the missing end of a truncated file, nibabel and
 ITK put 1 mm for a voxel size of zero, and where sform and qform say two places they differ in the
@@ -37,7 +37,8 @@ _LARGEST_DEFLATE_RATIO = 1032
 # one, as by ITK. Beyond this they are no rounding.
 _LARGEST_QUATERNION_EXCESS = 1e-3
 
-# So much may be unpacked before it is known whether the file holds what its header promises.
+# The most bytes that are unpacked before it is known whether the file holds what its header
+# promises.
 _UNCHECKED_BYTES = 64 << 20
 
 # sform and qform that differ by less are one place, written twice: 32 bits make a quaternion near
@@ -66,7 +67,7 @@ _BYTE_ORDERS: tuple[_ByteOrder, ...] = ("<", ">")
 _MAGICS = ((344, b"n+1\0"), (4, b"n+2\0\r\n\x1a\n"))
 # A header whose voxels lie in a file of their own, .img.
 _PAIR_MAGICS = ((344, b"ni1\0"), (4, b"ni2\0\r\n\x1a\n"))
-# Header and the four bytes that tell of extensions: what lies before the voxels at least.
+# The least bytes before the voxels: the header and the four bytes that announce extensions.
 _FIRST_VOXEL = (352, 544)
 _VOX_OFFSET = (("f", 108), ("q", 168))
 _CODES = ((("h", 252), ("h", 254)), (("i", 344), ("i", 348)))
@@ -159,7 +160,7 @@ def _needed(header: NiftiHeader) -> int:
 
 
 def _unpacked(path: Path, num_bytes: int, is_all: bool) -> bytes:
-    """So many bytes of a file, or fewer if it has fewer.
+    """The first bytes of a file, up to the given number.
 
     is_all: read on to the end of packed data, where the checksum is.
     """
@@ -199,7 +200,7 @@ def _is_half(path: Path, ending: str) -> bool:
 
 
 def _other_half(path: Path, ending: str, other: str) -> Path:
-    """The file beside a header with its voxels, or the header of a file of voxels.
+    """The file with the voxels of a header, or the header of a file of voxels.
 
     Raises VolumeError if it is not there.
     """
@@ -285,7 +286,7 @@ def _parsed(path: Path, start: bytes) -> NiftiHeader:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a header is written."""
+    """The version and the byte order of a header, and whether the file is a pair."""
 
     version: int
     byte_order: _ByteOrder

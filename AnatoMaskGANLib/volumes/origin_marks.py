@@ -1,4 +1,4 @@
-"""What a volume says of where its voxels come from: a scanner, a model, or both.
+"""The marks by which a volume says where its voxels come from: a scanner, a model, or both.
 
 A synthetic image that is taken for a scan falsifies what is measured with it: a model compared with
 its own images is perfect. Our own files say it in their provenance, DICOM in Synthetic Data
@@ -16,12 +16,12 @@ EDIT_MARKS = ("EditedScan", "EditedInPlace")
 
 
 def origin_of(volume: Volume) -> str:
-    """In words, what the volume is marked as; "" for one without a mark, as scans are."""
+    """What the volume is marked as, in words; "" for one without a mark, such as a scan."""
     return origin_of_provenance(volume.provenance)
 
 
 def origin_of_provenance(provenance: Mapping[str, str]) -> str:
-    """As `origin_of`."""
+    """What a volume with this provenance is marked as; see `origin_of`."""
     is_edited = any(provenance.get(mark) == "YES" for mark in EDIT_MARKS)
     is_synthetic = provenance.get(SYNTHETIC_MARK) == "YES"
     if not (is_edited or is_synthetic):

@@ -75,7 +75,7 @@ def to_model_grid(label_map: LabelMap, spacing_ijk_mm: Sequence[float]) -> Label
 
 
 def num_model_voxels(label_map: LabelMap | Volume, spacing_ijk_mm: Sequence[float]) -> int:
-    """How many voxels the model grid of a map or a volume has; takes no memory for them."""
+    """The number of voxels of the model grid of a map or a volume; takes no memory for them."""
     axes, _ = axes_closest_to_ras(label_map.ijk_to_ras)
     count = 1
     for axis, model_spacing in zip(axes, spacing_ijk_mm, strict=True):
@@ -163,9 +163,9 @@ def _take(array: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
 def _axes_if_parallel(
     like_to_volume: np.ndarray, like_shape_kji: Sequence[int]
 ) -> tuple[int, int, int] | None:
-    """For each axis of `like` the parallel axis of the volume; None if the grids are turned.
+    """The parallel axis of the volume for each axis of `like`; None if the grids are turned.
 
-    Turned by less than a hundredth of a voxel over the whole grid counts as parallel.
+    Axes turned by less than a hundredth of a voxel over the whole grid count as parallel.
     """
     sizes_ijk = np.array(like_shape_kji[::-1], dtype=np.float64)
     reach = np.abs(like_to_volume[:3, :3]) * np.maximum(sizes_ijk - 1, 1)
@@ -226,7 +226,7 @@ def _interpolate(voxels: np.ndarray, positions: np.ndarray, array_axis: int) -> 
 
 def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
     """Linear interpolation between grids whose axes are not parallel, by SimpleITK."""
-    # In index space of the volume: only the affine map between the two grids matters.
+    # Both grids are described in the volume's voxels: only the affine map between them matters.
     image = SimpleITK.GetImageFromArray(volume.voxels_kji.astype(np.float32, copy=False))
     like_to_volume = np.linalg.inv(volume.ijk_to_ras) @ like.ijk_to_ras
     resampler = _resampler(like_to_volume, like.shape_kji)
@@ -240,7 +240,10 @@ def _resample_turned(volume: Volume, like: LabelMap | Volume) -> np.ndarray:
 def _resampler(
     like_to_source: np.ndarray, shape_kji: Sequence[int]
 ) -> SimpleITK.ResampleImageFilter:
-    """To a grid of that shape, whose voxels lie at `like_to_source` in voxels of the source."""
+    """A filter that resamples to a grid of that shape.
+
+    like_to_source: from voxels of that grid to voxels of the source.
+    """
     transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(like_to_source[:3, :3].ravel().tolist())
     transform.SetTranslation(like_to_source[:3, 3].tolist())

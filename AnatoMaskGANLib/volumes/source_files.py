@@ -1,4 +1,4 @@
-"""Which files there are to read: all below a folder, and those that are read with one of them."""
+"""Lists files to read: all below a folder, and those that are read together with one of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def all_files(source: Path) -> list[Path]:
 
 
 def files_read_with(path: Path) -> tuple[Path, ...]:
-    """The file itself, the data file that its header names, and the label names beside it.
+    """The file itself, the data file that its header names, and the label names next to it.
 
     For a folder (a DICOM series, or mask files): all files in it with those that their headers
     name, sorted. A data file that reading refuses is not among them. Raises OSError for a file that

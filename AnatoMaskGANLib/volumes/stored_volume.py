@@ -1,4 +1,4 @@
-"""What a file held, before it is known to be a label map or a volume."""
+"""The content of a file, before it is known to be a label map or a volume."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ RECORD_KEY = "AnatoMaskGAN"
 """The name under which the record stands in file headers, as JSON."""
 
 SCALING_KEY = "scaling in the header"
-"""Under it stands how stored numbers became values, in a header that scales them."""
+"""The entry that says how stored numbers became values, in a header that scales them."""
 
 # More voxels than any scan has: the header of a damaged or hostile file.
 LARGEST_FILE_VOXELS = 2_000_000_000
 
 
 def record_of(volume: Volume) -> dict[str, Any]:
-    """What a file notes of a volume beside voxels and place: provenance, unit and window."""
+    """What a file notes of a volume besides voxels and place: provenance, unit and window."""
     record: dict[str, Any] = {"provenance": dict(volume.provenance), "unit": volume.unit}
     if volume.window is not None:
         record["window"] = list(volume.window)

@@ -10,14 +10,14 @@ import re
 
 _CODE = re.compile(r"[A-Za-z0-9_.\-]+:[^+~^|\s]+(\+[A-Za-z0-9_.\-]+:[^+~^|\s]+)?")
 
-# What stands between the parts of an entry, and between the tags of a segment.
+# The separators between the parts of an entry, and between the tags of a segment.
 _SEPARATORS = re.compile(r"[~^|\s]+")
 
 LEFT = "SCT:7771000"
 RIGHT = "SCT:24028007"
 
 TISSUE = "SCT:85756007"
-"""What segments get that nobody gave a code; by itself it says nothing of the structure."""
+"""The code of segments that nobody gave a code; alone it says nothing about the structure."""
 
 _SIDES = {LEFT: "Left", RIGHT: "Right"}
 

@@ -1,4 +1,4 @@
-"""What ITK passes over in the text headers of NRRD and MetaImage files, such as NaN as a place."""
+"""Checks text headers of NRRD and MetaImage files for errors that ITK ignores, such as NaN."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def header_of(path: Path) -> dict[str, str]:
 
 def _header_of(path: Path) -> tuple[list[tuple[str, str]], int]:
     """Keys in lower case and values of the lines up to the data, and the length of them all."""
-    is_metaimage = path.suffix[1:2].lower() == "m"  # whose header goes on after an empty line
+    is_metaimage = path.suffix[1:2].lower() == "m"  # its header goes on after an empty line
     separators = "=:" if is_metaimage else ":"
     lines: list[tuple[str, str]] = []
     size = 0

@@ -24,7 +24,7 @@ _MM_PER_UNIT = {
     "micron": 0.001,
     "micrometer": 0.001,
 }
-# What stands for no unit.
+# Texts that mean that there is no unit.
 _NO_UNIT = ("", "?", "???", "unknown")
 _ANATOMICAL_SPACE = re.compile(
     r"((left|right)-(posterior|anterior)-(superior|inferior)|[lr][ap][si])"
@@ -49,7 +49,7 @@ def mm_per_unit_of(path: Path) -> float:
                 path,
                 f"space: {space}" if space else "no space",
             )
-        # without a space the axes have their own units
+        # Where the header names no space, each axis has its own unit.
         has_space = space or "space dimension" in header
         text = header.get("space units" if has_space else "units", "")
         names = re.findall(r'"([^"]*)"', text)

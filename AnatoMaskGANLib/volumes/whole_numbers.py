@@ -15,11 +15,11 @@ _logger = logging.getLogger(__name__)
 # The atlases with the most structures have some hundreds; a 12-bit image has thousands of values.
 _MOST_LABELS = 1000
 
-# So far from a whole number rounding leads, which is not worth a word.
+# Rounding leads no farther than this from a whole number, and needs no warning.
 _ROUNDING = 1e-4
 # Labels that went through resampling or arithmetic of 32 bits; images lie anywhere in between.
 _LARGEST_FRACTION = 0.05
-# Labels that an 8-bit scaling moved, each label to one other value, are told apart up to here.
+# Labels that an 8-bit scaling moved, each to one other value, stay distinct up to here.
 _LARGEST_SCALED_FRACTION = 0.25
 
 _ADVICE = (

@@ -1,4 +1,4 @@
-"""A folder of segmentations made into volumes by a process beside the application."""
+"""Makes volumes of a folder of segmentations, in a process separate from the application."""
 
 import enum
 import pathlib
@@ -17,7 +17,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What is to be made; the fields are those of `AnatoMaskGANLogic.synthesize`."""
+    """The settings of a batch; the fields are those of `AnatoMaskGANLogic.synthesize`."""
 
     inputFolder: str
     outputFolder: str
@@ -58,7 +58,7 @@ class BatchRequest:
 
 
 class CaseState(enum.Enum):
-    """Where a case stands."""
+    """The state of a case."""
 
     RUNNING = "running"
     DONE = "done"
@@ -72,9 +72,9 @@ class BatchCase:
     name: str
     state: CaseState = CaseState.RUNNING
     share: float = 0.0
-    """Done, in [0, 1]."""
+    """Fraction that is done, in [0, 1]."""
     text: str = ""
-    """What is being done, or why it failed."""
+    """The step that is running, or the reason why the case failed."""
 
 
 class BatchJob:
@@ -85,7 +85,7 @@ class BatchJob:
         pathlib.Path(request.outputFolder).mkdir(parents=True, exist_ok=True)
         self.request = request
         self.numCases: int | None = None
-        """None until the process has found them."""
+        """Number of cases; None until the process has found them."""
         self.cases: list[BatchCase] = []
         self._process = CommandProcess(request.arguments(), onLog)
 
@@ -125,7 +125,7 @@ class BatchJob:
             case.state, case.text = CaseState.FAILED, event["error"]
 
     def wait(self) -> str:
-        """For scripts: the summary at the end."""
+        """Wait until the batch has ended and return the summary; for scripts."""
         while self.isRunning:
             self.poll()
             time.sleep(POLL_SECONDS)
@@ -141,7 +141,7 @@ class BatchJob:
         self._process.close()
 
     def summary(self) -> str:
-        """How it stands or ended, in words for the user."""
+        """The state or the result of the batch, in words for the user."""
         numFailed = sum(case.state is CaseState.FAILED for case in self.cases)
         numDone = sum(case.state is CaseState.DONE for case in self.cases)
         counts = _("{done} of {all} done").format(done=numDone, all=self.numCases or "?")

@@ -20,10 +20,10 @@ from AnatoMaskGANModule.synthesis.result import modelVoxels
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison gives: metrics, and the nodes that show it."""
+    """The result of a comparison: metrics, and the nodes that show it."""
 
     metrics: Mapping[str, float]
-    """By their keys in the core's `evaluation/metrics/definitions.py`."""
+    """Metrics by their keys in the core's `evaluation/metrics/definitions.py`."""
     differenceVolume: slicer.vtkMRMLScalarVolumeNode
     """Synthetic minus real, on the synthetic volume's grid."""
     tableNode: slicer.vtkMRMLTableNode
@@ -47,7 +47,7 @@ def compareVolumes(
     provenance: Mapping[str, str],
     isCancelled: Callable[[], bool],
 ) -> Comparison:
-    """The comparison by the window of the model with this card.
+    """The comparison, in intensities of the window of the model with this card.
 
     provenance: how the synthetic volume was made. The metrics are computed in a thread, so that the
     window works on meanwhile. Raises VolumeError or ValueError for what cannot be compared,
@@ -155,10 +155,10 @@ def segmentColumns(
 
 
 def resultOfThread(function: Callable[[], Any], stopIfCancelled: Callable[[], None]) -> Any:
-    """What the function gives back or raises, run in a thread; it must not touch Qt or MRML.
+    """Runs the function in a thread and returns its result; it must not touch Qt or MRML.
 
-    What stopIfCancelled raises is raised at once; the thread, which nothing can end, gives up when
-    it calls that itself, and its result is dropped.
+    Errors of the function are raised here. An error of stopIfCancelled is raised at once. Nothing
+    can end the thread; it gives up when it calls stopIfCancelled itself, and its result is dropped.
     """
     outcome: dict[str, Any] = {}
 

@@ -26,7 +26,7 @@ from AnatoMaskGANModule.parameters import AnatoMaskGANParameterNode
 if TYPE_CHECKING:
     from AnatoMaskGANModule.logic import AnatoMaskGANLogic
 
-# Which way a metric is better, as the table shows it.
+# Signs in the table for the direction in which a metric is better.
 BETTER = {"higher": "\u2191", "lower": "\u2193", "one": "\u2192 1"}
 
 
@@ -147,7 +147,7 @@ class ComparePanel:
             display.show(text.format(seconds=display.seconds))
 
     def _compare(self, parameterNode: AnatoMaskGANParameterNode) -> None:
-        self._ui.compareLabel.setText("")  # what it says is of the last comparison
+        self._ui.compareLabel.setText("")  # it shows the last comparison
         comparison = self._logic.compare(parameterNode.outputVolume, parameterNode.realVolume)
         self.update(parameterNode)
         difference, tableNode = comparison.differenceVolume, comparison.tableNode
@@ -227,7 +227,7 @@ class ComparePanel:
             table.setItem(row, self.COLUMN_METRIC, item)
             text = f"{value:.{metric.decimals}f}"
             table.setItem(row, self.COLUMN_VALUE, qt.QTableWidgetItem(text))
-        if known:  # all metrics in sight
+        if known:  # make all metrics visible
             rows = table.rowHeight(0) * table.rowCount
             table.setFixedHeight(table.horizontalHeader().height + rows + 2 * table.frameWidth)
         table.setVisible(bool(known))

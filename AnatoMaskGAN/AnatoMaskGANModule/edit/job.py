@@ -96,7 +96,7 @@ def showAsScan(
 def differenceOfEdit(
     editedNode: slicer.vtkMRMLScalarVolumeNode, scanNode: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """The volume node with edited minus scan, beside the edited one; ValueError on other grids."""
+    """The node with edited minus scan, next to the edited one; ValueError if the grids differ."""
     from AnatoMaskGANLib.mrml import update_edit_difference
 
     return update_edit_difference(editedNode, scanNode)

@@ -1,8 +1,8 @@
-"""A command of the program anatomaskgan in a process beside the application; nothing here waits.
+"""Runs a command of the program anatomaskgan in a separate process; nothing here waits.
 
 Its output goes to files, so that a process may outlive the application. Its input is a pipe whose
 end stops it (`anatomaskgan COMMAND --attached`): it ends with the application, however that ends,
-unless it was told to go on.
+unless `setGoesOn` has let it go on.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 
 
 class GrowingFile:
-    """Gives back each whole line once; what stands behind the last line break waits."""
+    """Returns each whole line once; text after the last line break waits."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -76,16 +76,16 @@ class CommandProcess:
                 stdout=out,
                 stderr=log,
                 env=core_environment(dict(os.environ)) | {"PYTHONUTF8": "1"},
-                cwd=folder,  # where no file can pass itself off as a package
+                cwd=folder,  # no file there can be imported as a package
                 **start_options(),
             )
         assert self._process.stdin is not None  # it is a pipe
         self._input = self._process.stdin
         self._out, self._log = GrowingFile(outPath), GrowingFile(logPath)
         self.lastWords = ""
-        """The last line that the process said; of a process that failed the reason."""
+        """The last line that the process logged; if it failed, the reason."""
         self.results: list[str] = []
-        """What it printed: paths of results."""
+        """The paths of results that it printed."""
         self._stopTime: float | None = None
 
     @property
@@ -94,7 +94,7 @@ class CommandProcess:
 
     @property
     def exitCode(self) -> int | None:
-        """None while it runs."""
+        """The exit code of the process; None while it runs."""
         return self._process.poll()
 
     @property
@@ -133,7 +133,7 @@ class CommandProcess:
         """Whether the process goes on when this application ends."""
         from AnatoMaskGANLib.commands.parent_process import END, GO_ON
 
-        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told to
+        with contextlib.suppress(OSError, ValueError):  # it has ended or is ending
             self._input.write(f"{GO_ON if goesOn else END}\n".encode())
             self._input.flush()
 
@@ -201,7 +201,7 @@ class FoundProcess:
 
     @property
     def exitCode(self) -> int | None:
-        """The exit code, as far as the files of the process tell."""
+        """The exit code, as far as it follows from the files; None while the process runs."""
         if self.isRunning:
             return None
         return 0 if self._wasDone else 130 if self.isStopping else 1
@@ -229,7 +229,7 @@ class FoundProcess:
                 os.kill(number, signal.SIGINT)
 
     def setGoesOn(self, goesOn: bool) -> None:
-        """It goes on in any case: an earlier session was told so."""
+        """Does nothing: an earlier session has already decided that the process goes on."""
 
     def leave(self) -> None:
         """It goes on."""

@@ -12,7 +12,7 @@ MODULE_FOLDER = pathlib.Path(__file__).resolve().parents[2]
 
 
 def resourceFile(filename: str) -> str:
-    """Path of a resource: beside the module when installed, one folder up in the source tree."""
+    """Path of a resource: next to the module when installed, one folder up in the source tree."""
     for folder in (MODULE_FOLDER, MODULE_FOLDER.parent):
         if (folder / "Resources").is_dir():
             return str(folder / "Resources" / filename)

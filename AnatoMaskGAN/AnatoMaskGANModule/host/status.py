@@ -1,4 +1,4 @@
-"""What the user reads: the line that tells how the work goes, with its bar, and the log."""
+"""Messages for the user: the line that shows how the work goes, with its bar, and the log."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StatusDisplay:
         return time.monotonic() - self._startTime
 
     def begin(self, isMeasured: bool = True) -> None:
-        """isMeasured: whether the work tells how far it is."""
+        """isMeasured: whether the work reports its progress."""
         self._startTime = time.monotonic()
         self._ui.progressBar.setMaximum(100 if isMeasured else 0)
         self._ui.progressBar.setValue(0)

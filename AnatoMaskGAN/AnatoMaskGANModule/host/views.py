@@ -83,7 +83,7 @@ class SideBySide:
             logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(column + orientation)
             if logic is None:
                 continue
-            # as Slicer's menus name the view; its tag must not hold a space
+            # Slicer's menus show this name; the view's tag must not hold a space.
             logic.GetSliceNode().SetName(f"{column} {orientation}")
             composite = logic.GetSliceCompositeNode()
             isFirst = composite.GetBackgroundVolumeID() is None
@@ -129,7 +129,7 @@ def _isOurs(layout: int) -> bool:
 
 # Gray values by the window of the slice views: right for any model, whatever its intensities.
 AS_IN_SLICES = ""
-# Of Slicer's own presets, those for what models make; all are made for certain intensities.
+# Presets of Slicer that suit the images of models; each is made for certain intensities.
 PRESETS = ("MR-Default", "MR-T2-Brain", "CT-Bone", "CT-Soft-Tissue", "CT-Cardiac", "CT-Lung")
 
 

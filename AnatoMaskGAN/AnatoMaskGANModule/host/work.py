@@ -30,13 +30,13 @@ class Readiness:
 
 
 def offer(button: qt.QPushButton, problem: str | None, isFree: bool, toolTip: str) -> None:
-    """Let a button be pressed when there is no problem, which its tool tip tells else."""
+    """Let a button be pressed when there is no problem; otherwise show it as the tool tip."""
     button.setEnabled(problem is None and isFree)
     button.setToolTip(problem or toolTip)
 
 
 class PanelWork:
-    """Runs a synthesis, an edit or a comparison, and tells how it goes and how it ends.
+    """Runs a synthesis, an edit or a comparison, and shows how it goes and how it ends.
 
     onBegun and onEnded are called with no argument, so that the panel shows what can be pressed.
     """
@@ -56,7 +56,7 @@ class PanelWork:
     def running(self, failure: str, isMeasured: bool = True) -> Iterator[None]:
         """The panel while something runs; failure: the title of its errors.
 
-        isMeasured: whether it tells how far it is, by the display's `report`.
+        isMeasured: whether the work reports its progress, with the display's `report`.
         """
         from AnatoMaskGANLib.synthesis import SynthesisCancelledError
 
@@ -74,10 +74,10 @@ class PanelWork:
             shown = self.display.shown
             self.display.end()
             self._onEnded()
-            self.display.show(*shown)  # what became of the work, not what the next one lacks
+            self.display.show(*shown)  # the result of this work, not what the next one lacks
 
     def make(self, make: Callable[[Callable[[str], None]], slicer.vtkMRMLScalarVolumeNode]) -> None:
-        """Make a synthetic volume and tell of it; `make` is given what takes its notes."""
+        """Make a synthetic volume and report it; `make` gets the function that takes its notes."""
         notes: list[str] = []
         with self.running(_("The synthesis failed.")):
             output = make(notes.append)

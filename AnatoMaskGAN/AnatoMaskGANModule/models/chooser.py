@@ -29,7 +29,7 @@ class ModelWidgets(Protocol):
 
 
 class ModelChooser:
-    """Lists the models that are here, and tells of the selected one before it runs."""
+    """Lists the models that are here, and describes the selected one before it runs."""
 
     def __init__(self, ui: ModelWidgets, logic: AnatoMaskGANLogic) -> None:
         self._ui, self._logic = ui, logic

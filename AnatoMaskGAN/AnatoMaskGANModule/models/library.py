@@ -81,9 +81,9 @@ class ListedModel:
     """Bundled, installed, or the size of a download."""
     licence: str
     card: ModelCard | None = None
-    """None for a model that is not on this computer."""
+    """The model's card; None for a model that is not on this computer."""
     offer: CatalogEntry | None = None
-    """Where the catalog names it; a listed model has a card, an offer, or both."""
+    """The model's entry in the catalog; a listed model has a card, an offer, or both."""
 
     @property
     def isHere(self) -> bool:
@@ -92,7 +92,7 @@ class ListedModel:
     @property
     def _known(self) -> ModelCard | CatalogEntry:
         known = self.card or self.offer
-        assert known is not None  # or it would not be listed
+        assert known is not None  # listed models have one
         return known
 
     def matches(self, search: str) -> bool:
@@ -132,7 +132,7 @@ class ListedModel:
 def listedModels(
     cards: dict[str, ModelCard], installed: Sequence[str], offers: Sequence[CatalogEntry]
 ) -> list[ListedModel]:
-    """What is here first, then what can be downloaded."""
+    """The models on this computer first, then those that can be downloaded."""
     byName = {offer.name: offer for offer in offers}
     here = [
         ListedModel(

@@ -1,4 +1,4 @@
-"""What a synthesis will take of this computer's memory, told before it runs."""
+"""Shows how much of this computer's memory a synthesis will take, before it runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.engine.memory_plan import MemoryNeed
 
 GIB = 2**30
-# What the drivers of NVIDIA (on Linux, in WSL, on Windows) and AMD put there.
+# Files that the drivers of NVIDIA (on Linux, in WSL, on Windows) and AMD create.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll", "/dev/kfd")
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What the user reads under the choice of the device."""
+    """The advice that the user reads under the choice of the device."""
 
     text: str
     isWarning: bool = False
@@ -35,7 +35,7 @@ def memoryAdvice(
     card: ModelCard,
     device: str,
 ) -> Advice:
-    """How much memory the segments need on the device, by the box around them; reads no voxel.
+    """The memory that the segments need on the device, by the box around them; reads no voxel.
 
     device: as `AnatoMaskGANLogic.synthesize` takes it. PyTorch, which takes long to import, is
     asked only where there may be a GPU, and not before there is something to synthesize.
@@ -76,7 +76,7 @@ def memoryAdvice(
 
 
 def mayHaveGPU() -> bool:
-    """Whether PyTorch may find a GPU in this computer; tells it without PyTorch."""
+    """Whether PyTorch may find a GPU in this computer; found out without PyTorch."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return any(os.path.exists(driver) for driver in GPU_DRIVERS)
@@ -126,7 +126,7 @@ def deviceName(device: Any) -> str:
 
 
 def freeMemory(device: Any) -> int | None:
-    """Bytes that are free on the device, None for the CPU; None where that cannot be told."""
+    """Bytes that are free on the device; None for the CPU, and where that is not known."""
     if device is not None and device.type == "cuda":
         import torch
 

@@ -1,4 +1,4 @@
-"""The section that lists the models, tells what each is, and lets them come and go."""
+"""The section that lists and describes the models, and downloads, installs and removes them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ModelsPanel:
         self._fillTable()
 
     def _offers(self) -> list[CatalogEntry]:
-        """What the catalog names; none, with the reason in the panel, for one that is not right."""
+        """The models of the catalog; none if it is damaged, and the panel then shows the reason."""
         from AnatoMaskGANLib.synthesis import CheckpointError
         from AnatoMaskGANLib.synthesis.models.catalog import read_catalog
 
@@ -141,7 +141,7 @@ class ModelsPanel:
         self.showDetails()
 
     def showDetails(self) -> None:
-        """What the selected model is, and what can be done with it."""
+        """Show what the selected model is, and what can be done with it."""
         model, isLoading = self.selected, self.download is not None and self.download.isRunning
         isHere = model is not None and model.isHere
         isInstalled = isHere and model is not None and self._logic.isInstalled(model.name)
@@ -153,12 +153,12 @@ class ModelsPanel:
         self._ui.modelDetailsLabel.setText(text)
 
     def showState(self, text: str, isWarning: bool = False) -> None:
-        """Tell the user something, in this section and where the panel tells everything."""
+        """Show a message to the user, in this section and in the panel's common status line."""
         showText(self._ui.modelStateLabel, text, isWarning)
         self._display.show(text, isWarning)
 
     def _onAction(self, action: Callable[[], str | None], isChecked: bool = False) -> None:
-        """Verify, install or remove a model, and tell what became of it."""
+        """Verify, install or remove a model, and show the result."""
         with self._display.errorsShown(_("The model could not be verified, installed or removed.")):
             text = action()
             if text is not None:

@@ -21,7 +21,7 @@ from slicer.i18n import tr as _
 
 from AnatoMaskGANModule.host.resources import resourceFile
 
-# Of Slicer or its extensions; an installation of ours never changes their version.
+# Packages of Slicer or its extensions; our installations never change their version.
 KEPT_PACKAGES = ("numpy", "requests", "scipy", "SimpleITK", "torch", "vtk")
 
 
@@ -36,7 +36,7 @@ class Purpose(enum.Enum):
 
 @dataclass(frozen=True)
 class PackageGroup:
-    """What one part of the module needs."""
+    """The packages that one part of the module needs."""
 
     title: str
     reason: str
@@ -46,7 +46,7 @@ class PackageGroup:
 
     @property
     def missing(self) -> list[str]:
-        """Import names of what is not there."""
+        """Import names of the packages that are not installed."""
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
     @property
@@ -55,7 +55,7 @@ class PackageGroup:
 
 
 def packageGroup(purpose: Purpose) -> PackageGroup:
-    """What a part of the module needs."""
+    """The packages that a part of the module needs."""
     commandLine = {
         "jsonargparse": "jsonargparse (1 MB)",
         "docstring_parser": "docstring-parser (1 MB)",
@@ -96,7 +96,7 @@ def packageGroup(purpose: Purpose) -> PackageGroup:
 
 
 class InstallationError(RuntimeError):
-    """Packages that could not be installed; the message tells why and what to do."""
+    """Packages that could not be installed; the message says why, and what to do."""
 
 
 def missingPackages() -> list[str]:

@@ -1,4 +1,4 @@
-"""The section that tells which packages each part needs, and installs them on the user's click."""
+"""The section that shows which packages each part needs, and installs them on a click."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who runs the model: this process, or one beside it so that the window stays free."""
+"""Runs the model in this process, or in a separate one so that the window stays free."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class Asked:
 
 
 class ProcessBackend:
-    """Runs the model in a process beside the application, whose window works on meanwhile.
+    """Runs the model in a process separate from the application, whose window stays free.
 
-    Several may ask at a time, such as a script while the volume follows its segments: the process
-    serves one request after the other, and each gets the answers to its own.
+    Several callers may send requests at once, such as a script while the volume follows its
+    segments: the process serves them one after the other, and each caller gets its own answers.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class ProcessBackend:
         for message in self.client.poll():
             if isinstance(message, LogLine):
                 self.onLog(f"{message.level.lower()}: {message.text}")
-            elif message.request is None:  # of none: whoever waits has to know
+            elif message.request is None:  # it concerns everyone who waits
                 for asked in self._asked.values():
                     asked.messages.append(message)
             elif message.request in self._asked:
@@ -197,7 +197,7 @@ class ProcessBackend:
         report(0.0, _("Starting the synthesis process"))
         volumes: dict[
             int, Volume
-        ] = {}  # by seed: a process that was started again makes each once more
+        ] = {}  # by seed, because a process that is started again makes each once more
         for message in self._waitedAnswers(self.ask(request), Progress(report, isCancelled)):
             if isinstance(message, VolumeMade):
                 volumes[message.seed] = message.volume

@@ -1,4 +1,4 @@
-"""What a script chooses by name when it calls the logic, beside the nodes."""
+"""The choices, besides the nodes, that a script makes by name when it calls the logic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,7 +23,7 @@ AnyChoices = TypeVar("AnyChoices", bound="Choices")
 
 @dataclass(frozen=True)
 class Choices:
-    """How volumes are made, whether of a whole segmentation or for an edit of a scan."""
+    """The choices for making volumes, of a whole segmentation or for an edit of a scan."""
 
     model: str = DEFAULT_MODEL
     device: str = "auto"
@@ -35,7 +35,7 @@ class Choices:
 
     @classmethod
     def of(cls: type[AnyChoices], named: Mapping[str, Any]) -> AnyChoices:
-        """The choices of these names; TypeError for a name that is none, with the closest ones."""
+        """The choices of these names; TypeError for an unknown name, with the closest ones."""
         from AnatoMaskGANLib.synthesis.options import closest_names
 
         own = [one.name for one in fields(cls) if one.name != "sampling"]
@@ -51,7 +51,7 @@ class Choices:
 
     @property
     def seeds(self) -> list[int]:
-        """One for each volume."""
+        """One seed for each volume."""
         return [self.seed]
 
     def settings(self) -> SynthesisSettings:
@@ -62,7 +62,7 @@ class Choices:
         return SynthesisSettings(self.model, self.device, options)
 
     def source(self, segmentationNode: Any, referenceVolume: Any) -> VolumeSource:
-        """What is taken of a segmentation: all of its segments."""
+        """The source of a volume: all segments of a segmentation."""
         return self._source(segmentationNode, referenceVolume, None)
 
     def _source(
@@ -75,7 +75,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class SynthesisChoices(Choices):
-    """How `AnatoMaskGANLogic.synthesize` makes volumes and puts them into the scene."""
+    """The choices for `AnatoMaskGANLogic.synthesize`: making volumes, placing them in the scene."""
 
     samples: int = 1
     """Number of volumes, with the seeds seed, seed + 1, ..."""
@@ -87,22 +87,22 @@ class SynthesisChoices(Choices):
 
     @property
     def seeds(self) -> list[int]:
-        """One for each volume; ValueError for a number of samples that makes no sense."""
+        """One seed for each volume; ValueError for an impossible number of samples."""
         if not (isinstance(self.samples, int) and 1 <= self.samples <= MOST_SAMPLES):
             raise ValueError(f"samples is {self.samples!r}; expected 1 to {MOST_SAMPLES}.")
         return [self.seed + number for number in range(self.samples)]
 
     def source(self, segmentationNode: Any, referenceVolume: Any) -> VolumeSource:
-        """What is taken of a segmentation: the chosen segments."""
+        """The source of a volume: the chosen segments of a segmentation."""
         return self._source(segmentationNode, referenceVolume, self.segmentIDs)
 
 
 @dataclass(frozen=True)
 class EditChoices(Choices):
-    """How `AnatoMaskGANLogic.editInPlace` makes an edit and joins it to the scan."""
+    """The choices for `AnatoMaskGANLogic.editInPlace`: making an edit, joining it to the scan."""
 
     marginMm: float = DEFAULT_MARGIN_MM
-    """Over which the edit fades out; beyond it every voxel stays as it is in the scan."""
+    """The distance over which the edit fades out; beyond it every voxel stays as in the scan."""
     seam: str = "smooth"
-    """How the edit takes on the scan's intensities: "smooth" by a line and a smooth field, "scaled"
-    by the line alone, "none" not at all."""
+    """The way in which the edit adapts to the scan's intensities: "smooth" with a line and a smooth
+    field, "scaled" with the line alone, "none" not at all."""

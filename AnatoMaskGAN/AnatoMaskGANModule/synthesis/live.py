@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class LiveState(enum.Enum):
-    """Where the volume stands."""
+    """The state of the volume."""
 
     OFF = "off"
     PENDING = "pending"
@@ -45,7 +45,7 @@ class LiveState(enum.Enum):
 
 @dataclass(frozen=True)
 class _Sent:
-    """What a request was made of."""
+    """The source and the settings of a request."""
 
     source: VolumeSource
     export: SegmentationExport
@@ -60,8 +60,9 @@ class LiveResynthesis(VTKObservationMixin):
     has lost what it knew of the volume, as by a synthesis in between, the next update is a whole
     synthesis. The observers live until `stop`, whatever module the user works in.
 
-    onChanged: called with no argument when the state or what it tells changed. onFirstVolume: with
-    the node of a volume that was not selected before. onLog: with what the process logs.
+    onChanged: called without argument when the state or its text changed. onFirstVolume: called
+    with the node of a volume that was not selected before. onLog: called with each line that the
+    process logs.
     """
 
     DELAY_MS = 250
@@ -81,8 +82,8 @@ class LiveResynthesis(VTKObservationMixin):
         self._parameterNode: AnatoMaskGANParameterNode | None = None
         self._observed: tuple[Any, ...] | None = None
         self._request: Asked | None = None
-        self._sent: _Sent | None = None  # with the running or the last request
-        self._settings: tuple[Any, ...] | None = None  # of that request; None: begin anew
+        self._sent: _Sent | None = None  # belongs to the running or last request
+        self._settings: tuple[Any, ...] | None = None  # settings of that request; None: begin anew
         self._output = LiveOutput()
         # the volume that the request fills; None: a new one
         self._target: slicer.vtkMRMLScalarVolumeNode | None = None
@@ -233,7 +234,7 @@ class LiveResynthesis(VTKObservationMixin):
         self._pollTimer.start()
 
     def _poll(self) -> None:
-        """Take what the process answered, whatever becomes of it."""
+        """Take the answers of the process, whether they are used or not."""
         request = self._request
         if request is None:
             return
@@ -271,7 +272,7 @@ class LiveResynthesis(VTKObservationMixin):
         self._settings, self._isAgainNeeded = None, True
 
     def _fail(self, text: str) -> None:
-        """Tell the reason; the next edit begins anew."""
+        """Show the reason of a failure; the next edit begins with a whole synthesis."""
         self._settings = None
         self._finish(LiveState.FAILED, text)
 
@@ -297,7 +298,7 @@ class LiveResynthesis(VTKObservationMixin):
         reference = sent.source.referenceVolume
         isReferenceGone = reference is not None and reference.GetScene() is None
         if isReferenceGone or parameters.outputVolume is not self._selected:
-            self._beginAnew()  # on another grid, or in the volume that was selected meanwhile
+            self._beginAnew()  # the grid or the selected volume is another one now
             return
         made = MadeVolumes(sent.source, sent.export, [seed], [volume])
         self._target = self._output.put(made, self._target, sent.style)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Content:
-    """What the node was filled with."""
+    """The content that the node was filled with."""
 
     grid: NodeGrid
     dtype: np.dtype
     window: tuple[float, float] | None
-    """The model's."""
+    """The model's window."""
     style: OutputStyle
     provenance: Mapping[str, str]
 
@@ -37,7 +37,7 @@ class LiveOutput:
 
     def __init__(self) -> None:
         self.node: slicer.vtkMRMLScalarVolumeNode | None = None
-        # all volumes that were filled, one a segmentation
+        # All volumes that were filled, one for each segmentation.
         self._filled: list[slicer.vtkMRMLScalarVolumeNode] = []
         self._content: _Content | None = None
 
@@ -50,7 +50,7 @@ class LiveOutput:
     ) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The selected volume, unless it is of another segmentation or one of several samples.
 
-        None: a new one, beside the samples, which would be lost in it.
+        None stands for a new volume. It is made next to the samples, which filling would destroy.
         With the next patient's segmentation the volume of the one before is kept; it is followed
         again when its own segmentation is selected again.
         """

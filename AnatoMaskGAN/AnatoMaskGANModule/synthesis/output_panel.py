@@ -1,4 +1,4 @@
-"""The part of the panel that tells of the output volume: its samples, and how it was made."""
+"""The part of the panel about the output volume: its samples, and how it was made."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class OutputPanel:
         self._ui.provenanceWidget.setEnabled(not readiness.isRunning)
 
     def makeAgain(self) -> None:
-        """The selected synthetic volume once more, beside it, by its provenance."""
+        """Make the selected synthetic volume again, by its provenance, next to it in the scene."""
         self._work.make(self._madeAgain)
 
     def copy(self) -> None:

@@ -58,7 +58,7 @@ class SynthesisPanel:
         self._parameterNode = parameterNode
 
     def showReadiness(self, readiness: Readiness) -> None:
-        """Offer the buttons; tell it when something else is missing than before."""
+        """Offer the buttons, and show a message when something else is missing than before."""
         ui, problem = self._ui, readiness.problem
         tip = _("Make a synthetic volume (Ctrl+Return)")
         if readiness.isLive:
@@ -76,7 +76,7 @@ class SynthesisPanel:
             self._work.make(lambda note: self._synthesized(parameters, note))
 
     def cancel(self) -> None:
-        """End whatever runs; of a synthesis nothing is left."""
+        """End the running work; a synthesis leaves nothing behind."""
         self._work.display.show(_("Cancelling..."))
         self._logic.cancel()
 
@@ -87,7 +87,7 @@ class SynthesisPanel:
             self._live.stop()
 
     def showLive(self) -> None:
-        """Tick the box while the volume follows, and tell whether it is up to date."""
+        """Tick the box while the volume follows, and show whether it is up to date."""
         live = self._live
         texts = {
             LiveState.OFF: "",
@@ -130,6 +130,6 @@ class SynthesisPanel:
         )
         parameters.outputVolume = output
         self._views.showVolume(output, isFitted=isNew)
-        if isNew:  # or the segments would hide what was just made of them
+        if isNew:  # else the segments would hide the new volume
             showSegments(source.segmentationNode, False)
         return output

@@ -1,4 +1,4 @@
-"""What is to be made: of which segments, and how; kept with the volume, to make it again."""
+"""The request for a volume: its segments and settings, kept with it so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class VolumeSource:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Segment name -> label of the model that the user chose, "" for background."""
     unmatched: str = "stop"
-    """What becomes of segments that the model does not know: "stop" or "background"."""
+    """Treatment of segments that the model does not know: "stop" or "background"."""
     labelValues: Mapping[str, int] | None = None
     """Segment ID -> its value in the label map; None: Slicer's own, which a saved scene renews."""
 
@@ -61,7 +61,7 @@ class VolumeSource:
         )
 
     def attributes(self, export: SegmentationExport) -> dict[str, str]:
-        """What the volume's provenance tells of its source, beside the two nodes."""
+        """The entries of the volume's provenance about its source, in addition to the two nodes."""
         labelValues = {entry.segment_id: entry.label_value for entry in export.entries}
         return {
             "Segmentation": self.segmentationNode.GetName(),
@@ -78,7 +78,7 @@ class VolumeSource:
 
 
 def sourceOfPanel(parameterNode: AnatoMaskGANParameterNode) -> VolumeSource:
-    """What the panel's settings say a volume is to be made from."""
+    """The source of a volume by the panel's settings."""
     return VolumeSource(
         parameterNode.inputSegmentation,
         parameterNode.referenceVolume,
@@ -140,17 +140,17 @@ def unchangedSource(
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """How volumes are made, whatever they are made of."""
+    """The settings for making volumes from any source."""
 
     model: str
     device: str
     options: SynthesisOptions
-    """Without the user's table, which belongs to one label map."""
+    """The core's options, without the user's table, which belongs to one label map."""
 
 
 @dataclass(frozen=True)
 class SynthesisRequest:
-    """One volume a seed, of one label map."""
+    """The request for volumes of one label map, one for each seed."""
 
     labelMap: LabelMap
     options: SynthesisOptions
@@ -196,7 +196,7 @@ def samplingOfPanel(parameterNode: AnatoMaskGANParameterNode) -> dict[str, Any]:
 
 
 def settingsOfPanel(parameterNode: AnatoMaskGANParameterNode) -> SynthesisSettings:
-    """How one volume is made by the panel's settings."""
+    """The settings of one volume as the panel has them."""
     from AnatoMaskGANLib.synthesis.options import SynthesisOptions
 
     named = samplingOfPanel(parameterNode)
@@ -206,7 +206,7 @@ def settingsOfPanel(parameterNode: AnatoMaskGANParameterNode) -> SynthesisSettin
 
 
 def settingsOfProvenance(provenance: Mapping[str, str], device: str) -> SynthesisSettings:
-    """How the volume with this provenance was made; the device is of now."""
+    """The settings of the volume with this provenance, on the device that is chosen now."""
     from AnatoMaskGANLib.synthesis.options import SynthesisOptions
 
     options = SynthesisOptions.from_provenance(provenance)

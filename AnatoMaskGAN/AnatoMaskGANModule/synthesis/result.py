@@ -27,7 +27,7 @@ INTENSITIES_ATTRIBUTE = "Intensities"
 
 @dataclass(frozen=True)
 class OutputStyle:
-    """What the user chose for a new volume."""
+    """The user's choices for the intensities and the display of a new volume."""
 
     intensities: Intensities = Intensities.MODEL
     preset: DisplayPreset = DisplayPreset.MODEL
@@ -52,7 +52,7 @@ class OutputStyle:
         return ((voxels_kji - low) / (high - low)).astype(voxels_kji.dtype)
 
     def provenance(self, provenance: Mapping[str, str]) -> dict[str, str]:
-        """How the volume was made, with its intensities."""
+        """The provenance of the volume, with its intensities."""
         return {**provenance, INTENSITIES_ATTRIBUTE: self.intensities.value}
 
     def show(
@@ -61,9 +61,9 @@ class OutputStyle:
         referenceVolume: slicer.vtkMRMLScalarVolumeNode | None,
         unit: str,
     ) -> str | None:
-        """Set the display of a new volume; what the user should know of that, or None.
+        """Set the display of a new volume; return a note on it for the user, or None.
 
-        unit: of the model; the presets for CT are in Hounsfield units.
+        unit: the model's unit; the presets for CT are in Hounsfield units.
         """
         display = volumeNode.GetScalarVolumeDisplayNode()
         if self.preset is DisplayPreset.AUTO:
@@ -85,7 +85,7 @@ class OutputStyle:
 
 @dataclass(frozen=True)
 class OutputChoice:
-    """Where in the scene the volumes of a synthesis go."""
+    """The place of a synthesis's volumes in the scene."""
 
     volume: slicer.vtkMRMLScalarVolumeNode | None = None
     """The node that is filled; None: a new one."""
@@ -104,7 +104,7 @@ def modelVoxels(
 
 
 def intensitiesOf(provenance: Mapping[str, str]) -> Intensities:
-    """In which intensities the volume with this provenance is."""
+    """The kind of intensities of the volume with this provenance."""
     return Intensities(provenance.get(INTENSITIES_ATTRIBUTE, Intensities.MODEL.value))
 
 
@@ -115,7 +115,7 @@ def checkOutput(outputVolume: slicer.vtkMRMLNode | None) -> None:
     if outputVolume is None:
         return
     kind = outputVolume.GetClassName()
-    if kind != SCALAR_VOLUME_CLASS:  # not IsA: volumes of labels or vectors are such nodes, too
+    if kind != SCALAR_VOLUME_CLASS:  # IsA would also accept volumes of labels or vectors
         raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
     if outputVolume.GetImageData() and not is_synthetic(outputVolume):
         raise ValueError(
@@ -125,7 +125,7 @@ def checkOutput(outputVolume: slicer.vtkMRMLNode | None) -> None:
 
 
 def isEditedScan(provenance: Mapping[str, str]) -> bool:
-    """Whether the volume is a real scan, of which only an edit is synthetic."""
+    """Whether the volume is a real scan of which only an edited part is synthetic."""
     return "EditedInPlace" in provenance
 
 
@@ -152,7 +152,7 @@ def checkStillThere(*nodes: slicer.vtkMRMLNode | None) -> None:
 
 @dataclass(frozen=True)
 class MadeVolumes:
-    """What a synthesis made of a source."""
+    """The volumes that a synthesis made from a source."""
 
     source: VolumeSource
     export: SegmentationExport
@@ -168,9 +168,10 @@ def putVolumes(
     style: OutputStyle,
     note: Callable[[str], None],
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """The node with these volumes and their provenance; a new one beside the segmentation if None.
+    """Fills a node with the volumes and their provenance; None: a new one next to the segmentation.
 
-    Several volumes become a sequence. note gets what the user should know of the display.
+    Several volumes become a sequence. note is called with what the user should know about the
+    display.
     """
     from AnatoMaskGANLib import mrml
 
@@ -197,7 +198,8 @@ def putVolumes(
 def putSamples(
     made: MadeVolumes, output: OutputChoice, note: Callable[[str], None]
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """As `putVolumes`; several volumes become a sequence or a node each, the first given back."""
+    """Does what `putVolumes` does; several volumes become a sequence, or a node each, of which the
+    first is returned."""
     if output.manySamples is ManySamples.SEQUENCE or len(made.volumes) == 1:
         return putVolumes(made, output.volume, output.style, note)
     first = None

@@ -95,7 +95,7 @@ def forgetChoicesOfOthers(parameterNode: AnatoMaskGANParameterNode) -> None:
     segmentationNode = parameterNode.inputSegmentation
     if segmentationNode is None or segmentationNode is parameterNode.choicesOf:
         return
-    areOfAnother = parameterNode.areChoicesOwned  # by one that may be removed by now
+    areOfAnother = parameterNode.areChoicesOwned  # the owner may be removed by now
     parameterNode.choicesOf = segmentationNode
     parameterNode.areChoicesOwned = True
     if areOfAnother:

@@ -15,7 +15,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-# What was written by an earlier export, and only that, is removed by the next one.
+# The list of the files of an export: the next export removes these files and no others.
 EXPORTED_FILE = "exported-cases.json"
 
 
@@ -51,7 +51,7 @@ def exportCases(
     folder: pathlib.Path,
     onCase: Callable[[int, str], None] | None = None,
 ) -> pathlib.Path:
-    """Writes a case folder for each pair; gives back the folder that holds them.
+    """Writes a case folder for each pair; returns the folder that holds them.
 
     Each case is on its scan's grid, named as its segmentation. Raises ValueError without a pair or
     with a segmentation without its scan, VolumeError for nodes without voxels, OSError for a folder
@@ -115,7 +115,7 @@ class ScenePairsWidgets(Protocol):
 
 
 class ScenePairsTable:
-    """Which segmentations of the scene are ticked, and which volume is the scan of each."""
+    """The segmentations of the scene that are ticked, and the volume that is the scan of each."""
 
     COLUMN_SEGMENTATION, COLUMN_SCAN = range(2)
 

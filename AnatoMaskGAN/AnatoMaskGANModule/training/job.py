@@ -1,4 +1,4 @@
-"""A training by processes beside the application: cases prepared, then checked or trained."""
+"""A training in separate processes: cases are prepared, then checked or trained with."""
 
 import enum
 import time
@@ -14,7 +14,7 @@ TRAIN = "train"
 
 
 class TrainingState(enum.Enum):
-    """Where a training stands."""
+    """The state of a training."""
 
     PREPARING = "preparing"
     CHECKING = "checking"
@@ -47,7 +47,7 @@ class TrainingJob:
         self._onLog = onLog or (lambda line: None)
         self.step, self.steps = 0, 0
         self.text = ""
-        """What is being done, or how it ended, in words for the user."""
+        """The step that is running, or the result, in words for the user."""
         self._notes: list[str] = []
         self._firstStep: tuple[int, float] | None = None
         self.state = TrainingState.PREPARING
@@ -186,7 +186,7 @@ class TrainingJob:
         self.setGoesOn(self._goesOn)
 
     def wait(self) -> TrainingState:
-        """For scripts: the state at the end."""
+        """Wait until the training has ended and return the state; for scripts."""
         while self.isRunning:
             self.poll()
             time.sleep(0.1)

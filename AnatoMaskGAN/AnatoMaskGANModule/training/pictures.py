@@ -59,7 +59,7 @@ def _drawPlot(
         height - MARGIN_TOP - MARGIN_BOTTOM,
     )
     curves = [curve for curve in plot.curves if curve.steps]
-    if len(curves) > MOST_CURVES:  # those that weigh most
+    if len(curves) > MOST_CURVES:  # show the largest ones
         largest = sorted(curves, key=lambda curve: abs(curve.values[-1]), reverse=True)
         curves = [curve for curve in curves if curve in largest[:MOST_CURVES]]
     _setPen(painter, "#202020")
@@ -174,7 +174,7 @@ class RunPictures:
 
     @property
     def folder(self) -> pathlib.Path | None:
-        """Folder of the run that is shown."""
+        """The folder of the run that is shown."""
         return self._run.folder if self._run is not None else None
 
     @property

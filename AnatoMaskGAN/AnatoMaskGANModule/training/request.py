@@ -1,4 +1,4 @@
-"""What is to be trained, as the panel's choices or a script say it."""
+"""The request for a training, as the panel's choices or a script define it."""
 
 import pathlib
 import re
@@ -16,10 +16,10 @@ class TrainingRequest:
 
     casesFolder: pathlib.Path
     folder: pathlib.Path
-    """Gets the store of prepared cases and the run."""
+    """The folder for the store of prepared cases and for the run."""
     preset: TrainingPreset = TrainingPreset.QUICK
     settingsFile: pathlib.Path | None = None
-    """For the preset FILE."""
+    """The file of settings for the preset FILE."""
     length: int = 1
     lengthUnit: LengthUnit = LengthUnit.PRESET
     heldOut: HeldOut = HeldOut.BOTH
@@ -41,7 +41,7 @@ class TrainingRequest:
     def config(self) -> pathlib.Path:
         """The settings file."""
         if self.preset is TrainingPreset.FILE:
-            assert self.settingsFile is not None  # or `check` has refused the request
+            assert self.settingsFile is not None  # else `check` has refused the request
             return self.settingsFile
         return pathlib.Path(resourceFile(f"Examples/{self.preset.value}"))
 

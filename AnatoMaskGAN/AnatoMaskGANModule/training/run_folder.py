@@ -1,4 +1,4 @@
-"""What a training writes for people to look at: curves and sheets of pictures."""
+"""The files of a training that people look at: curves and sheets of pictures."""
 
 import csv
 import math
@@ -51,7 +51,7 @@ class RunFolder:
         return dict(sorted(found.items()))
 
     def checkpoints(self) -> list[str]:
-        """Which of the checkpoints latest and best are there."""
+        """The names of the checkpoints, among latest and best, that exist."""
         names = ("latest", "best")
         return [name for name in names if (self.folder / f"{name}.safetensors").is_file()]
 

@@ -39,7 +39,7 @@ class CaseFolder:
 
     @property
     def place(self) -> Path:
-        """Where the case lies: the file of its label map."""
+        """The place of the case: the file of its label map."""
         return self.label_map
 
     @property
@@ -65,7 +65,7 @@ class StoreCase:
 
     @property
     def place(self) -> Path:
-        """Where the case lies: the folder of the store."""
+        """The place of the case: the folder of the store."""
         return self.store.folder
 
     @property

@@ -165,7 +165,7 @@ def evaluate(options: EvaluateOptions) -> int:
 
 @dataclass
 class _Evaluation:
-    """What is compared, by which measurements, and what was found so far."""
+    """The methods that are compared, the measurements, and the results so far."""
 
     options: EvaluateOptions
     synthesizers: tuple[Synthesizer, ...]

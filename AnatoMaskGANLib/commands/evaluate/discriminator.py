@@ -1,4 +1,4 @@
-"""The discriminator of a run as a feature extractor: it had to tell real images from synthetic."""
+"""The discriminator of a run as a feature extractor: it was trained to find synthetic images."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def evaluate_edit(options: EditEvaluationOptions) -> int:
 
 @dataclass
 class _EditEvaluation:
-    """What edits are made by, and what was found so far."""
+    """The means by which edits are made, and the results so far."""
 
     options: EditEvaluationOptions
     model: EditModel | None
@@ -211,7 +211,7 @@ class _EditEvaluation:
         return EditSettings({one.label: one.default for one in (*asked, *undone)})
 
     def _window(self, scan: Volume, before: LabelMap) -> tuple[float, float]:
-        """As given, or that of the model where it knows the labels, or the usual one."""
+        """The given window, else the model's if it knows the labels, else the usual one."""
         from AnatoMaskGANLib.evaluation.edit_suite import usual_window
 
         if self.options.window is not None:

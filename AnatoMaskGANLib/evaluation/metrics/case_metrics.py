@@ -42,9 +42,9 @@ class GridCase:
     """Real image, synthetic image and labels of one case on the axial model grid."""
 
     real_in_units_kji: np.ndarray
-    """In the unit of the scan."""
+    """The real image in the unit of the scan."""
     synthetic_in_units_kji: np.ndarray
-    """In the unit of the scan."""
+    """The synthetic image in the unit of the scan."""
     real_kji: np.ndarray
     """float32 in [0,1] after the window, clipped."""
     synthetic_kji: np.ndarray

@@ -16,7 +16,8 @@ class Metric:
     title: str
     """Name in tables for people."""
     better: Literal["higher", "lower", "one", "none"]
-    """Which way is better; "one": a ratio, synthetic over real; "none": only to be compared."""
+    """The direction that is better. "one": a ratio of synthetic over real, best at 1; "none": the
+    numbers are only to be compared."""
     decimals: int
     """Digits behind the point in tables for people."""
     meaning: str

@@ -1,4 +1,4 @@
-"""From slices to feature vectors, by any extractor.
+"""Turns slices into feature vectors, with any extractor.
 
 Letters: N slices, H rows, W columns, D features.
 """

@@ -1,7 +1,7 @@
-"""How near a synthetic image comes to the real one of the same anatomy.
+"""Measures how near a synthetic image comes to the real one of the same anatomy.
 
-In its values (PSNR, SSIM, absolute error), and in how much it changes from voxel to voxel: steps
-that are too small are blur, steps that are too large are jumps.
+Its values are compared (PSNR, SSIM, absolute error), and how much it changes from voxel to voxel:
+steps that are too small are blur, steps that are too large are jumps.
 """
 
 from __future__ import annotations

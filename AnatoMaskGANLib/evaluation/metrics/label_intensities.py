@@ -27,7 +27,7 @@ ALL_LABELS = 0
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """What one label looks like in the real and in the synthetic image, both in [0,1]."""
+    """The intensities of one label in the real and in the synthetic image, both in [0,1]."""
 
     num_voxels: int
     real_mean: float
@@ -127,9 +127,9 @@ def _histogram(real: np.ndarray, synthetic: np.ndarray) -> LabelHistogram:
     limits = [np.percentile(values, (aside, 100 - aside)) for values in (real, synthetic)]
     low, high = min(limit[0] for limit in limits), max(limit[1] for limit in limits)
     if high <= low:
-        low, high = low - 0.5, low + 0.5  # one intensity only
+        low, high = low - 0.5, low + 0.5  # all voxels have one intensity
     edges = np.linspace(low, high, NUM_BINS + 1)
-    if is_whole:  # or some bins would hold two whole numbers and others none
+    if is_whole:  # else some bins hold two whole numbers, others none
         step = math.ceil((high - low) / NUM_BINS)
         edges = np.arange(math.floor(low) - 0.5, high + step, step)
     percents = [100 * np.histogram(values, edges)[0] / values.size for values in (real, synthetic)]

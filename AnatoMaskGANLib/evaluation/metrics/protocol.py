@@ -13,7 +13,7 @@ from skimage.transform import resize
 SLICE_SIZE = 224
 """Rows and columns of a compared slice (Paper, IV-A)."""
 MINIMUM_LABELED_FRACTION = 0.02
-"""A slice of which no more pixels are labeled than this is left out."""
+"""Slices in which at most this fraction of the pixels is labeled are left out."""
 
 
 def to_unit_range(voxels: np.ndarray, window: tuple[float, float]) -> np.ndarray:
@@ -73,7 +73,7 @@ def resize_mask(mask_hw: np.ndarray) -> np.ndarray:
 def slice_pairs(
     real_kji: np.ndarray, synthetic_kji: np.ndarray, labels_kji: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """For every compared slice its index, and real, synthetic and foreground, each [224,224]."""
+    """The index, real, synthetic and foreground of every compared slice, each [224,224]."""
     for k in compared_slices(labels_kji):
         yield (
             int(k),

@@ -66,7 +66,7 @@ dt { font-weight: 600; color: var(--ink); } dd { margin: 0 0 .4rem 1rem; }
 
 @dataclass(frozen=True)
 class ReportContents:
-    """What a report shows around its table."""
+    """The parts of a report around its table."""
 
     title: str = "Evaluation"
     baseline: str | None = None
@@ -74,7 +74,7 @@ class ReportContents:
     settings: Mapping[str, str] = field(default_factory=dict)
     """What was evaluated: model, hash, seed, command."""
     notes: Sequence[str] = ()
-    """What was left out, and why."""
+    """Notes on what was left out, and why."""
     label_names: Mapping[int, str] = field(default_factory=dict)
     pictures: Mapping[str, Path] = field(default_factory=dict)
     """Caption -> PNG file; the picture itself goes into the report."""

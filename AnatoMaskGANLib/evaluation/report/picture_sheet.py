@@ -25,7 +25,7 @@ ROUND_LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 @dataclass(frozen=True)
 class Plane:
-    """How a slice of a KJI array (R, A, S axes) becomes a picture with rows from the top."""
+    """A plane: it turns a slice of a KJI array (R, A, S axes) into a picture, rows from the top."""
 
     title: str
     kji_axis: int

@@ -43,7 +43,7 @@ GOLDEN_RATIO = 0.6180339887
 
 @dataclass(frozen=True, eq=False)
 class ThreePlanes:
-    """What a picture in three planes shows; all volumes lie on the grid of the label map."""
+    """The content of a picture in three planes; all volumes lie on the grid of the label map."""
 
     label_map: LabelMap
     volumes: Mapping[str, Volume]
@@ -143,7 +143,7 @@ def plane_picture(array_kji: np.ndarray, kji_axis: int, index: int) -> np.ndarra
 
 
 def busiest_position_kji(labels_kji: np.ndarray) -> tuple[int, int, int]:
-    """For each axis the slice that shows most: the largest sum of square roots of label areas."""
+    """The slice of each axis that shows most: the largest sum of square roots of label areas."""
     thinned = labels_kji[::2, ::2, ::2]
     values = np.unique(thinned)
     position = []

@@ -1,4 +1,4 @@
-"""The OASIS generator: 3-D noise beside the label map at every SPADE layer (Schoenfeld 2021).
+"""The OASIS generator: label map and 3-D noise enter every SPADE layer (Schoenfeld 2021).
 
 # Differs from the source: the noise is the smooth random field of `noise.py`, one channel for every
 correlation length of the settings, so that any slab or tile draws the same values; the source

@@ -1,7 +1,7 @@
 """The pix2pix U-Net generator (Isola 2017): labels and noise in, image out, with skips.
 
-# Differs from the source: its noise is dropout, drawn anew at every call; here noise enters beside
-the labels, so that a seed gives the same image again.
+# Differs from the source: its noise is dropout, drawn again at every call; here noise enters
+together with the labels, so that a seed gives the same image again.
 
 For synthesis, synthesis/engine/slice_pass.py calls it slice by slice; it has no other twin.
 """

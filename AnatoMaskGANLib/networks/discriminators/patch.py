@@ -65,7 +65,7 @@ class MultiScaleDiscriminator(nn.Module):
             else None
         )
         if self.label_embedding is not None:
-            # Small beside the image, or its texture would drown in the labels.
+            # Small compared with the image; otherwise the labels would hide its texture.
             nn.init.normal_(self.label_embedding.weight, std=0.1)
         num_images = 2 if settings.detail_gain else 1
         num_inputs = num_images * settings.slices_seen + settings.condition_features
@@ -74,7 +74,7 @@ class MultiScaleDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor, labels: Tensor) -> list[list[Tensor]]:
-        """For every scale the features of its blocks and its logits.
+        """Returns the features of the blocks and the logits, for every scale.
 
         images: [B,S,1,H,W] in [0,1]; labels: [B,S,H,W] class indices, or [B,S,C,H,W] fractions of
         the classes, through which gradients flow. Slices beyond the stack repeat the last one.
@@ -102,7 +102,7 @@ def _embedded(embedding: nn.Embedding, labels: Tensor) -> Tensor:
 
 
 def _detail(images: Tensor) -> Tensor:
-    """What a 5x5 mean takes from [B,S,1,H,W] images: texture without its surroundings."""
+    """[B,S,1,H,W] images minus their 5x5 mean: texture without its surroundings."""
     blurred = functional.avg_pool2d(images.flatten(0, 1), 5, 1, 2, count_include_pad=False)
     return images - blurred.unflatten(0, images.shape[:2])
 

@@ -15,7 +15,7 @@ from AnatoMaskGANLib.networks.spade import LEAK
 
 
 class _ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 shortcut, no normalization of activations."""
+    """Two 3x3 convolutions with a 1x1 shortcut, no normalization of activations."""
 
     def __init__(self, num_inputs: int, num_outputs: int, is_spectral: bool) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from AnatoMaskGANLib.config import DiscriminatorSettings
 from AnatoMaskGANLib.networks.discriminators.patch import with_neighbors
 from AnatoMaskGANLib.networks.spade import LEAK
 
-_GROUP = 4  # slices over which the minibatch standard deviation is taken
+_GROUP = 4  # the minibatch standard deviation is taken over so many slices
 
 
 def haar_bands(images: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class WaveletDiscriminator(nn.Module):
         height, width = judged.shape[2:]
         stride = 2 ** (self.settings.num_layers + 1)
         judged = functional.pad(judged, (0, -width % stride, 0, -height % stride), value=-1.0)
-        entering = []  # at every level, finest first
+        entering = []  # one tensor for every level, finest first
         for from_bands in self.from_bands:
             bands = haar_bands(judged)
             entering.append(functional.leaky_relu(from_bands(bands), LEAK))

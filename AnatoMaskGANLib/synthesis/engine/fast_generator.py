@@ -34,7 +34,7 @@ from AnatoMaskGANLib.synthesis.engine.workspace import Workspace, Workspaces
 
 @dataclass(frozen=True)
 class CoarseLabels:
-    """What the start and the fusion need to know of the labels of a slice."""
+    """The tensors of a slice's labels that the start and the fusion need."""
 
     start: Tensor  # [1,F,h,w] state before the first stage
     mask_features: Tensor | None  # [1,F,h,w] X of the fusion
@@ -69,11 +69,11 @@ class FastGenerator:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self._image_taps.device
 
     def coarse(self, start_fractions: Tensor, fusion_fractions: Tensor) -> CoarseLabels:
-        """From the [1,C,h,w] class fractions on the grids of the start and of the fusion."""
+        """Encodes the [1,C,h,w] class fractions on the grids of the start and of the fusion."""
         mask_features = None
         if self._mask_layers:
             first, second = self._mask_layers
@@ -151,13 +151,13 @@ class FastFusion:
         return self._merge(features)
 
     def slice_values(self, number: int, features: Tensor) -> Tensor:
-        """What a slice sends to its neighbors in one round: [1,F,h,w] -> [n,F/4]."""
+        """The message of a slice to its neighbors in one round: [1,F,h,w] -> [n,F/4]."""
         return torch.mm(rows_of(features), self._value[number])
 
     def message_from(
         self, number: int, neighbor_sum: Tensor, means: Tensor, to_stack: Tensor, like: Tensor
     ) -> Tensor:
-        """What a slice receives in one round, of the shape of `like` [1,F,h,w].
+        """The message that a slice receives in one round, in the shape of `like` [1,F,h,w].
 
         neighbor_sum: [n,F/4]; means: [1,F] of the stack node; to_stack: [1] its edge.
         """

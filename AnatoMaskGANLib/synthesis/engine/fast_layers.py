@@ -30,7 +30,7 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 @dataclass(frozen=True)
 class Modulation:
-    """What a SPADE layer does to every pixel: rows of a table, or the pixels' own."""
+    """Scale and shift of a SPADE layer: rows of a table, or one row for every pixel."""
 
     scale: Tensor  # [U,F]
     shift: Tensor  # [U,F]

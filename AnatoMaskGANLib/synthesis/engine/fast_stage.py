@@ -43,7 +43,7 @@ operations; with 1 << 15, the compact preset takes 10 % longer."""
 
 @dataclass(frozen=True)
 class StageLabels:
-    """What one stage needs to know of the labels of a slice."""
+    """The tables of a slice's labels that one stage needs."""
 
     grid: tuple[int, int]  # h, w
     classes: Tensor  # [n] class at the center pixel of every cell
@@ -125,7 +125,7 @@ class FastStage:
             for band in bands(labels.grid, num_inputs, state.device):
                 band_noise = None if injection is None else injection.of_band(*band)
                 for top, end in strips(band, width, num_inputs, state.device):
-                    part = slice(top * width, end * width)  # of the grid's h * w pixels
+                    part = slice(top * width, end * width)  # a part of the grid's h * w pixels
                     with self._strip(part, whole, total, num_inputs, workspace) as rows:
                         _enlarge(coarse, rows.view(end - top, width, num_inputs), top, height)
                         if band_noise is not None:
@@ -154,7 +154,7 @@ class FastStage:
         num_features: int,
         workspace: Workspace,
     ) -> Iterator[Tensor]:
-        """Where the pixels [n,F] of a strip are put together: where they are needed anyway."""
+        """The memory [n,F] for the pixels of a strip: the place where they are needed anyway."""
         if whole is not None:
             yield whole[part]
         elif self._shortcut is None:  # these pixels go around the convolutions as they are
@@ -171,7 +171,7 @@ class FastStage:
         num_middle = second.shape[2]
         padded = image_of(first.flatten(0, 1), height + 2, width)
         with ExitStack() as lent:
-            whole: Tensor | None = None  # as in `_before_first`
+            whole: Tensor | None = None  # used as in `_before_first`
             if not self.layers[1].is_folded:
                 whole = lent.enter_context(workspace.unnormalized.lent(height * width, num_middle))
             for band in bands(labels.grid, max(first.shape[2], num_middle), first.device):
@@ -193,7 +193,7 @@ class FastStage:
     def _modulate_normalized(
         self, number: int, rows: Tensor, padded: Tensor, labels: StageLabels, workspace: Workspace
     ) -> None:
-        """For normalizations that depend on the whole slice."""
+        """Modulates after a normalization that depends on the whole slice."""
         width = labels.grid[1]
         normalized = rows_of(self.layers[number].normalize(image_of(rows, *labels.grid)))
         for top, end in strips((0, labels.grid[0]), width, rows.shape[1], rows.device):
@@ -225,7 +225,7 @@ class _BandNoise:
 
     injection: _Injection
     refined: Tensor  # [n,F] the refinement's output in the band
-    first_row: int  # of the band
+    first_row: int  # the first row of the band
 
     def add_to(self, rows: Tensor, top: int, end: int, workspace: Workspace) -> None:
         """Adds the noise to the pixels [n,F] of rows top to end - 1, which are of the band."""
@@ -325,7 +325,10 @@ def strips(
 def _cut(
     rows: tuple[int, int], row_values: int, most_values: int, device: torch.device
 ) -> Iterator[tuple[int, int]]:
-    """Even numbers of rows, because a row of the stage before becomes two; a GPU takes all."""
+    """Parts of the rows; a GPU takes all at once.
+
+    Each has an even number of rows, because a row of the stage before becomes two.
+    """
     first, last = rows
     size = last - first
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""How many slices are prepared at once, so that a synthesis stays below a memory limit.
+"""Plans how many slices are prepared at once, so that a synthesis stays below a memory limit.
 
 The panel asks this file before a run. So it imports no PyTorch, and the sizes that the engine and
 this plan share are defined here.
@@ -28,22 +28,22 @@ _PER_VOXEL = 16  # bytes a voxel of the whole grid: label maps on both grids, im
 def largest_share(stride: int) -> float:
     """Fraction of distinct neighborhoods above which a stage is convolved instead of looked up.
 
-    Words pay as long as some pixels share one, because their inner 3x3 words are fewer still; on
-    fine grids, which hold most of the pixels, the limit bounds the memory of the tables. Coarse
-    grids always have tables: a convolution sums in another order, and what a slice becomes should
-    not hang on which other slices its words are found with.
+    A table of words (neighborhoods) is faster as long as some pixels share a word, because the
+    inner 3x3 words are fewer still; on fine grids, which hold most of the pixels, the limit bounds
+    the memory of the tables. Coarse grids always have tables: a convolution sums in another order,
+    and a slice should not depend on the other slices whose words are found together with its own.
     """
     return 0.5 if stride == 1 else 0.75 if stride == 2 else 1.0
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept in memory beyond one pass, as far as the memory limit allows."""
+    """Which results are kept in memory beyond one pass, as far as the memory limit allows."""
 
     labels: bool = False
-    """What was found of the labels, because several passes or updates will use it."""
+    """Whether the tables of the labels are kept, because several passes or updates use them."""
     slices: bool = False
-    """What every slice has encoded, because few slices will be made again."""
+    """Whether the encoding of every slice is kept, because few slices will be made again."""
 
 
 NOTHING_KEPT = Kept()
@@ -51,11 +51,11 @@ NOTHING_KEPT = Kept()
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """What a synthesis takes of the memory of the whole process, in bytes."""
+    """The memory that a synthesis needs, for the whole process, in bytes."""
 
     fixed: float
     per_slice: float
-    """For each of the slices whose labels are prepared at once."""
+    """Bytes for each of the slices whose labels are prepared at once."""
 
     @property
     def least(self) -> int:
@@ -71,7 +71,7 @@ def memory_need(
     weights_bytes: int,
     kept: Kept = NOTHING_KEPT,
 ) -> MemoryNeed:
-    """What a box of this many slices, rows and columns takes; the rest as `slab_size_within`."""
+    """The memory for a box of so many slices, rows, columns; the rest as `slab_size_within`."""
     pixels = shape_sjk[1] * shape_sjk[2]
     fixed = (
         PROGRAM_BYTES

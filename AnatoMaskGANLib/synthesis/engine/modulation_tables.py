@@ -54,11 +54,11 @@ class ModulationTables:
     def stage_labels(
         self, slice_number: int, stage_number: int, context: tuple[Tensor, Tensor] | None
     ) -> StageLabels:
-        """What one stage needs of one slice."""
+        """The labels of one slice as one stage needs them."""
         return self._stages[stage_number].of_slice(slice_number, context)
 
     def coarse(self, slice_number: int) -> CoarseLabels:
-        """What start and fusion need of one slice; kept."""
+        """The labels of one slice as start and fusion need them; they are kept."""
         if slice_number not in self._coarse:
             generator = self._generator
             one = LabelField(
@@ -118,7 +118,7 @@ class _StageTables:
         return scale, shift
 
     def _rows(self, words: LabelWords, hidden: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        """[U5,F] of the second convolution, some of its features at a time."""
+        """[U5,F] table of the second convolution, made for some features at a time."""
         num_features = kernel.shape[0]
         table = hidden.new_empty(words.words5.shape[0], num_features, dtype=self._dtype)
         num_parts = -(-9 * hidden.shape[0] * num_features // PRODUCT_VALUES)

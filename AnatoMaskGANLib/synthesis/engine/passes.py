@@ -1,4 +1,4 @@
-"""What the engine does for every kind of generator, and which noise a pass adds.
+"""The interface of the engine for every kind of generator, and the noise that a pass adds.
 
 `Engine` is made once for a network: `VolumeEngine` (volume_pass.py) for AnatoMaskGAN's own
 generator, `SliceEngine` (slice_pass.py) for those that treat every slice by itself. It finds what
@@ -24,11 +24,11 @@ from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisB
 
 @dataclass(frozen=True)
 class NoiseChoice:
-    """Which noise a pass adds to its images."""
+    """The noise that a pass adds to its images."""
 
     seed: int
     strength: float
-    """0 for none, 1 for that of the training."""
+    """Strength of the noise: 0 for none, 1 for that of the training."""
     length_scale: float = 1.0
     """Factor on the correlation lengths of the training."""
 
@@ -68,10 +68,10 @@ def go_on() -> None:
 
 
 class PassLabels(Protocol):
-    """What an engine has found of the labels of a box, or finds while passes ask for it."""
+    """Results that an engine computes from the labels of a box, early or when they are needed."""
 
     slab_size: int
-    """Slices that share what is found of their labels."""
+    """Number of slices that share the results computed from their labels."""
 
     @property
     def box(self) -> SynthesisBox: ...

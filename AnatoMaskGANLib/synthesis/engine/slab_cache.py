@@ -24,16 +24,16 @@ from AnatoMaskGANLib.synthesis.engine.modulation_tables import ContextTables, Mo
 from AnatoMaskGANLib.synthesis.engine.passes import Check, go_on
 from AnatoMaskGANLib.synthesis.engine.synthesis_box import BoxLabels, SynthesisBox
 
-_OVERLAP_SLICES = 16  # whose overlaps are counted at once
+_OVERLAP_SLICES = 16  # slices whose overlaps are counted at once
 
 
 @dataclass(frozen=True)
 class BoxGraph:
     """The slice graph of a box; slices have their numbers on the model grid."""
 
-    numbers: range  # of the slices
+    numbers: range  # numbers of the slices
     overlaps: Tensor  # [1,S,S] Dice overlaps
-    graph: SliceGraph  # of one case
+    graph: SliceGraph  # the graph of one case
     patches: Tensor  # [S,(2K+2)^2] of `graph_patches`
 
     def edge(self, number: int, other: int) -> float:
@@ -63,9 +63,9 @@ class BoxGraph:
 class SlabCache:
     """Modulation tables and slice graph of a label map in a box.
 
-    slab_size: slices that share their tables. table_bytes: memory for tables that are kept when a
-    pass is through with them. Safe to be asked by several threads.
-    previous: those of the map before an edit of the slices `changed`.
+    slab_size: slices that share their tables. table_bytes: memory for tables that are kept after a
+    pass has used them. Several threads may use a cache at once.
+    previous: the cache of the map before an edit of the slices `changed`.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SlabCache:
         return self.labels.numbers
 
     def stage_labels(self, number: int) -> list[StageLabels]:
-        """What every stage needs of a slice."""
+        """The labels of a slice as every stage needs them."""
         tables, place = self._tables_of(number)
         contexts, context_place = self._contexts_of(number)
         return [
@@ -110,7 +110,7 @@ class SlabCache:
         ]
 
     def coarse(self, number: int) -> CoarseLabels:
-        """What start and fusion need of a slice."""
+        """The labels of a slice as start and fusion need them."""
         tables, place = self._tables_of(number)
         return tables.coarse(place)
 

@@ -93,7 +93,7 @@ def _to_cells(extent: tuple[int, int], stride: int) -> tuple[int, int]:
 def _overlap(
     box: tuple[tuple[int, int], ...], shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a box meets an array: slices into the array, and into the box."""
+    """The overlap of a box and an array: slices into the array, and into the box."""
     source, target = [], []
     for (start, end), size in zip(box, shape, strict=True):
         first, last = max(0, start), min(size, end)

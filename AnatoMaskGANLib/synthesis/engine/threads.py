@@ -1,4 +1,4 @@
-"""Slices side by side in threads, each of which makes one slice at a time."""
+"""Runs threads, each of which makes one slice at a time."""
 
 from __future__ import annotations
 

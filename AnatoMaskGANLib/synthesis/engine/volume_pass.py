@@ -73,7 +73,7 @@ class VolumeEngine:
 
 @dataclass
 class _EncodedSlice:
-    """What is kept of a slice between its encoding and its decoding.
+    """The tensors of a slice that are kept between its encoding and its decoding.
 
     Round r reads features[r] and makes values[r] and sums[r], which the slice sends, and
     features[r + 1], after it has received.
@@ -82,8 +82,8 @@ class _EncodedSlice:
     state: Tensor  # [1,F,h,w] Y
     foreground: Tensor  # [1,1,h,w]
     features: list[Tensor] = field(default_factory=list)  # M before each round and after the last
-    values: list[Tensor] = field(default_factory=list)  # of each round
-    sums: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # of each round
+    values: list[Tensor] = field(default_factory=list)  # one for each round
+    sums: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # one for each round
 
     def forget_after(self, round_number: int) -> None:
         """Keeps the features before this round and what was sent in it, forgets all that came
@@ -162,8 +162,8 @@ class VolumePass:
             self._drawn.clear()
         if labels.graph is None or old.graph is None:
             return sorted(in_sight & numbers)
-        # After round r everything at most r + 1 reaches from a changed slice is another one, and
-        # what has other edges, and from then on what these reach.
+        # After round r, every slice at most r + 1 reaches from a changed slice has changed. So have
+        # slices whose edges changed, and in later rounds the slices that these reach.
         dirty = set(changed)
         changed_edges = _numbers_that_differ(old.graph.edges(), labels.graph.edges())
         for round_number in range(self.settings.fusion_rounds):
@@ -228,15 +228,15 @@ class VolumePass:
             features = encoded.features[round_number]
             values = fusion.slice_values(round_number, features)
             sums = stack_sums(features.float(), encoded.foreground.float())
-            encoded.values.append(values)  # both or none, whatever stops it
+            encoded.values.append(values)  # both are kept or none, whatever stops it
             encoded.sums.append(sums)
 
     def _receive(self, fusion: FastFusion, graph: BoxGraph, round_number: int, number: int) -> None:
         """The features of a slice after a round."""
         encoded = self._encoded[number]
         neighbor_sum = torch.zeros_like(encoded.values[round_number])
-        # One after the other, in the order of the slices: a product of matrices would round
-        # otherwise by their number, and an update has to equal a synthesis of the whole volume.
+        # The neighbors are added one by one, in the order of the slices: how a product of matrices
+        # rounds depends on their number, and an update has to equal a full synthesis.
         for other in self._within(number, NEIGHBOR_RADIUS):
             values = self._encoded[other].values[round_number]
             neighbor_sum.add_(values, alpha=graph.edge(number, other))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_LEAST_FEATURES = 256  # in and out: with fewer, the sums cost more than the products save
+_LEAST_FEATURES = 256  # input and output; with fewer, sums cost more than products save
 _MOST_WASTE = 1.1  # pixels of all tiles over those of the grid; measured: at 1.3 nothing is gained
 _WEIGHT_SUMS = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 

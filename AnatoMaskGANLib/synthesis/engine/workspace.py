@@ -53,7 +53,7 @@ class Scratch:
         """Memory of this shape, whether or not it is in use."""
         size = math.prod(shape)
         if self._held is None or self._held.numel() < size:
-            self._held = None  # before the larger one is made
+            self._held = None  # freed before the larger one is made
             self._held = torch.empty(size, dtype=self._dtype, device=self._device)
         return self._held[:size].view(shape)
 
@@ -95,7 +95,7 @@ class Workspace:
 
 
 class Workspaces:
-    """Lends workspaces, as many as there are threads at work at once."""
+    """Workspaces for the threads that work at once, one for each."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype = dtype

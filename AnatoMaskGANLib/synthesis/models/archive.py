@@ -83,7 +83,7 @@ def refuse_taken_place(place: Path, replace: bool) -> None:
 
 
 def pack_model(name_or_path: str | Path, archive: Path) -> Path:
-    """Writes a model as a zip archive, whole or not at all; gives back its path."""
+    """Writes a model as a zip archive, whole or not at all; returns its path."""
     card, _, content = read_model_file(name_or_path)
     name = check_model_name(card.name)
     with (
@@ -107,9 +107,9 @@ def install_model(
 ) -> ModelCard:
     """Installs a model from a zip archive, a model folder or its weights' file.
 
-    sha256: what the weights' file must have (its first digits suffice, eight or more). Raises
+    sha256: hash that the weights' file must have (its first digits suffice, eight or more). Raises
     CheckpointError for anything else than one whole model, for one whose name is taken unless
-    `replace`, and for the name of a bundled one. The card that is given back tells where it lies.
+    `replace`, and for the name of a bundled one. The returned card says where the model lies.
     """
     folder = target or user_models_folder()
     with (
@@ -206,7 +206,7 @@ def _check_card_text(card: ModelCard) -> None:
 
 
 def remove_model(name: str) -> Path:
-    """Removes a model that the user installed; gives back where it was.
+    """Removes a model that the user installed; returns where it was.
 
     Files that are no model's stay, and the log names them. Raises CheckpointError for a model that
     is not installed, and while another process installs one.

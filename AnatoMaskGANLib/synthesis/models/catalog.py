@@ -47,7 +47,7 @@ class CatalogEntry:
 
     @property
     def place(self) -> str:
-        """The address as it may be told."""
+        """The address in the form that may be shown."""
         return shown_url(self.url)
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ def download_model(
     replace: bool = False,
     target: Path | None = None,
 ) -> ModelCard:
-    """Downloads a model, checks its SHA-256 and installs it; gives back its card.
+    """Downloads a model, checks its SHA-256 and installs it; returns its card.
 
     Raises CheckpointError for a server that does not give exactly what the catalog says, and for
     whatever `install_model` refuses; SynthesisCancelledError when is_cancelled says so.

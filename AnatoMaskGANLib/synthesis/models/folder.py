@@ -33,12 +33,12 @@ FORMAT_VERSION = 1
 
 
 def bundled_models_folder() -> Path:
-    """Where the models lie that come with the program."""
+    """The folder of the models that come with the program."""
     return resources_folder() / "Models"
 
 
 def user_models_folder() -> Path:
-    """Where models that the user installs are kept (ANATOMASKGAN_MODELS, else the user's data).
+    """The folder of models that the user installs (ANATOMASKGAN_MODELS, else the user's data).
 
     Raises CheckpointError for a user without a home folder, as a container may have.
     """
@@ -57,7 +57,7 @@ def user_models_folder() -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Where models are looked for: the bundled ones, and the user's where there is a home."""
+    """The folders with models: the bundled ones, and the user's if there is a home folder."""
     try:
         return [bundled_models_folder(), user_models_folder()]
     except CheckpointError:
@@ -156,9 +156,9 @@ def read_model(name_or_path: str | Path) -> tuple[ModelCard, nn.Module]:
 
 
 def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, bytes]:
-    """Card, generator and the bytes of the weights' file that both were read from; as `read_model`.
+    """Reads card and generator as `read_model` does, with the bytes of the weights' file.
 
-    The file is opened once, so that the three belong together whatever takes its place meanwhile.
+    The file is opened once, so that the three belong together even if it is replaced meanwhile.
     """
     import safetensors.torch
 
@@ -168,7 +168,7 @@ def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, byt
     folder = find_model(name_or_path)
     path = folder / WEIGHTS_FILE
     try:
-        # not load_file: what it maps a file for is not all given back, some bytes a tensor
+        # load_file would keep some bytes for every tensor of the memory that it maps the file to.
         file = read_weights_file(path, with_content=True)
         card = _card_of(folder, file)
         tensors = safetensors.torch.load(file.content)
@@ -196,7 +196,7 @@ def read_model_file(name_or_path: str | Path) -> tuple[ModelCard, nn.Module, byt
 
 
 def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
-    """Writes a model folder, whole or not at all; gives back the weights' path."""
+    """Writes a model folder, whole or not at all; returns the weights' path."""
     import safetensors.torch
 
     check_card(card, folder)
@@ -209,7 +209,7 @@ def write_model(folder: Path, card: ModelCard, generator: nn.Module) -> Path:
     header = {"format": FORMAT, "version": str(FORMAT_VERSION), "card": json.dumps(values)}
     path = folder / WEIGHTS_FILE
     with replacing(path, ".safetensors") as temporary:
-        # not save_file: what it writes on its way stays when it is killed
+        # save_file would leave behind the file that it was writing when it is killed.
         content = safetensors.torch.save(tensors, header)
         temporary.write_bytes(content)
     written = replace(card, sha256=hashlib.sha256(content).hexdigest(), path=str(folder))

@@ -1,4 +1,4 @@
-"""What a model says of itself, and within which bounds: a card cannot ask for the whole machine."""
+"""The card of a model, and the bounds of its numbers: no card can ask for the whole machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from AnatoMaskGANLib.volumes import LabelTable, VolumeError
 SPACINGS_MM = (0.01, 100.0)
 """Voxel sizes that a model may have; ours: from micro-CT to far coarser than any scan."""
 LARGEST_INTENSITY = 1e9
-"""Largest end of a window; ours."""
+"""The largest intensity of a window; ours."""
 LEAST_WINDOW = 1e-4
 """Width of a window over its larger end: 32 bits hold a thousand steps of it; ours."""
 MOST_VOXELS_OF_NOISE = 1000
@@ -26,7 +26,7 @@ _LABEL_DEVIATIONS = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, needs and may be used for."""
+    """A description of a model: what it is, needs and may be used for."""
 
     name: str
     description: str
@@ -42,7 +42,7 @@ class ModelCard:
     training_data: str
     licence: str
     not_for: str
-    """What the model must not be used for."""
+    """Uses that the model is not made for."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     label_statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Label value -> (mean, standard deviation) of the training images in [0,1]: the label-mean
@@ -58,8 +58,8 @@ class ModelCard:
 
 
 def check_card(card: ModelCard, path: Path) -> None:
-    """Raises CheckpointError for a card with a number out of bounds, or of which two parts do not
-    fit each other. path: of the model, for the message."""
+    """Raises CheckpointError for a card with a number out of bounds, or with two parts that do not
+    fit each other. path: path of the model, for the message."""
     _check_window(card, path)
     _check_spacing(card, path)
     _check_labels("labels", card.label_table, card.generator.num_classes, path)

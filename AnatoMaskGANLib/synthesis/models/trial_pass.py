@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from AnatoMaskGANLib.synthesis.models.model_card import ModelCard
 
 _SLICES = 3
-_LEAST_CELLS = 2  # of the coarsest stage, along rows and columns
+_LEAST_CELLS = 2  # cells of the coarsest stage, along rows and columns
 
 
 def try_model(card: ModelCard, generator: nn.Module) -> None:
     """Makes a few slices with every label of the model, on the CPU; they are thrown away.
 
-    Raises CheckpointError for a model of which they are not intensities in its window, or of which
-    they cannot be made.
+    Raises CheckpointError if the model cannot make them, or if they are not intensities in its
+    window.
     """
     try:
         if card.generator.kind == "segmenter" or card.generator.label_outputs:

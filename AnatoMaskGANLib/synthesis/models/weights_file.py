@@ -1,7 +1,7 @@
 """A model's one file, opened once: its header, its SHA-256 and its weights belong together.
 
-Another program may put another model in its place at any moment. What was opened stays the old
-file, and everything that is told of a model comes from that.
+Another program may put another model in its place at any moment. The opened file stays the old
+one, and everything that is said about a model comes from that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PICKLES = "pickled checkpoints are never read, because reading them could run a
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What one opened safetensors file holds."""
+    """The content of one opened safetensors file."""
 
     metadata: Mapping[str, str]
     sha256: str
@@ -32,7 +32,7 @@ class WeightsFile:
 
 
 def read_weights_file(path: Path, with_content: bool) -> WeightsFile:
-    """The file, hashed from the same bytes that are given back.
+    """The file, hashed from the same bytes that are returned.
 
     with_content: else the weights are hashed block by block and not kept. Raises CheckpointError
     for a file that is missing, truncated, or no safetensors file.
@@ -67,7 +67,7 @@ def _beginning(path: Path, file: IO[bytes]) -> bytes:
 
 
 def _metadata_of(path: Path, header: bytes, num_weight_bytes: int) -> Mapping[str, str]:
-    """What a header says besides its tensors, which must be as long as what follows it."""
+    """The entries of a header besides its tensors, whose lengths must add up to the file's rest."""
     try:
         entries = parse_json(header)
         metadata = entries.pop("__metadata__", {})

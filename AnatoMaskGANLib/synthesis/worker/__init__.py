@@ -1,1 +1,1 @@
-"""A process beside the program that synthesizes, and how the program talks to it."""
+"""A separate process that synthesizes, and the messages between it and the program."""

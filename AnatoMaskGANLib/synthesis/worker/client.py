@@ -48,8 +48,8 @@ from AnatoMaskGANLib.synthesis.worker.process_tree import core_environment, end_
 from AnatoMaskGANLib.volumes import LabelMap, Volume
 
 _LOG_BYTES = 4000
-# oneDNN keeps what it compiled for the last sizes of a convolution, 1024 unless told otherwise; in
-# a process that lives for days that looks like a leak.
+# oneDNN keeps the code that it compiled for the last sizes of a convolution, by default for 1024;
+# in a process that lives for days that looks like a memory leak.
 _BOUNDS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
 
 
@@ -59,7 +59,7 @@ class _Request:
 
     label_map: LabelMap
     synthesis: SynthesizeRequest | None
-    """None for an update of the live synthesis, and for an edit of a scan."""
+    """The request for volumes; None for an update of the live synthesis and for an edit."""
     edit: EditRequest | None = None
 
     @property
@@ -91,7 +91,8 @@ class _EditedScan:
     """The newest labels that the process got; None: it does not know the scan."""
 
     def message(self, after: LabelMap, exchange: ExchangeFolder) -> dict[str, Any]:
-        """What the process has to know of the newest label map, which it then knows."""
+        """The message with everything about the newest label map that the process does not know
+        yet; it counts as known from then on."""
         message: dict[str, Any] = {"start": None, "box": None, "array": None}
         message["names"] = {str(value): name for value, name in after.names.items()}
         known = self.sent_kji
@@ -112,8 +113,8 @@ class _EditedScan:
 class WorkerClient:
     """One synthesis process; it is started by the first request.
 
-    executable: a Python that has PyTorch, in Slicer PythonSlicer. environment: variables beside
-    those of this process. Not to be used by several threads.
+    executable: a Python that has PyTorch, in Slicer PythonSlicer. environment: variables in
+    addition to those of this process. Only one thread may use a client.
     """
 
     def __init__(
@@ -132,9 +133,9 @@ class WorkerClient:
         self._is_live_in_process = False
         self._edited: _EditedScan | None = None
         self._last_number = 0
-        self._cancelled: set[int] = set()  # of the requests that have not ended
+        self._cancelled: set[int] = set()  # requests that have not ended
         self._num_deaths = 0  # since a request was last finished
-        self._unreported: list[Message] = []  # for the next `poll`
+        self._unreported: list[Message] = []  # answers for the next `poll`
 
     @property
     def is_live(self) -> bool:
@@ -168,7 +169,7 @@ class WorkerClient:
     def update(self, label_map: LabelMap) -> int:
         """The number of a request to follow an edited label map; it supersedes older updates.
 
-        It is answered by VolumeChanged; by VolumeMade where the process has to begin anew, as after
+        The answer is VolumeChanged, or VolumeMade where the process has to begin again, as after
         another synthesis in between, which took the live one's memory.
         Raises RuntimeError when no live synthesis was asked for.
         """
@@ -227,7 +228,7 @@ class WorkerClient:
             except queue.Empty:
                 return messages
             if process is not self._process or self._folder is None:
-                continue  # of a process that is gone
+                continue  # the answer of a process that is gone
             if line is None:
                 messages += self._after_death(process)
                 continue
@@ -295,7 +296,7 @@ class WorkerClient:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=core_environment(_BOUNDS | os.environ | self._environment),
-                cwd=folder,  # where no file can pass itself off as a package
+                cwd=folder,  # no file there can be imported as a package
                 **start_options(),
             )
         self._process = process
@@ -332,9 +333,9 @@ class WorkerClient:
             return
         if request.is_edit:
             if is_failed and self._edited is not None:
-                self._edited.sent_kji = None  # what the process has is not known
+                self._edited.sent_kji = None  # nobody knows what the process has
         elif not request.is_update and not is_done:
-            self._is_live_in_process = False  # what was live in the process is gone by then
+            self._is_live_in_process = False  # the process has dropped its live synthesis
 
     def _after_death(self, process: subprocess.Popen[bytes]) -> list[Message]:
         self._process = None
@@ -408,7 +409,7 @@ def _write_lines(process: subprocess.Popen[bytes], outbox: queue.Queue) -> None:
             process.stdin.write(line)
             process.stdin.flush()
         except (OSError, ValueError):
-            return  # it died, as the reading thread tells
+            return  # it died, which the reading thread reports
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:

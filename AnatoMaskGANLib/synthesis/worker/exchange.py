@@ -1,4 +1,4 @@
-"""How a synthesis process and its client hand each other label maps and volumes.
+"""Passes label maps and volumes between a synthesis process and its client.
 
 A message is one line of JSON. Arrays go through .npy files in a folder of the client's, which the
 line names; who reads a file removes it. Nothing is ever unpickled, and no file outside the folder
@@ -51,7 +51,7 @@ class ExchangeFolder:
         self.folder = folder
 
     def write_array(self, array: np.ndarray) -> str:
-        """Writes an array and gives back the file's name."""
+        """Writes an array and returns the file's name."""
         name = f"{secrets.token_hex(8)}.npy"
         np.save(self.folder / name, np.ascontiguousarray(array), allow_pickle=False)
         return name

@@ -1,4 +1,4 @@
-"""What the synthesis process is asked, and what it answers, as objects.
+"""The requests to the synthesis process and its answers, as objects.
 
 On the pipe each is one line of JSON (`exchange.py`). A request's keys are the fields of
 `SynthesizeRequest`: of the model's choice, of the options, and `live`; those of an edit are in
@@ -21,14 +21,14 @@ from AnatoMaskGANLib.volumes import ChangedRegion, Volume
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model is loaded, and how it runs; the fields are those of `Synthesizer`."""
+    """The model to load, and how it runs; the fields are those of `Synthesizer`."""
 
     model: str = "brain-t1"
     """Name of a model, or path of a model folder."""
     device: str = "auto"
     half_precision: bool = False
     memory_limit_bytes: int | None = None
-    """None: the program's own limit."""
+    """Memory limit of the process; None for the program's own limit."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class VolumeMade:
 
 @dataclass(frozen=True)
 class VolumeChanged:
-    """What an update changed: voxels of the box `changed`, None where nothing did."""
+    """The voxels that an update changed, in the box `changed`; None where nothing changed."""
 
     request: int
     changed: ChangedRegion | None

@@ -77,7 +77,7 @@ class Worker:
         self._requests.put(None)
 
     def serve(self) -> int:
-        """Answers requests until there are no more; gives back the exit code."""
+        """Answers requests until there are no more; returns the exit code."""
         while (request := self._requests.get()) is not None:
             number = request["request"]
             try:
@@ -190,7 +190,7 @@ class _ProgressAnswers:
 
 
 class _LogAnswers(logging.Handler):
-    """What the core logs, as answers."""
+    """Sends the log of the core as answers."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(logging.INFO)
@@ -226,7 +226,7 @@ def _is_left_by(parent: int) -> bool:
 def main() -> int:
     """Serves the requests of standard input."""
     folder = Path(sys.argv[1])
-    # What any library prints must not come between the answers.
+    # Text that a library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lock = threading.Lock()

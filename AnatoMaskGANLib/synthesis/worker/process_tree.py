@@ -16,7 +16,7 @@ _GRACE_SECONDS = 2.0
 
 
 def start_options() -> dict[str, Any]:
-    """What `subprocess.Popen` needs so that `end_tree` finds all of the tree, without a window."""
+    """Arguments of `subprocess.Popen` that open no window and let `end_tree` find all processes."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}

@@ -1,1 +1,1 @@
-"""DICOM: what stands in its files, segmentation objects and images in, series and SEG out."""
+"""DICOM: reads headers, images and segmentation objects, and writes series and SEG objects."""

@@ -1,4 +1,4 @@
-"""DICOM out: a folder with a series, and beside it the segmentation that it was made from."""
+"""Writes a folder with a DICOM series, and next to it the segmentation that it was made from."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ DICOM_SUFFIX = ".dcm"
 def write_dicom(
     volume: Volume, folder: Path, patient: DicomPatient, label_map: LabelMap | None = None
 ) -> dict[Path, str]:
-    """Writes a series into a folder of its own, and the label map beside it as `NAME-seg.dcm`.
+    """Writes a series into a folder of its own, and the label map next to it as `NAME-seg.dcm`.
 
-    Gives back the SHA-256 of both (`result_sha256`), whatever takes their place afterwards.
+    Returns the SHA-256 of both (`result_sha256`) as they were written.
     The folder is the old one or the whole new one at any moment. Only a folder that is empty or
     holds a series of this program is replaced. Raises VolumeError for another one, for a label map
     on another grid, and as `series_of` and `segmentation_of`.
@@ -57,7 +57,7 @@ def write_dicom(
 
 
 def segmentation_file(folder: Path) -> Path:
-    """Where the segmentation of a series lies: `scan-seg.dcm` beside `scan.dcm`."""
+    """Path of the segmentation of a series: `scan-seg.dcm` next to `scan.dcm`."""
     is_named = folder.name.lower().endswith(DICOM_SUFFIX)
     stem = folder.name[: -len(DICOM_SUFFIX)] if is_named else folder.name
     return folder.with_name(f"{stem}-seg{DICOM_SUFFIX}")
@@ -86,7 +86,7 @@ def check_dicom_can_be_written(folder: Path, with_segmentation: bool = True) -> 
 
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, which takes its place when all went well."""
+    """An empty folder next to `folder`, which takes its place when all went well."""
     target = folder.resolve()
     try:
         for abandoned in target.parent.glob(f".{target.name}-*.part"):

@@ -11,7 +11,7 @@ from AnatoMaskGANLib.volumes.dicom.segmentation_reading import read_segmentation
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.stored_volume import StoredVolume
 
-# Of PS3.4, B.5: the two kinds of segmentation objects with pixels.
+# The two kinds of segmentation objects with pixels (PS3.4, B.5).
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _NOT_READ = {
     "1.2.840.10008.5.1.4.1.1.481.3": "an RT structure set, which holds contours",
@@ -32,7 +32,7 @@ def is_segmentation_file(path: Path) -> bool:
 
 
 def read_dicom_file(path: Path) -> StoredVolume:
-    """What a segmentation object, an Enhanced image or a single slice holds.
+    """Reads a segmentation object, an Enhanced image or a single slice.
 
     Raises VolumeError for what cannot be read and for kinds of objects without voxels.
     """

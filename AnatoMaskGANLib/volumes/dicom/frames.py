@@ -1,4 +1,4 @@
-"""Where the frames of a multi-frame object lie: one grid, and the slice of every frame.
+"""Finds where the frames of a multi-frame object lie: one grid, and the slice of every frame.
 
 Segmentation objects and Enhanced images say place, orientation and spacing of each frame in
 functional groups (DICOM PS3.3, C.7.6.16), shared by all frames or per frame, and in any order.
@@ -17,7 +17,7 @@ import numpy as np
 from AnatoMaskGANLib.volumes.errors import VolumeError
 from AnatoMaskGANLib.volumes.geometry import LPS_FROM_RAS, SMALLEST_SPACING_MM
 
-# As for series: positions have few decimals; more than this is another slice or a tilted gantry.
+# Positions have few decimals, as in series; more than this is another slice or a tilted gantry.
 _LARGEST_SHIFT_MM = 0.1
 _LARGEST_TURN = 1e-4
 # More slices than any scan has: positions of a damaged or hostile file.
@@ -156,7 +156,7 @@ def _numbers(path: Path, dataset: Any, num_frames: int, wanted: tuple[str, str, 
 def _same_for_all(
     path: Path, dataset: Any, num_frames: int, wanted: tuple[str, str, int]
 ) -> np.ndarray:
-    """What every frame says alike; arguments as for `_numbers`."""
+    """The numbers that all frames have in common; arguments as for `_numbers`."""
     numbers = _numbers(path, dataset, num_frames, wanted)
     if np.abs(numbers - numbers[0]).max() > _LARGEST_TURN:
         raise VolumeError(

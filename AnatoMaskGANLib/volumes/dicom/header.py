@@ -1,4 +1,4 @@
-"""What must be known of a DICOM file before GDCM reads it.
+"""Reads what must be known about a DICOM file before GDCM reads it.
 
 GDCM takes gigabytes or minutes for a file of 1 KB whose elements say that they are longer than the
 file. So every element is passed once here and has to fit where it stands (DICOM PS3.5, 7 and A).
@@ -45,14 +45,14 @@ _TEXTS = (
     *(_SERIES, _POSITION, _ORIENTATION, _NUMBER, _FRAMES, _SOP_CLASS, _SYNTHETIC),
     CREATOR_TAG,
 )
-"""Where the creator and the record stand, the record as JSON in UTF-8."""
+"""The elements that hold the creator and the record, the record as JSON in UTF-8."""
 # A packed slice without contrast needs some hundred bytes; more voxels a byte than this has none.
 _MOST_VOXELS_A_BYTE = 1 << 14
 
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What is needed to put the slices of a series in order."""
+    """The elements that are needed to put the slices of a series in order."""
 
     path: Path
     series: str
@@ -68,11 +68,11 @@ class DicomHeader:
     is_synthetic: bool = False
     """Whether it says that some or all of its content was made artificially (Synthetic Data)."""
     record: str = ""
-    """What this program noted of a series that it wrote, as JSON; "" for other files."""
+    """What this program noted about a series that it wrote, as JSON; "" for other files."""
 
 
 class _DamagedError(Exception):
-    """What is wrong with a data set, in words."""
+    """An error whose text says what is wrong with a data set."""
 
 
 def has_dicom_mark(path: Path) -> bool:

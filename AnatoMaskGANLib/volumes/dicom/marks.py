@@ -1,7 +1,7 @@
-"""What a DICOM series says of how it came to be: synthetic, edited, or neither.
+"""The marks by which a DICOM series says how it was made: synthetic, edited, or neither.
 
 Synthetic Data (0008,001C) is YES where "some or all" of the content was made artificially (PS3.3,
-C.12.1), so for edited scans too; that those are a real person's data stands beside it.
+C.12.1), so for edited scans too; another entry says that those are a real person's data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from AnatoMaskGANLib import __version__
 
 PROGRAM = "AnatoMaskGAN"
 
-# Of DICOM's context group 7005, purposes of contributing equipment.
+# Codes of DICOM's context group 7005, purposes of contributing equipment.
 _SYNTHESIZING = ("109100", "Synthesizing Equipment")
 _MODIFYING = ("109103", "Modifying Equipment")
 _PROCESSING = ("109102", "Processing Equipment")
@@ -29,7 +29,7 @@ class Marks:
     is_synthetic: bool
     """Whether some or all voxels were made by a program."""
     is_edited: bool
-    """Whether it was a scan, of which a part was made."""
+    """Whether it is a scan of which a program made a part."""
     purpose: tuple[str, str]
     """Code and meaning of what this program did, of the coding scheme DCM."""
     series_description: str

@@ -1,4 +1,4 @@
-"""Whose series a DICOM result is: the patient and study of a reference, or a made-up one."""
+"""The patient and study of a DICOM result: those of a reference, or made-up ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEPT = (
     *("AccessionNumber", "ReferringPhysicianName"),
     *("FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
-# What a series has to hold, empty where nothing is known.
+# Elements that every series has to hold; they are empty where nothing is known.
 _NEEDED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
     *("StudyID", "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
@@ -31,7 +31,7 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class DicomPatient:
-    """What a series says of patient, study and frame of reference."""
+    """What a series says about patient, study and frame of reference."""
 
     elements: Mapping[str, Any]
     """Keyword of DICOM to value, among them both UIDs."""

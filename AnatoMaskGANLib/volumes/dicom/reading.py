@@ -11,7 +11,7 @@ from typing import Any
 from AnatoMaskGANLib.volumes.dicom.packages import pydicom_for
 from AnatoMaskGANLib.volumes.errors import VolumeError
 
-# What pydicom raises for elements that are not what they should be.
+# Errors that pydicom raises for elements that are not what they should be.
 _OF_DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError),
     *(RecursionError, RuntimeError, TypeError, ValueError, struct.error),

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 BINARY, FRACTIONAL, LABELMAP = "BINARY", "FRACTIONAL", "LABELMAP"
 
-# As for folders of masks: segments may share this share of the smaller one, its rim.
+# Segments may overlap by this fraction of the smaller one, its rim, as masks in a folder may.
 _LARGEST_OVERLAP = 0.01
 _OLD_SNOMED = ("SRT", "SNM3", "99SDM")
 

@@ -14,7 +14,7 @@ _UNSIGNED = np.iinfo(np.uint16)
 
 @dataclass(frozen=True, eq=False)
 class StoredPixels:
-    """What is stored, and how it becomes intensities: stored x slope + intercept."""
+    """Stored numbers and how they become intensities: stored x slope + intercept."""
 
     values_kji: np.ndarray
     """int16 or uint16."""
