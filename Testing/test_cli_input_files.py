@@ -68,7 +68,7 @@ def test_what_the_manifest_of_the_inputs_folder_names_is_no_label_map(
     case = tmp_path / "in" / "a_deform1"
     touch(a, made, case / "image.nii.gz")
     manifest = Manifest(tmp_path / output, Shard())
-    manifest.add_done(made, {"deformation": None})
+    manifest.add_done(made, {"deformation": None}, {made: "of no account here"})
     manifest.add_failed(case / "image.nii.gz", {"deformation": 1}, "full disk")
     assert find_label_maps([tmp_path / "in"], tmp_path / output) == [a]
     touch(case / "seg.nii.gz")

@@ -81,7 +81,7 @@ def test_settings_of_an_edit_are_made_and_recorded_without_pytorch() -> None:
     code = (
         "from AnatoMaskGANLib.editing import AROUND, EditSettings, Look\n"
         "settings = EditSettings(looks={9: Look('value', mean=5.0)}, fills={1: AROUND})\n"
-        "assert EditSettings.from_record(settings.record()) == settings"
+        "assert EditSettings.from_dict(settings.to_dict()) == settings"
     )
     assert loaded_after(code) == []
 

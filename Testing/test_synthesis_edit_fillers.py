@@ -57,7 +57,7 @@ class FixedVolume:
         return self.made
 
 
-LOOKS = EditSettings({3: Look("value", mean=60.0, deviation=3.0)})
+LOOKS = EditSettings({3: Look("value", mean=60.0, standard_deviation=3.0)})
 
 
 @pytest.fixture(scope="module")

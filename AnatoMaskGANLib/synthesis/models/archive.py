@@ -134,6 +134,8 @@ def install_model(
         (unpacked / CARD_FILE).write_text(card_text(card), encoding="utf-8")
         if place.exists():
             # The weights' file is the whole model: one step, and never a moment without a model.
+            # The card for people goes first, so that an interruption leaves none of another model.
+            (place / CARD_FILE).unlink(missing_ok=True)
             os.replace(weights, place / WEIGHTS_FILE)
             os.replace(unpacked / CARD_FILE, place / CARD_FILE)
         else:
