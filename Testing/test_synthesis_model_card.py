@@ -26,6 +26,7 @@ from AnatoMaskGANLib.networks.noise import noise_field
 from AnatoMaskGANLib.synthesis import CheckpointError, MemoryLimitError, Synthesizer, read_model
 from AnatoMaskGANLib.synthesis.models.folder import WEIGHTS_FILE
 from AnatoMaskGANLib.synthesis.models.model_card import check_card
+from AnatoMaskGANLib.synthesis.models.weights_file import read_weights_file
 from AnatoMaskGANLib.synthesis.segmenting import VolumeSegmenter
 from AnatoMaskGANLib.volumes import Volume
 from AnatoMaskGANLib.volumes.resampling import num_model_voxels, to_model_grid
@@ -149,3 +150,9 @@ def test_long_noise_is_the_same_in_a_small_part_as_in_a_large_one() -> None:
 def test_the_discriminator_of_a_settings_file_has_bounds_too(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {MOST_FEATURES + 1}"):
         DiscriminatorSettings(**{name: MOST_FEATURES + 1})
+
+
+def test_weights_that_cannot_be_opened_are_told(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS_FILE).mkdir()
+    with pytest.raises(CheckpointError, match="is not a readable safetensors file"):
+        read_weights_file(tmp_path / WEIGHTS_FILE, with_content=True)

@@ -458,12 +458,11 @@ def test_a_killed_parent_leaves_no_exchange_folder(tmp_path: Path, model: str) -
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from tiny_models import label_map_of, random_labels
         from AnatoMaskGANLib.synthesis.worker.client import WorkerClient
-        from AnatoMaskGANLib.synthesis.worker.messages import ModelChoice
+        from AnatoMaskGANLib.synthesis.worker.messages import Finished, ModelChoice
         client = WorkerClient()
         choice = ModelChoice({model!r}, "cpu")
         client.synthesize(label_map_of(random_labels((6, 20, 20))), choice, seeds=[1])
-        while client.is_busy:
-            client.poll()
+        while not any(isinstance(message, Finished) for message in client.poll()):
             time.sleep(0.01)
         print(client._folder, flush=True)
         time.sleep(600)

@@ -67,6 +67,7 @@ UNPAIRED = {"data": {"supervision": "unpaired"}, "discriminator": {"kind": "wave
         ({"losses": {"r1_every": 0}}, "r1_every is 0; allowed: 1 or more"),
         ({"validation": {"select_by": "fid"}}, "validation.extractor; give it, or select by"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0; allowed: 1 or more"),
+        ({"direction": "x"}, "direction is 'x'; allowed: mask2image"),
         ({"keep_every": -1}, "keep_every is -1; allowed: 0 or more"),
     ],
 )

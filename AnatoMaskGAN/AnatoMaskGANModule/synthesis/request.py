@@ -46,8 +46,6 @@ class VolumeSource:
         node, reference = self.segmentationNode, self.referenceVolume
         if node is None or not node.IsA("vtkMRMLSegmentationNode"):
             raise ValueError(f"Expected a segmentation node, got {node}. Select one.")
-        if self.unmatched not in {choice.value for choice in UnmatchedSegments}:
-            raise ValueError(f"unmatched is {self.unmatched!r}; expected 'stop' or 'background'.")
         if reference is not None and not reference.IsA(SCALAR_VOLUME_CLASS):
             kind = reference.GetClassName()
             raise ValueError(f"Expected a scalar volume node, got a {kind}. Select one.")
@@ -165,7 +163,7 @@ def requestOf(
     from AnatoMaskGANLib.mrml import user_table
 
     userTable = user_table(export.entries, source.labels)
-    unmatched = cast("Unmatched", source.unmatched)  # `check` has refused anything else
+    unmatched = cast("Unmatched", source.unmatched)  # the options refuse anything else
     options = replace(settings.options, unmatched=unmatched, user_table=userTable)
     return SynthesisRequest(export.label_map, options, settings.model, settings.device)
 

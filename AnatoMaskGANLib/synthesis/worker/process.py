@@ -45,7 +45,7 @@ GPU_FAILED = 3
 """Exit code after an error of the GPU, with which PyTorch cannot go on in the same process."""
 
 _PROGRESS_SECONDS = 0.05
-_PARENT_LOOKS, _PARENT_SECONDS = 20, 0.01
+_PARENT_LOOKS, _PARENT_SECONDS = 500, 0.01
 
 
 class Worker:
@@ -214,11 +214,13 @@ def _is_of_gpu(error: Exception) -> bool:
     return is_device_error or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
 
 
-def _is_left_by(parent: int) -> bool:
+def _is_left_by(parent: int, folder: Path) -> bool:
     """Whether the process that started this one is gone; its files close a moment before."""
     for _ in range(_PARENT_LOOKS):
         if os.getppid() != parent:
             return True
+        if not folder.exists():  # it closed in order, and took its folder along
+            return False
         time.sleep(_PARENT_SECONDS)
     return False
 
@@ -245,7 +247,7 @@ def main() -> int:
 
     def read_to_the_end() -> None:
         worker.read(sys.stdin.buffer)
-        if _is_left_by(parent):
+        if _is_left_by(parent, folder):
             shutil.rmtree(folder, ignore_errors=True)  # who made it was killed, and cannot
         os._exit(0)  # the parent is gone or wants no more: not even the running slice is needed
 
