@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (pip install .[slicer-test])")
+pytest.importorskip("PySide6", reason="PySide6 is not installed (pip install .[slicer-test])")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 OPEN = """
