@@ -450,8 +450,6 @@ def test_a_request_that_another_version_would_make_is_answered_with_what_is_wron
     assert told in answer["text"] and answer["kind"] == "failed"
 
 
-# Passes alone, and fails after many other tests in one process; the cause is not found yet.
-@pytest.mark.slow
 def test_a_killed_parent_leaves_no_exchange_folder(tmp_path: Path, model: str) -> None:
     """The script prints where its folder is and waits to be killed."""
     script = textwrap.dedent(

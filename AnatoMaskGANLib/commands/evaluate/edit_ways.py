@@ -93,7 +93,7 @@ class Remembered:
     def match(
         self, label_map: LabelMap, user_table: UserTable | None = None
     ) -> tuple[LabelMatch, ...]:
-        """As of the model itself."""
+        """What the model itself makes of the labels of a map."""
         return self.synthesizer.match(label_map, user_table)
 
     def synthesize(

@@ -45,7 +45,7 @@ GPU_FAILED = 3
 """Exit code after an error of the GPU, with which PyTorch cannot go on in the same process."""
 
 _PROGRESS_SECONDS = 0.05
-_PARENT_LOOKS, _PARENT_SECONDS = 500, 0.01
+_PARENT_LOOKS, _PARENT_SECONDS = 50, 0.01
 
 
 class Worker:
@@ -252,8 +252,12 @@ def main() -> int:
         os._exit(0)  # the parent is gone or wants no more: not even the running slice is needed
 
     answer({"kind": "ready", "process": os.getpid()})
-    threading.Thread(target=read_to_the_end, daemon=True).start()
-    return worker.serve()
+    reader = threading.Thread(target=read_to_the_end, daemon=True)
+    reader.start()
+    code = worker.serve()
+    if code == 0:
+        reader.join()  # no more requests: the thread that saw the end ends the process
+    return code
 
 
 if __name__ == "__main__":
